@@ -1,0 +1,43 @@
+#include "rng.h"
+
+static uint64_t rotate_left(uint64_t x, int k) {
+  return (x << k) | (x >> (64 - k));
+}
+
+/* splitmix64: S. Vigna, after Steele, Lea and Flood (OOPSLA 2014). */
+static uint64_t split_mix(uint64_t *state) {
+  uint64_t z = *state += 0x9e3779b97f4a7c15u;
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+  return z ^ (z >> 31);
+}
+
+void byn_rng_seed(byn_rng *rng, uint64_t seed) {
+  for (int i = 0; i < 4; i++)
+    rng->s[i] = split_mix(&seed);
+}
+
+uint64_t byn_rng_next(byn_rng *rng) {
+  uint64_t *s = rng->s;
+  uint64_t result = rotate_left(s[1] * 5, 7) * 9;
+  uint64_t t = s[1] << 17;
+  s[2] ^= s[0];
+  s[3] ^= s[1];
+  s[1] ^= s[2];
+  s[0] ^= s[3];
+  s[2] ^= t;
+  s[3] = rotate_left(s[3], 45);
+  return result;
+}
+
+uint64_t byn_rng_below(byn_rng *rng, uint64_t bound) {
+  if (bound == 0) return 0;
+  /* 2^64 mod bound: with that many values cut off below, the rest divide
+   * evenly. */
+  uint64_t cut = (0 - bound) % bound;
+  uint64_t x;
+  do
+    x = byn_rng_next(rng);
+  while (x < cut);
+  return x % bound;
+}

@@ -1,0 +1,199 @@
+/* A binary heap of (at, sequence, slot) beside an array of slots.
+ *
+ * A slot holds what does not take part in the ordering, and where its entry
+ * stands in the heap. A handle is the slot's generation and its number; the
+ * generation moves on when the slot is given back, so an old handle finds
+ * nothing. A slot whose generations are used up is never used again.
+ */
+#include "timers.h"
+
+#define NO_SLOT UINT32_MAX
+#define SMALLEST 16
+
+typedef struct heap_entry {
+  int64_t at;
+  uint64_t sequence;
+  uint32_t slot;
+} heap_entry;
+
+typedef struct timer_slot {
+  void *owner;
+  uint32_t kind;
+  uint32_t generation; /* from 1, so that no handle is 0 */
+  uint32_t place;      /* in the heap; in a free slot the next free one */
+  bool waiting;
+} timer_slot;
+
+struct byn_timers {
+  byn_alloc alloc;
+  heap_entry *heap;
+  timer_slot *slots;
+  uint32_t count, heap_capacity;
+  uint32_t slots_made, slot_capacity;
+  uint32_t free_slot; /* NO_SLOT when there is none */
+  uint64_t sequence;
+};
+
+byn_timers *byn_timers_new(const byn_alloc *alloc) {
+  byn_timers *t = byn_new(alloc, sizeof *t);
+  if (!t) return NULL;
+  byn_timers empty = {.alloc = *alloc, .free_slot = NO_SLOT};
+  *t = empty;
+  return t;
+}
+
+void byn_timers_free(byn_timers *t) {
+  if (!t) return;
+  byn_alloc alloc = t->alloc;
+  byn_free(&alloc, t->heap, t->heap_capacity * sizeof *t->heap);
+  byn_free(&alloc, t->slots, t->slot_capacity * sizeof *t->slots);
+  byn_free(&alloc, t, sizeof *t);
+}
+
+/* ---- the heap ---- */
+
+static bool is_before(const heap_entry *a, const heap_entry *b) {
+  if (a->at != b->at) return a->at < b->at;
+  return a->sequence < b->sequence;
+}
+
+static void put_at(byn_timers *t, uint32_t place, heap_entry entry) {
+  t->heap[place] = entry;
+  t->slots[entry.slot].place = place;
+}
+
+/* Puts `entry` at `place` or above it. */
+static void sift_up(byn_timers *t, uint32_t place, heap_entry entry) {
+  while (place > 0) {
+    uint32_t parent = (place - 1) / 2;
+    if (!is_before(&entry, &t->heap[parent])) break;
+    put_at(t, place, t->heap[parent]);
+    place = parent;
+  }
+  put_at(t, place, entry);
+}
+
+/* Puts `entry` at `place` or below it. */
+static void sift_down(byn_timers *t, uint32_t place, heap_entry entry) {
+  while (place < t->count / 2) {
+    uint32_t child = 2 * place + 1;
+    if (child + 1 < t->count && is_before(&t->heap[child + 1], &t->heap[child]))
+      child++;
+    if (!is_before(&t->heap[child], &entry)) break;
+    put_at(t, place, t->heap[child]);
+    place = child;
+  }
+  put_at(t, place, entry);
+}
+
+/* Takes out the entry at `place`; the last one takes its room. */
+static void heap_remove(byn_timers *t, uint32_t place) {
+  heap_entry last = t->heap[--t->count];
+  if (place == t->count) return;
+  if (place > 0 && is_before(&last, &t->heap[(place - 1) / 2]))
+    sift_up(t, place, last);
+  else
+    sift_down(t, place, last);
+}
+
+/* ---- the slots ---- */
+
+/* Doubles an array in place; false leaves it as it was. */
+static bool grow(const byn_alloc *alloc, void **array, uint32_t *capacity,
+                 size_t size) {
+  if (*capacity > UINT32_MAX / 2 || *capacity > SIZE_MAX / 2 / size)
+    return false;
+  uint32_t wanted = *capacity ? *capacity * 2 : SMALLEST;
+  void *p = byn_resize(alloc, *array, *capacity * size, wanted * size);
+  if (!p) return false;
+  *array = p;
+  *capacity = wanted;
+  return true;
+}
+
+static bool grow_heap(byn_timers *t) {
+  void *heap = t->heap;
+  bool ok = grow(&t->alloc, &heap, &t->heap_capacity, sizeof *t->heap);
+  t->heap = heap;
+  return ok;
+}
+
+static bool grow_slots(byn_timers *t) {
+  void *slots = t->slots;
+  bool ok = grow(&t->alloc, &slots, &t->slot_capacity, sizeof *t->slots);
+  t->slots = slots;
+  return ok;
+}
+
+/* A slot to use, its generation set; NO_SLOT when memory is short. */
+static uint32_t take_slot(byn_timers *t) {
+  uint32_t slot = t->free_slot;
+  if (slot != NO_SLOT) {
+    t->free_slot = t->slots[slot].place;
+    return slot;
+  }
+  if (t->slots_made == t->slot_capacity && !grow_slots(t)) return NO_SLOT;
+  slot = t->slots_made++;
+  t->slots[slot].generation = 1;
+  return slot;
+}
+
+static void give_slot(byn_timers *t, uint32_t slot) {
+  timer_slot *s = &t->slots[slot];
+  s->waiting = false;
+  if (s->generation == UINT32_MAX) return;
+  s->generation++;
+  s->place = t->free_slot;
+  t->free_slot = slot;
+}
+
+static byn_timer handle_of(const byn_timers *t, uint32_t slot) {
+  return (byn_timer)t->slots[slot].generation << 32 | slot;
+}
+
+/* ---- the set ---- */
+
+byn_timer byn_timers_add(byn_timers *t, int64_t at, uint32_t kind,
+                         void *owner) {
+  if (t->count == t->heap_capacity && !grow_heap(t)) return 0;
+  uint32_t slot = take_slot(t);
+  if (slot == NO_SLOT) return 0;
+  timer_slot *s = &t->slots[slot];
+  s->owner = owner;
+  s->kind = kind;
+  s->waiting = true;
+  heap_entry entry = {at, t->sequence++, slot};
+  sift_up(t, t->count++, entry);
+  return handle_of(t, slot);
+}
+
+bool byn_timers_cancel(byn_timers *t, byn_timer timer, int64_t *at) {
+  uint32_t slot = (uint32_t)timer;
+  if (slot >= t->slots_made) return false;
+  if (!t->slots[slot].waiting || handle_of(t, slot) != timer) return false;
+  uint32_t place = t->slots[slot].place;
+  if (at) *at = t->heap[place].at;
+  heap_remove(t, place);
+  give_slot(t, slot);
+  return true;
+}
+
+bool byn_timers_pop(byn_timers *t, int64_t now, byn_due *due) {
+  if (t->count == 0 || t->heap[0].at > now) return false;
+  uint32_t slot = t->heap[0].slot;
+  due->timer = handle_of(t, slot);
+  due->at = t->heap[0].at;
+  due->kind = t->slots[slot].kind;
+  due->owner = t->slots[slot].owner;
+  heap_remove(t, 0);
+  give_slot(t, slot);
+  return true;
+}
+
+int64_t byn_timers_next(const byn_timers *t) {
+  return t->count ? t->heap[0].at : BYN_NEVER;
+}
+
+uint32_t byn_timers_count(const byn_timers *t) {
+  return t->count;
+}
