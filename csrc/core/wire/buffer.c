@@ -41,8 +41,7 @@ static bool grow(byn_buf *b, size_t n) {
   return true;
 }
 
-/* Room for n more bytes, counted as written already; NULL if it failed. */
-static uint8_t *extend(byn_buf *b, size_t n) {
+uint8_t *byn_put_space(byn_buf *b, size_t n) {
   uint8_t *at;
   if (b->failed) return NULL;
   if (b->cap - b->len < n && !grow(b, n)) {
@@ -67,17 +66,17 @@ static uint32_t load_u32(const uint8_t *at) {
 }
 
 void byn_put_u8(byn_buf *b, uint8_t v) {
-  uint8_t *at = extend(b, 1);
+  uint8_t *at = byn_put_space(b, 1);
   if (at) *at = v;
 }
 
 void byn_put_u32(byn_buf *b, uint32_t v) {
-  uint8_t *at = extend(b, 4);
+  uint8_t *at = byn_put_space(b, 4);
   if (at) store_u32(at, v);
 }
 
 void byn_put_u64(byn_buf *b, uint64_t v) {
-  uint8_t *at = extend(b, 8);
+  uint8_t *at = byn_put_space(b, 8);
   if (!at) return;
   store_u32(at, (uint32_t)(v >> 32));
   store_u32(at + 4, (uint32_t)v);
@@ -110,7 +109,7 @@ void byn_put_double(byn_buf *b, double v) {
 void byn_put_bytes(byn_buf *b, const void *bytes, size_t n) {
   uint8_t *at;
   if (n == 0) return;
-  at = extend(b, n);
+  at = byn_put_space(b, n);
   if (at) memcpy(at, bytes, n);
 }
 

@@ -38,6 +38,8 @@ void byn_put_double(byn_buf *b, double v);
 void byn_put_bytes(byn_buf *b, const void *bytes, size_t n);
 /* A varint length, then the bytes. */
 void byn_put_string(byn_buf *b, const void *bytes, size_t n);
+/* Room for n bytes that the caller fills before the next put, or NULL. */
+uint8_t *byn_put_space(byn_buf *b, size_t n);
 /* Overwrites four bytes that are there already. */
 void byn_patch_u32(byn_buf *b, size_t at, uint32_t v);
 

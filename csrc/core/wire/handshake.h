@@ -1,0 +1,106 @@
+/* The handshake: both ends prove that they know the cluster secret, the
+ * dialer first.
+ *
+ *   dialer                                                    acceptor
+ *     | HELLO{versions, nonce, incarnation, name, whom I dial} -> |
+ *     | <- CHALLENGE{versions, nonce, incarnation, name}          |
+ *     | PROOF{dialer's proof} ->                                  |
+ *     |               (the acceptor judges; its owner may refuse) |
+ *     | <- WELCOME{acceptor's proof}  or  REFUSE{reason, proof}   |
+ *
+ *   proof = HMAC-SHA256(secret,
+ *             u32 length of HELLO's payload     | HELLO's payload |
+ *             u32 length of CHALLENGE's payload | CHALLENGE's payload |
+ *             "banyan dialer" or "banyan acceptor" or
+ *             "banyan refusal:" and the reason)
+ *
+ * So a proof covers both nonces, names, incarnations and versions, and whom
+ * the dialer meant. A recorded proof is worthless under another nonce; one
+ * end's proof is not the other's, and an end whose own HELLO is played back
+ * to it meets a CHALLENGE in its own name, which is not whom it dialled.
+ *
+ * What goes out before the peer has proved itself: the acceptor's CHALLENGE,
+ * and REFUSE without a proof for "bad_version" and "bad_secret". A dialer
+ * believes no other reason unless it comes with a proof; it says "refused"
+ * instead. A REFUSE of either kind ends the link and means nothing more.
+ *
+ * The handshake tells who is at the other end when the link opens. It hides
+ * nothing, and does not guard the bytes that follow against one who can
+ * change them on their way: networks where that is to be feared want TLS or
+ * a tunnel underneath.
+ *
+ * This machine writes and judges payloads; the link knows whose turn it is.
+ * Nonces come in, nothing is allocated.
+ */
+#ifndef BYN_WIRE_HANDSHAKE_H
+#define BYN_WIRE_HANDSHAKE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <sodium/crypto_auth_hmacsha256.h>
+
+#include "buffer.h"
+#include "frame.h"
+#include "limits.h"
+
+typedef enum byn_verdict {
+  BYN_SHAKE_OK,
+  BYN_SHAKE_BAD_FRAME,
+  BYN_SHAKE_BAD_VERSION,
+  BYN_SHAKE_BAD_SECRET,
+  BYN_SHAKE_WRONG_NAME
+} byn_verdict;
+
+typedef struct byn_handshake {
+  crypto_auth_hmacsha256_state transcript; /* keyed with the secret */
+  uint8_t nonce[BYN_NONCE_SIZE];
+  char name[BYN_NAME_MAX + 1];
+  uint64_t incarnation;
+  char peer[BYN_NAME_MAX + 1]; /* dialer: whom it dials; acceptor: HELLO's */
+  uint64_t peer_incarnation;
+  uint8_t minor;  /* of the versions' the smaller one */
+  bool misdialed; /* acceptor: the dialer meant another name */
+  bool complete;  /* HELLO and CHALLENGE are both in the transcript */
+  bool proven;    /* acceptor: the dialer proved itself */
+} byn_handshake;
+
+/* 1 to BYN_NAME_MAX bytes without blanks and control characters. */
+bool byn_name_is_valid(const char *name, size_t n);
+/* "bad_frame" and so on. */
+const char *byn_verdict_reason(byn_verdict verdict);
+
+/* `peer` is whom to dial, or NULL in an acceptor. false if a name is not
+ * valid or the secret is empty. */
+bool byn_handshake_init(byn_handshake *h, const char *name,
+                        uint64_t incarnation, const char *peer,
+                        const uint8_t nonce[BYN_NONCE_SIZE],
+                        const uint8_t *secret, size_t secret_len);
+/* Forgets all that came from the secret; the names stay. */
+void byn_handshake_wipe(byn_handshake *h);
+
+/* Each writes a payload; memory that is short shows in `out`. */
+void byn_handshake_put_hello(byn_handshake *h, byn_buf *out);
+void byn_handshake_put_challenge(byn_handshake *h, byn_buf *out);
+void byn_handshake_put_proof(const byn_handshake *h, byn_buf *out);
+void byn_handshake_put_welcome(const byn_handshake *h, byn_buf *out);
+/* With a proof if the dialer has proved itself. */
+void byn_handshake_put_refuse(const byn_handshake *h, const char *reason,
+                              byn_buf *out);
+
+/* Each judges a payload that came. */
+byn_verdict byn_handshake_on_hello(byn_handshake *h, const uint8_t *payload,
+                                   size_t n);
+byn_verdict byn_handshake_on_challenge(byn_handshake *h, const uint8_t *payload,
+                                       size_t n);
+byn_verdict byn_handshake_on_proof(byn_handshake *h, const uint8_t *payload,
+                                   size_t n);
+byn_verdict byn_handshake_on_welcome(const byn_handshake *h,
+                                     const uint8_t *payload, size_t n);
+/* The reason to believe: `length` bytes, in the payload or static. NULL if
+ * the payload makes no sense. */
+const char *byn_handshake_on_refuse(const byn_handshake *h,
+                                    const uint8_t *payload, size_t n,
+                                    size_t *length);
+
+#endif

@@ -1,0 +1,261 @@
+/* The outbox: frames leave in order, cut where they must be. */
+#include "support.h"
+
+#include "../../csrc/core/wire/outbox.h"
+
+#define MAX ((size_t)64 << 20)
+
+static byn_test_alloc test;
+static byn_alloc alloc;
+static byn_outbox box;
+
+static int set_up(void **state) {
+  (void)state;
+  test = (byn_test_alloc){0};
+  alloc = byn_test_allocator(&test);
+  byn_outbox_init(&box, &alloc);
+  return 0;
+}
+
+static int tear_down(void **state) {
+  (void)state;
+  byn_outbox_free(&box);
+  byn_test_assert_clean(&test);
+  return 0;
+}
+
+/* Byte i of message m; no two fragments look alike. */
+static uint8_t pattern(size_t m, size_t i) {
+  return (uint8_t)(m * 31 + i * 7 + (i >> 16) * 13);
+}
+
+static void put_message(size_t m, size_t n) {
+  uint8_t *at = byn_put_space(byn_outbox_begin(&box, BYN_FRAME_MESSAGE), n);
+  assert_non_null(at);
+  for (size_t i = 0; i < n; i++)
+    at[i] = pattern(m, i);
+  assert_true(byn_outbox_commit(&box, MAX));
+}
+
+/* Takes and confirms all; answers the number of views. */
+static size_t drain(byn_buf *into) {
+  const uint8_t *bytes;
+  size_t n, views = 0;
+  while ((n = byn_outbox_take(&box, &bytes)) > 0) {
+    assert_true(n <= BYN_VIEW_MAX);
+    byn_put_bytes(into, bytes, n);
+    byn_outbox_wrote(&box, n);
+    views++;
+  }
+  assert_false(into->failed);
+  return views;
+}
+
+/* Checks that the bytes are the messages 0.. with these sizes. */
+static void assert_messages(const byn_buf *b, const size_t *sizes,
+                            size_t count) {
+  size_t at = 0;
+  for (size_t m = 0; m < count; m++) {
+    size_t seen = 0, last;
+    do {
+      const uint8_t *frame = b->data + at;
+      size_t size = byn_frame_size(frame) - BYN_FRAME_HEADER;
+      last = frame[4] == BYN_FRAME_MESSAGE;
+      assert_true(last || frame[4] == BYN_FRAME_FRAGMENT);
+      assert_true(size <= BYN_FRAGMENT_SIZE);
+      assert_true(last || size == BYN_FRAGMENT_SIZE);
+      for (size_t i = 0; i < size; i++)
+        if (frame[BYN_FRAME_HEADER + i] != pattern(m, seen + i))
+          fail_msg("byte %zu of message %zu is wrong", seen + i, m);
+      seen += size;
+      at += size + BYN_FRAME_HEADER;
+    } while (!last);
+    assert_int_equal(seen, sizes[m]);
+  }
+  assert_int_equal(at, b->len);
+}
+
+static void messages_of_all_sizes_leave_in_order(void **state) {
+  static const size_t sizes[] = {0,      1,      65535,  65536, 65537, 131072,
+                                 131073, 700000, 262144, 3,     0};
+  byn_buf all;
+  size_t count = sizeof sizes / sizeof *sizes;
+  (void)state;
+  byn_buf_init(&all, &alloc);
+  for (size_t m = 0; m < count; m++)
+    put_message(m, sizes[m]);
+  drain(&all);
+  assert_messages(&all, sizes, count);
+  assert_int_equal(byn_outbox_queued(&box), 0);
+  byn_buf_free(&all);
+}
+
+static void many_small_messages_leave_in_one_view(void **state) {
+  size_t sizes[1000];
+  byn_buf all;
+  (void)state;
+  byn_buf_init(&all, &alloc);
+  for (size_t m = 0; m < 1000; m++)
+    put_message(m, sizes[m] = m % 50);
+  assert_int_equal(drain(&all), 1);
+  assert_messages(&all, sizes, 1000);
+  byn_buf_free(&all);
+}
+
+static void
+nothing_is_handed_out_before_the_last_view_is_confirmed(void **state) {
+  const uint8_t *bytes;
+  (void)state;
+  put_message(0, 10);
+  assert_int_equal(byn_outbox_take(&box, &bytes), 15);
+  put_message(1, 20);
+  assert_int_equal(byn_outbox_take(&box, &bytes), 0);
+  byn_outbox_wrote(&box, 10);
+  assert_int_equal(byn_outbox_take(&box, &bytes), 0);
+  assert_int_equal(byn_outbox_queued(&box), 30);
+  byn_outbox_wrote(&box, 5);
+  assert_int_equal(byn_outbox_take(&box, &bytes), 25);
+  byn_outbox_wrote(&box, 1000);
+  assert_int_equal(byn_outbox_queued(&box), 0);
+}
+
+static void a_heartbeat_passes_a_large_message(void **state) {
+  static const uint8_t beat[] = {0, 0, 0, 1, BYN_FRAME_HEARTBEAT};
+  const size_t sizes[] = {1000000};
+  const uint8_t *bytes;
+  byn_buf all;
+  size_t n;
+  (void)state;
+  byn_buf_init(&all, &alloc);
+  put_message(0, sizes[0]);
+  n = byn_outbox_take(&box, &bytes);
+  byn_put_bytes(&all, bytes, n);
+  byn_outbox_beat(&box);
+  byn_outbox_beat(&box);
+  byn_outbox_wrote(&box, n);
+  assert_int_equal(byn_outbox_take(&box, &bytes), sizeof beat);
+  assert_memory_equal(bytes, beat, sizeof beat);
+  byn_outbox_wrote(&box, sizeof beat);
+  assert_true(byn_outbox_queued(&box) > 700000);
+  drain(&all);
+  assert_messages(&all, sizes, 1);
+  byn_buf_free(&all);
+}
+
+static void a_frame_being_written_is_not_handed_out(void **state) {
+  const size_t sizes[] = {3, 4};
+  const uint8_t *bytes;
+  byn_buf all;
+  size_t n;
+  (void)state;
+  byn_buf_init(&all, &alloc);
+  put_message(0, 3);
+  byn_outbox_begin(&box, BYN_FRAME_MESSAGE);
+  byn_put_u8(&box.bytes, pattern(1, 0));
+  n = byn_outbox_take(&box, &bytes);
+  assert_int_equal(n, 8);
+  byn_put_bytes(&all, bytes, n);
+  byn_outbox_wrote(&box, n);
+  assert_int_equal(byn_outbox_take(&box, &bytes), 0);
+  for (size_t i = 1; i < 4; i++)
+    byn_put_u8(&box.bytes, pattern(1, i));
+  assert_true(byn_outbox_commit(&box, MAX));
+  drain(&all);
+  assert_messages(&all, sizes, 2);
+  byn_buf_free(&all);
+}
+
+static void what_is_not_committed_leaves_no_trace(void **state) {
+  const size_t sizes[] = {5};
+  byn_buf all, *open;
+  (void)state;
+  byn_buf_init(&all, &alloc);
+  put_message(0, 5);
+  byn_put_u32(byn_outbox_begin(&box, BYN_FRAME_MESSAGE), 1);
+  byn_outbox_abort(&box);
+  open = byn_outbox_begin(&box, BYN_FRAME_MESSAGE);
+  byn_put_u32(open, 1);
+  assert_false(byn_outbox_commit(&box, 3));
+  byn_put_u32(open, 1);
+  assert_false(byn_outbox_commit(&box, 100));
+  drain(&all);
+  assert_messages(&all, sizes, 1);
+  byn_buf_free(&all);
+}
+
+static void
+short_memory_refuses_one_message_and_keeps_the_others(void **state) {
+  const size_t sizes[] = {100000, 7};
+  byn_buf all;
+  (void)state;
+  byn_buf_init(&all, &alloc);
+  put_message(0, sizes[0]);
+  byn_put_space(byn_outbox_begin(&box, BYN_FRAME_MESSAGE), 60000);
+  byn_test_fail_nth(&test, 1);
+  byn_put_space(&box.bytes, 600000);
+  assert_false(byn_outbox_commit(&box, MAX));
+  put_message(1, sizes[1]);
+  drain(&all);
+  assert_messages(&all, sizes, 2);
+  byn_buf_free(&all);
+}
+
+static void a_cut_that_finds_no_memory_refuses_the_message(void **state) {
+  const size_t sizes[] = {7};
+  byn_buf all;
+  byn_buf *b;
+  (void)state;
+  byn_buf_init(&all, &alloc);
+  b = byn_outbox_begin(&box, BYN_FRAME_MESSAGE);
+  byn_put_space(b, 100000);
+  byn_put_space(b, b->cap - b->len);
+  byn_test_fail_nth(&test, 1);
+  assert_false(byn_outbox_commit(&box, MAX));
+  put_message(0, sizes[0]);
+  drain(&all);
+  assert_messages(&all, sizes, 1);
+  byn_buf_free(&all);
+}
+
+static void a_large_buffer_is_given_back_when_it_is_empty(void **state) {
+  byn_buf all;
+  (void)state;
+  byn_buf_init(&all, &alloc);
+  put_message(0, 1000000);
+  drain(&all);
+  byn_buf_free(&all);
+  assert_int_equal(test.live_bytes, 0);
+}
+
+static void clearing_keeps_only_what_was_handed_out(void **state) {
+  const uint8_t *bytes;
+  (void)state;
+  put_message(0, 10);
+  assert_int_equal(byn_outbox_take(&box, &bytes), 15);
+  put_message(1, 10);
+  byn_outbox_beat(&box);
+  byn_outbox_clear(&box);
+  assert_int_equal(byn_outbox_queued(&box), 15);
+  byn_outbox_wrote(&box, 15);
+  assert_int_equal(byn_outbox_take(&box, &bytes), 0);
+  put_message(2, 4);
+  assert_int_equal(byn_outbox_take(&box, &bytes), 9);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      TEST(messages_of_all_sizes_leave_in_order),
+      TEST(many_small_messages_leave_in_one_view),
+      TEST(nothing_is_handed_out_before_the_last_view_is_confirmed),
+      TEST(a_heartbeat_passes_a_large_message),
+      TEST(a_frame_being_written_is_not_handed_out),
+      TEST(what_is_not_committed_leaves_no_trace),
+      TEST(short_memory_refuses_one_message_and_keeps_the_others),
+      TEST(a_cut_that_finds_no_memory_refuses_the_message),
+      TEST(a_large_buffer_is_given_back_when_it_is_empty),
+      TEST(clearing_keeps_only_what_was_handed_out),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
