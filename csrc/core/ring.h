@@ -11,7 +11,8 @@
  * table of first points, and from there it is a step or two.
  *
  * Names are bytes, copied. Failure is memory only; a call that fails leaves
- * the ring as it was.
+ * the ring as it was. The placement of a key must never change between two
+ * versions of this file: spec/golden/ring.txt pins it.
  */
 #ifndef BYN_RING_H
 #define BYN_RING_H
@@ -22,6 +23,8 @@
 #include "alloc.h"
 
 #define BYN_RING_VNODES 160
+#define BYN_RING_VNODES_MAX 10000
+#define BYN_RING_WEIGHT_MAX 1000
 
 typedef struct byn_ring byn_ring;
 
@@ -34,12 +37,27 @@ typedef enum byn_key_kind {
 /* The hash of a key: XXH3-64 of its bytes with the kind as the seed. */
 uint64_t byn_ring_hash(const void *key, size_t n, byn_key_kind kind);
 
+/* An empty ring of 1 to BYN_RING_VNODES_MAX points per unit of weight; NULL
+ * when memory is short or `vnodes` is out of range. */
 byn_ring *byn_ring_new(const byn_alloc *alloc, uint32_t vnodes);
+
+/* The same ring as byn_ring_new and one byn_ring_add for each member, in
+ * O(points log points) instead of O(points) each. */
+typedef struct byn_ring_member {
+  const char *name;
+  size_t size;
+  uint32_t weight;
+} byn_ring_member;
+
+byn_ring *byn_ring_build(const byn_alloc *alloc, uint32_t vnodes,
+                         const byn_ring_member *members, uint32_t count);
+
 void byn_ring_free(byn_ring *r);
 
-/* Adds a node, or changes its weight (1 to 1000). */
+/* Adds a node, or changes its weight (1 to BYN_RING_WEIGHT_MAX). false when
+ * memory is short or the weight is out of range. O(points). */
 bool byn_ring_add(byn_ring *r, const char *name, size_t n, uint32_t weight);
-/* false if it is not there (or memory is short: then it still is there). */
+/* false if it is not there. Takes no memory, so it cannot fail otherwise. */
 bool byn_ring_remove(byn_ring *r, const char *name, size_t n);
 
 /* The nodes, in byte order of their names. */
@@ -52,7 +70,8 @@ uint32_t byn_ring_weight(const byn_ring *r, uint32_t node);
 int32_t byn_ring_owner(const byn_ring *r, uint64_t hash);
 
 /* Up to `want` distinct nodes from the hash on, the owner first, into `out`;
- * answers how many. Takes memory for a mark per node; 0 if it is short. */
+ * answers how many. On a ring of more than 1024 nodes it takes memory for a
+ * mark per node, and answers 0 if that is short. */
 uint32_t byn_ring_successors(const byn_ring *r, uint64_t hash, uint32_t *out,
                              uint32_t want);
 
