@@ -1,0 +1,358 @@
+#include "api.h"
+
+#include <lauxlib.h>
+
+#include "call.h"
+#include "node.h"
+#include "process.h"
+#include "reason.h"
+
+static const byn_id *check_pid(lua_State *L, int index) {
+  const byn_id *id = byn_pid_at(L, index);
+  luaL_argexpected(L, id, index, "pid");
+  return id;
+}
+
+static int truth(lua_State *L) {
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+/* --- self and time -------------------------------------------------------- */
+
+static int l_self(lua_State *L) {
+  byn_process *p = byn_world_of(L)->running;
+  if (!p) p = byn_process_here(L, "self"); /* raises */
+  byn_process_push(L, p);
+  return 1;
+}
+
+static int l_now(lua_State *L) {
+  lua_pushinteger(L, byn_node_now(L, byn_node_here(L)));
+  return 1;
+}
+
+static int l_make_ref(lua_State *L) {
+  byn_id ref;
+  byn_node_ref(byn_node_here(L), &ref);
+  byn_id_push(L, &ref);
+  return 1;
+}
+
+/* --- links and monitors --------------------------------------------------- */
+
+static int l_link(lua_State *L) {
+  byn_process *p = byn_process_here(L, "link");
+  byn_link_to(L, p, check_pid(L, 1));
+  truth(L);
+  return byn_process_leave(L, p, 1);
+}
+
+static int l_unlink(lua_State *L) {
+  byn_unlink_from(L, byn_process_here(L, "unlink"), check_pid(L, 1));
+  return truth(L);
+}
+
+static int l_monitor(lua_State *L) {
+  byn_process *p = byn_process_here(L, "monitor");
+  lua_settop(L, 1);
+  byn_dest dest;
+  byn_dest_at(L, p->node, 1, "monitor", &dest);
+  byn_id ref = {.origin = p->node->origin, .kind = BYN_REF};
+  ref.serial = byn_monitor_dest(L, p, &dest, 1);
+  byn_id_push(L, &ref);
+  return 1;
+}
+
+/* Takes the DOWN of a monitor out of the mailbox. */
+static void flush_down(lua_State *L, byn_process *p, const byn_id *ref) {
+  byn_mailbox_rewind(&p->mail);
+  byn_mail *mail;
+  while ((mail = byn_mailbox_peek(&p->mail)) != NULL) {
+    if (mail->kind == BYN_MAIL_DOWN && byn_id_equal(&mail->id, ref)) {
+      byn_mail_free(L, p->node->world, byn_mailbox_pick(&p->mail));
+      return;
+    }
+    byn_mailbox_skip(&p->mail);
+  }
+  byn_mailbox_rewind(&p->mail);
+}
+
+/* demonitor(ref [, {flush=bool}]) */
+static int l_demonitor(lua_State *L) {
+  byn_process *p = byn_process_here(L, "demonitor");
+  const byn_id *ref = byn_ref_at(L, 1);
+  luaL_argexpected(L, ref, 1, "ref (from monitor)");
+  bool flush = false;
+  if (!lua_isnoneornil(L, 2)) {
+    luaL_checktype(L, 2, LUA_TTABLE);
+    lua_pushnil(L);
+    while (lua_next(L, 2)) {
+      if (!byn_reason_is(L, -2, "flush"))
+        return luaL_error(L, "demonitor: unknown option '%s'",
+                          luaL_tolstring(L, -2, NULL));
+      flush = lua_toboolean(L, -1);
+      lua_pop(L, 1);
+    }
+  }
+  if (ref->origin == p->node->origin) byn_demonitor(L, p, ref->serial);
+  if (flush) flush_down(L, p, ref);
+  return truth(L);
+}
+
+/* --- exits ---------------------------------------------------------------- */
+
+static int l_exit(lua_State *L) {
+  byn_process *p = byn_process_here(L, "exit");
+  if (lua_isnoneornil(L, 1))
+    lua_pushliteral(L, "normal");
+  else
+    byn_reason_copy(L, 1);
+  return byn_process_exit(L, p);
+}
+
+/* pid:exit(reason) */
+static int l_pid_exit(lua_State *L) {
+  byn_node *node = byn_node_here(L);
+  byn_process *p = node->world->running;
+  const byn_id *to = check_pid(L, 1);
+  luaL_checkany(L, 2);
+  byn_id outside = {.origin = node->origin, .kind = BYN_PID};
+  byn_exit_to(L, node, p ? &p->id : &outside, to, 2);
+  truth(L);
+  return byn_process_leave(L, p, 1);
+}
+
+static int l_trap_exit(lua_State *L) {
+  byn_process *p = byn_process_here(L, "trap_exit");
+  luaL_checktype(L, 1, LUA_TBOOLEAN);
+  lua_pushboolean(L, p->traps);
+  p->traps = lua_toboolean(L, 1);
+  return 1;
+}
+
+/* --- names ---------------------------------------------------------------- */
+
+/* register(name [, pid]) -> true | nil, {"already_registered", pid} */
+static int l_register(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TSTRING);
+  byn_process *p;
+  byn_node *node;
+  if (lua_isnoneornil(L, 2)) {
+    p = byn_process_here(L, "register");
+    node = p->node;
+  } else {
+    node = byn_node_here(L);
+    const byn_id *id = check_pid(L, 2);
+    luaL_argcheck(L, id->origin == node->origin, 2,
+                  "is a process of another node");
+    p = byn_node_find(node, id);
+  }
+  const char *error = byn_node_register(L, node, p, 1);
+  if (!error) return truth(L);
+  lua_pushnil(L);
+  lua_insert(L, -2);
+  return 2;
+}
+
+static int l_unregister(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TSTRING);
+  byn_node *node = byn_node_here(L);
+  byn_process *p = byn_node_named(L, node, 1);
+  if (!p) {
+    lua_pushnil(L);
+    lua_pushliteral(L, "noproc");
+    return 2;
+  }
+  byn_node_unregister(L, p);
+  return truth(L);
+}
+
+static int l_whereis(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TSTRING);
+  byn_process *p = byn_node_named(L, byn_node_here(L), 1);
+  if (p)
+    byn_process_push(L, p);
+  else
+    lua_pushnil(L);
+  return 1;
+}
+
+/* registered() -> list of names, in no order */
+static int l_registered(lua_State *L) {
+  byn_node *node = byn_node_here(L);
+  lua_newtable(L);
+  byn_slot_push(L, &node->world->slots, node->names);
+  lua_pushnil(L);
+  for (int i = 1; lua_next(L, -2); i++) {
+    lua_pop(L, 1);
+    lua_pushvalue(L, -1);
+    lua_rawseti(L, 1, i);
+  }
+  lua_settop(L, 1);
+  return 1;
+}
+
+/* --- looking -------------------------------------------------------------- */
+
+static byn_process *local_process(lua_State *L, const char *what) {
+  byn_node *node = byn_node_here(L);
+  const byn_id *id = check_pid(L, 1);
+  if (id->origin != node->origin)
+    luaL_error(L, "%s: %s is a process of another node", what,
+               luaL_tolstring(L, 1, NULL));
+  return byn_node_find(node, id);
+}
+
+static int l_is_alive(lua_State *L) {
+  lua_pushboolean(L, local_process(L, "is_alive") != NULL);
+  return 1;
+}
+
+static int l_processes(lua_State *L) {
+  byn_node *node = byn_node_here(L);
+  lua_createtable(L, (int)node->process_count, 0);
+  int n = 0;
+  for (uint32_t i = 0; i < node->table_size; i++) {
+    byn_process *p = node->table[i];
+    if (!p || p->state >= BYN_ENDING) continue;
+    byn_process_push(L, p);
+    lua_rawseti(L, -2, ++n);
+  }
+  return 1;
+}
+
+typedef bool (*wanted)(const byn_relation *r, bool at_a);
+
+static bool is_link(const byn_relation *r, bool at_a) {
+  (void)at_a;
+  return r->kind == BYN_LINK;
+}
+
+static bool is_monitor(const byn_relation *r, bool at_a) {
+  return r->kind == BYN_MONITOR && at_a;
+}
+
+static bool is_watcher(const byn_relation *r, bool at_a) {
+  return r->kind == BYN_MONITOR && !at_a;
+}
+
+/* Sets `field` to the list of the far ends of some relations. */
+static void set_far_ends(lua_State *L, const byn_process *p, wanted want,
+                         const char *field) {
+  lua_newtable(L);
+  int n = 0;
+  for (const byn_relation *r = p->relations.first; r;) {
+    bool at_a = r->a.list == &p->relations;
+    const byn_id *far = at_a ? &r->b.id : &r->a.id;
+    if (want(r, at_a) && far->serial) {
+      byn_id_push(L, far);
+      lua_rawseti(L, -2, ++n);
+    }
+    r = at_a ? r->a.next : r->b.next;
+  }
+  lua_setfield(L, -2, field);
+}
+
+static void set_slot(lua_State *L, const byn_process *p, int slot,
+                     const char *field) {
+  byn_slot_push(L, &p->node->world->slots, slot);
+  lua_setfield(L, -2, field);
+}
+
+static const char *status_name(const byn_process *p) {
+  static const char *const names[] = {"waiting", "runnable", "running",
+                                      "exiting", "exiting"};
+  return names[p->state];
+}
+
+/* process_info(pid) -> table | nil */
+static int l_process_info(lua_State *L) {
+  byn_process *p = local_process(L, "process_info");
+  if (!p) {
+    lua_pushnil(L);
+    return 1;
+  }
+  lua_newtable(L);
+  lua_pushstring(L, status_name(p));
+  lua_setfield(L, -2, "status");
+  lua_pushinteger(L, p->mail.count);
+  lua_setfield(L, -2, "message_queue_len");
+  lua_pushboolean(L, p->traps);
+  lua_setfield(L, -2, "trap_exit");
+  lua_pushboolean(L, p->co != NULL);
+  lua_setfield(L, -2, "coroutine");
+  lua_pushstring(L, p->behaviour->name);
+  lua_setfield(L, -2, "behaviour");
+  set_slot(L, p, p->pid, "pid");
+  set_slot(L, p, p->name, "registered_name");
+  set_slot(L, p, p->label, "label");
+  if (p->parent.serial) {
+    byn_id_push(L, &p->parent);
+    lua_setfield(L, -2, "parent");
+  }
+  set_far_ends(L, p, is_link, "links");
+  set_far_ends(L, p, is_monitor, "monitors");
+  set_far_ends(L, p, is_watcher, "monitored_by");
+  return 1;
+}
+
+/* pid:node() -> the name of its node, or nil if that has none */
+static int l_pid_node(lua_State *L) {
+  const byn_origin *origin = check_pid(L, 1)->origin;
+  if (origin->node && !origin->node->name)
+    lua_pushnil(L);
+  else
+    lua_pushstring(L, origin->name);
+  return 1;
+}
+
+/* --- more ----------------------------------------------------------------- */
+
+static int l_reason(lua_State *L) {
+  luaL_checkany(L, 1);
+  byn_reason_copy(L, 1);
+  return 1;
+}
+
+static int l_set_resolver(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  lua_settop(L, 1);
+  byn_world *w = byn_world_of(L);
+  byn_slot_free(L, &w->slots, w->resolver);
+  w->resolver = byn_slot_put(L, &w->slots);
+  return 0;
+}
+
+void byn_api_functions(lua_State *L) {
+  static const luaL_Reg functions[] = {{"self", l_self},
+                                       {"now", l_now},
+                                       {"make_ref", l_make_ref},
+                                       {"link", l_link},
+                                       {"unlink", l_unlink},
+                                       {"monitor", l_monitor},
+                                       {"demonitor", l_demonitor},
+                                       {"exit", l_exit},
+                                       {"trap_exit", l_trap_exit},
+                                       {"register", l_register},
+                                       {"unregister", l_unregister},
+                                       {"whereis", l_whereis},
+                                       {"registered", l_registered},
+                                       {"is_alive", l_is_alive},
+                                       {"processes", l_processes},
+                                       {"process_info", l_process_info},
+                                       {"reason", l_reason},
+                                       {"set_resolver", l_set_resolver},
+                                       {NULL, NULL}};
+  luaL_setfuncs(L, functions, 0);
+  byn_pid_methods(L);
+  lua_getfield(L, -2, "send");
+  lua_setfield(L, -2, "send");
+  lua_pushcfunction(L, l_pid_exit);
+  lua_setfield(L, -2, "exit");
+  lua_pushcfunction(L, l_is_alive);
+  lua_setfield(L, -2, "is_alive");
+  lua_pushcfunction(L, l_pid_node);
+  lua_setfield(L, -2, "node");
+  lua_pop(L, 1);
+}

@@ -1,0 +1,248 @@
+#include "call.h"
+
+#include <math.h>
+
+#include <lauxlib.h>
+
+#include "cluster.h"
+#include "reason.h"
+#include "remote.h"
+#include "term.h"
+
+#define DEFAULT_TIMEOUT 5000
+
+int64_t byn_check_timeout(lua_State *L, int index, int64_t otherwise) {
+  int whole;
+  if (lua_isnoneornil(L, index)) return otherwise;
+  if (byn_reason_is(L, index, "infinity")) return -1;
+  if (lua_type(L, index) == LUA_TNUMBER) {
+    lua_Integer ms = lua_tointegerx(L, index, &whole);
+    if (whole && ms >= 0) return ms;
+    if (!whole && lua_tonumber(L, index) == HUGE_VAL) return -1;
+  }
+  luaL_argerror(L, index,
+                "a time-out is whole milliseconds >= 0, math.huge or "
+                "\"infinity\"");
+  return 0;
+}
+
+/* --- ends of a call ------------------------------------------------------- */
+
+void byn_call_forget(lua_State *L, byn_node *node, byn_relation *r) {
+  byn_origin *b = r->b.id.origin;
+  uint64_t serial = r->serial;
+  bool remote = b != node->origin && r->a.id.origin == node->origin;
+  byn_unrelate(L, node, r);
+  if (remote) byn_remote_demonitor(L, node, b, serial);
+}
+
+/* Pops `count` values and mails them as {tag="reply", ref=, n=, ...}. */
+static void mail_reply(lua_State *L, byn_process *p, uint64_t serial,
+                       int count) {
+  byn_id ref = {.origin = p->node->origin, .serial = serial, .kind = BYN_REF};
+  ref.index = p->id.index;
+  lua_createtable(L, count, 3);
+  lua_insert(L, -count - 1);
+  for (int i = count; i > 0; i--) lua_rawseti(L, -1 - i, i);
+  lua_pushliteral(L, "reply");
+  lua_setfield(L, -2, "tag");
+  lua_pushinteger(L, count);
+  lua_setfield(L, -2, "n");
+  byn_id_push(L, &ref);
+  lua_setfield(L, -2, "ref");
+  byn_process_mail(
+      L, p, byn_mail_new(L, p->node->world, BYN_MAIL_MESSAGE, NULL));
+}
+
+/* Pops `count` values, each the receiver's own by now, and gives them to the
+ * process that called with `serial`. */
+static void hand_over(lua_State *L, byn_process *p, uint64_t serial,
+                      int count) {
+  if (p->reply == serial && p->arguments < 0) {
+    p->call = NULL;
+    byn_process_answer(L, p, count);
+  } else {
+    mail_reply(L, p, serial, count);
+  }
+}
+
+void byn_call_failed(lua_State *L, byn_node *node, byn_relation *r,
+                     int index) {
+  byn_process *p = byn_node_find(node, &r->a.id);
+  uint64_t serial = r->serial;
+  byn_unrelate(L, node, r);
+  if (!p) return;
+  lua_pushnil(L);
+  byn_reason_copy(L, index);
+  hand_over(L, p, serial, 2);
+}
+
+/* --- replies -------------------------------------------------------------- */
+
+/* The local process that waits for `ref`, and its relation; NULL if there is
+ * none any more. */
+static byn_process *waiting_for(byn_node *node, const byn_id *ref,
+                                byn_relation **r) {
+  byn_process *p =
+      ref->index < node->table_size ? node->table[ref->index] : NULL;
+  if (!p || p->state >= BYN_ENDING) return NULL;
+  if (p->reply == ref->serial && p->arguments < 0) {
+    *r = p->call;
+    return p;
+  }
+  *r = byn_map_get(&node->monitors, ref->serial);
+  bool asked = *r && (*r)->kind == BYN_CALL &&
+               byn_id_equal(&(*r)->a.id, &p->id);
+  return asked ? p : NULL;
+}
+
+void byn_call_replied(lua_State *L, byn_node *node, const byn_id *ref,
+                      byn_origin *from, int count) {
+  byn_relation *r;
+  byn_process *p = waiting_for(node, ref, &r);
+  if (!p) {
+    lua_pop(L, count);
+    return;
+  }
+  if (r && r->b.id.origin == from)
+    byn_unrelate(L, node, r); /* that node has forgotten it already */
+  else if (r)
+    byn_call_forget(L, node, r);
+  p->call = NULL;
+  hand_over(L, p, ref->serial, count);
+}
+
+static void reply_remote(lua_State *L, byn_node *node, const byn_id *ref,
+                         int count) {
+  byn_remote_reply(L, node, ref, count);
+  byn_relation *r = byn_find_monitor(node, ref->origin, ref->serial);
+  if (r && r->kind == BYN_CALL) byn_unrelate(L, node, r);
+  lua_pop(L, count);
+}
+
+void byn_reply(lua_State *L, byn_node *node, const byn_id *ref, int count) {
+  if (ref->origin != node->origin) {
+    reply_remote(L, node, ref, count);
+    return;
+  }
+  byn_relation *r;
+  if (!waiting_for(node, ref, &r)) {
+    lua_pop(L, count);
+    return;
+  }
+  luaL_checkstack(L, 8, NULL);
+  for (int i = -count; i < 0; i++) {
+    if (lua_type(L, i) != LUA_TTABLE) continue;
+    int at = lua_absindex(L, i);
+    byn_term_copy(L, at);
+    lua_replace(L, at);
+  }
+  byn_call_replied(L, node, ref, node->origin, count);
+}
+
+/* --- in Lua --------------------------------------------------------------- */
+
+static byn_relation *relate_call(lua_State *L, byn_process *p,
+                                 const byn_dest *to, uint64_t serial,
+                                 bool mapped) {
+  return byn_relate(L, p->node, BYN_CALL, &p->id, &to->id, serial, mapped);
+}
+
+/* Sends the request at stack index 2 with `ref`. */
+static void send_request(lua_State *L, byn_process *p, const byn_dest *to,
+                         const byn_id *ref, bool mapped, byn_relation **r) {
+  if (to->kind == BYN_DEST_REMOTE) {
+    byn_remote_call(L, p->node, ref, to, 2);
+    *r = relate_call(L, p, to, ref->serial, true);
+    return;
+  }
+  byn_term_copy(L, 2);
+  *r = relate_call(L, p, to, ref->serial, mapped);
+  byn_process_mail(L, to->process,
+                   byn_mail_new(L, p->node->world, BYN_MAIL_CALL, ref));
+}
+
+/* call(dest, msg [, timeout]) -> what was replied | nil, err */
+static int l_call(lua_State *L) {
+  byn_process *p = byn_process_here(L, "call");
+  int64_t ms = byn_check_timeout(L, 3, DEFAULT_TIMEOUT);
+  lua_settop(L, 3);
+  byn_dest to;
+  byn_dest_at(L, p->node, 1, "call", &to);
+  const char *error = to.kind == BYN_DEST_UNKNOWN ? to.error
+                      : to.kind == BYN_DEST_DEAD  ? "noproc"
+                                                  : NULL;
+  if (to.kind == BYN_DEST_LOCAL && to.process == p) error = "calling_self";
+  if (error) {
+    lua_pushnil(L);
+    lua_pushstring(L, error);
+    return 2;
+  }
+  byn_process_check_wait(L, p);
+  byn_id ref;
+  byn_node_ref(p->node, &ref);
+  ref.index = p->id.index;
+  byn_relation *r;
+  send_request(L, p, &to, &ref, false, &r);
+  p->call = r;
+  p->reply = ref.serial;
+  p->arguments = -1;
+  return byn_process_wait(L, p, BYN_WAIT_REPLY, ms);
+}
+
+/* request(dest, msg) -> ref; the reply is a message {tag="reply", ...} */
+static int l_request(lua_State *L) {
+  byn_process *p = byn_process_here(L, "request");
+  lua_settop(L, 2);
+  byn_dest to;
+  byn_dest_at(L, p->node, 1, "request", &to);
+  byn_id ref;
+  byn_node_ref(p->node, &ref);
+  ref.index = p->id.index;
+  if (to.kind == BYN_DEST_UNKNOWN || to.kind == BYN_DEST_DEAD) {
+    lua_pushnil(L);
+    lua_pushstring(L, to.kind == BYN_DEST_DEAD ? "noproc" : to.error);
+    mail_reply(L, p, ref.serial, 2);
+  } else {
+    byn_relation *r;
+    send_request(L, p, &to, &ref, true, &r);
+  }
+  byn_id_push(L, &ref);
+  return 1;
+}
+
+/* cast(dest, msg) -> true */
+static int l_cast(lua_State *L) {
+  byn_node *node = byn_node_here(L);
+  lua_settop(L, 2);
+  byn_dest to;
+  byn_dest_at(L, node, 1, "cast", &to);
+  if (to.kind == BYN_DEST_REMOTE) {
+    byn_remote_cast(L, node, &to, 2);
+  } else if (to.kind == BYN_DEST_LOCAL) {
+    byn_term_copy(L, 2);
+    byn_process_mail(L, to.process,
+                     byn_mail_new(L, node->world, BYN_MAIL_CAST, NULL));
+  }
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+/* reply(from, ...) -> true */
+static int l_reply(lua_State *L) {
+  byn_node *node = byn_node_here(L);
+  const byn_id *ref = byn_ref_at(L, 1);
+  luaL_argexpected(L, ref, 1, "the `from` of a handle_call");
+  byn_reply(L, node, ref, lua_gettop(L) - 1);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+void byn_call_functions(lua_State *L) {
+  static const luaL_Reg functions[] = {{"call", l_call},
+                                       {"request", l_request},
+                                       {"cast", l_cast},
+                                       {"reply", l_reply},
+                                       {NULL, NULL}};
+  luaL_setfuncs(L, functions, 0);
+}

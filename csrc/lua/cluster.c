@@ -1,0 +1,573 @@
+#include "cluster.h"
+
+#include <string.h>
+
+#include <lauxlib.h>
+
+#include "../core/wire/handshake.h"
+#include "call.h"
+#include "mailbox.h"
+#include "reason.h"
+#include "remote.h"
+
+#define FORGET_AFTER_MS 600000
+
+/* --- peers ---------------------------------------------------------------- */
+
+static uint64_t origin_key(const byn_origin *origin) {
+  return (uint64_t)(uintptr_t)origin;
+}
+
+byn_peer *byn_peer_of(const byn_node *node, const byn_origin *origin) {
+  if (!node->cluster) return NULL;
+  return byn_map_get(&node->cluster->by_origin, origin_key(origin));
+}
+
+byn_peer *byn_peer_named(const byn_node *node, const char *name) {
+  if (!node->cluster) return NULL;
+  for (byn_peer *p = node->cluster->peers; p; p = p->next)
+    if (p->origin && !p->down && !strcmp(p->origin->name, name)) return p;
+  return NULL;
+}
+
+byn_peer *byn_peer_number(const byn_cluster *c, uint32_t number) {
+  for (byn_peer *p = c->peers; p; p = p->next)
+    if (p->number == number) return p;
+  return NULL;
+}
+
+/* Asks the driver for the nonce of one handshake. */
+static void fresh_nonce(lua_State *L, byn_cluster *c,
+                        uint8_t nonce[BYN_NONCE_SIZE]) {
+  size_t n;
+  byn_slot_push(L, &c->node->world->slots, c->entropy);
+  lua_pushinteger(L, BYN_NONCE_SIZE);
+  lua_call(L, 1, 1);
+  const char *bytes = lua_tolstring(L, -1, &n);
+  if (!bytes || n != BYN_NONCE_SIZE)
+    luaL_error(L, "entropy must answer the number of bytes it is asked for");
+  memcpy(nonce, bytes, BYN_NONCE_SIZE);
+  lua_pop(L, 1);
+}
+
+static void free_peer(byn_cluster *c, byn_peer *peer) {
+  const byn_alloc *alloc = &c->node->world->alloc;
+  if (peer->link) byn_link_free(peer->link);
+  if (peer->dialled)
+    byn_free(alloc, peer->dialled, strlen(peer->dialled) + 1);
+  if (peer->origin) peer->origin->uses--;
+  byn_map_clear(&peer->monitors);
+  byn_free(alloc, peer, sizeof *peer);
+}
+
+/* A peer with a link: dialled where `name` is given. */
+static byn_peer *new_peer(lua_State *L, byn_cluster *c, const char *name) {
+  const byn_alloc *alloc = &c->node->world->alloc;
+  uint8_t nonce[BYN_NONCE_SIZE];
+  fresh_nonce(L, c, nonce);
+  byn_peer *peer = byn_new(alloc, sizeof *peer);
+  if (!peer) luaL_error(L, "not enough memory");
+  *peer = (byn_peer){.number = ++c->last};
+  byn_map_init(&peer->monitors, alloc);
+  if (name) {
+    peer->dialled = byn_new(alloc, strlen(name) + 1);
+    if (peer->dialled) strcpy(peer->dialled, name);
+    peer->link = byn_link_dial(&c->config, name, nonce, c->node->now);
+  } else {
+    peer->link = byn_link_accept(&c->config, nonce, c->node->now);
+    peer->opened = true;
+  }
+  if (!peer->link || (name && !peer->dialled)) {
+    free_peer(c, peer);
+    luaL_error(L, "cannot make a link: bad name or not enough memory");
+  }
+  peer->next = c->peers;
+  c->peers = peer;
+  return peer;
+}
+
+byn_peer *byn_cluster_accept(lua_State *L, byn_cluster *c) {
+  return new_peer(L, c, NULL);
+}
+
+/* --- events and messages about nodes -------------------------------------- */
+
+static void link_event(lua_State *L, byn_cluster *c, const char *event,
+                       const char *name, const char *reason) {
+  if (!byn_event(L, c->node, event)) return;
+  lua_pushstring(L, name);
+  lua_setfield(L, -2, "peer");
+  lua_pushstring(L, reason);
+  lua_setfield(L, -2, "reason");
+  byn_event_done(L, c->node);
+}
+
+/* Mails {tag=, node=, info={reason=}} to one process. */
+static void mail_watcher(lua_State *L, byn_process *p, const char *tag,
+                         const char *name, const char *reason) {
+  lua_createtable(L, 0, 3);
+  lua_pushstring(L, tag);
+  lua_setfield(L, -2, "tag");
+  lua_pushstring(L, name);
+  lua_setfield(L, -2, "node");
+  lua_newtable(L);
+  lua_pushstring(L, reason);
+  lua_setfield(L, -2, "reason");
+  lua_setfield(L, -2, "info");
+  byn_process_mail(
+      L, p, byn_mail_new(L, p->node->world, BYN_MAIL_MESSAGE, NULL));
+}
+
+/* Tells the processes that monitor nodes; forgets those that have ended. */
+static void tell_watchers(lua_State *L, byn_cluster *c, const char *tag,
+                          const char *name, const char *reason) {
+  int top = lua_gettop(L);
+  byn_slot_push(L, &c->node->world->slots, c->watchers);
+  lua_pushnil(L);
+  while (lua_next(L, top + 1)) {
+    lua_pop(L, 1);
+    const byn_id *id = byn_pid_at(L, -1);
+    byn_process *p = id ? byn_node_find(c->node, id) : NULL;
+    if (p) {
+      mail_watcher(L, p, tag, name, reason);
+    } else {
+      lua_pushvalue(L, -1);
+      lua_pushnil(L);
+      lua_rawset(L, top + 1);
+    }
+  }
+  lua_settop(L, top);
+}
+
+/* Answers the callers of connect(name): true, or nil and the reason. */
+static void answer_waiting(lua_State *L, byn_cluster *c, const char *name,
+                           const char *reason) {
+  int top = lua_gettop(L);
+  luaL_checkstack(L, 10, NULL);
+  byn_slot_push(L, &c->node->world->slots, c->waiting);
+  if (lua_getfield(L, -1, name) == LUA_TTABLE) {
+    for (int i = 1; lua_rawgeti(L, top + 2, i) != LUA_TNIL; i++) {
+      byn_id ref = *byn_ref_at(L, -1);
+      lua_pop(L, 1);
+      if (reason)
+        lua_pushnil(L), lua_pushstring(L, reason);
+      else
+        lua_pushboolean(L, 1);
+      byn_reply(L, c->node, &ref, reason ? 2 : 1);
+    }
+    lua_pushnil(L);
+    lua_setfield(L, top + 1, name);
+  }
+  lua_settop(L, top);
+}
+
+/* --- what links tell ------------------------------------------------------ */
+
+static void decide_admission(lua_State *L, byn_cluster *c, byn_peer *peer,
+                             const byn_link_event *e) {
+  int64_t now = c->node->now;
+  const char *no = byn_membership_admit(c->membership, e->name,
+                                        e->incarnation, peer->number, now);
+  if (no) {
+    link_event(L, c, "link_refused", e->name, no);
+    byn_link_refuse(peer->link, no);
+  } else {
+    byn_link_admit(peer->link, now);
+  }
+}
+
+static void came_up(lua_State *L, byn_cluster *c, byn_peer *peer,
+                    const byn_link_event *e) {
+  byn_origins_prune(L, c->node->world);
+  peer->origin =
+      byn_origin_get(L, c->node->world, e->name, e->incarnation);
+  peer->origin->uses++;
+  if (!byn_map_put(&c->by_origin, origin_key(peer->origin), peer)) {
+    byn_link_close(peer->link, "out_of_memory");
+    return;
+  }
+  byn_membership_link_up(c->membership, e->name, e->incarnation, peer->number,
+                         c->node->now);
+}
+
+/* The end of a link: of every relation over it, and of its place. */
+static void went_down(lua_State *L, byn_cluster *c, byn_peer *peer,
+                      const char *reason) {
+  int top = lua_gettop(L);
+  peer->down = true;
+  if (peer->origin &&
+      byn_map_get(&c->by_origin, origin_key(peer->origin)) == peer)
+    byn_map_remove(&c->by_origin, origin_key(peer->origin));
+  if (!peer->origin)
+    link_event(L, c, "link_failed", peer->dialled ? peer->dialled : NULL,
+               reason);
+  lua_pushliteral(L, "noconnection");
+  byn_relation *r;
+  while ((r = peer->relations.first) != NULL)
+    byn_relation_break(L, c->node, r,
+                       r->a.list == &peer->relations ? &r->a : &r->b, top + 1);
+  lua_settop(L, top);
+  byn_map_clear(&peer->monitors);
+  bool other_stays = !strcmp(reason, "simultaneous") ||
+                     !strcmp(reason, "already_connected");
+  if (peer->dialled && !peer->origin && !other_stays)
+    answer_waiting(L, c, peer->dialled, reason);
+  byn_membership_link_down(c->membership, peer->number, reason, c->node->now);
+}
+
+void byn_peer_poll(lua_State *L, byn_cluster *c, byn_peer *peer) {
+  byn_link_event e;
+  while (!peer->down && byn_link_next(peer->link, &e)) {
+    switch (e.kind) {
+    case BYN_LINK_ADMIT:
+      decide_admission(L, c, peer, &e);
+      break;
+    case BYN_LINK_UP:
+      came_up(L, c, peer, &e);
+      break;
+    case BYN_LINK_MESSAGE:
+      if (!byn_remote_receive(L, c->node, peer, e.message, e.length))
+        byn_link_close(peer->link, "bad_message");
+      break;
+    case BYN_LINK_DOWN:
+      went_down(L, c, peer, e.reason);
+      break;
+    }
+  }
+}
+
+void byn_cluster_closed(lua_State *L, byn_cluster *c, byn_peer *peer,
+                        const char *reason) {
+  byn_link_closed(peer->link, reason);
+  byn_peer_poll(L, c, peer);
+  byn_cluster_act(L, c);
+}
+
+/* --- what the membership wants -------------------------------------------- */
+
+static void dial(lua_State *L, byn_cluster *c, const char *name) {
+  char copy[BYN_NAME_MAX + 1];
+  strncpy(copy, name, BYN_NAME_MAX);
+  copy[BYN_NAME_MAX] = 0;
+  byn_peer *peer = new_peer(L, c, copy);
+  byn_membership_dialing(c->membership, copy, peer->number);
+}
+
+static void close_link(lua_State *L, byn_cluster *c,
+                       const byn_member_action *a) {
+  byn_peer *peer = byn_peer_number(c, a->link);
+  if (!peer || peer->down) return;
+  byn_link_close(peer->link, a->reason);
+  byn_peer_poll(L, c, peer);
+}
+
+static void node_up(lua_State *L, byn_cluster *c, const byn_member_action *a) {
+  byn_peer *peer = byn_peer_number(c, a->link);
+  if (byn_event(L, c->node, "node_up")) {
+    lua_pushstring(L, a->name);
+    lua_setfield(L, -2, "peer");
+    lua_pushinteger(L, (lua_Integer)a->incarnation);
+    lua_setfield(L, -2, "incarnation");
+    byn_event_done(L, c->node);
+  }
+  if (peer && !peer->down) byn_remote_nodes(L, c->node, peer);
+  tell_watchers(L, c, "nodeup", a->name, NULL);
+  answer_waiting(L, c, a->name, NULL);
+}
+
+static void node_down(lua_State *L, byn_cluster *c,
+                      const byn_member_action *a) {
+  link_event(L, c, "node_down", a->name, a->reason);
+  tell_watchers(L, c, "nodedown", a->name, a->reason);
+}
+
+void byn_cluster_act(lua_State *L, byn_cluster *c) {
+  byn_member_action a;
+  while (byn_membership_next(c->membership, &a)) {
+    switch (a.kind) {
+    case BYN_MEMBER_DIAL:
+      dial(L, c, a.name);
+      break;
+    case BYN_MEMBER_CLOSE:
+      close_link(L, c, &a);
+      break;
+    case BYN_MEMBER_UP:
+      node_up(L, c, &a);
+      break;
+    case BYN_MEMBER_DOWN:
+      node_down(L, c, &a);
+      break;
+    }
+  }
+}
+
+int64_t byn_cluster_tick(lua_State *L, byn_cluster *c) {
+  int64_t now = c->node->now;
+  for (byn_peer *p = c->peers; p; p = p->next) {
+    if (p->down) continue;
+    byn_link_tick(p->link, now);
+    byn_peer_poll(L, c, p);
+  }
+  byn_membership_tick(c->membership, now);
+  byn_cluster_act(L, c);
+  int64_t next = byn_membership_deadline(c->membership);
+  for (byn_peer *p = c->peers; p; p = p->next) {
+    int64_t at = p->down ? BYN_NEVER : byn_link_deadline(p->link);
+    if (at < next) next = at;
+  }
+  return next;
+}
+
+void byn_cluster_shutdown(lua_State *L, byn_cluster *c) {
+  for (byn_peer *p = c->peers; p; p = p->next) {
+    if (p->down) continue;
+    byn_link_close(p->link, "shutdown");
+    byn_peer_poll(L, c, p);
+  }
+}
+
+/* --- the driver's actions ------------------------------------------------- */
+
+/* Pushes what this peer wants of the driver; 0 if nothing. */
+static int peer_action(lua_State *L, byn_peer *p) {
+  const uint8_t *bytes;
+  size_t n = 0;
+  if (!p->opened) {
+    p->opened = true;
+    if (p->down) return 0;
+    lua_pushliteral(L, "dial");
+    lua_pushinteger(L, p->number);
+    lua_pushstring(L, p->dialled);
+    return 3;
+  }
+  n = byn_link_output(p->link, &bytes);
+  if (!n) return 0;
+  lua_pushliteral(L, "write");
+  lua_pushinteger(L, p->number);
+  lua_pushlstring(L, (const char *)bytes, n);
+  return 3;
+}
+
+int byn_cluster_action(lua_State *L, byn_cluster *c) {
+  if (!c->cursor) c->cursor = &c->peers;
+  luaL_checkstack(L, 4, NULL);
+  while (*c->cursor) {
+    byn_peer *p = *c->cursor;
+    int pushed = peer_action(L, p);
+    if (pushed) return pushed;
+    if (!p->down) {
+      c->cursor = &p->next;
+      continue;
+    }
+    *c->cursor = p->next;
+    lua_pushliteral(L, "close");
+    lua_pushinteger(L, p->number);
+    free_peer(c, p);
+    return 2;
+  }
+  c->cursor = NULL;
+  return 0;
+}
+
+/* --- opening and closing -------------------------------------------------- */
+
+static lua_Integer option(lua_State *L, int options, const char *name,
+                          lua_Integer otherwise) {
+  int whole;
+  lua_getfield(L, options, name);
+  lua_Integer v = lua_isnil(L, -1) ? otherwise : lua_tointegerx(L, -1, &whole);
+  if (!lua_isnil(L, -1) && (!whole || v < 1))
+    luaL_error(L, "option %s must be a whole number above 0", name);
+  lua_pop(L, 1);
+  return v;
+}
+
+static int take_field(lua_State *L, byn_node *node, int options,
+                      const char *name, int type) {
+  if (lua_getfield(L, options, name) != type)
+    luaL_error(L, "option %s must be a %s", name, lua_typename(L, type));
+  return byn_slot_put(L, &node->world->slots);
+}
+
+static int put_table(lua_State *L, byn_node *node) {
+  lua_newtable(L);
+  return byn_slot_put(L, &node->world->slots);
+}
+
+static void copy_secret(lua_State *L, byn_cluster *c, int options) {
+  size_t n;
+  if (lua_getfield(L, options, "secret") != LUA_TSTRING)
+    luaL_error(L, "option secret must be a string");
+  const char *secret = lua_tolstring(L, -1, &n);
+  if (n == 0) luaL_error(L, "option secret must not be empty");
+  c->secret = byn_new(&c->node->world->alloc, n);
+  if (!c->secret) luaL_error(L, "not enough memory");
+  memcpy(c->secret, secret, n);
+  c->config.secret = (const uint8_t *)c->secret;
+  c->config.secret_len = n;
+  lua_pop(L, 1);
+}
+
+static void configure(lua_State *L, byn_cluster *c, int options) {
+  byn_node *node = c->node;
+  c->config.alloc = node->world->alloc;
+  c->config.name = node->name;
+  c->config.incarnation = node->origin->incarnation;
+  c->config.heartbeat_ms = option(L, options, "heartbeat_ms", 1000);
+  c->config.down_after_ms = option(L, options, "down_after_ms", 5000);
+  c->config.handshake_ms = option(L, options, "handshake_ms", 5000);
+  c->config.max_message =
+      (size_t)option(L, options, "max_message", 16 * 1024 * 1024);
+  c->config.max_queue =
+      (size_t)option(L, options, "max_queue", 64 * 1024 * 1024);
+  copy_secret(L, c, options);
+  c->entropy = take_field(L, node, options, "entropy", LUA_TFUNCTION);
+  c->watchers = put_table(L, node);
+  c->waiting = put_table(L, node);
+}
+
+void byn_cluster_open(lua_State *L, byn_node *node, int options) {
+  byn_cluster *c = byn_new(&node->world->alloc, sizeof *c);
+  if (!c) luaL_error(L, "not enough memory");
+  *c = (byn_cluster){.node = node};
+  node->cluster = c; /* from here on byn_cluster_close cleans up */
+  byn_map_init(&c->by_origin, &node->world->alloc);
+  configure(L, c, options);
+  byn_membership_config config = {
+      .alloc = node->world->alloc,
+      .name = node->name,
+      .incarnation = node->origin->incarnation,
+      .seed = byn_rng_next(&node->rng),
+      .redial_min_ms = option(L, options, "redial_min_ms", 100),
+      .redial_max_ms = option(L, options, "redial_max_ms", 3000),
+      .forget_after_ms = FORGET_AFTER_MS};
+  c->membership = byn_membership_new(&config);
+  if (!c->membership) luaL_error(L, "not enough memory");
+}
+
+void byn_cluster_close(lua_State *L, byn_node *node) {
+  byn_cluster *c = node->cluster;
+  byn_slots *slots = &node->world->slots;
+  if (!c) return;
+  while (c->peers) {
+    byn_peer *p = c->peers;
+    c->peers = p->next;
+    free_peer(c, p);
+  }
+  if (c->membership) byn_membership_free(c->membership);
+  byn_map_clear(&c->by_origin);
+  if (c->secret) {
+    memset(c->secret, 0, c->config.secret_len);
+    byn_free(&node->world->alloc, c->secret, c->config.secret_len);
+  }
+  byn_slot_free(L, slots, c->entropy);
+  byn_slot_free(L, slots, c->watchers);
+  byn_slot_free(L, slots, c->waiting);
+  byn_free(&node->world->alloc, c, sizeof *c);
+  node->cluster = NULL;
+}
+
+/* --- in Lua --------------------------------------------------------------- */
+
+static byn_cluster *cluster_here(lua_State *L, const char *what) {
+  byn_cluster *c = byn_node_here(L)->cluster;
+  if (!c)
+    luaL_error(L, "%s: this node has no name, so it is not distributed; give "
+                  "banyan.run a name such as \"a@127.0.0.1:9101\"", what);
+  return c;
+}
+
+static int l_node_name(lua_State *L) {
+  lua_pushstring(L, byn_node_here(L)->name);
+  return 1;
+}
+
+static int l_nodes(lua_State *L) {
+  byn_cluster *c = byn_node_here(L)->cluster;
+  lua_newtable(L);
+  uint32_t count = c ? byn_membership_up_count(c->membership) : 0;
+  for (uint32_t i = 0; i < count; i++) {
+    lua_pushstring(L, byn_membership_up_name(c->membership, i));
+    lua_rawseti(L, -2, (lua_Integer)i + 1);
+  }
+  return 1;
+}
+
+/* Adds a ref to the list of those that wait for `name` (at index 1). */
+static void add_waiting(lua_State *L, byn_cluster *c, const byn_id *ref) {
+  byn_slot_push(L, &c->node->world->slots, c->waiting);
+  lua_pushvalue(L, 1);
+  if (lua_rawget(L, -2) != LUA_TTABLE) {
+    lua_pop(L, 1);
+    lua_newtable(L);
+    lua_pushvalue(L, 1);
+    lua_pushvalue(L, -2);
+    lua_rawset(L, -4);
+  }
+  byn_id_push(L, ref);
+  lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+  lua_pop(L, 2);
+}
+
+/* connect(name [, timeout]) -> true | nil, err. Outside a process it only
+ * makes the node known, to be dialled from now on. */
+static int l_connect(lua_State *L) {
+  byn_cluster *c = cluster_here(L, "connect");
+  const char *name = luaL_checkstring(L, 1);
+  int64_t ms = byn_check_timeout(L, 2, 5000);
+  luaL_argcheck(L, byn_name_is_valid(name, strlen(name)), 1, "is not a node's name");
+  byn_process *p = byn_world_of(L)->running;
+  bool self = !strcmp(name, c->node->name);
+  if (p) byn_process_check_wait(L, p);
+  if (!self && !byn_membership_add(c->membership, name, true, c->node->now))
+    return luaL_error(L, "not enough memory");
+  if (self || !p || byn_membership_is_up(c->membership, name)) {
+    lua_pushboolean(L, 1);
+    return 1;
+  }
+  byn_id ref;
+  byn_process_expect(p, &ref);
+  add_waiting(L, c, &ref);
+  return byn_process_wait(L, p, BYN_WAIT_REPLY, ms);
+}
+
+/* disconnect(name) -> true | nil, "not_connected" */
+static int l_disconnect(lua_State *L) {
+  byn_cluster *c = cluster_here(L, "disconnect");
+  const char *name = luaL_checkstring(L, 1);
+  if (byn_membership_remove(c->membership, name)) {
+    byn_cluster_act(L, c);
+    lua_pushboolean(L, 1);
+    return byn_process_leave(L, byn_world_of(L)->running, 1);
+  }
+  lua_pushnil(L);
+  lua_pushliteral(L, "not_connected");
+  return 2;
+}
+
+/* monitor_nodes(bool) -> true */
+static int l_monitor_nodes(lua_State *L) {
+  byn_process *p = byn_process_here(L, "monitor_nodes");
+  luaL_checktype(L, 1, LUA_TBOOLEAN);
+  if (p->node->cluster) {
+    byn_slot_push(L, &p->node->world->slots, p->node->cluster->watchers);
+    byn_process_push(L, p);
+    if (lua_toboolean(L, 1))
+      lua_pushboolean(L, 1);
+    else
+      lua_pushnil(L);
+    lua_rawset(L, -3);
+  }
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+void byn_cluster_functions(lua_State *L) {
+  static const luaL_Reg functions[] = {{"node_name", l_node_name},
+                                       {"nodes", l_nodes},
+                                       {"connect", l_connect},
+                                       {"disconnect", l_disconnect},
+                                       {"monitor_nodes", l_monitor_nodes},
+                                       {NULL, NULL}};
+  luaL_setfuncs(L, functions, 0);
+}

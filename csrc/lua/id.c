@@ -1,0 +1,182 @@
+#include "id.h"
+
+#include <string.h>
+
+#include <lauxlib.h>
+
+#include "../core/wire/buffer.h"
+#include "world.h"
+
+/* The addresses of these are registry keys. */
+static const char PID_META = 0, REF_META = 0;
+
+static const void *meta_key(uint8_t kind) {
+  return kind == BYN_PID ? &PID_META : &REF_META;
+}
+
+/* --- origins -------------------------------------------------------------- */
+
+static void free_origin(lua_State *L, byn_world *w, byn_origin *o) {
+  luaL_unref(L, LUA_REGISTRYINDEX, o->ids);
+  byn_free(&w->alloc, o->name, strlen(o->name) + 1);
+  byn_free(&w->alloc, o, sizeof *o);
+}
+
+/* Pushes a table whose values do not keep what they refer to alive. */
+static void push_weak_table(lua_State *L) {
+  lua_newtable(L);
+  lua_createtable(L, 0, 1);
+  lua_pushliteral(L, "v");
+  lua_setfield(L, -2, "__mode");
+  lua_setmetatable(L, -2);
+}
+
+static byn_origin *make_origin(lua_State *L, byn_world *w, const char *name,
+                               uint64_t incarnation) {
+  size_t size = strlen(name) + 1;
+  push_weak_table(L);
+  int ids = luaL_ref(L, LUA_REGISTRYINDEX);
+  byn_origin *o = byn_new(&w->alloc, sizeof *o);
+  char *copy = byn_new(&w->alloc, size);
+  if (!o || !copy) {
+    byn_free(&w->alloc, o, sizeof *o);
+    byn_free(&w->alloc, copy, size);
+    luaL_unref(L, LUA_REGISTRYINDEX, ids);
+    luaL_error(L, "not enough memory");
+  }
+  memcpy(copy, name, size);
+  *o = (byn_origin){.next = w->origins, .name = copy,
+                    .incarnation = incarnation, .ids = ids};
+  w->origins = o;
+  return o;
+}
+
+byn_origin *byn_origin_get(lua_State *L, byn_world *w, const char *name,
+                           uint64_t incarnation) {
+  for (byn_origin *o = w->origins; o; o = o->next)
+    if (o->incarnation == incarnation && !strcmp(o->name, name)) return o;
+  return make_origin(L, w, name, incarnation);
+}
+
+static bool has_ids(lua_State *L, const byn_origin *o) {
+  lua_rawgeti(L, LUA_REGISTRYINDEX, o->ids);
+  lua_pushnil(L);
+  bool found = lua_next(L, -2) != 0;
+  lua_pop(L, found ? 3 : 1);
+  return found;
+}
+
+void byn_origins_prune(lua_State *L, byn_world *w) {
+  byn_origin **at = &w->origins;
+  while (*at) {
+    byn_origin *o = *at;
+    if (o->node || o->uses || has_ids(L, o)) {
+      at = &o->next;
+    } else {
+      *at = o->next;
+      free_origin(L, w, o);
+    }
+  }
+}
+
+void byn_origins_close(lua_State *L, byn_world *w) {
+  while (w->origins) {
+    byn_origin *o = w->origins;
+    w->origins = o->next;
+    free_origin(L, w, o);
+  }
+}
+
+/* --- ids ------------------------------------------------------------------ */
+
+void byn_id_push(lua_State *L, const byn_id *id) {
+  lua_rawgeti(L, LUA_REGISTRYINDEX, id->origin->ids);
+  if (lua_rawgeti(L, -1, (lua_Integer)id->serial) == LUA_TNIL) {
+    lua_pop(L, 1);
+    byn_id *made = lua_newuserdatauv(L, sizeof *made, 0);
+    *made = *id;
+    lua_rawgetp(L, LUA_REGISTRYINDEX, meta_key(id->kind));
+    lua_setmetatable(L, -2);
+    lua_pushvalue(L, -1);
+    lua_rawseti(L, -3, (lua_Integer)id->serial);
+  }
+  lua_replace(L, -2);
+}
+
+const byn_id *byn_id_at(lua_State *L, int index) {
+  const byn_id *id = lua_touserdata(L, index);
+  if (!id || lua_rawlen(L, index) != sizeof *id) return NULL;
+  if (!lua_getmetatable(L, index)) return NULL;
+  const void *meta = lua_topointer(L, -1);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &PID_META);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &REF_META);
+  bool ours = meta == lua_topointer(L, -2) || meta == lua_topointer(L, -1);
+  lua_pop(L, 3);
+  return ours ? id : NULL;
+}
+
+const byn_id *byn_pid_at(lua_State *L, int index) {
+  const byn_id *id = byn_id_at(L, index);
+  return id && id->kind == BYN_PID ? id : NULL;
+}
+
+const byn_id *byn_ref_at(lua_State *L, int index) {
+  const byn_id *id = byn_id_at(L, index);
+  return id && id->kind == BYN_REF ? id : NULL;
+}
+
+static void put(uint8_t *out, size_t *n, uint64_t v, int bytes) {
+  while (bytes--) out[(*n)++] = (uint8_t)(v >> (8 * bytes));
+}
+
+bool byn_id_key(lua_State *L, int index, uint8_t *out, size_t *n) {
+  const byn_id *id = byn_id_at(L, index);
+  if (!id) return false;
+  size_t length = strlen(id->origin->name);
+  *n = 0;
+  put(out, n, id->kind, 1);
+  put(out, n, length, 2);
+  memcpy(out + *n, id->origin->name, length);
+  *n += length;
+  put(out, n, id->origin->incarnation, 8);
+  put(out, n, id->serial, 8);
+  return true;
+}
+
+/* --- metatables ----------------------------------------------------------- */
+
+static int id_tostring(lua_State *L) {
+  const byn_id *id = byn_id_at(L, 1);
+  if (!id) return luaL_error(L, "not a pid or ref");
+  if (id->kind == BYN_PID)
+    lua_pushfstring(L, "pid<%s %d.%I>", id->origin->name, (int)id->index,
+                    (LUAI_UACINT)id->serial);
+  else
+    lua_pushfstring(L, "ref<%s %I>", id->origin->name,
+                    (LUAI_UACINT)id->serial);
+  return 1;
+}
+
+static void open_meta(lua_State *L, const char *name, const void *key) {
+  lua_createtable(L, 0, 4);
+  lua_pushstring(L, name);
+  lua_setfield(L, -2, "__name");
+  lua_pushcfunction(L, id_tostring);
+  lua_setfield(L, -2, "__tostring");
+  lua_newtable(L);
+  lua_setfield(L, -2, "__index");
+  lua_pushboolean(L, 0);
+  lua_setfield(L, -2, "__metatable");
+  lua_rawsetp(L, LUA_REGISTRYINDEX, key);
+}
+
+void byn_id_open(lua_State *L) {
+  open_meta(L, "pid", &PID_META);
+  open_meta(L, "ref", &REF_META);
+}
+
+void byn_pid_methods(lua_State *L) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &PID_META);
+  lua_getfield(L, -1, "__index");
+  lua_replace(L, -2);
+}

@@ -1,0 +1,77 @@
+/* Pids and refs: names for processes and events that never repeat.
+ *
+ * An id is a userdata {origin, serial, index, kind}. The origin is the node
+ * that made it, one life of it: (name, incarnation). The serial is unique
+ * within an origin; the index is where that node keeps the process, so a
+ * lookup is one array access and a comparison.
+ *
+ * Ids are interned in a weak table per origin: equal ids are the same
+ * userdata and may be table keys. Origins are shared by all nodes of a Lua
+ * state, so the rule holds across the nodes that a test runs side by side.
+ */
+#ifndef BYN_ID_H
+#define BYN_ID_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <lua.h>
+
+struct byn_world;
+struct byn_node;
+
+typedef enum byn_id_kind { BYN_PID = 1, BYN_REF = 2 } byn_id_kind;
+
+/* One life of one node. It goes when no id of it is left in Lua and nothing
+ * in C uses it (mails, relations and peers do). */
+typedef struct byn_origin {
+  struct byn_origin *next;
+  struct byn_node *node; /* the node itself where it lives in this state */
+  char *name;            /* "nonode" for a node without a name */
+  uint64_t incarnation;
+  uint32_t uses; /* by mails, relations and peers */
+  int ids; /* registry key of the weak table serial -> userdata */
+} byn_origin;
+
+typedef struct byn_id {
+  byn_origin *origin;
+  uint64_t serial;
+  uint32_t index; /* of a pid: the process; of a call's ref: the caller */
+  uint8_t kind;
+} byn_id;
+
+/* Room for the canonical bytes of any id. */
+#define BYN_ID_BYTES 512
+
+/* Makes the metatables; leaves the stack as it was. */
+void byn_id_open(lua_State *L);
+/* Pushes the table of methods of pids. */
+void byn_pid_methods(lua_State *L);
+
+/* The origin of that name and incarnation, made if need be. Raises when
+ * memory is short. */
+byn_origin *byn_origin_get(lua_State *L, struct byn_world *w, const char *name,
+                           uint64_t incarnation);
+/* Frees those that nothing refers to. Pointers in plain C variables do not
+ * count, so it is called where there are none: when a peer comes up. */
+void byn_origins_prune(lua_State *L, struct byn_world *w);
+void byn_origins_close(lua_State *L, struct byn_world *w);
+
+/* Pushes the one userdata that stands for `id`. */
+void byn_id_push(lua_State *L, const byn_id *id);
+/* The id at a stack index, or NULL if it is something else. */
+const byn_id *byn_id_at(lua_State *L, int index);
+/* The same, of one kind. */
+const byn_id *byn_pid_at(lua_State *L, int index);
+const byn_id *byn_ref_at(lua_State *L, int index);
+
+static inline bool byn_id_equal(const byn_id *a, const byn_id *b) {
+  return a->serial == b->serial && a->origin == b->origin;
+}
+
+/* The canonical bytes of the pid or ref at `index`, the same on every node:
+ * kind, name, incarnation, serial. false if it is something else. `out` has
+ * room for BYN_ID_BYTES. */
+bool byn_id_key(lua_State *L, int index, uint8_t *out, size_t *n);
+
+#endif

@@ -1,0 +1,129 @@
+/* A node: its processes, run queue, timers, names, and its links to peers.
+ *
+ * The node does no I/O. A driver tells it the time and the bytes, and asks
+ * for actions: see seam.c for the methods it has in Lua.
+ */
+#ifndef BYN_NODE_H
+#define BYN_NODE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <lua.h>
+
+#include "../core/map.h"
+#include "../core/rng.h"
+#include "../core/timers.h"
+#include "process.h"
+#include "world.h"
+
+struct byn_cluster;
+
+typedef struct byn_node {
+  byn_world *world;
+  struct byn_node *next; /* in the world's list */
+  byn_origin *origin;
+  const char *name; /* NULL: not distributed */
+  byn_process **table; /* by index; NULL where free */
+  uint32_t *spare;     /* free indices */
+  uint32_t table_size, spare_count, process_count;
+  byn_process *free; /* memory of processes, for re-use */
+  byn_process *ready, *ready_last;
+  byn_process *ending, *ending_last;
+  byn_timers *timers;
+  byn_map monitors; /* serial -> relation whose a is here */
+  byn_map sends;    /* serial -> struct byn_send, see timer.c */
+  uint64_t serial; /* of the last pid or ref made */
+  int64_t now;
+  byn_rng rng;
+  int names;  /* slot: table name -> pid */
+  int clock;  /* slot: function that answers the time, or 0 */
+  int events; /* slot: list of events not yet fetched, or 0 if unwanted */
+  int event_count;
+  struct byn_cluster *cluster; /* links and membership; NULL without name */
+  bool clock_read; /* `now` is fresh for this slice */
+  bool burying;
+} byn_node;
+
+/* The node whose process runs, else the only one there is; raises if there
+ * is none or the choice is not clear. */
+byn_node *byn_node_here(lua_State *L);
+
+/* The process that runs; raises "... outside a process" naming `what`. */
+byn_process *byn_process_here(lua_State *L, const char *what);
+
+/* The live process with that id, or NULL. */
+byn_process *byn_node_find(const byn_node *node, const byn_id *id);
+/* The live process registered under the name at `index`, or NULL. */
+byn_process *byn_node_named(lua_State *L, const byn_node *node, int index);
+
+/* Registers p (NULL: it has ended) under the name at `index`. NULL, or the
+ * code of an error that is left on the stack as a reason:
+ * {"already_registered", pid} or "noproc". */
+const char *byn_node_register(lua_State *L, byn_node *node, byn_process *p,
+                              int index);
+/* Takes the name of p away, if it has one. */
+void byn_node_unregister(lua_State *L, byn_process *p);
+
+/* The time: from the clock if there is one, at most once a slice. */
+int64_t byn_node_now(lua_State *L, byn_node *node);
+
+/* An id made here. */
+void byn_node_ref(byn_node *node, byn_id *ref);
+
+/* What timers are for: the kinds of byn_timers. */
+typedef enum byn_timer_kind {
+  BYN_TIMER_WAIT, /* owner: the process */
+  BYN_TIMER_OWN,  /* owner: the process */
+  BYN_TIMER_SEND  /* owner: struct byn_send */
+} byn_timer_kind;
+
+/* Adds a timer `ms` from now. Raises when memory is short. */
+byn_timer byn_node_timer(lua_State *L, byn_node *node, int64_t ms,
+                         byn_timer_kind kind, void *owner);
+
+/* Ends the processes whose end was decided, and those that die of it. Called
+ * at the end of each primitive that may end processes, from the outermost
+ * only. */
+void byn_node_bury(lua_State *L, byn_node *node);
+
+/* Runs ready processes, at most `slices` of them. */
+void byn_node_run(lua_State *L, byn_node *node, int slices);
+
+/* --- events ------------------------------------------------------------- */
+
+/* Begins an event: pushes a table {event=, node=, time=} and answers true, or
+ * pushes nothing and answers false when nobody wants events. Fields are set
+ * with lua_setfield, then byn_event_done pops it into the node's list. */
+bool byn_event(lua_State *L, byn_node *node, const char *event);
+void byn_event_done(lua_State *L, byn_node *node);
+
+/* --- destinations --------------------------------------------------------- */
+
+typedef struct byn_dest {
+  enum {
+    BYN_DEST_LOCAL,  /* process */
+    BYN_DEST_REMOTE, /* id (a pid), or origin and name */
+    BYN_DEST_DEAD,   /* a pid here that has ended; id */
+    BYN_DEST_UNKNOWN /* a name nobody has, or a node not connected */
+  } kind;
+  byn_process *process;
+  byn_id id;             /* LOCAL, DEAD, REMOTE by pid (serial not 0) */
+  byn_origin *origin;    /* REMOTE */
+  int name;              /* stack index of the name, REMOTE by name */
+  const char *error;     /* UNKNOWN: "noproc" or "noconnection" */
+} byn_dest;
+
+/* Works out the destination at `index`: a pid, a registered name,
+ * {name=, node=}, or what distributed_supervisor.via made. May push one
+ * value (the name), which must stay while `dest` is in use. Raises on
+ * anything else, naming `what`. */
+void byn_dest_at(lua_State *L, byn_node *node, int index, const char *what,
+                 byn_dest *dest);
+
+/* Monitors a destination; `index` is the value it was worked out from, which
+ * a DOWN repeats. Answers the serial of the ref. */
+uint64_t byn_monitor_dest(lua_State *L, byn_process *p, const byn_dest *to,
+                          int index);
+
+#endif

@@ -1,0 +1,213 @@
+#include "process.h"
+
+#include <lauxlib.h>
+
+#include "node.h"
+#include "reason.h"
+
+/* --- making --------------------------------------------------------------- */
+
+#define FIRST_TABLE 64
+
+/* Doubles the table of processes and the list of its free indices. */
+static void grow_table(lua_State *L, byn_node *node) {
+  const byn_alloc *alloc = &node->world->alloc;
+  uint32_t old = node->table_size, size = old ? old * 2 : FIRST_TABLE;
+  byn_process **table =
+      byn_resize(alloc, node->table, old * sizeof *table, size * sizeof *table);
+  if (!table) luaL_error(L, "not enough memory");
+  node->table = table;
+  uint32_t *spare =
+      byn_resize(alloc, node->spare, old * sizeof *spare, size * sizeof *spare);
+  if (!spare) {
+    byn_process **back =
+        byn_resize(alloc, table, size * sizeof *table, old * sizeof *table);
+    if (back || !old) node->table = back;
+    luaL_error(L, "not enough memory");
+  }
+  node->spare = spare;
+  for (uint32_t i = size; i > old; i--) {
+    table[i - 1] = NULL;
+    spare[node->spare_count++] = i - 1;
+  }
+  node->table_size = size;
+}
+
+/* Memory for a process, on top of the node's free list. */
+static byn_process *reserve(lua_State *L, byn_node *node) {
+  if (!node->spare_count) grow_table(L, node);
+  if (!node->free) {
+    byn_process *p = byn_new(&node->world->alloc, sizeof *p);
+    if (!p) luaL_error(L, "not enough memory");
+    p->next_ready = NULL;
+    node->free = p;
+  }
+  return node->free;
+}
+
+byn_process *byn_process_new(lua_State *L, byn_node *node,
+                             const byn_behaviour *behaviour) {
+  byn_process *p = reserve(L, node);
+  byn_process *free = p->next_ready;
+  byn_id id = {.origin = node->origin,
+               .serial = ++node->serial,
+               .index = node->spare[node->spare_count - 1],
+               .kind = BYN_PID};
+  byn_id_push(L, &id);
+  int pid = byn_slot_put(L, &node->world->slots);
+  node->free = free;
+  node->spare_count--;
+  *p = (byn_process){.node = node, .id = id, .behaviour = behaviour,
+                     .pid = pid};
+  if (node->world->running) p->parent = node->world->running->id;
+  node->table[id.index] = p;
+  node->process_count++;
+  return p;
+}
+
+void byn_process_free(byn_process *p) {
+  byn_node *node = p->node;
+  p->next_ready = node->free;
+  node->free = p;
+}
+
+void byn_process_push(lua_State *L, const byn_process *p) {
+  byn_slot_push(L, &p->node->world->slots, p->pid);
+}
+
+/* --- ending --------------------------------------------------------------- */
+
+void byn_process_end(lua_State *L, byn_process *p) {
+  byn_world *w = p->node->world;
+  bool late = p->state >= BYN_ENDING || p->doomed;
+  if (late) {
+    lua_pop(L, 1);
+    return;
+  }
+  p->doom = byn_slot_put(L, &w->slots);
+  if (p == w->running) {
+    p->doomed = true;
+    return;
+  }
+  p->state = BYN_ENDING;
+  p->next_ending = NULL;
+  if (p->node->ending_last)
+    p->node->ending_last->next_ending = p;
+  else
+    p->node->ending = p;
+  p->node->ending_last = p;
+}
+
+/* Leaves the code of p for good, by a yield that is never resumed; where a
+ * yield is not possible, by an error that the scheduler understands. */
+static int abandon(lua_State *L, byn_process *p) {
+  if (L == p->co && lua_isyieldable(L)) return lua_yield(L, 0);
+  byn_slot_push(L, &p->node->world->slots, p->doom);
+  return byn_reason_raise(L, -1);
+}
+
+int byn_process_exit(lua_State *L, byn_process *p) {
+  p->exited = !p->doomed;
+  byn_process_end(L, p);
+  return abandon(L, p);
+}
+
+int byn_process_leave(lua_State *L, byn_process *p, int results) {
+  if (!p) {
+    byn_node_bury(L, byn_node_here(L));
+    return results;
+  }
+  byn_node_bury(L, p->node);
+  return p->doomed ? abandon(L, p) : results;
+}
+
+/* --- burying -------------------------------------------------------------- */
+
+/* A crash is told; an end by "shutdown" or a kill is nobody's fault. */
+static void report_crash(lua_State *L, byn_process *p, int reason) {
+  if (lua_type(L, reason) != LUA_TTABLE) return;
+  lua_rawgeti(L, reason, 1);
+  bool crash = byn_reason_is(L, -1, "error");
+  lua_pop(L, 1);
+  if (!crash || !byn_event(L, p->node, "process_crashed")) return;
+  byn_process_push(L, p);
+  lua_setfield(L, -2, "pid");
+  lua_pushvalue(L, reason);
+  lua_setfield(L, -2, "reason");
+  byn_slot_push(L, &p->node->world->slots, p->label);
+  lua_setfield(L, -2, "label");
+  byn_event_done(L, p->node);
+}
+
+/* Closes the coroutine; its to-be-closed variables run as p. */
+static void close_coroutine(lua_State *L, byn_process *p) {
+  if (!p->co) return;
+  byn_world *w = p->node->world;
+  byn_process *running = w->running;
+  w->running = p;
+  byn_thread_give(L, w, p->co, p->thread, lua_status(p->co));
+  w->running = running;
+  p->co = NULL;
+}
+
+static void stop_timers(byn_process *p) {
+  if (p->timer) byn_timers_cancel(p->node->timers, p->timer, NULL);
+  p->timer = 0;
+  byn_process_untimer(p);
+}
+
+static void free_slots(lua_State *L, byn_process *p) {
+  byn_slots *slots = &p->node->world->slots;
+  byn_slot_free(L, slots, p->label);
+  byn_slot_free(L, slots, p->pid);
+  byn_slot_free(L, slots, p->doom);
+}
+
+static void break_relations(lua_State *L, byn_process *p, int reason) {
+  byn_relation *r;
+  while ((r = p->relations.first) != NULL)
+    byn_relation_break(L, p->node, r,
+                       r->a.list == &p->relations ? &r->a : &r->b, reason);
+}
+
+/* Each step leaves p so that all can be done again: if memory runs out in
+ * the middle, p is still the first of the ending. */
+static void bury(lua_State *L, byn_process *p) {
+  byn_node *node = p->node;
+  byn_slot_push(L, &node->world->slots, p->doom);
+  int reason = lua_gettop(L);
+  close_coroutine(L, p);
+  byn_node_unregister(L, p);
+  stop_timers(p);
+  if (p->self) p->behaviour->ended(L, p, reason);
+  p->self = NULL;
+  report_crash(L, p, reason);
+  break_relations(L, p, reason);
+  byn_mailbox_clear(L, node->world, &p->mail);
+  lua_settop(L, reason - 1);
+}
+
+/* Takes a buried process out of the node. */
+static void remove_process(lua_State *L, byn_process *p) {
+  byn_node *node = p->node;
+  node->table[p->id.index] = NULL;
+  node->spare[node->spare_count++] = p->id.index;
+  node->process_count--;
+  free_slots(L, p);
+  p->state = BYN_BURIED;
+  if (!p->queued) byn_process_free(p);
+}
+
+void byn_node_bury(lua_State *L, byn_node *node) {
+  if (node->burying) return;
+  node->burying = true;
+  luaL_checkstack(L, 20, NULL);
+  while (node->ending) {
+    byn_process *p = node->ending;
+    bury(L, p);
+    node->ending = p->next_ending;
+    if (!node->ending) node->ending_last = NULL;
+    remove_process(L, p);
+  }
+  node->burying = false;
+}

@@ -1,0 +1,211 @@
+/* A process: its mailbox, its relations, what it waits for, and either a
+ * coroutine of its own (spawn) or a behaviour that borrows one (servers,
+ * supervisors).
+ *
+ *   IDLE  -> READY      mail, a reply, a time-out, a wake
+ *   READY -> RUNNING    the scheduler's turn
+ *   RUNNING -> IDLE     it waits, or has nothing to do
+ *   any   -> ENDING     its end is decided; the scheduler buries it
+ *
+ * A process has at most one coroutine in use. While that waits (call,
+ * receive, sleep) the process waits with it, and mail only queues up.
+ *
+ * Everything runs on one thread, inside step; signals take effect at once,
+ * which keeps the order of any two between one pair. Only the process that
+ * is running can not end at once: it is doomed, and ends when its slice does.
+ */
+#ifndef BYN_PROCESS_H
+#define BYN_PROCESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <lua.h>
+
+#include "../core/timers.h"
+#include "id.h"
+#include "mailbox.h"
+#include "relation.h"
+#include "world.h"
+
+struct byn_node;
+typedef struct byn_process byn_process;
+
+/* What the `returned` callback is told besides LUA_OK and the Lua error
+ * codes: the code called banyan.exit, its reason is on top. */
+#define BYN_EXITED 100
+
+/* The life of a process that is not a plain function. All callbacks run on
+ * the scheduler's stack L, are given balanced stacks and leave them so. They
+ * may raise nothing but memory errors, which end the process. */
+typedef struct byn_behaviour {
+  const char *name; /* "server", "supervisor": shown by process_info */
+
+  /* A turn: the process has mail or was woken, and no coroutine in use.
+   * Handles one mail, or starts code with byn_process_call, or waits. It is
+   * run again while mail waits, unless p->held. */
+  void (*run)(lua_State *L, byn_process *p);
+
+  /* Code begun with byn_process_call has ended. LUA_OK: its `count` results
+   * are on top of L. BYN_EXITED: the reason is on top. An error code: the
+   * reason {"error", message, traceback} is on top. Pops them. */
+  void (*returned)(lua_State *L, byn_process *p, int status, int count);
+
+  /* Optional: sees each mail as it comes; true takes it (and owns it). */
+  bool (*received)(lua_State *L, byn_process *p, byn_mail *mail);
+
+  /* Optional: the timer set with byn_process_timer is due. */
+  void (*timed_out)(lua_State *L, byn_process *p);
+
+  /* The process has ended for the reason at index `reason`, before its links
+   * and monitors hear of it: frees p->self. Called if p->self is set. */
+  void (*ended)(lua_State *L, byn_process *p, int reason);
+} byn_behaviour;
+
+typedef enum byn_process_state {
+  BYN_IDLE,
+  BYN_READY,
+  BYN_RUNNING,
+  BYN_ENDING,
+  BYN_BURIED /* gone, but the run queue still has its memory */
+} byn_process_state;
+
+typedef enum byn_wait {
+  BYN_WAIT_NOTHING,
+  BYN_WAIT_MESSAGE, /* receive: resumed with the first message */
+  BYN_WAIT_MAIL,    /* receive with a match: resumed when more came */
+  BYN_WAIT_SLEEP,
+  BYN_WAIT_REPLY, /* resumed with what byn_reply left on the coroutine */
+  BYN_WAIT_PAUSE  /* it yielded by hand: resumed at its next turn */
+} byn_wait;
+
+struct byn_process {
+  struct byn_node *node;
+  byn_process *next_ready, *next_ending;
+  byn_id id;
+  byn_id parent; /* serial 0: none */
+  const byn_behaviour *behaviour;
+  void *self; /* the behaviour's */
+  lua_State *co;
+  int thread; /* slot of co */
+  int arguments; /* values on co to resume with; -1: no reply yet */
+  int pid;       /* slot of its own pid: keeps it from being collected */
+  int name;      /* slot of the registered name, or 0 */
+  int doom;      /* slot of the reason it must end for */
+  int label;     /* slot: a name for people, or 0 (process_info.label) */
+  byn_mailbox mail;
+  byn_relation_list relations;
+  byn_relation *call; /* BYN_WAIT_REPLY: the call, or NULL */
+  uint64_t reply;     /* BYN_WAIT_REPLY: the serial that wakes it */
+  byn_timer timer;    /* of the wait */
+  byn_timer own_timer; /* of the behaviour */
+  uint8_t state, wait;
+  bool traps;  /* trap_exit */
+  bool doomed; /* ends when its slice does */
+  bool exited; /* doomed by its own banyan.exit */
+  bool queued; /* stands in the run queue */
+  bool expired; /* the wait's time is over */
+  bool woken;  /* to be READY again after this slice */
+  bool held;   /* a behaviour that mail must not run for now */
+  bool matching; /* a match function runs: receive is refused */
+};
+
+/* --- making and ending ------------------------------------------------ */
+
+/* A process that is IDLE and runs `behaviour`; `parent` is whoever runs now.
+ * Raises when memory is short. */
+byn_process *byn_process_new(lua_State *L, struct byn_node *node,
+                             const byn_behaviour *behaviour);
+
+/* In a C function called from the code of a process: ends it for the reason
+ * on top, as banyan.exit. The caller returns what this returns. */
+int byn_process_exit(lua_State *L, byn_process *p);
+
+/* At the end of a C function that may have ended other processes, and with
+ * them its own: buries them, and leaves for good if p is doomed. The caller
+ * returns what this returns; `results` values are on top. */
+int byn_process_leave(lua_State *L, byn_process *p, int results);
+
+/* Pops a reason and ends the process for it: at once, or, if it is running,
+ * at the end of its slice. Never calls back into p before it returns to the
+ * scheduler, except p's to-be-closed variables and `ended`. */
+void byn_process_end(lua_State *L, byn_process *p);
+
+/* Pushes the pid of p. */
+void byn_process_push(lua_State *L, const byn_process *p);
+
+/* --- the scheduler's side ---------------------------------------------- */
+
+/* Puts it into the run queue if it is IDLE. */
+void byn_process_ready(byn_process *p);
+
+/* Pops a function and `arguments` from L onto a coroutine, to be run next
+ * thing when the current callback returns; `returned` hears how it went.
+ * The process must have no coroutine in use. */
+void byn_process_call(lua_State *L, byn_process *p, int arguments);
+
+/* Appends a mail (taken over) and wakes the process if it waits for one. */
+void byn_process_mail(lua_State *L, byn_process *p, byn_mail *mail);
+
+/* Sets the behaviour's timer, `ms` from now; replaces one that is set.
+ * byn_process_untimer takes it away. */
+void byn_process_timer(lua_State *L, byn_process *p, int64_t ms);
+void byn_process_untimer(byn_process *p);
+
+/* In a C function called from the code of process p: waits. The caller does
+ * `return byn_process_wait(L, p, what, ms)`; what the wait yields is what
+ * the function returns to Lua. ms < 0: no limit. After `ms` the results are
+ * `nil, "timeout"` (BYN_WAIT_SLEEP: true; BYN_WAIT_MAIL: false).
+ * Raises if this place in the code cannot wait (outside a process, inside a
+ * C function that cannot be left). */
+int byn_process_wait(lua_State *L, byn_process *p, byn_wait what, int64_t ms);
+
+/* Raises if the code of p cannot wait here, before anything is done. */
+void byn_process_check_wait(lua_State *L, const byn_process *p);
+
+/* A new ref that a reply may be sent to, which p will wait for with
+ * BYN_WAIT_REPLY. */
+void byn_process_expect(byn_process *p, byn_id *ref);
+
+/* The wait's timer is due. */
+void byn_process_expire(lua_State *L, byn_process *p);
+
+/* Pops `count` values as what BYN_WAIT_REPLY answers, and wakes p. */
+void byn_process_answer(lua_State *L, byn_process *p, int count);
+
+/* Takes the memory of a process that is in no queue any more. */
+void byn_process_free(byn_process *p);
+
+/* --- signals ------------------------------------------------------------ */
+
+/* An exit signal from `from`, with the reason at `index`. `linked`: because
+ * a link broke, rather than by pid:exit. Erlang's rules. */
+void byn_signal_exit(lua_State *L, byn_process *p, const byn_id *from,
+                     int index, bool linked);
+
+/* Sends the `count` values on top of L (popped) as the reply to `ref`,
+ * wherever its caller is. Nothing happens if nobody waits for it any more. */
+void byn_reply(lua_State *L, struct byn_node *node, const byn_id *ref,
+               int count);
+
+/* Sends the exit signal with the reason at `index` to any pid, local or
+ * remote, as pid:exit does. */
+void byn_exit_to(lua_State *L, struct byn_node *node, const byn_id *from,
+                 const byn_id *to, int index);
+
+/* Links a local process to any pid; what is dead answers with "noproc", what
+ * cannot be reached with "noconnection". And the reverse. */
+void byn_link_to(lua_State *L, byn_process *p, const byn_id *to);
+void byn_unlink_from(lua_State *L, byn_process *p, const byn_id *to);
+
+/* Monitors any pid; a DOWN mail comes in any case. Answers the serial of the
+ * ref. byn_demonitor is quiet about a serial that is gone. */
+uint64_t byn_monitor(lua_State *L, byn_process *p, const byn_id *to);
+void byn_demonitor(lua_State *L, byn_process *p, uint64_t serial);
+
+/* The relation r breaks because its end `dead` (&r->a or &r->b) is gone for
+ * the reason at `index`: tells the other end and frees r. */
+void byn_relation_break(lua_State *L, struct byn_node *node, byn_relation *r,
+                        struct byn_relation_end *dead, int index);
+
+#endif

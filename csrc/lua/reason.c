@@ -1,0 +1,199 @@
+#include "reason.h"
+
+#include <string.h>
+
+#include <lauxlib.h>
+
+#include "term.h"
+
+/* The addresses of these are registry keys. */
+static const char META = 0, TOKEN_META = 0;
+
+void byn_reason_metatable(lua_State *L) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &META);
+}
+
+const char *byn_reason_tostring(lua_State *L, int index) {
+  return luaL_tolstring(L, index, NULL);
+}
+
+/* --- printing ------------------------------------------------------------- */
+
+static int reason_tostring(lua_State *L);
+
+/* Adds one element; an array prints as its elements do. */
+static void add_part(lua_State *L, luaL_Buffer *b, int index) {
+  if (lua_istable(L, index)) {
+    lua_pushcfunction(L, reason_tostring);
+    lua_pushvalue(L, index);
+    lua_call(L, 1, 1);
+  } else {
+    luaL_tolstring(L, index, NULL);
+  }
+  lua_replace(L, index);
+  lua_pushvalue(L, index);
+  luaL_addvalue(b);
+}
+
+/* {"error", message, traceback}: the message and the traceback, as lua does.
+ * {code, a, b}: "code: a, b". */
+static int reason_tostring(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  luaL_checkstack(L, 8, "reason nested too deep");
+  lua_settop(L, 1);
+  int n = (int)luaL_len(L, 1);
+  lua_rawgeti(L, 1, 1);
+  const char *code = lua_tostring(L, 2);
+  bool error = code && n == 3 && !strcmp(code, "error");
+  lua_pushnil(L); /* 3: the part being added */
+  luaL_Buffer b;
+  luaL_buffinit(L, &b);
+  for (int i = error ? 2 : 1; i <= n && i <= 32; i++) {
+    lua_rawgeti(L, 1, i);
+    lua_replace(L, 3);
+    if (i > (error ? 2 : 1))
+      luaL_addstring(&b, error ? "\n" : i == 2 ? ": " : ", ");
+    add_part(L, &b, 3);
+  }
+  luaL_pushresult(&b);
+  return 1;
+}
+
+void byn_reason_open(lua_State *L) {
+  lua_createtable(L, 0, 2);
+  lua_pushliteral(L, "reason");
+  lua_setfield(L, -2, "__name");
+  lua_pushcfunction(L, reason_tostring);
+  lua_setfield(L, -2, "__tostring");
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &META);
+  lua_createtable(L, 0, 2);
+  lua_pushliteral(L, "exit token");
+  lua_setfield(L, -2, "__name");
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &TOKEN_META);
+}
+
+/* --- making --------------------------------------------------------------- */
+
+/* Gives the table on top the metatable, if its [1] is a code. */
+static void dress(lua_State *L) {
+  if (lua_rawgeti(L, -1, 1) == LUA_TSTRING) {
+    byn_reason_metatable(L);
+    lua_setmetatable(L, -3);
+  }
+  lua_pop(L, 1);
+}
+
+static int copy_protected(lua_State *L) {
+  lua_settop(L, 1);
+  byn_term_copy(L, 1);
+  return 1;
+}
+
+static int tostring_protected(lua_State *L) {
+  byn_reason_tostring(L, 1);
+  return 1;
+}
+
+/* Pushes the value at `index` as text, even where its __tostring fails. */
+static void push_text(lua_State *L, int index) {
+  lua_pushcfunction(L, tostring_protected);
+  lua_pushvalue(L, index);
+  if (lua_pcall(L, 1, 1, 0) == LUA_OK) return;
+  lua_pop(L, 1);
+  lua_pushfstring(L, "(a %s that has no text)", luaL_typename(L, index));
+}
+
+void byn_reason_copy(lua_State *L, int index) {
+  index = lua_absindex(L, index);
+  luaL_checkstack(L, 6, NULL);
+  if (lua_type(L, index) != LUA_TTABLE) {
+    lua_pushvalue(L, index);
+    return;
+  }
+  lua_pushcfunction(L, copy_protected);
+  lua_pushvalue(L, index);
+  if (lua_pcall(L, 1, 1, 0) == LUA_OK) {
+    if (!lua_getmetatable(L, -1))
+      dress(L);
+    else
+      lua_pop(L, 1);
+    return;
+  }
+  lua_pop(L, 1);
+  push_text(L, index);
+}
+
+void byn_reason_make(lua_State *L, const char *code, int n) {
+  lua_createtable(L, n + 1, 0);
+  lua_insert(L, -n - 1);
+  for (int i = n; i > 0; i--) lua_rawseti(L, -1 - i, i + 1);
+  lua_pushstring(L, code);
+  lua_rawseti(L, -2, 1);
+  byn_reason_metatable(L);
+  lua_setmetatable(L, -2);
+}
+
+/* --- errors --------------------------------------------------------------- */
+
+static bool is_token(lua_State *L, int index) {
+  if (lua_type(L, index) != LUA_TTABLE || !lua_getmetatable(L, index))
+    return false;
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &TOKEN_META);
+  bool same = lua_rawequal(L, -1, -2);
+  lua_pop(L, 2);
+  return same;
+}
+
+int byn_reason_raise(lua_State *L, int index) {
+  index = lua_absindex(L, index);
+  lua_createtable(L, 1, 0);
+  lua_pushvalue(L, index);
+  lua_rawseti(L, -2, 1);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &TOKEN_META);
+  lua_setmetatable(L, -2);
+  return lua_error(L);
+}
+
+bool byn_reason_of_error(lua_State *L, lua_State *co) {
+  luaL_checkstack(L, 6, NULL);
+  if (co == L) {
+    lua_pushvalue(L, -1);
+  } else {
+    luaL_checkstack(co, 1, NULL);
+    lua_pushvalue(co, -1);
+    lua_xmove(co, L, 1);
+  }
+  int object = lua_gettop(L);
+  if (is_token(L, object)) {
+    lua_rawgeti(L, object, 1);
+    lua_replace(L, object);
+    return true;
+  }
+  if (lua_isstring(L, object))
+    lua_pushvalue(L, object);
+  else if (lua_istable(L, object))
+    byn_reason_copy(L, object);
+  else
+    push_text(L, object);
+  luaL_traceback(L, co, NULL, 0);
+  byn_reason_make(L, "error", 2);
+  lua_replace(L, object);
+  return false;
+}
+
+/* --- telling -------------------------------------------------------------- */
+
+bool byn_reason_is(lua_State *L, int index, const char *code) {
+  return lua_type(L, index) == LUA_TSTRING &&
+         !strcmp(lua_tostring(L, index), code);
+}
+
+bool byn_reason_is_normal(lua_State *L, int index) {
+  if (byn_reason_is(L, index, "normal") || byn_reason_is(L, index, "shutdown"))
+    return true;
+  if (lua_type(L, index) != LUA_TTABLE) return false;
+  lua_rawgeti(L, index, 1);
+  bool shutdown = byn_reason_is(L, -1, "shutdown");
+  lua_pop(L, 1);
+  return shutdown;
+}

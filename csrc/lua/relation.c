@@ -1,0 +1,122 @@
+#include "relation.h"
+
+#include <lauxlib.h>
+
+#include "cluster.h"
+#include "node.h"
+
+/* The list that an end hangs in, or NULL where nothing is there any more. */
+static byn_relation_list *list_of(byn_node *node, const byn_id *id) {
+  if (id->origin != node->origin) {
+    byn_peer *peer = byn_peer_of(node, id->origin);
+    return peer ? &peer->relations : NULL;
+  }
+  byn_process *p = byn_node_find(node, id);
+  return p ? &p->relations : NULL;
+}
+
+/* The map that finds a relation by its serial. */
+static byn_map *map_of(byn_node *node, const byn_relation *r) {
+  if (r->a.id.origin == node->origin) return &node->monitors;
+  byn_peer *peer = byn_peer_of(node, r->a.id.origin);
+  return peer ? &peer->monitors : NULL;
+}
+
+static void hang(byn_relation *r, struct byn_relation_end *end,
+                 byn_relation_list *list) {
+  end->list = list;
+  end->previous = NULL;
+  end->next = list->first;
+  if (list->first) {
+    byn_relation *first = list->first;
+    if (first->a.list == list)
+      first->a.previous = r;
+    else
+      first->b.previous = r;
+  }
+  list->first = r;
+  list->count++;
+}
+
+/* The end of a neighbour that stands in this list. No relation has both of
+ * its ends in one list: see byn_relate. */
+static struct byn_relation_end *end_in(byn_relation *r,
+                                       const byn_relation_list *list) {
+  return r->a.list == list ? &r->a : &r->b;
+}
+
+static void unhang(struct byn_relation_end *end) {
+  byn_relation_list *list = end->list;
+  if (end->next) end_in(end->next, list)->previous = end->previous;
+  if (end->previous)
+    end_in(end->previous, list)->next = end->next;
+  else
+    list->first = end->next;
+  list->count--;
+}
+
+byn_relation *byn_relate(lua_State *L, byn_node *node, byn_relation_kind kind,
+                         const byn_id *a, const byn_id *b, uint64_t serial,
+                         bool mapped) {
+  byn_world *w = node->world;
+  byn_relation *r = w->spare_relations;
+  if (!r) r = byn_new(&w->alloc, sizeof *r);
+  if (!r) luaL_error(L, "not enough memory");
+  byn_relation *spare = w->spare_relations ? r->a.next : NULL;
+  *r = (byn_relation){.serial = serial, .kind = (uint8_t)kind,
+                      .mapped = mapped};
+  r->a.id = *a;
+  r->b.id = *b;
+  if (mapped && !byn_map_put(map_of(node, r), serial, r)) {
+    r->a.next = spare;
+    w->spare_relations = r;
+    luaL_error(L, "not enough memory");
+  }
+  w->spare_relations = spare;
+  a->origin->uses++;
+  b->origin->uses++;
+  hang(r, &r->a, list_of(node, a));
+  hang(r, &r->b, list_of(node, b));
+  return r;
+}
+
+void byn_unrelate(lua_State *L, byn_node *node, byn_relation *r) {
+  byn_world *w = node->world;
+  if (r->mapped) {
+    byn_map *map = map_of(node, r);
+    if (map) byn_map_remove(map, r->serial);
+  }
+  unhang(&r->a);
+  unhang(&r->b);
+  r->a.id.origin->uses--;
+  r->b.id.origin->uses--;
+  byn_slot_free(L, &w->slots, r->what);
+  r->a.next = w->spare_relations;
+  w->spare_relations = r;
+}
+
+byn_relation *byn_find_link(const byn_process *p, const byn_id *other) {
+  const byn_relation_list *list = &p->relations;
+  const byn_id *want = other;
+  byn_process *q = other->origin == p->node->origin
+                       ? byn_node_find(p->node, other)
+                       : NULL;
+  if (q && q->relations.count < list->count) {
+    list = &q->relations;
+    want = &p->id;
+  }
+  for (byn_relation *r = list->first; r;) {
+    bool at_a = r->a.list == list;
+    const byn_id *far = at_a ? &r->b.id : &r->a.id;
+    if (r->kind == BYN_LINK && byn_id_equal(far, want)) return r;
+    r = at_a ? r->a.next : r->b.next;
+  }
+  return NULL;
+}
+
+byn_relation *byn_find_monitor(byn_node *node, const byn_origin *origin,
+                               uint64_t serial) {
+  if (origin == node->origin) return byn_map_get(&node->monitors, serial);
+  byn_peer *peer = byn_peer_of(node, origin);
+  return peer ? byn_map_get(&peer->monitors, serial) : NULL;
+}

@@ -1,0 +1,66 @@
+/* Links, monitors and calls under way: what ties one process to another.
+ *
+ * A relation has two ends. Each end that is a local process stands in that
+ * process's list; an end that is remote stands in the list of its peer, so
+ * that the end of a process and the end of a connection are the same walk.
+ *
+ *   LINK      both ends alike; the end of one is an exit signal to the other
+ *   MONITOR   a watches b; the end of b is a DOWN to a
+ *   CALL      a waits for b's reply; the end of b answers `nil, reason`
+ *
+ * MONITOR and CALL have a serial, unique at a's node: the ref.
+ */
+#ifndef BYN_RELATION_H
+#define BYN_RELATION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <lua.h>
+
+#include "id.h"
+
+struct byn_process;
+struct byn_node;
+
+typedef enum byn_relation_kind {
+  BYN_LINK,
+  BYN_MONITOR,
+  BYN_CALL
+} byn_relation_kind;
+
+/* Where one end of a relation hangs: the list of a process or of a peer. */
+typedef struct byn_relation_list {
+  struct byn_relation *first;
+  uint32_t count;
+} byn_relation_list;
+
+typedef struct byn_relation {
+  struct byn_relation_end {
+    struct byn_relation *next, *previous;
+    byn_relation_list *list;
+    byn_id id; /* the process at this end */
+  } a, b;
+  uint64_t serial;
+  int what;    /* slot: what a DOWN calls the monitored one, or 0: its pid */
+  uint8_t kind;
+  bool mapped; /* byn_find_monitor knows it */
+} byn_relation;
+
+/* Makes a relation and hangs it into the lists of both ends. An end whose
+ * node is not connected is not possible: the caller has looked. `serial` is
+ * 0 for a LINK. With `mapped`, byn_find_monitor will find it. Raises when
+ * memory is short, with nothing made. */
+byn_relation *byn_relate(lua_State *L, struct byn_node *node,
+                         byn_relation_kind kind, const byn_id *a,
+                         const byn_id *b, uint64_t serial, bool mapped);
+/* Unhangs and frees it. */
+void byn_unrelate(lua_State *L, struct byn_node *node, byn_relation *r);
+
+/* The link between a local process and another, or NULL. */
+byn_relation *byn_find_link(const struct byn_process *p, const byn_id *other);
+/* The monitor or call with that serial made by a process of `origin`. */
+byn_relation *byn_find_monitor(struct byn_node *node, const byn_origin *origin,
+                               uint64_t serial);
+
+#endif

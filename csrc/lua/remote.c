@@ -1,0 +1,471 @@
+#include "remote.h"
+
+#include <string.h>
+
+#include <lauxlib.h>
+
+#include "../core/wire/handshake.h"
+#include "call.h"
+#include "cluster.h"
+#include "reason.h"
+#include "term.h"
+
+enum {
+  SEND = 1,
+  CALL,
+  CAST,
+  REPLY,
+  LINK,
+  UNLINK,
+  UNLINKED,
+  EXIT,
+  MONITOR,
+  DEMONITOR,
+  DOWN,
+  NODES
+};
+
+#define REPLY_MAX 200  /* values in one reply */
+#define NODES_MAX 1000 /* names in one NODES */
+#define REASON_MAX 30000 /* bytes of one reason */
+
+/* --- writing -------------------------------------------------------------- */
+
+typedef struct draft {
+  byn_node *node;
+  byn_peer *peer;
+  byn_buf *b;
+} draft;
+
+static bool begin(byn_node *node, const byn_origin *to, uint8_t kind,
+                  draft *d) {
+  d->node = node;
+  d->peer = byn_peer_of(node, to);
+  d->b = d->peer ? byn_link_begin(d->peer->link) : NULL;
+  if (d->b) byn_put_u8(d->b, kind);
+  return d->b != NULL;
+}
+
+static bool commit(draft *d) {
+  return byn_link_commit(d->peer->link);
+}
+
+/* commit, where the sender's program is to hear of a message too large. */
+static bool commit_message(lua_State *L, draft *d) {
+  size_t size = d->b->len;
+  bool memory = d->b->failed;
+  if (commit(d)) return true;
+  if (!byn_link_is_up(d->peer->link)) return false;
+  if (memory) luaL_error(L, "not enough memory");
+  luaL_error(L, "the message is too large for another node (%d bytes; the "
+                "limit max_message is %d)", (int)size,
+             (int)d->node->cluster->config.max_message);
+  return false;
+}
+
+static int encode_protected(lua_State *L) {
+  draft *d = lua_touserdata(L, 1);
+  for (int i = 2; i <= lua_gettop(L); i++)
+    byn_term_encode(L, i, d->b, d->node->origin, d->peer->origin);
+  return 0;
+}
+
+/* Encodes `count` values from `first` on: a status as of lua_pcall, with the
+ * error on the stack if it is one. */
+static int encode(lua_State *L, draft *d, int first, int count) {
+  luaL_checkstack(L, count + 4, NULL);
+  first = lua_absindex(L, first);
+  lua_pushcfunction(L, encode_protected);
+  lua_pushlightuserdata(L, d);
+  for (int i = 0; i < count; i++) lua_pushvalue(L, first + i);
+  return lua_pcall(L, count + 1, 0, 0);
+}
+
+/* A message: what cannot be sent is its sender's error. */
+static void put_terms(lua_State *L, draft *d, int first, int count) {
+  if (encode(L, d, first, count) == LUA_OK) return;
+  byn_link_abort(d->peer->link);
+  lua_error(L);
+}
+
+/* A reason: what cannot be sent goes as text, what is too long as a word. */
+static void put_reason(lua_State *L, draft *d, int index) {
+  size_t mark = d->b->len;
+  index = lua_absindex(L, index);
+  bool sendable = encode(L, d, index, 1) == LUA_OK;
+  if (sendable && d->b->len - mark <= REASON_MAX) return;
+  byn_buf_truncate(d->b, mark);
+  if (!sendable) lua_pop(L, 1);
+  if (sendable)
+    lua_pushliteral(L, "reason_too_large");
+  else
+    byn_reason_tostring(L, index);
+  if (encode(L, d, -1, 1) != LUA_OK) lua_pop(L, 1);
+  lua_pop(L, 1);
+}
+
+static void put_id(draft *d, const byn_id *id) {
+  byn_id_encode(d->b, id, d->node->origin, d->peer->origin);
+}
+
+static void put_dest(lua_State *L, draft *d, const byn_dest *to) {
+  byn_put_u8(d->b, to->id.serial == 0);
+  if (to->id.serial) {
+    put_id(d, &to->id);
+    return;
+  }
+  size_t n;
+  const char *name = lua_tolstring(L, to->name, &n);
+  byn_put_string(d->b, name, n);
+}
+
+static void put_ref(draft *d, const byn_id *ref) {
+  byn_put_varint(d->b, ref->index);
+  byn_put_varint(d->b, ref->serial);
+}
+
+/* --- sending -------------------------------------------------------------- */
+
+static bool send_plain(lua_State *L, byn_node *node, uint8_t kind,
+                       const byn_dest *to, int index) {
+  draft d;
+  if (!begin(node, to->origin, kind, &d)) return false;
+  put_dest(L, &d, to);
+  put_terms(L, &d, index, 1);
+  return commit_message(L, &d);
+}
+
+bool byn_remote_send(lua_State *L, byn_node *node, const byn_dest *to,
+                     int index) {
+  return send_plain(L, node, SEND, to, index);
+}
+
+bool byn_remote_cast(lua_State *L, byn_node *node, const byn_dest *to,
+                     int index) {
+  return send_plain(L, node, CAST, to, index);
+}
+
+bool byn_remote_call(lua_State *L, byn_node *node, const byn_id *ref,
+                     const byn_dest *to, int index) {
+  draft d;
+  if (!begin(node, to->origin, CALL, &d)) return false;
+  put_ref(&d, ref);
+  put_dest(L, &d, to);
+  put_terms(L, &d, index, 1);
+  return commit_message(L, &d);
+}
+
+bool byn_remote_reply(lua_State *L, byn_node *node, const byn_id *ref,
+                      int count) {
+  draft d;
+  if (count > REPLY_MAX)
+    luaL_error(L, "cannot reply with more than %d values", REPLY_MAX);
+  if (!begin(node, ref->origin, REPLY, &d)) return false;
+  put_ref(&d, ref);
+  byn_put_varint(d.b, (uint64_t)count);
+  put_terms(L, &d, lua_gettop(L) - count + 1, count);
+  return commit_message(L, &d);
+}
+
+static bool send_pair(byn_node *node, uint8_t kind, const byn_id *from,
+                      const byn_id *to) {
+  draft d;
+  if (!begin(node, to->origin, kind, &d)) return false;
+  put_id(&d, from);
+  put_id(&d, to);
+  return commit(&d);
+}
+
+bool byn_remote_link(lua_State *L, byn_node *node, const byn_id *from,
+                     const byn_id *to) {
+  (void)L;
+  return send_pair(node, LINK, from, to);
+}
+
+bool byn_remote_unlink(lua_State *L, byn_node *node, const byn_id *from,
+                       const byn_id *to) {
+  (void)L;
+  return send_pair(node, UNLINK, from, to);
+}
+
+bool byn_remote_exit(lua_State *L, byn_node *node, const byn_id *from,
+                     const byn_id *to, int index, bool linked) {
+  draft d;
+  if (!begin(node, to->origin, linked ? UNLINKED : EXIT, &d)) return false;
+  put_id(&d, from);
+  put_id(&d, to);
+  put_reason(L, &d, index);
+  return commit(&d);
+}
+
+bool byn_remote_monitor(lua_State *L, byn_node *node, const byn_id *ref,
+                        const byn_dest *to) {
+  draft d;
+  if (!begin(node, to->origin, MONITOR, &d)) return false;
+  put_ref(&d, ref);
+  put_dest(L, &d, to);
+  return commit(&d);
+}
+
+bool byn_remote_demonitor(lua_State *L, byn_node *node, byn_origin *to,
+                          uint64_t serial) {
+  (void)L;
+  draft d;
+  if (!begin(node, to, DEMONITOR, &d)) return false;
+  byn_put_varint(d.b, serial);
+  return commit(&d);
+}
+
+bool byn_remote_down(lua_State *L, byn_node *node, byn_origin *to,
+                     uint64_t serial, int index) {
+  draft d;
+  if (!begin(node, to, DOWN, &d)) return false;
+  byn_put_varint(d.b, serial);
+  put_reason(L, &d, index);
+  return commit(&d);
+}
+
+void byn_remote_nodes(lua_State *L, byn_node *node, byn_peer *peer) {
+  (void)L;
+  draft d;
+  const byn_membership *m = node->cluster->membership;
+  uint32_t count = byn_membership_up_count(m);
+  if (count > NODES_MAX) count = NODES_MAX;
+  if (!begin(node, peer->origin, NODES, &d)) return;
+  byn_put_varint(d.b, count);
+  for (uint32_t i = 0; i < count; i++) {
+    const char *name = byn_membership_up_name(m, i);
+    byn_put_string(d.b, name, strlen(name));
+  }
+  commit(&d);
+}
+
+/* --- reading -------------------------------------------------------------- */
+
+/* One message being read. Everything is decoded before anything is done, as
+ * the bytes may go when the link is written to. */
+typedef struct inbound {
+  lua_State *L;
+  byn_node *node;
+  byn_peer *peer;
+  byn_reader r;
+} inbound;
+
+static bool get_term(inbound *in) {
+  return byn_term_decode(in->L, &in->r, in->peer->origin, in->node->origin);
+}
+
+static bool get_id(inbound *in, byn_id *id) {
+  if (!byn_id_decode(in->L, &in->r, id, in->peer->origin, in->node->origin))
+    return false;
+  id->kind = BYN_PID;
+  return true;
+}
+
+/* The process a signal is for, NULL if it is gone. */
+static bool get_dest(inbound *in, byn_process **p) {
+  byn_id id;
+  uint8_t named = byn_get_u8(&in->r);
+  if (!named) {
+    if (!get_id(in, &id)) return false;
+    *p = id.origin == in->node->origin ? byn_node_find(in->node, &id) : NULL;
+    return true;
+  }
+  size_t n;
+  const uint8_t *name = byn_get_string(&in->r, &n);
+  if (in->r.failed || named != 1) return false;
+  lua_pushlstring(in->L, (const char *)name, n);
+  *p = byn_node_named(in->L, in->node, -1);
+  lua_pop(in->L, 1);
+  return true;
+}
+
+static bool get_ref(inbound *in, byn_origin *origin, byn_id *ref) {
+  uint64_t index = byn_get_varint(&in->r), serial = byn_get_varint(&in->r);
+  *ref = (byn_id){.origin = origin, .serial = serial,
+                  .index = (uint32_t)index, .kind = BYN_REF};
+  return !in->r.failed && index <= UINT32_MAX && serial && serial <= INT64_MAX;
+}
+
+/* A process of the sender's, and one of ours; NULL if that is gone. */
+static bool get_pair(inbound *in, byn_id *from, byn_id *to, byn_process **p) {
+  if (!get_id(in, from) || !get_id(in, to)) return false;
+  if (from->origin != in->peer->origin || to->origin != in->node->origin)
+    return false;
+  *p = byn_node_find(in->node, to);
+  return true;
+}
+
+static byn_mail *make_mail(inbound *in, byn_mail_kind kind, const byn_id *id) {
+  return byn_mail_new(in->L, in->node->world, kind, id);
+}
+
+static bool on_send(inbound *in, byn_mail_kind kind) {
+  byn_process *p;
+  if (!get_dest(in, &p) || !get_term(in)) return false;
+  if (p)
+    byn_process_mail(in->L, p, make_mail(in, kind, NULL));
+  else
+    lua_pop(in->L, 1);
+  return true;
+}
+
+/* Tells the sender that what it called or watches is not there. */
+static void answer_noproc(inbound *in, uint64_t serial) {
+  lua_pushliteral(in->L, "noproc");
+  byn_remote_down(in->L, in->node, in->peer->origin, serial,
+                  lua_gettop(in->L));
+  lua_pop(in->L, 1);
+}
+
+static bool on_call(inbound *in) {
+  byn_id ref;
+  byn_process *p;
+  if (!get_ref(in, in->peer->origin, &ref) || !get_dest(in, &p)) return false;
+  if (byn_map_get(&in->peer->monitors, ref.serial) || !get_term(in))
+    return false;
+  if (!p) {
+    lua_pop(in->L, 1);
+    answer_noproc(in, ref.serial);
+    return true;
+  }
+  byn_relate(in->L, in->node, BYN_CALL, &ref, &p->id, ref.serial, true);
+  byn_process_mail(in->L, p, make_mail(in, BYN_MAIL_CALL, &ref));
+  return true;
+}
+
+static bool on_reply(inbound *in) {
+  byn_id ref;
+  if (!get_ref(in, in->node->origin, &ref)) return false;
+  uint64_t count = byn_get_varint(&in->r);
+  if (in->r.failed || count > REPLY_MAX) return false;
+  luaL_checkstack(in->L, REPLY_MAX + 20, NULL);
+  for (uint64_t i = 0; i < count; i++) {
+    if (get_term(in)) continue;
+    lua_pop(in->L, (int)i);
+    return false;
+  }
+  byn_call_replied(in->L, in->node, &ref, in->peer->origin, (int)count);
+  return true;
+}
+
+static bool on_link(inbound *in) {
+  byn_id from, to;
+  byn_process *p;
+  if (!get_pair(in, &from, &to, &p)) return false;
+  if (p && !byn_find_link(p, &from)) {
+    byn_relate(in->L, in->node, BYN_LINK, &p->id, &from, 0, false);
+  } else if (!p) {
+    lua_pushliteral(in->L, "noproc");
+    byn_remote_exit(in->L, in->node, &to, &from, lua_gettop(in->L), true);
+    lua_pop(in->L, 1);
+  }
+  return true;
+}
+
+static bool on_unlink(inbound *in) {
+  byn_id from, to;
+  byn_process *p;
+  if (!get_pair(in, &from, &to, &p)) return false;
+  byn_relation *r = p ? byn_find_link(p, &from) : NULL;
+  if (r) byn_unrelate(in->L, in->node, r);
+  return true;
+}
+
+/* UNLINKED counts only while the link is there: an unlink in the meantime
+ * means that its end is not to be heard. */
+static bool on_exit_signal(inbound *in, bool linked) {
+  byn_id from, to;
+  byn_process *p;
+  if (!get_pair(in, &from, &to, &p) || !get_term(in)) return false;
+  byn_relation *r = linked && p ? byn_find_link(p, &from) : NULL;
+  if (r) byn_unrelate(in->L, in->node, r);
+  if (p && (r || !linked))
+    byn_signal_exit(in->L, p, &from, lua_gettop(in->L), linked);
+  lua_pop(in->L, 1);
+  return true;
+}
+
+static bool on_monitor(inbound *in) {
+  byn_id ref;
+  byn_process *p;
+  if (!get_ref(in, in->peer->origin, &ref) || !get_dest(in, &p)) return false;
+  if (byn_map_get(&in->peer->monitors, ref.serial)) return false;
+  if (!p) {
+    answer_noproc(in, ref.serial);
+    return true;
+  }
+  byn_id watcher = {.origin = ref.origin, .kind = BYN_PID};
+  byn_relate(in->L, in->node, BYN_MONITOR, &watcher, &p->id, ref.serial, true);
+  return true;
+}
+
+static bool on_demonitor(inbound *in) {
+  uint64_t serial = byn_get_varint(&in->r);
+  if (in->r.failed) return false;
+  byn_relation *r = byn_map_get(&in->peer->monitors, serial);
+  if (r) byn_unrelate(in->L, in->node, r);
+  return true;
+}
+
+static bool on_down(inbound *in) {
+  uint64_t serial = byn_get_varint(&in->r);
+  if (in->r.failed || !get_term(in)) return false;
+  byn_relation *r = byn_map_get(&in->node->monitors, serial);
+  if (r && r->b.id.origin == in->peer->origin)
+    byn_relation_break(in->L, in->node, r, &r->b, lua_gettop(in->L));
+  lua_pop(in->L, 1);
+  return true;
+}
+
+static bool on_nodes(inbound *in) {
+  uint64_t count = byn_get_varint(&in->r);
+  if (in->r.failed || count > NODES_MAX) return false;
+  for (uint64_t i = 0; i < count; i++) {
+    size_t n;
+    char name[BYN_NAME_MAX + 1];
+    const uint8_t *bytes = byn_get_string(&in->r, &n);
+    if (in->r.failed || n > BYN_NAME_MAX) return false;
+    memcpy(name, bytes, n);
+    name[n] = 0;
+    if (!byn_name_is_valid(name, n)) return false;
+    byn_membership_add(in->node->cluster->membership, name, false,
+                       in->node->now);
+  }
+  return true;
+}
+
+bool byn_remote_receive(lua_State *L, byn_node *node, byn_peer *peer,
+                        const uint8_t *bytes, size_t n) {
+  inbound in = {.L = L, .node = node, .peer = peer};
+  byn_reader_init(&in.r, bytes, n);
+  luaL_checkstack(L, 20, NULL);
+  switch (byn_get_u8(&in.r)) {
+  case SEND:
+    return on_send(&in, BYN_MAIL_MESSAGE);
+  case CALL:
+    return on_call(&in);
+  case CAST:
+    return on_send(&in, BYN_MAIL_CAST);
+  case REPLY:
+    return on_reply(&in);
+  case LINK:
+    return on_link(&in);
+  case UNLINK:
+    return on_unlink(&in);
+  case UNLINKED:
+    return on_exit_signal(&in, true);
+  case EXIT:
+    return on_exit_signal(&in, false);
+  case MONITOR:
+    return on_monitor(&in);
+  case DEMONITOR:
+    return on_demonitor(&in);
+  case DOWN:
+    return on_down(&in);
+  case NODES:
+    return on_nodes(&in);
+  default:
+    return false;
+  }
+}

@@ -1,0 +1,252 @@
+/* The scheduler: turns, waits and wakes. */
+#include <math.h>
+
+#include <lauxlib.h>
+
+#include "call.h"
+#include "node.h"
+#include "process.h"
+#include "reason.h"
+
+void byn_process_ready(byn_process *p) {
+  byn_node *node = p->node;
+  if (p->state == BYN_RUNNING) p->woken = true;
+  if (p->state != BYN_IDLE) return;
+  p->state = BYN_READY;
+  p->queued = true;
+  p->next_ready = NULL;
+  if (node->ready_last)
+    node->ready_last->next_ready = p;
+  else
+    node->ready = p;
+  node->ready_last = p;
+}
+
+/* --- waking --------------------------------------------------------------- */
+
+void byn_process_mail(lua_State *L, byn_process *p, byn_mail *mail) {
+  if (p->state >= BYN_ENDING) {
+    byn_mail_free(L, p->node->world, mail);
+    return;
+  }
+  if (p->behaviour->received && p->behaviour->received(L, p, mail)) return;
+  byn_mailbox_append(&p->mail, mail);
+  bool waits = p->co ? p->wait == BYN_WAIT_MESSAGE || p->wait == BYN_WAIT_MAIL
+                     : !p->held;
+  if (waits) byn_process_ready(p);
+}
+
+void byn_process_answer(lua_State *L, byn_process *p, int count) {
+  luaL_checkstack(p->co, count + 2, "too many results");
+  lua_xmove(L, p->co, count);
+  p->arguments = count;
+  p->reply = 0;
+  byn_process_ready(p);
+}
+
+void byn_process_expire(lua_State *L, byn_process *p) {
+  p->timer = 0;
+  if (p->wait != BYN_WAIT_REPLY) {
+    p->expired = true;
+    byn_process_ready(p);
+    return;
+  }
+  if (p->arguments >= 0) return;
+  if (p->call) byn_call_forget(L, p->node, p->call);
+  p->call = NULL;
+  lua_pushnil(L);
+  lua_pushliteral(L, "timeout");
+  byn_process_answer(L, p, 2);
+}
+
+/* --- waiting -------------------------------------------------------------- */
+
+void byn_process_check_wait(lua_State *L, const byn_process *p) {
+  if (L != p->co)
+    luaL_error(L, "cannot wait inside a coroutine of the process's own: "
+                  "wait in the process itself");
+  if (!lua_isyieldable(L))
+    luaL_error(L, "cannot wait here: a C function (such as a metamethod or "
+                  "the comparison of table.sort) is in between");
+}
+
+int byn_process_wait(lua_State *L, byn_process *p, byn_wait what, int64_t ms) {
+  byn_process_check_wait(L, p);
+  if (ms >= 0)
+    p->timer = byn_node_timer(L, p->node, ms, BYN_TIMER_WAIT, p);
+  p->wait = (uint8_t)what;
+  if (what != BYN_WAIT_REPLY) p->arguments = 0;
+  return lua_yield(L, 0);
+}
+
+void byn_process_expect(byn_process *p, byn_id *ref) {
+  byn_node_ref(p->node, ref);
+  ref->index = p->id.index;
+  p->reply = ref->serial;
+  p->arguments = -1;
+}
+
+void byn_process_timer(lua_State *L, byn_process *p, int64_t ms) {
+  byn_process_untimer(p);
+  p->own_timer = byn_node_timer(L, p->node, ms, BYN_TIMER_OWN, p);
+}
+
+void byn_process_untimer(byn_process *p) {
+  if (p->own_timer) byn_timers_cancel(p->node->timers, p->own_timer, NULL);
+  p->own_timer = 0;
+}
+
+/* --- turns ---------------------------------------------------------------- */
+
+void byn_process_call(lua_State *L, byn_process *p, int arguments) {
+  lua_State *co = byn_thread_take(L, p->node->world, &p->thread);
+  if (!lua_checkstack(co, arguments + 4)) {
+    byn_thread_give(L, p->node->world, co, p->thread, LUA_OK);
+    luaL_error(L, "too many arguments");
+  }
+  lua_xmove(L, co, arguments + 1);
+  p->co = co;
+  p->arguments = arguments;
+  p->wait = BYN_WAIT_NOTHING;
+}
+
+/* Puts onto the coroutine what its wait yields; answers how many values. */
+static int push_results(lua_State *L, byn_process *p) {
+  byn_mail *mail;
+  switch (p->wait) {
+  case BYN_WAIT_MESSAGE:
+    mail = byn_mailbox_pop(&p->mail);
+    if (!mail) {
+      lua_pushnil(L);
+      lua_pushliteral(L, "timeout");
+      lua_xmove(L, p->co, 2);
+      return 2;
+    }
+    byn_mail_push(L, p->node->world, mail);
+    byn_mail_free(L, p->node->world, mail);
+    lua_xmove(L, p->co, 1);
+    return 1;
+  case BYN_WAIT_MAIL:
+    lua_pushboolean(p->co, byn_mailbox_peek(&p->mail) != NULL);
+    return 1;
+  case BYN_WAIT_SLEEP:
+    lua_pushboolean(p->co, 1);
+    return 1;
+  default:
+    return p->arguments;
+  }
+}
+
+/* Takes the coroutine of p away from it, and back to the pool. */
+static void release(lua_State *L, byn_process *p, int status) {
+  lua_State *co = p->co;
+  p->co = NULL;
+  byn_thread_give(L, p->node->world, co, p->thread, status);
+}
+
+static void exited(lua_State *L, byn_process *p) {
+  byn_slots *slots = &p->node->world->slots;
+  release(L, p, LUA_YIELD);
+  byn_slot_take(L, slots, p->doom);
+  p->doom = 0;
+  p->doomed = p->exited = false;
+  p->behaviour->returned(L, p, BYN_EXITED, 1);
+}
+
+static void failed(lua_State *L, byn_process *p, int status) {
+  bool token = byn_reason_of_error(L, p->co);
+  release(L, p, status);
+  if (token && p->doomed && !p->exited) {
+    lua_pop(L, 1);
+    return;
+  }
+  byn_slot_free(L, &p->node->world->slots, p->doom);
+  p->doom = 0;
+  p->doomed = p->exited = false;
+  p->behaviour->returned(L, p, token ? BYN_EXITED : status, 1);
+}
+
+/* Runs the coroutine until it waits or ends. */
+static void resume(lua_State *L, byn_process *p) {
+  int count = push_results(L, p);
+  if (p->timer) byn_timers_cancel(p->node->timers, p->timer, NULL);
+  p->timer = 0;
+  p->expired = false;
+  p->wait = BYN_WAIT_PAUSE;
+  int status = lua_resume(p->co, L, count, &count);
+  if (status == LUA_YIELD) {
+    lua_pop(p->co, count);
+    if (p->wait == BYN_WAIT_PAUSE) p->arguments = 0;
+    if (p->exited) exited(L, p);
+  } else if (status != LUA_OK) {
+    failed(L, p, status);
+  } else if (p->doomed && !p->exited) {
+    release(L, p, LUA_OK);
+  } else {
+    luaL_checkstack(L, count + 20, NULL);
+    lua_xmove(p->co, L, count);
+    release(L, p, LUA_OK);
+    p->behaviour->returned(L, p, LUA_OK, count);
+  }
+}
+
+/* Has what the coroutine waits for come? */
+static bool can_resume(const byn_process *p) {
+  switch (p->wait) {
+  case BYN_WAIT_MESSAGE:
+    return p->mail.head || p->expired;
+  case BYN_WAIT_MAIL:
+    return byn_mailbox_peek(&p->mail) || p->expired;
+  case BYN_WAIT_SLEEP:
+    return p->expired;
+  case BYN_WAIT_REPLY:
+    return p->arguments >= 0;
+  default:
+    return true;
+  }
+}
+
+/* One turn of one process: until it waits, or has handled one mail. */
+static void turn(lua_State *L, byn_process *p) {
+  if (!p->co) p->behaviour->run(L, p);
+  while (p->co && !p->doomed && can_resume(p)) {
+    resume(L, p);
+    if (!p->co || p->wait != BYN_WAIT_PAUSE) continue;
+    p->woken = true; /* coroutine.yield by hand: gives way to the others */
+    return;
+  }
+}
+
+/* What a process does next, once its turn is over. */
+static void settle(lua_State *L, byn_process *p) {
+  byn_world *w = p->node->world;
+  w->running = NULL;
+  p->state = BYN_IDLE;
+  if (p->doomed) {
+    byn_slot_take(L, &w->slots, p->doom);
+    p->doom = 0;
+    p->doomed = false;
+    byn_process_end(L, p);
+  } else if (p->woken || (!p->co && !p->held && p->mail.head)) {
+    byn_process_ready(p);
+  }
+  p->woken = false;
+}
+
+void byn_node_run(lua_State *L, byn_node *node, int slices) {
+  byn_world *w = node->world;
+  while (node->ready && slices-- > 0) {
+    byn_process *p = node->ready;
+    node->ready = p->next_ready;
+    if (!node->ready) node->ready_last = NULL;
+    p->queued = false;
+    if (p->state == BYN_BURIED) byn_process_free(p);
+    if (p->state != BYN_READY) continue;
+    p->state = BYN_RUNNING;
+    w->running = p;
+    node->clock_read = false;
+    turn(L, p);
+    settle(L, p);
+    if (node->ending) byn_node_bury(L, node);
+  }
+}

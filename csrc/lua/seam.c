@@ -1,0 +1,395 @@
+#include "seam.h"
+
+#include <lauxlib.h>
+
+#include "cluster.h"
+#include "node.h"
+#include "reason.h"
+#include "send.h"
+#include "spawn.h"
+
+#define TYPE "banyan.node"
+#define SLICES 2000 /* turns of processes in one step */
+#define ATTEMPTS 100 /* recoveries from errors in one step */
+
+static byn_node *check_node(lua_State *L) {
+  byn_node **at = luaL_checkudata(L, 1, TYPE);
+  if (!*at) luaL_error(L, "the node is closed");
+  return *at;
+}
+
+static void set_now(lua_State *L, byn_node *node, int index) {
+  lua_Integer now = luaL_checkinteger(L, index);
+  if (now > node->now) node->now = now;
+  node->clock_read = false;
+}
+
+/* --- making --------------------------------------------------------------- */
+
+static int optional_slot(lua_State *L, byn_node *node, const char *option,
+                         int type) {
+  int found = lua_getfield(L, 1, option);
+  if (found != LUA_TNIL && found != type)
+    luaL_error(L, "option %s must be a %s", option, lua_typename(L, type));
+  return byn_slot_put(L, &node->world->slots);
+}
+
+static lua_Integer optional_integer(lua_State *L, const char *option) {
+  int whole;
+  if (lua_getfield(L, 1, option) == LUA_TNIL) {
+    lua_pop(L, 1);
+    return 0;
+  }
+  lua_Integer v = lua_tointegerx(L, -1, &whole);
+  if (!whole) luaL_error(L, "option %s must be a whole number", option);
+  lua_pop(L, 1);
+  return v;
+}
+
+static void name_node(lua_State *L, byn_node *node) {
+  byn_world *w = node->world;
+  uint64_t incarnation = (uint64_t)optional_integer(L, "incarnation");
+  const char *name = NULL;
+  if (lua_getfield(L, 1, "name") != LUA_TNIL) {
+    name = luaL_checkstring(L, -1);
+    if (!incarnation) luaL_error(L, "option incarnation is missing");
+  }
+  if (!name) incarnation = (uint64_t)++w->made;
+  byn_origin *origin =
+      byn_origin_get(L, w, name ? name : "nonode", incarnation);
+  lua_pop(L, 1);
+  if (origin->node)
+    luaL_error(L, "a node of this name and incarnation runs here already");
+  node->origin = origin;
+  origin->node = node;
+  if (name) node->name = origin->name;
+}
+
+static void fill(lua_State *L, byn_node *node) {
+  byn_slots *slots = &node->world->slots;
+  byn_rng_seed(&node->rng, (uint64_t)optional_integer(L, "seed"));
+  byn_map_init(&node->monitors, &node->world->alloc);
+  byn_map_init(&node->sends, &node->world->alloc);
+  node->timers = byn_timers_new(&node->world->alloc);
+  if (!node->timers) luaL_error(L, "not enough memory");
+  lua_newtable(L);
+  node->names = byn_slot_put(L, slots);
+  node->clock = optional_slot(L, node, "clock", LUA_TFUNCTION);
+  lua_getfield(L, 1, "events");
+  bool events = lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  if (events) {
+    lua_newtable(L);
+    node->events = byn_slot_put(L, slots);
+  }
+  name_node(L, node);
+  if (node->name) byn_cluster_open(L, node, 1);
+}
+
+/* core.node(opts). The node is in its userdata before anything can fail, so
+ * that __gc frees what there is. */
+static int l_node(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 1);
+  byn_world *w = byn_world_of(L);
+  byn_node **at = lua_newuserdatauv(L, sizeof(byn_node *), 0);
+  *at = NULL;
+  luaL_setmetatable(L, TYPE);
+  byn_node *node = byn_new(&w->alloc, sizeof *node);
+  if (!node) return luaL_error(L, "not enough memory");
+  *node = (byn_node){.world = w, .next = w->nodes};
+  w->nodes = node;
+  *at = node;
+  fill(L, node);
+  return 1;
+}
+
+/* --- closing -------------------------------------------------------------- */
+
+static void end_all(lua_State *L, byn_node *node) {
+  for (uint32_t i = 0; i < node->table_size; i++) {
+    byn_process *p = node->table[i];
+    if (!p) continue;
+    lua_pushliteral(L, "killed");
+    byn_process_end(L, p);
+  }
+  byn_node_bury(L, node);
+}
+
+static void free_processes(byn_node *node) {
+  const byn_alloc *alloc = &node->world->alloc;
+  while (node->ready) {
+    byn_process *p = node->ready;
+    node->ready = p->next_ready;
+    byn_process_free(p);
+  }
+  while (node->free) {
+    byn_process *p = node->free;
+    node->free = p->next_ready;
+    byn_free(alloc, p, sizeof *p);
+  }
+  byn_free(alloc, node->table, node->table_size * sizeof *node->table);
+  byn_free(alloc, node->spare, node->table_size * sizeof *node->spare);
+}
+
+static void unlist(byn_node *node) {
+  byn_node **at = &node->world->nodes;
+  while (*at != node) at = &(*at)->next;
+  *at = node->next;
+}
+
+static void close_node(lua_State *L, byn_node *node) {
+  byn_world *w = node->world;
+  end_all(L, node);
+  byn_sends_close(L, node);
+  byn_cluster_close(L, node);
+  free_processes(node);
+  byn_map_clear(&node->monitors);
+  if (node->timers) byn_timers_free(node->timers);
+  byn_slot_free(L, &w->slots, node->names);
+  byn_slot_free(L, &w->slots, node->clock);
+  byn_slot_free(L, &w->slots, node->events);
+  if (node->origin) node->origin->node = NULL;
+  unlist(node);
+  byn_free(&w->alloc, node, sizeof *node);
+}
+
+static int l_close(lua_State *L) {
+  byn_node **at = luaL_checkudata(L, 1, TYPE);
+  byn_node *node = *at;
+  if (!node) return 0;
+  if (node->world->running && node->world->running->node == node)
+    return luaL_error(L, "a node cannot be closed by one of its processes");
+  luaL_checkstack(L, 20, NULL);
+  *at = NULL;
+  close_node(L, node);
+  return 0;
+}
+
+/* --- stepping ------------------------------------------------------------- */
+
+static void fire_timers(lua_State *L, byn_node *node) {
+  byn_due due;
+  while (byn_timers_pop(node->timers, node->now, &due)) {
+    byn_process *p = due.owner;
+    switch (due.kind) {
+    case BYN_TIMER_WAIT:
+      byn_process_expire(L, p);
+      break;
+    case BYN_TIMER_OWN:
+      p->own_timer = 0;
+      if (p->behaviour->timed_out) p->behaviour->timed_out(L, p);
+      break;
+    default:
+      byn_send_due(L, node, due.owner);
+    }
+  }
+}
+
+static int step_protected(lua_State *L) {
+  byn_node *node = lua_touserdata(L, 1);
+  luaL_checkstack(L, 40, NULL);
+  byn_node_bury(L, node);
+  fire_timers(L, node);
+  byn_node_bury(L, node);
+  int64_t next = node->cluster ? byn_cluster_tick(L, node->cluster) : BYN_NEVER;
+  byn_node_bury(L, node);
+  byn_node_run(L, node, SLICES);
+  if (byn_timers_next(node->timers) < next)
+    next = byn_timers_next(node->timers);
+  if (node->ready) next = node->now;
+  if (next == BYN_NEVER) return 0;
+  lua_pushinteger(L, next);
+  return 1;
+}
+
+/* An error that is nobody's: most likely memory ran out. Whoever ran ends of
+ * it. The error object is on top, and popped. */
+static void recover(lua_State *L, byn_node *node) {
+  byn_process *p = node->world->running;
+  node->world->running = NULL;
+  node->burying = false;
+  byn_reason_tostring(L, -1);
+  if (byn_event(L, node, "scheduler_error")) {
+    lua_pushvalue(L, -2);
+    lua_setfield(L, -2, "reason");
+    byn_event_done(L, node);
+  }
+  if (p && p->state == BYN_RUNNING) {
+    byn_slot_free(L, &node->world->slots, p->doom);
+    p->doom = 0;
+    p->doomed = false;
+    p->state = BYN_IDLE;
+    byn_reason_make(L, "error", 1);
+    byn_process_end(L, p);
+    lua_pop(L, 1);
+  } else {
+    lua_pop(L, 2);
+  }
+}
+
+static int l_step(lua_State *L) {
+  byn_node *node = check_node(L);
+  set_now(L, node, 2);
+  if (node->world->running)
+    return luaL_error(L, "a node cannot be stepped by a process");
+  lua_settop(L, 2);
+  for (int i = 0; i < ATTEMPTS; i++) {
+    lua_pushcfunction(L, step_protected);
+    lua_pushlightuserdata(L, node);
+    if (lua_pcall(L, 1, 1, 0) == LUA_OK) return 1;
+    recover(L, node);
+  }
+  return luaL_error(L, "the node cannot go on: see its scheduler_error events");
+}
+
+/* --- links ---------------------------------------------------------------- */
+
+static byn_cluster *check_cluster(lua_State *L, byn_node *node) {
+  if (!node->cluster) luaL_error(L, "the node has no name, so no links");
+  return node->cluster;
+}
+
+static int l_action(lua_State *L) {
+  byn_node *node = check_node(L);
+  return node->cluster ? byn_cluster_action(L, node->cluster) : 0;
+}
+
+static int l_accepted(lua_State *L) {
+  byn_node *node = check_node(L);
+  set_now(L, node, 2);
+  lua_pushinteger(L, byn_cluster_accept(L, check_cluster(L, node))->number);
+  return 1;
+}
+
+/* The peer whose link number is argument 2, or NULL. */
+static byn_peer *peer_argument(lua_State *L, byn_node *node, int now) {
+  byn_cluster *c = check_cluster(L, node);
+  set_now(L, node, now);
+  return byn_peer_number(c, (uint32_t)luaL_checkinteger(L, 2));
+}
+
+static void react(lua_State *L, byn_node *node, byn_peer *peer) {
+  byn_peer_poll(L, node->cluster, peer);
+  byn_cluster_act(L, node->cluster);
+  byn_node_bury(L, node);
+}
+
+static int l_connected(lua_State *L) {
+  byn_node *node = check_node(L);
+  byn_peer *peer = peer_argument(L, node, 3);
+  if (!peer || peer->down) return 0;
+  byn_link_connected(peer->link, node->now);
+  react(L, node, peer);
+  return 0;
+}
+
+static int l_received(lua_State *L) {
+  byn_node *node = check_node(L);
+  size_t n;
+  const char *bytes = luaL_checklstring(L, 3, &n);
+  byn_peer *peer = peer_argument(L, node, 4);
+  luaL_checkstack(L, 40, NULL);
+  if (!peer || peer->down) return 0;
+  byn_link_feed(peer->link, (const uint8_t *)bytes, n, node->now);
+  react(L, node, peer);
+  return 0;
+}
+
+static int l_written(lua_State *L) {
+  byn_node *node = check_node(L);
+  lua_Integer n = luaL_checkinteger(L, 3);
+  byn_peer *peer = peer_argument(L, node, 4);
+  if (peer && n > 0) byn_link_wrote(peer->link, (size_t)n);
+  return 0;
+}
+
+static int l_closed(lua_State *L) {
+  byn_node *node = check_node(L);
+  const char *reason = luaL_optstring(L, 3, "closed");
+  byn_peer *peer = peer_argument(L, node, 4);
+  if (!peer || peer->down) return 0;
+  byn_cluster_closed(L, node->cluster, peer, reason);
+  byn_node_bury(L, node);
+  return 0;
+}
+
+static int l_shutdown(lua_State *L) {
+  byn_node *node = check_node(L);
+  if (node->cluster) byn_cluster_shutdown(L, node->cluster);
+  byn_node_bury(L, node);
+  return 0;
+}
+
+/* --- the rest ------------------------------------------------------------- */
+
+static int l_events(lua_State *L) {
+  byn_node *node = check_node(L);
+  if (!node->event_count) return 0;
+  byn_slots *slots = &node->world->slots;
+  lua_newtable(L);
+  int fresh = byn_slot_put(L, slots);
+  byn_slot_take(L, slots, node->events);
+  node->events = fresh;
+  node->event_count = 0;
+  return 1;
+}
+
+static int l_spawn(lua_State *L) {
+  byn_process_push(L, byn_spawn(L, check_node(L), 2));
+  return 1;
+}
+
+static int l_send(lua_State *L) {
+  byn_node *node = check_node(L);
+  byn_dest dest;
+  lua_settop(L, 3);
+  byn_dest_at(L, node, 2, "send", &dest);
+  return byn_send_value(L, node, &dest, 3);
+}
+
+static int l_name(lua_State *L) {
+  lua_pushstring(L, check_node(L)->name);
+  return 1;
+}
+
+static int l_process_count(lua_State *L) {
+  lua_pushinteger(L, check_node(L)->process_count);
+  return 1;
+}
+
+static int l_tostring(lua_State *L) {
+  byn_node **at = luaL_checkudata(L, 1, TYPE);
+  const char *name = *at && (*at)->name ? (*at)->name : "without a name";
+  lua_pushfstring(L, "node<%s>", *at ? name : "closed");
+  return 1;
+}
+
+void byn_seam_functions(lua_State *L) {
+  static const luaL_Reg methods[] = {{"step", l_step},
+                                     {"action", l_action},
+                                     {"accepted", l_accepted},
+                                     {"connected", l_connected},
+                                     {"received", l_received},
+                                     {"written", l_written},
+                                     {"closed", l_closed},
+                                     {"shutdown", l_shutdown},
+                                     {"events", l_events},
+                                     {"spawn", l_spawn},
+                                     {"send", l_send},
+                                     {"name", l_name},
+                                     {"process_count", l_process_count},
+                                     {"close", l_close},
+                                     {NULL, NULL}};
+  luaL_newmetatable(L, TYPE);
+  lua_newtable(L);
+  luaL_setfuncs(L, methods, 0);
+  lua_setfield(L, -2, "__index");
+  lua_pushcfunction(L, l_close);
+  lua_setfield(L, -2, "__gc");
+  lua_pushcfunction(L, l_tostring);
+  lua_setfield(L, -2, "__tostring");
+  lua_pop(L, 1);
+  lua_pushcfunction(L, l_node);
+  lua_setfield(L, -2, "node");
+}

@@ -1,0 +1,33 @@
+/* The node as a driver sees it in Lua: told the time and the bytes, asked
+ * for actions.
+ *
+ *   core.node(opts) -> node     name, incarnation, secret, entropy, clock,
+ *                               seed, events, and the limits of link.h
+ *   node:step(now) -> next      fires what is due, runs what is ready, and
+ *                               answers when it wants to be called again
+ *                               (<= now: at once; nil: not before input)
+ *   node:action() -> ...        until nil: "dial", link, name
+ *                                          "write", link, bytes
+ *                                          "close", link
+ *   node:accepted(now) -> link  a connection came in
+ *   node:connected(link, now)   a dial has reached its peer
+ *   node:received(link, bytes, now)
+ *   node:written(link, n, now)  the transport has taken n bytes
+ *   node:closed(link, reason, now)
+ *   node:events() -> list|nil   what was decided since the last call
+ *   node:spawn(fn, ...) -> pid  node:send(dest, msg)   node:name()
+ *   node:process_count()        node:shutdown(): says goodbye to all peers
+ *   node:close()                ends every process; the node is gone
+ *
+ * Times are whole milliseconds and never go back. A link number that the
+ * node has forgotten is ignored.
+ */
+#ifndef BYN_SEAM_H
+#define BYN_SEAM_H
+
+#include <lua.h>
+
+/* `node`: into the table on top. */
+void byn_seam_functions(lua_State *L);
+
+#endif

@@ -1,0 +1,204 @@
+#include "send.h"
+
+#include <lauxlib.h>
+
+#include "call.h"
+#include "remote.h"
+#include "term.h"
+
+/* --- now ------------------------------------------------------------------ */
+
+int byn_send_value(lua_State *L, byn_node *node, const byn_dest *dest,
+                   int index) {
+  switch (dest->kind) {
+  case BYN_DEST_LOCAL:
+    byn_term_copy(L, index);
+    byn_process_mail(L, dest->process,
+                     byn_mail_new(L, node->world, BYN_MAIL_MESSAGE, NULL));
+    break;
+  case BYN_DEST_REMOTE:
+    byn_remote_send(L, node, dest, index);
+    break;
+  case BYN_DEST_UNKNOWN:
+    if (dest->id.serial) break; /* a pid never fails */
+    lua_pushnil(L);
+    lua_pushstring(L, dest->error);
+    return 2;
+  case BYN_DEST_DEAD:
+    break;
+  }
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+/* send(dest, msg) -> true | nil, "noproc" */
+static int l_send(lua_State *L) {
+  byn_node *node = byn_node_here(L);
+  byn_dest dest;
+  lua_settop(L, 2);
+  byn_dest_at(L, node, 1, "send", &dest);
+  return byn_send_value(L, node, &dest, 2);
+}
+
+/* --- after a while -------------------------------------------------------- */
+
+typedef struct byn_send {
+  uint64_t serial;
+  byn_timer timer;
+  byn_value dest, message;
+} byn_send;
+
+static void free_send(lua_State *L, byn_node *node, byn_send *send) {
+  byn_map_remove(&node->sends, send->serial);
+  byn_value_free(L, node->world, &send->dest);
+  byn_value_free(L, node->world, &send->message);
+  byn_free(&node->world->alloc, send, sizeof *send);
+}
+
+void byn_send_due(lua_State *L, byn_node *node, byn_send *send) {
+  int top = lua_gettop(L);
+  byn_value_push(L, node->world, &send->dest);
+  byn_value_push(L, node->world, &send->message);
+  free_send(L, node, send);
+  byn_dest dest;
+  byn_dest_at(L, node, top + 1, "send_after", &dest);
+  byn_send_value(L, node, &dest, top + 2);
+  lua_settop(L, top);
+}
+
+void byn_sends_close(lua_State *L, byn_node *node) {
+  byn_map_entry entry;
+  for (uint32_t cursor = 0; byn_map_next(&node->sends, &cursor, &entry);) {
+    free_send(L, node, entry.value);
+    cursor = 0;
+  }
+  byn_map_clear(&node->sends);
+}
+
+/* send_after(ms, dest, msg) -> timer */
+static int l_send_after(lua_State *L) {
+  byn_node *node = byn_node_here(L);
+  int64_t ms = byn_check_timeout(L, 1, 0);
+  luaL_argcheck(L, ms >= 0, 1, "must be finite");
+  lua_settop(L, 3);
+  byn_dest dest; /* only to refuse what is none */
+  byn_dest_at(L, node, 2, "send_after", &dest);
+  lua_settop(L, 3);
+  byn_term_copy(L, 2);
+  byn_term_copy(L, 3);
+  byn_id ref;
+  byn_node_ref(node, &ref);
+  byn_send *send = byn_new(&node->world->alloc, sizeof *send);
+  if (!send || !byn_map_put(&node->sends, ref.serial, send)) {
+    byn_free(&node->world->alloc, send, sizeof *send);
+    return luaL_error(L, "not enough memory");
+  }
+  *send = (byn_send){.serial = ref.serial};
+  send->dest.type = send->message.type = LUA_TNIL;
+  byn_value_put(L, node->world, &send->message);
+  byn_value_put(L, node->world, &send->dest);
+  send->timer = byn_node_timer(L, node, ms, BYN_TIMER_SEND, send);
+  byn_id_push(L, &ref);
+  return 1;
+}
+
+/* cancel_timer(timer) -> ms left | nil */
+static int l_cancel_timer(lua_State *L) {
+  byn_node *node = byn_node_here(L);
+  const byn_id *ref = byn_ref_at(L, 1);
+  luaL_argexpected(L, ref, 1, "timer (from send_after)");
+  byn_send *send = ref->origin == node->origin
+                       ? byn_map_get(&node->sends, ref->serial)
+                       : NULL;
+  int64_t at, now = byn_node_now(L, node);
+  if (!send || !byn_timers_cancel(node->timers, send->timer, &at)) {
+    lua_pushnil(L);
+    return 1;
+  }
+  free_send(L, node, send);
+  lua_pushinteger(L, at > now ? at - now : 0);
+  return 1;
+}
+
+/* --- receiving ------------------------------------------------------------ */
+
+static byn_process *receiver(lua_State *L, const char *what) {
+  byn_process *p = byn_process_here(L, what);
+  if (p->matching)
+    luaL_error(L, "%s inside the match function of a receive", what);
+  return p;
+}
+
+/* receive([timeout]) -> msg | nil, "timeout" */
+static int l_receive(lua_State *L) {
+  byn_process *p = receiver(L, "receive");
+  int64_t ms = byn_check_timeout(L, 1, -1);
+  byn_mail *mail = byn_mailbox_pop(&p->mail);
+  if (!mail) return byn_process_wait(L, p, BYN_WAIT_MESSAGE, ms);
+  byn_mail_push(L, p->node->world, mail);
+  byn_mail_free(L, p->node->world, mail);
+  return 1;
+}
+
+/* sleep(ms) -> true */
+static int l_sleep(lua_State *L) {
+  byn_process *p = byn_process_here(L, "sleep");
+  luaL_checkany(L, 1);
+  return byn_process_wait(L, p, BYN_WAIT_SLEEP, byn_check_timeout(L, 1, -1));
+}
+
+/* mail_peek() -> true, msg | false: the next that was not passed over.
+ * Until mail_skip or mail_pick, a match function runs: receive is refused. */
+static int l_mail_peek(lua_State *L) {
+  byn_process *p = receiver(L, "receive");
+  byn_mail *mail = byn_mailbox_peek(&p->mail);
+  lua_pushboolean(L, mail != NULL);
+  if (!mail) return 1;
+  byn_mail_push(L, p->node->world, mail);
+  p->matching = true;
+  return 2;
+}
+
+static int l_mail_skip(lua_State *L) {
+  byn_process *p = byn_process_here(L, "receive");
+  p->matching = false;
+  byn_mailbox_skip(&p->mail);
+  return 0;
+}
+
+static int l_mail_pick(lua_State *L) {
+  byn_process *p = byn_process_here(L, "receive");
+  p->matching = false;
+  byn_mail *mail = byn_mailbox_pick(&p->mail);
+  if (mail) byn_mail_free(L, p->node->world, mail);
+  return 0;
+}
+
+static int l_mail_rewind(lua_State *L) {
+  byn_process *p = byn_process_here(L, "receive");
+  p->matching = false;
+  byn_mailbox_rewind(&p->mail);
+  return 0;
+}
+
+/* mail_wait([ms]) -> true: more came, or false: the time is over */
+static int l_mail_wait(lua_State *L) {
+  byn_process *p = receiver(L, "receive");
+  int64_t ms = byn_check_timeout(L, 1, -1);
+  return byn_process_wait(L, p, BYN_WAIT_MAIL, ms);
+}
+
+void byn_send_functions(lua_State *L) {
+  static const luaL_Reg functions[] = {{"send", l_send},
+                                       {"send_after", l_send_after},
+                                       {"cancel_timer", l_cancel_timer},
+                                       {"receive", l_receive},
+                                       {"sleep", l_sleep},
+                                       {"mail_peek", l_mail_peek},
+                                       {"mail_skip", l_mail_skip},
+                                       {"mail_pick", l_mail_pick},
+                                       {"mail_rewind", l_mail_rewind},
+                                       {"mail_wait", l_mail_wait},
+                                       {NULL, NULL}};
+  luaL_setfuncs(L, functions, 0);
+}

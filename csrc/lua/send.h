@@ -1,0 +1,27 @@
+/* Messages: send now, send after a while, receive.
+ */
+#ifndef BYN_SEND_H
+#define BYN_SEND_H
+
+#include <lua.h>
+
+#include "node.h"
+
+/* A message that waits for its time. */
+struct byn_send;
+
+/* Its timer is due: sends it. */
+void byn_send_due(lua_State *L, byn_node *node, struct byn_send *send);
+/* Frees all that still wait, when the node closes. */
+void byn_sends_close(lua_State *L, byn_node *node);
+
+/* Sends the value at `index` to `dest`: true, or nil and an error on the
+ * stack; answers how many values were pushed. */
+int byn_send_value(lua_State *L, byn_node *node, const byn_dest *dest,
+                   int index);
+
+/* send, send_after, cancel_timer, receive, sleep, mail_*: into the table on
+ * top. */
+void byn_send_functions(lua_State *L);
+
+#endif

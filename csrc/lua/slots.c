@@ -1,0 +1,78 @@
+#include "slots.h"
+
+#include <lauxlib.h>
+
+void byn_slots_open(lua_State *L, byn_slots *s) {
+  s->free = NULL;
+  s->free_count = s->free_capacity = s->high = 0;
+  lua_newtable(L);
+  s->table = luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+void byn_slots_close(lua_State *L, byn_slots *s) {
+  void *ud;
+  lua_Alloc alloc = lua_getallocf(L, &ud);
+  size_t size = (size_t)s->free_capacity * sizeof *s->free;
+  if (s->free) alloc(ud, s->free, size, 0);
+  s->free = NULL;
+  s->free_capacity = 0;
+}
+
+/* The free list has room for every number that was ever given out, so that
+ * freeing a slot can not fail. */
+static void reserve(lua_State *L, byn_slots *s) {
+  if (s->high < s->free_capacity) return;
+  void *ud;
+  lua_Alloc alloc = lua_getallocf(L, &ud);
+  int capacity = s->free_capacity ? s->free_capacity * 2 : 64;
+  int *grown = alloc(ud, s->free, (size_t)s->free_capacity * sizeof *s->free,
+                     (size_t)capacity * sizeof *s->free);
+  if (!grown) luaL_error(L, "not enough memory");
+  s->free = grown;
+  s->free_capacity = capacity;
+}
+
+int byn_slot_put(lua_State *L, byn_slots *s) {
+  if (lua_isnil(L, -1)) {
+    lua_pop(L, 1);
+    return 0;
+  }
+  int slot = s->free_count ? s->free[s->free_count - 1] : 0;
+  if (!slot) {
+    reserve(L, s);
+    slot = s->high + 1;
+  }
+  lua_rawgeti(L, LUA_REGISTRYINDEX, s->table);
+  lua_pushvalue(L, -2);
+  lua_rawseti(L, -2, slot);
+  lua_pop(L, 2);
+  if (slot > s->high)
+    s->high = slot;
+  else
+    s->free_count--;
+  return slot;
+}
+
+void byn_slot_push(lua_State *L, const byn_slots *s, int slot) {
+  if (!slot) {
+    lua_pushnil(L);
+    return;
+  }
+  lua_rawgeti(L, LUA_REGISTRYINDEX, s->table);
+  lua_rawgeti(L, -1, slot);
+  lua_replace(L, -2);
+}
+
+void byn_slot_free(lua_State *L, byn_slots *s, int slot) {
+  if (!slot) return;
+  lua_rawgeti(L, LUA_REGISTRYINDEX, s->table);
+  lua_pushboolean(L, 0);
+  lua_rawseti(L, -2, slot);
+  lua_pop(L, 1);
+  s->free[s->free_count++] = slot;
+}
+
+void byn_slot_take(lua_State *L, byn_slots *s, int slot) {
+  byn_slot_push(L, s, slot);
+  byn_slot_free(L, s, slot);
+}

@@ -1,0 +1,35 @@
+/* Lua values that C holds on to.
+ *
+ * One table in the registry, and a free list in C: taking and giving back a
+ * slot costs an array store, less than luaL_ref, which keeps its free list
+ * in the table. A slot is a positive number; 0 is no slot, and stands for
+ * nil wherever a value is expected.
+ */
+#ifndef BYN_SLOTS_H
+#define BYN_SLOTS_H
+
+#include <lua.h>
+
+typedef struct byn_slots {
+  int table; /* the registry key of the table */
+  int *free; /* numbers that can be used again */
+  int free_count, free_capacity;
+  int high; /* the greatest number ever given out */
+} byn_slots;
+
+/* Makes the table; raises when memory is short. */
+void byn_slots_open(lua_State *L, byn_slots *s);
+/* Frees the C side; the table goes with the registry. */
+void byn_slots_close(lua_State *L, byn_slots *s);
+
+/* Pops a value and answers its slot; nil gives 0. Raises when memory is
+ * short, the value then still on the stack. */
+int byn_slot_put(lua_State *L, byn_slots *s);
+/* Pushes the value of a slot; it stays where it is. */
+void byn_slot_push(lua_State *L, const byn_slots *s, int slot);
+/* Pushes the value and frees the slot. */
+void byn_slot_take(lua_State *L, byn_slots *s, int slot);
+/* Frees the slot; 0 is nothing to do. Never fails. */
+void byn_slot_free(lua_State *L, byn_slots *s, int slot);
+
+#endif

@@ -1,0 +1,70 @@
+#include "spawn.h"
+
+#include <lauxlib.h>
+
+#include "reason.h"
+#include "term.h"
+
+/* --- the behaviour of a plain function ------------------------------------ */
+
+static void plain_run(lua_State *L, byn_process *p) {
+  (void)L;
+  (void)p; /* it has its coroutine from the first turn to the last */
+}
+
+static void plain_returned(lua_State *L, byn_process *p, int status,
+                           int count) {
+  if (status == LUA_OK) {
+    lua_pop(L, count);
+    lua_pushliteral(L, "normal");
+  }
+  byn_process_end(L, p);
+}
+
+static const byn_behaviour plain = {
+    .name = "process", .run = plain_run, .returned = plain_returned};
+
+/* --- starting ------------------------------------------------------------- */
+
+byn_process *byn_spawn(lua_State *L, byn_node *node, int first) {
+  int top = lua_gettop(L);
+  luaL_checktype(L, first, LUA_TFUNCTION);
+  luaL_checkstack(L, top - first + 8, "too many arguments");
+  lua_pushvalue(L, first);
+  for (int i = first + 1; i <= top; i++) byn_term_copy(L, i);
+  byn_process *p = byn_process_new(L, node, &plain);
+  byn_process_call(L, p, top - first);
+  byn_process_ready(p);
+  return p;
+}
+
+static int l_spawn(lua_State *L) {
+  byn_process_push(L, byn_spawn(L, byn_node_here(L), 1));
+  return 1;
+}
+
+static int l_spawn_link(lua_State *L) {
+  byn_process *self = byn_process_here(L, "spawn_link");
+  byn_process *p = byn_spawn(L, self->node, 1);
+  byn_link_to(L, self, &p->id);
+  byn_process_push(L, p);
+  return 1;
+}
+
+static int l_spawn_monitor(lua_State *L) {
+  byn_process *self = byn_process_here(L, "spawn_monitor");
+  byn_process *p = byn_spawn(L, self->node, 1);
+  byn_id ref = {.origin = self->node->origin, .kind = BYN_REF};
+  ref.serial = byn_monitor(L, self, &p->id);
+  byn_process_push(L, p);
+  byn_id_push(L, &ref);
+  return 2;
+}
+
+void byn_spawn_functions(lua_State *L) {
+  static const luaL_Reg functions[] = {{"spawn", l_spawn},
+                                       {"spawn_link", l_spawn_link},
+                                       {"spawn_monitor", l_spawn_monitor},
+                                       {NULL, NULL}};
+  luaL_setfuncs(L, functions, 0);
+}

@@ -1,0 +1,71 @@
+#include "world.h"
+
+#include <lauxlib.h>
+
+#include "process.h"
+#include "reason.h"
+
+static const char KEY = 0; /* its address is the world's registry key */
+
+static int close_world(lua_State *L) {
+  byn_world *w = lua_touserdata(L, 1);
+  while (w->spare_mails) {
+    byn_mail *mail = w->spare_mails;
+    w->spare_mails = mail->next;
+    byn_free(&w->alloc, mail, sizeof *mail);
+  }
+  while (w->spare_relations) {
+    byn_relation *r = w->spare_relations;
+    w->spare_relations = r->a.next;
+    byn_free(&w->alloc, r, sizeof *r);
+  }
+  byn_origins_close(L, w);
+  byn_slots_close(L, &w->slots);
+  return 0;
+}
+
+byn_world *byn_world_of(lua_State *L) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &KEY);
+  byn_world *w = lua_touserdata(L, -1);
+  lua_pop(L, 1);
+  return w;
+}
+
+byn_world *byn_world_open(lua_State *L) {
+  byn_world *w = byn_world_of(L);
+  if (w) return w;
+  w = lua_newuserdatauv(L, sizeof *w, 0);
+  *w = (byn_world){.pooled = 0};
+  w->alloc.fn = lua_getallocf(L, &w->alloc.ud);
+  byn_slots_open(L, &w->slots);
+  lua_createtable(L, 0, 1);
+  lua_pushcfunction(L, close_world);
+  lua_setfield(L, -2, "__gc");
+  lua_setmetatable(L, -2);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &KEY);
+  byn_reason_open(L);
+  byn_id_open(L);
+  return w;
+}
+
+lua_State *byn_thread_take(lua_State *L, byn_world *w, int *slot) {
+  if (w->pooled) {
+    struct byn_thread *t = &w->pool[--w->pooled];
+    *slot = t->slot;
+    return t->co;
+  }
+  lua_State *co = lua_newthread(L);
+  *slot = byn_slot_put(L, &w->slots);
+  return co;
+}
+
+void byn_thread_give(lua_State *L, byn_world *w, lua_State *co, int slot,
+                     int status) {
+  if (status == LUA_OK && w->pooled < BYN_POOL_SIZE) {
+    lua_settop(co, 0);
+    w->pool[w->pooled++] = (struct byn_thread){co, slot};
+    return;
+  }
+  if (status != LUA_OK) lua_resetthread(co);
+  byn_slot_free(L, &w->slots, slot);
+}
