@@ -1,0 +1,15 @@
+/* The hash ring as Lua sees it: the inside of banyan.ring. */
+#ifndef BYN_LUA_RING_H
+#define BYN_LUA_RING_H
+
+#include <lua.h>
+
+/* Leaves a table on the stack:
+ *
+ *   new(nodes, vnodes) -> ring | nil, what is wrong with the nodes
+ *
+ * nodes: nil, a list of names, or a map from name to weight. The ring is a
+ * userdata with the methods that lua/banyan/ring.lua documents. */
+void byn_ring_open(lua_State *L);
+
+#endif

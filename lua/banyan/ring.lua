@@ -1,0 +1,77 @@
+--- The consistent hash ring: which node owns a key.
+--
+-- A ring is a pure function of the set {(name, weight)}: every node computes
+-- the same owner for a key, in whatever order the nodes joined. A node that
+-- leaves moves its own keys only. Nothing here yields.
+--
+--    local ring = require "banyan.ring"
+--    local r = ring.new { nodes = { "a@10.0.0.1:9101", "b@10.0.0.2:9101" } }
+--    print(r:node_for("player:42"))
+--
+-- A key is a string, an integer, a pid or a ref. A float with an integer
+-- value is that integer; the string "42" is another key than the number 42.
+
+local core = require "banyan.core".ring
+local options = require "banyan.options"
+
+local ring = {}
+
+local schema = {
+  nodes = "table",
+  vnodes = {
+    "an integer from 1 to 10000",
+    function(value)
+      return type(value) == "number" and value % 1 == 0
+        and value >= 1 and value <= 10000
+    end,
+  },
+}
+
+--- Makes a ring.
+---@param opts? table  `nodes`: a list of names, or a map from name to weight
+---  (an integer from 1 to 1000), default none; `vnodes`: points per unit of
+---  weight, an integer from 1 to 10000, default 160, the same wherever the
+---  answers must agree
+---@return banyan.Ring r
+function ring.new(opts)
+  opts = options.check("ring.new", opts, schema)
+  local r, wrong = core.new(opts.nodes, opts.vnodes)
+  if not r then error(('ring.new: option "nodes" %s'):format(wrong), 2) end
+  return r
+end
+
+--- A ring. It prints as "ring<2 nodes: a, b x3>".
+---@class banyan.Ring
+
+--- Adds a node, or changes the weight of one that is there. Takes time in
+-- proportion to the points of the whole ring.
+---@function Ring:add
+---@param name string  not empty; any bytes
+---@param weight? integer  its share beside the others', from 1 to 1000,
+---  default 1
+---@return true
+
+--- Takes a node out. Its keys go each to their next successor.
+---@function Ring:remove
+---@param name string
+---@return true|nil ok
+---@return string|nil err  "not_found"
+
+--- Names the nodes.
+---@function Ring:nodes
+---@return string[] names  in byte order; a new list
+
+--- Names the owner of a key.
+---@function Ring:node_for
+---@param key string|integer|banyan.Pid|banyan.Ref
+---@return string|nil name
+---@return string|nil err  "no_nodes" on an empty ring
+
+--- Names the owner of a key and the nodes that come after it.
+---@function Ring:nodes_for
+---@param key string|integer|banyan.Pid|banyan.Ref
+---@param n integer  how many, not below 0
+---@return string[] names  distinct, the owner first; fewer than n where the
+---  ring has fewer nodes
+
+return ring
