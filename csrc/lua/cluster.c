@@ -198,9 +198,10 @@ static void went_down(lua_State *L, byn_cluster *c, byn_peer *peer,
   if (peer->origin &&
       byn_map_get(&c->by_origin, origin_key(peer->origin)) == peer)
     byn_map_remove(&c->by_origin, origin_key(peer->origin));
-  if (!peer->origin)
-    link_event(L, c, "link_failed", peer->dialled ? peer->dialled : NULL,
-               reason);
+  bool other_stays = !strcmp(reason, "simultaneous") ||
+                     !strcmp(reason, "already_connected");
+  if (!peer->origin && !other_stays)
+    link_event(L, c, "link_failed", peer->dialled, reason);
   lua_pushliteral(L, "noconnection");
   byn_relation *r;
   while ((r = peer->relations.first) != NULL)
@@ -208,8 +209,6 @@ static void went_down(lua_State *L, byn_cluster *c, byn_peer *peer,
                        r->a.list == &peer->relations ? &r->a : &r->b, top + 1);
   lua_settop(L, top);
   byn_map_clear(&peer->monitors);
-  bool other_stays = !strcmp(reason, "simultaneous") ||
-                     !strcmp(reason, "already_connected");
   if (peer->dialled && !peer->origin && !other_stays)
     answer_waiting(L, c, peer->dialled, reason);
   byn_membership_link_down(c->membership, peer->number, reason, c->node->now);
@@ -301,7 +300,7 @@ void byn_cluster_act(lua_State *L, byn_cluster *c) {
   }
 }
 
-int64_t byn_cluster_tick(lua_State *L, byn_cluster *c) {
+void byn_cluster_tick(lua_State *L, byn_cluster *c) {
   int64_t now = c->node->now;
   for (byn_peer *p = c->peers; p; p = p->next) {
     if (p->down) continue;
@@ -310,8 +309,11 @@ int64_t byn_cluster_tick(lua_State *L, byn_cluster *c) {
   }
   byn_membership_tick(c->membership, now);
   byn_cluster_act(L, c);
+}
+
+int64_t byn_cluster_deadline(const byn_cluster *c) {
   int64_t next = byn_membership_deadline(c->membership);
-  for (byn_peer *p = c->peers; p; p = p->next) {
+  for (const byn_peer *p = c->peers; p; p = p->next) {
     int64_t at = p->down ? BYN_NEVER : byn_link_deadline(p->link);
     if (at < next) next = at;
   }

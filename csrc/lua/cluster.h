@@ -61,8 +61,9 @@ void byn_cluster_closed(lua_State *L, byn_cluster *c, byn_peer *peer,
                         const char *reason);
 
 /* Fires due deadlines of links and membership, and carries out what the
- * membership wants. Answers the next deadline. */
-int64_t byn_cluster_tick(lua_State *L, byn_cluster *c);
+ * membership wants. _deadline: when that is due again, or BYN_NEVER. */
+void byn_cluster_tick(lua_State *L, byn_cluster *c);
+int64_t byn_cluster_deadline(const byn_cluster *c);
 void byn_cluster_act(lua_State *L, byn_cluster *c);
 
 /* The driver's next action: pushes its values and answers how many. */

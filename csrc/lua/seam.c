@@ -186,18 +186,24 @@ static void fire_timers(lua_State *L, byn_node *node) {
   }
 }
 
+static int64_t next_deadline(const byn_node *node) {
+  if (node->ready) return node->now;
+  int64_t next = byn_timers_next(node->timers);
+  int64_t links =
+      node->cluster ? byn_cluster_deadline(node->cluster) : BYN_NEVER;
+  return links < next ? links : next;
+}
+
 static int step_protected(lua_State *L) {
   byn_node *node = lua_touserdata(L, 1);
   luaL_checkstack(L, 40, NULL);
   byn_node_bury(L, node);
   fire_timers(L, node);
   byn_node_bury(L, node);
-  int64_t next = node->cluster ? byn_cluster_tick(L, node->cluster) : BYN_NEVER;
+  if (node->cluster) byn_cluster_tick(L, node->cluster);
   byn_node_bury(L, node);
   byn_node_run(L, node, SLICES);
-  if (byn_timers_next(node->timers) < next)
-    next = byn_timers_next(node->timers);
-  if (node->ready) next = node->now;
+  int64_t next = next_deadline(node);
   if (next == BYN_NEVER) return 0;
   lua_pushinteger(L, next);
   return 1;
