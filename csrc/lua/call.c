@@ -7,6 +7,7 @@
 #include "cluster.h"
 #include "reason.h"
 #include "remote.h"
+#include "send.h"
 #include "term.h"
 
 #define DEFAULT_TIMEOUT 5000
@@ -43,15 +44,16 @@ static void mail_reply(lua_State *L, byn_process *p, uint64_t serial,
   ref.index = p->id.index;
   lua_createtable(L, count, 3);
   lua_insert(L, -count - 1);
-  for (int i = count; i > 0; i--) lua_rawseti(L, -1 - i, i);
+  for (int i = count; i > 0; i--)
+    lua_rawseti(L, -1 - i, i);
   lua_pushliteral(L, "reply");
   lua_setfield(L, -2, "tag");
   lua_pushinteger(L, count);
   lua_setfield(L, -2, "n");
   byn_id_push(L, &ref);
   lua_setfield(L, -2, "ref");
-  byn_process_mail(
-      L, p, byn_mail_new(L, p->node->world, BYN_MAIL_MESSAGE, NULL));
+  byn_process_mail(L, p,
+                   byn_mail_new(L, p->node->world, BYN_MAIL_MESSAGE, NULL));
 }
 
 /* Pops `count` values, each the receiver's own by now, and gives them to the
@@ -66,8 +68,7 @@ static void hand_over(lua_State *L, byn_process *p, uint64_t serial,
   }
 }
 
-void byn_call_failed(lua_State *L, byn_node *node, byn_relation *r,
-                     int index) {
+void byn_call_failed(lua_State *L, byn_node *node, byn_relation *r, int index) {
   byn_process *p = byn_node_find(node, &r->a.id);
   uint64_t serial = r->serial;
   byn_unrelate(L, node, r);
@@ -91,8 +92,8 @@ static byn_process *waiting_for(byn_node *node, const byn_id *ref,
     return p;
   }
   *r = byn_map_get(&node->monitors, ref->serial);
-  bool asked = *r && (*r)->kind == BYN_CALL &&
-               byn_id_equal(&(*r)->a.id, &p->id);
+  bool asked =
+      *r && (*r)->kind == BYN_CALL && byn_id_equal(&(*r)->a.id, &p->id);
   return asked ? p : NULL;
 }
 
@@ -225,7 +226,7 @@ static int l_cast(lua_State *L) {
                      byn_mail_new(L, node->world, BYN_MAIL_CAST, NULL));
   }
   lua_pushboolean(L, 1);
-  return 1;
+  return byn_send_throttle(L, node, &to, 1);
 }
 
 /* reply(from, ...) -> true */

@@ -12,6 +12,11 @@
 
 #define FORGET_AFTER_MS 600000
 
+/* Of max_queue: from the first part on senders wait, below the second they
+ * go on. The rest is for those that cannot wait. */
+#define BUSY_PART 8
+#define CALM_PART 16
+
 /* --- peers ---------------------------------------------------------------- */
 
 static uint64_t origin_key(const byn_origin *origin) {
@@ -53,10 +58,10 @@ static void fresh_nonce(lua_State *L, byn_cluster *c,
 static void free_peer(byn_cluster *c, byn_peer *peer) {
   const byn_alloc *alloc = &c->node->world->alloc;
   if (peer->link) byn_link_free(peer->link);
-  if (peer->dialled)
-    byn_free(alloc, peer->dialled, strlen(peer->dialled) + 1);
+  if (peer->dialled) byn_free(alloc, peer->dialled, strlen(peer->dialled) + 1);
   if (peer->origin) peer->origin->uses--;
   byn_map_clear(&peer->monitors);
+  byn_map_clear(&peer->blocked);
   byn_free(alloc, peer, sizeof *peer);
 }
 
@@ -69,6 +74,7 @@ static byn_peer *new_peer(lua_State *L, byn_cluster *c, const char *name) {
   if (!peer) luaL_error(L, "not enough memory");
   *peer = (byn_peer){.number = ++c->last};
   byn_map_init(&peer->monitors, alloc);
+  byn_map_init(&peer->blocked, alloc);
   if (name) {
     peer->dialled = byn_new(alloc, strlen(name) + 1);
     if (peer->dialled) strcpy(peer->dialled, name);
@@ -88,6 +94,39 @@ static byn_peer *new_peer(lua_State *L, byn_cluster *c, const char *name) {
 
 byn_peer *byn_cluster_accept(lua_State *L, byn_cluster *c) {
   return new_peer(L, c, NULL);
+}
+
+/* --- backpressure --------------------------------------------------------- */
+
+bool byn_peer_is_busy(const byn_cluster *c, const byn_peer *peer) {
+  return !peer->down &&
+         byn_link_queued(peer->link) > c->config.max_queue / BUSY_PART;
+}
+
+bool byn_peer_block(byn_peer *peer, byn_process *p) {
+  uintptr_t index = (uintptr_t)p->id.index + 1;
+  return byn_map_put(&peer->blocked, p->id.serial, (void *)index);
+}
+
+/* Wakes all that wait for this peer. One that has ended meanwhile is not
+ * there any more: its serial is looked up through its index. */
+static void unblock(byn_cluster *c, byn_peer *peer) {
+  byn_map_entry entry;
+  for (uint32_t cursor = 0; byn_map_next(&peer->blocked, &cursor, &entry);) {
+    uint32_t index = (uint32_t)(uintptr_t)entry.value;
+    byn_id id = {.serial = entry.key, .index = index - 1};
+    byn_process *p = byn_node_find(c->node, &id);
+    if (!p) continue;
+    p->expired = true;
+    byn_process_ready(p);
+  }
+  byn_map_clear(&peer->blocked);
+}
+
+void byn_peer_wrote(byn_cluster *c, byn_peer *peer, size_t n) {
+  byn_link_wrote(peer->link, n);
+  if (byn_link_queued(peer->link) <= c->config.max_queue / CALM_PART)
+    unblock(c, peer);
 }
 
 /* --- events and messages about nodes -------------------------------------- */
@@ -114,8 +153,8 @@ static void mail_watcher(lua_State *L, byn_process *p, const char *tag,
   lua_pushstring(L, reason);
   lua_setfield(L, -2, "reason");
   lua_setfield(L, -2, "info");
-  byn_process_mail(
-      L, p, byn_mail_new(L, p->node->world, BYN_MAIL_MESSAGE, NULL));
+  byn_process_mail(L, p,
+                   byn_mail_new(L, p->node->world, BYN_MAIL_MESSAGE, NULL));
 }
 
 /* Tells the processes that monitor nodes; forgets those that have ended. */
@@ -166,8 +205,8 @@ static void answer_waiting(lua_State *L, byn_cluster *c, const char *name,
 static void decide_admission(lua_State *L, byn_cluster *c, byn_peer *peer,
                              const byn_link_event *e) {
   int64_t now = c->node->now;
-  const char *no = byn_membership_admit(c->membership, e->name,
-                                        e->incarnation, peer->number, now);
+  const char *no = byn_membership_admit(c->membership, e->name, e->incarnation,
+                                        peer->number, now);
   if (no) {
     link_event(L, c, "link_refused", e->name, no);
     byn_link_refuse(peer->link, no);
@@ -179,8 +218,7 @@ static void decide_admission(lua_State *L, byn_cluster *c, byn_peer *peer,
 static void came_up(lua_State *L, byn_cluster *c, byn_peer *peer,
                     const byn_link_event *e) {
   byn_origins_prune(L, c->node->world);
-  peer->origin =
-      byn_origin_get(L, c->node->world, e->name, e->incarnation);
+  peer->origin = byn_origin_get(L, c->node->world, e->name, e->incarnation);
   peer->origin->uses++;
   if (!byn_map_put(&c->by_origin, origin_key(peer->origin), peer)) {
     byn_link_close(peer->link, "out_of_memory");
@@ -198,8 +236,8 @@ static void went_down(lua_State *L, byn_cluster *c, byn_peer *peer,
   if (peer->origin &&
       byn_map_get(&c->by_origin, origin_key(peer->origin)) == peer)
     byn_map_remove(&c->by_origin, origin_key(peer->origin));
-  bool other_stays = !strcmp(reason, "simultaneous") ||
-                     !strcmp(reason, "already_connected");
+  bool other_stays =
+      !strcmp(reason, "simultaneous") || !strcmp(reason, "already_connected");
   if (!peer->origin && !other_stays)
     link_event(L, c, "link_failed", peer->dialled, reason);
   lua_pushliteral(L, "noconnection");
@@ -209,6 +247,7 @@ static void went_down(lua_State *L, byn_cluster *c, byn_peer *peer,
                        r->a.list == &peer->relations ? &r->a : &r->b, top + 1);
   lua_settop(L, top);
   byn_map_clear(&peer->monitors);
+  unblock(c, peer);
   if (peer->dialled && !peer->origin && !other_stays)
     answer_waiting(L, c, peer->dialled, reason);
   byn_membership_link_down(c->membership, peer->number, reason, c->node->now);
@@ -474,8 +513,10 @@ void byn_cluster_close(lua_State *L, byn_node *node) {
 static byn_cluster *cluster_here(lua_State *L, const char *what) {
   byn_cluster *c = byn_node_here(L)->cluster;
   if (!c)
-    luaL_error(L, "%s: this node has no name, so it is not distributed; give "
-                  "banyan.run a name such as \"a@127.0.0.1:9101\"", what);
+    luaL_error(L,
+               "%s: this node has no name, so it is not distributed; give "
+               "banyan.run a name such as \"a@127.0.0.1:9101\"",
+               what);
   return c;
 }
 
@@ -517,7 +558,8 @@ static int l_connect(lua_State *L) {
   byn_cluster *c = cluster_here(L, "connect");
   const char *name = luaL_checkstring(L, 1);
   int64_t ms = byn_check_timeout(L, 2, 5000);
-  luaL_argcheck(L, byn_name_is_valid(name, strlen(name)), 1, "is not a node's name");
+  luaL_argcheck(L, byn_name_is_valid(name, strlen(name)), 1,
+                "is not a node's name");
   byn_process *p = byn_world_of(L)->running;
   bool self = !strcmp(name, c->node->name);
   if (p) byn_process_check_wait(L, p);

@@ -22,8 +22,9 @@ typedef struct byn_peer {
   byn_origin *origin; /* once UP */
   byn_relation_list relations;
   byn_map monitors; /* serial -> relation whose a is there */
-  bool opened; /* the driver knows of it */
-  bool down;   /* DOWN was told: a last write, then it is closed */
+  byn_map blocked;  /* serial -> index + 1 of a process that waits to send */
+  bool opened;      /* the driver knows of it */
+  bool down;        /* DOWN was told: a last write, then it is closed */
 } byn_peer;
 
 typedef struct byn_cluster {
@@ -49,6 +50,14 @@ void byn_cluster_close(lua_State *L, byn_node *node);
 byn_peer *byn_peer_of(const byn_node *node, const byn_origin *origin);
 byn_peer *byn_peer_named(const byn_node *node, const char *name);
 byn_peer *byn_peer_number(const byn_cluster *c, uint32_t number);
+
+/* Has so much been queued for a peer that its senders should wait? */
+bool byn_peer_is_busy(const byn_cluster *c, const byn_peer *peer);
+/* Makes p wait, in BYN_WAIT_SLEEP without a timer, until the peer's queue has
+ * drained or the link is down. false when memory is short. */
+bool byn_peer_block(byn_peer *peer, byn_process *p);
+/* The transport has taken `n` bytes: may wake those that wait. */
+void byn_peer_wrote(byn_cluster *c, byn_peer *peer, size_t n);
 
 /* A connection came in: its peer. */
 byn_peer *byn_cluster_accept(lua_State *L, byn_cluster *c);

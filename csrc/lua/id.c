@@ -45,8 +45,8 @@ static byn_origin *make_origin(lua_State *L, byn_world *w, const char *name,
     luaL_error(L, "not enough memory");
   }
   memcpy(copy, name, size);
-  *o = (byn_origin){.next = w->origins, .name = copy,
-                    .incarnation = incarnation, .ids = ids};
+  *o = (byn_origin){
+      .next = w->origins, .name = copy, .incarnation = incarnation, .ids = ids};
   w->origins = o;
   return o;
 }
@@ -126,7 +126,8 @@ const byn_id *byn_ref_at(lua_State *L, int index) {
 }
 
 static void put(uint8_t *out, size_t *n, uint64_t v, int bytes) {
-  while (bytes--) out[(*n)++] = (uint8_t)(v >> (8 * bytes));
+  while (bytes--)
+    out[(*n)++] = (uint8_t)(v >> (8 * bytes));
 }
 
 bool byn_id_key(lua_State *L, int index, uint8_t *out, size_t *n) {
@@ -152,8 +153,7 @@ static int id_tostring(lua_State *L) {
     lua_pushfstring(L, "pid<%s %d.%I>", id->origin->name, (int)id->index,
                     (LUAI_UACINT)id->serial);
   else
-    lua_pushfstring(L, "ref<%s %I>", id->origin->name,
-                    (LUAI_UACINT)id->serial);
+    lua_pushfstring(L, "ref<%s %I>", id->origin->name, (LUAI_UACINT)id->serial);
   return 1;
 }
 

@@ -30,7 +30,7 @@ typedef struct byn_origin {
   char *name;            /* "nonode" for a node without a name */
   uint64_t incarnation;
   uint32_t uses; /* by mails, relations and peers */
-  int ids; /* registry key of the weak table serial -> userdata */
+  int ids;       /* registry key of the weak table serial -> userdata */
 } byn_origin;
 
 typedef struct byn_id {

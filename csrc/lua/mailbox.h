@@ -16,14 +16,14 @@
 #include "world.h"
 
 typedef enum byn_mail_kind {
-  BYN_MAIL_MESSAGE,  /* value: the message */
-  BYN_MAIL_CALL,     /* value: the request; id: the ref to reply to */
-  BYN_MAIL_CAST,     /* value: the request */
-  BYN_MAIL_EXIT,     /* value: the reason; id: the pid that ended */
-  BYN_MAIL_DOWN,     /* value: the reason; id: the monitor's ref; what: slot
-                        of what was monitored */
-  BYN_MAIL_SYSTEM    /* value: {op, ...}; id: the ref to reply to. Servers:
-                        "get_state", "replace_state", "stop" */
+  BYN_MAIL_MESSAGE, /* value: the message */
+  BYN_MAIL_CALL,    /* value: the request; id: the ref to reply to */
+  BYN_MAIL_CAST,    /* value: the request */
+  BYN_MAIL_EXIT,    /* value: the reason; id: the pid that ended */
+  BYN_MAIL_DOWN,    /* value: the reason; id: the monitor's ref; what: slot
+                       of what was monitored */
+  BYN_MAIL_SYSTEM   /* value: {op, ...}; id: the ref to reply to. Servers:
+                       "get_state", "replace_state", "stop" */
 } byn_mail_kind;
 
 typedef struct byn_value {

@@ -24,8 +24,10 @@ byn_node *byn_node_here(lua_State *L) {
 byn_process *byn_process_here(lua_State *L, const char *what) {
   byn_process *p = byn_world_of(L)->running;
   if (!p)
-    luaL_error(L, "%s outside a process: call it inside banyan.run or a "
-                  "function given to spawn", what);
+    luaL_error(L,
+               "%s outside a process: call it inside banyan.run or a "
+               "function given to spawn",
+               what);
   if (p->state >= BYN_ENDING)
     luaL_error(L, "%s in a process that is ending", what);
   return p;
@@ -161,8 +163,7 @@ static void dest_pid(byn_node *node, const byn_id *id, byn_dest *dest) {
   dest->kind = dest->process ? BYN_DEST_LOCAL : BYN_DEST_DEAD;
 }
 
-static void dest_name(lua_State *L, byn_node *node, int index,
-                      byn_dest *dest) {
+static void dest_name(lua_State *L, byn_node *node, int index, byn_dest *dest) {
   dest->process = byn_node_named(L, node, index);
   dest->kind = BYN_DEST_LOCAL;
   if (dest->process)
@@ -212,9 +213,10 @@ static void dest_table(lua_State *L, byn_node *node, int index,
     return;
   }
   lua_pop(L, 2);
-  if (!node->world->resolver || lua_getfield(L, index, "supervisor") == LUA_TNIL)
-    luaL_error(L, "%s: the destination is a table without name= and node=",
-               what);
+  if (!node->world->resolver ||
+      lua_getfield(L, index, "supervisor") == LUA_TNIL)
+    luaL_error(L,
+               "%s: the destination is a table without name= and node=", what);
   lua_pop(L, 1);
   dest_child(L, node, index, dest);
 }
@@ -231,6 +233,8 @@ void byn_dest_at(lua_State *L, byn_node *node, int index, const char *what,
   else if (lua_type(L, index) == LUA_TTABLE)
     dest_table(L, node, index, what, dest);
   else
-    luaL_error(L, "%s: the destination must be a pid, a name or "
-                  "{name=, node=}, not %s", what, luaL_typename(L, index));
+    luaL_error(L,
+               "%s: the destination must be a pid, a name or "
+               "{name=, node=}, not %s",
+               what, luaL_typename(L, index));
 }

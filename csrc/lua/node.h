@@ -23,7 +23,7 @@ typedef struct byn_node {
   byn_world *world;
   struct byn_node *next; /* in the world's list */
   byn_origin *origin;
-  const char *name; /* NULL: not distributed */
+  const char *name;    /* NULL: not distributed */
   byn_process **table; /* by index; NULL where free */
   uint32_t *spare;     /* free indices */
   uint32_t table_size, spare_count, process_count;
@@ -33,7 +33,7 @@ typedef struct byn_node {
   byn_timers *timers;
   byn_map monitors; /* serial -> relation whose a is here */
   byn_map sends;    /* serial -> struct byn_send, see timer.c */
-  uint64_t serial; /* of the last pid or ref made */
+  uint64_t serial;  /* of the last pid or ref made */
   int64_t now;
   byn_rng rng;
   int names;  /* slot: table name -> pid */
@@ -41,7 +41,7 @@ typedef struct byn_node {
   int events; /* slot: list of events not yet fetched, or 0 if unwanted */
   int event_count;
   struct byn_cluster *cluster; /* links and membership; NULL without name */
-  bool clock_read; /* `now` is fresh for this slice */
+  bool clock_read;             /* `now` is fresh for this slice */
   bool burying;
 } byn_node;
 
@@ -108,10 +108,10 @@ typedef struct byn_dest {
     BYN_DEST_UNKNOWN /* a name nobody has, or a node not connected */
   } kind;
   byn_process *process;
-  byn_id id;             /* LOCAL, DEAD, REMOTE by pid (serial not 0) */
-  byn_origin *origin;    /* REMOTE */
-  int name;              /* stack index of the name, REMOTE by name */
-  const char *error;     /* UNKNOWN: "noproc" or "noconnection" */
+  byn_id id;          /* LOCAL, DEAD, REMOTE by pid (serial not 0) */
+  byn_origin *origin; /* REMOTE */
+  int name;           /* stack index of the name, REMOTE by name */
+  const char *error;  /* UNKNOWN: "noproc" or "noconnection" */
 } byn_dest;
 
 /* Works out the destination at `index`: a pid, a registered name,

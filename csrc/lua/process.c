@@ -57,8 +57,8 @@ byn_process *byn_process_new(lua_State *L, byn_node *node,
   int pid = byn_slot_put(L, &node->world->slots);
   node->free = free;
   node->spare_count--;
-  *p = (byn_process){.node = node, .id = id, .behaviour = behaviour,
-                     .pid = pid};
+  *p =
+      (byn_process){.node = node, .id = id, .behaviour = behaviour, .pid = pid};
   if (node->world->running) p->parent = node->world->running->id;
   node->table[id.index] = p;
   node->process_count++;

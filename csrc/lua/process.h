@@ -87,7 +87,7 @@ struct byn_process {
   const byn_behaviour *behaviour;
   void *self; /* the behaviour's */
   lua_State *co;
-  int thread; /* slot of co */
+  int thread;    /* slot of co */
   int arguments; /* values on co to resume with; -1: no reply yet */
   int pid;       /* slot of its own pid: keeps it from being collected */
   int name;      /* slot of the registered name, or 0 */
@@ -95,18 +95,18 @@ struct byn_process {
   int label;     /* slot: a name for people, or 0 (process_info.label) */
   byn_mailbox mail;
   byn_relation_list relations;
-  byn_relation *call; /* BYN_WAIT_REPLY: the call, or NULL */
-  uint64_t reply;     /* BYN_WAIT_REPLY: the serial that wakes it */
-  byn_timer timer;    /* of the wait */
+  byn_relation *call;  /* BYN_WAIT_REPLY: the call, or NULL */
+  uint64_t reply;      /* BYN_WAIT_REPLY: the serial that wakes it */
+  byn_timer timer;     /* of the wait */
   byn_timer own_timer; /* of the behaviour */
   uint8_t state, wait;
-  bool traps;  /* trap_exit */
-  bool doomed; /* ends when its slice does */
-  bool exited; /* doomed by its own banyan.exit */
-  bool queued; /* stands in the run queue */
-  bool expired; /* the wait's time is over */
-  bool woken;  /* to be READY again after this slice */
-  bool held;   /* a behaviour that mail must not run for now */
+  bool traps;    /* trap_exit */
+  bool doomed;   /* ends when its slice does */
+  bool exited;   /* doomed by its own banyan.exit */
+  bool queued;   /* stands in the run queue */
+  bool expired;  /* the wait's time is over */
+  bool woken;    /* to be READY again after this slice */
+  bool held;     /* a behaviour that mail must not run for now */
   bool matching; /* a match function runs: receive is refused */
 };
 

@@ -126,7 +126,8 @@ void byn_reason_copy(lua_State *L, int index) {
 void byn_reason_make(lua_State *L, const char *code, int n) {
   lua_createtable(L, n + 1, 0);
   lua_insert(L, -n - 1);
-  for (int i = n; i > 0; i--) lua_rawseti(L, -1 - i, i + 1);
+  for (int i = n; i > 0; i--)
+    lua_rawseti(L, -1 - i, i + 1);
   lua_pushstring(L, code);
   lua_rawseti(L, -2, 1);
   byn_reason_metatable(L);

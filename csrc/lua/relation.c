@@ -63,8 +63,8 @@ byn_relation *byn_relate(lua_State *L, byn_node *node, byn_relation_kind kind,
   if (!r) r = byn_new(&w->alloc, sizeof *r);
   if (!r) luaL_error(L, "not enough memory");
   byn_relation *spare = w->spare_relations ? r->a.next : NULL;
-  *r = (byn_relation){.serial = serial, .kind = (uint8_t)kind,
-                      .mapped = mapped};
+  *r =
+      (byn_relation){.serial = serial, .kind = (uint8_t)kind, .mapped = mapped};
   r->a.id = *a;
   r->b.id = *b;
   if (mapped && !byn_map_put(map_of(node, r), serial, r)) {
@@ -98,9 +98,8 @@ void byn_unrelate(lua_State *L, byn_node *node, byn_relation *r) {
 byn_relation *byn_find_link(const byn_process *p, const byn_id *other) {
   const byn_relation_list *list = &p->relations;
   const byn_id *want = other;
-  byn_process *q = other->origin == p->node->origin
-                       ? byn_node_find(p->node, other)
-                       : NULL;
+  byn_process *q =
+      other->origin == p->node->origin ? byn_node_find(p->node, other) : NULL;
   if (q && q->relations.count < list->count) {
     list = &q->relations;
     want = &p->id;

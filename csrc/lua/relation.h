@@ -42,7 +42,7 @@ typedef struct byn_relation {
     byn_id id; /* the process at this end */
   } a, b;
   uint64_t serial;
-  int what;    /* slot: what a DOWN calls the monitored one, or 0: its pid */
+  int what; /* slot: what a DOWN calls the monitored one, or 0: its pid */
   uint8_t kind;
   bool mapped; /* byn_find_monitor knows it */
 } byn_relation;

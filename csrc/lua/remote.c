@@ -25,8 +25,8 @@ enum {
   NODES
 };
 
-#define REPLY_MAX 200  /* values in one reply */
-#define NODES_MAX 1000 /* names in one NODES */
+#define REPLY_MAX 200    /* values in one reply */
+#define NODES_MAX 1000   /* names in one NODES */
 #define REASON_MAX 30000 /* bytes of one reason */
 
 /* --- writing -------------------------------------------------------------- */
@@ -57,9 +57,10 @@ static bool commit_message(lua_State *L, draft *d) {
   if (commit(d)) return true;
   if (!byn_link_is_up(d->peer->link)) return false;
   if (memory) luaL_error(L, "not enough memory");
-  luaL_error(L, "the message is too large for another node (%d bytes; the "
-                "limit max_message is %d)", (int)size,
-             (int)d->node->cluster->config.max_message);
+  luaL_error(L,
+             "the message is too large for another node (%d bytes; the "
+             "limit max_message is %d)",
+             (int)size, (int)d->node->cluster->config.max_message);
   return false;
 }
 
@@ -77,7 +78,8 @@ static int encode(lua_State *L, draft *d, int first, int count) {
   first = lua_absindex(L, first);
   lua_pushcfunction(L, encode_protected);
   lua_pushlightuserdata(L, d);
-  for (int i = 0; i < count; i++) lua_pushvalue(L, first + i);
+  for (int i = 0; i < count; i++)
+    lua_pushvalue(L, first + i);
   return lua_pcall(L, count + 1, 0, 0);
 }
 
@@ -282,8 +284,10 @@ static bool get_dest(inbound *in, byn_process **p) {
 
 static bool get_ref(inbound *in, byn_origin *origin, byn_id *ref) {
   uint64_t index = byn_get_varint(&in->r), serial = byn_get_varint(&in->r);
-  *ref = (byn_id){.origin = origin, .serial = serial,
-                  .index = (uint32_t)index, .kind = BYN_REF};
+  *ref = (byn_id){.origin = origin,
+                  .serial = serial,
+                  .index = (uint32_t)index,
+                  .kind = BYN_REF};
   return !in->r.failed && index <= UINT32_MAX && serial && serial <= INT64_MAX;
 }
 
@@ -313,8 +317,7 @@ static bool on_send(inbound *in, byn_mail_kind kind) {
 /* Tells the sender that what it called or watches is not there. */
 static void answer_noproc(inbound *in, uint64_t serial) {
   lua_pushliteral(in->L, "noproc");
-  byn_remote_down(in->L, in->node, in->peer->origin, serial,
-                  lua_gettop(in->L));
+  byn_remote_down(in->L, in->node, in->peer->origin, serial, lua_gettop(in->L));
   lua_pop(in->L, 1);
 }
 

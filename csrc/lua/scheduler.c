@@ -72,8 +72,7 @@ void byn_process_check_wait(lua_State *L, const byn_process *p) {
 
 int byn_process_wait(lua_State *L, byn_process *p, byn_wait what, int64_t ms) {
   byn_process_check_wait(L, p);
-  if (ms >= 0)
-    p->timer = byn_node_timer(L, p->node, ms, BYN_TIMER_WAIT, p);
+  if (ms >= 0) p->timer = byn_node_timer(L, p->node, ms, BYN_TIMER_WAIT, p);
   p->wait = (uint8_t)what;
   if (what != BYN_WAIT_REPLY) p->arguments = 0;
   return lua_yield(L, 0);

@@ -9,7 +9,7 @@
 #include "spawn.h"
 
 #define TYPE "banyan.node"
-#define SLICES 2000 /* turns of processes in one step */
+#define SLICES 2000  /* turns of processes in one step */
 #define ATTEMPTS 100 /* recoveries from errors in one step */
 
 static byn_node *check_node(lua_State *L) {
@@ -134,7 +134,8 @@ static void free_processes(byn_node *node) {
 
 static void unlist(byn_node *node) {
   byn_node **at = &node->world->nodes;
-  while (*at != node) at = &(*at)->next;
+  while (*at != node)
+    at = &(*at)->next;
   *at = node->next;
 }
 
@@ -306,7 +307,7 @@ static int l_written(lua_State *L) {
   byn_node *node = check_node(L);
   lua_Integer n = luaL_checkinteger(L, 3);
   byn_peer *peer = peer_argument(L, node, 4);
-  if (peer && n > 0) byn_link_wrote(peer->link, (size_t)n);
+  if (peer && n > 0) byn_peer_wrote(node->cluster, peer, (size_t)n);
   return 0;
 }
 

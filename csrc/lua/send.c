@@ -3,6 +3,7 @@
 #include <lauxlib.h>
 
 #include "call.h"
+#include "cluster.h"
 #include "remote.h"
 #include "term.h"
 
@@ -31,13 +32,25 @@ int byn_send_value(lua_State *L, byn_node *node, const byn_dest *dest,
   return 1;
 }
 
+int byn_send_throttle(lua_State *L, byn_node *node, const byn_dest *dest,
+                      int results) {
+  byn_process *p = node->world->running;
+  if (dest->kind != BYN_DEST_REMOTE || !p) return results;
+  byn_peer *peer = byn_peer_of(node, dest->origin);
+  if (!peer || !byn_peer_is_busy(node->cluster, peer)) return results;
+  if (L != p->co || !lua_isyieldable(L) || p->matching) return results;
+  if (!byn_peer_block(peer, p)) return results;
+  return byn_process_wait(L, p, BYN_WAIT_SLEEP, -1);
+}
+
 /* send(dest, msg) -> true | nil, "noproc" */
 static int l_send(lua_State *L) {
   byn_node *node = byn_node_here(L);
   byn_dest dest;
   lua_settop(L, 2);
   byn_dest_at(L, node, 1, "send", &dest);
-  return byn_send_value(L, node, &dest, 2);
+  int results = byn_send_value(L, node, &dest, 2);
+  return byn_send_throttle(L, node, &dest, results);
 }
 
 /* --- after a while -------------------------------------------------------- */

@@ -124,8 +124,8 @@ uint64_t byn_monitor_dest(lua_State *L, byn_process *p, const byn_dest *to,
               to->kind == BYN_DEST_DEAD ? "noproc" : to->error);
     return ref.serial;
   }
-  byn_relation *r = byn_relate(L, node, BYN_MONITOR, &p->id, &to->id,
-                               ref.serial, true);
+  byn_relation *r =
+      byn_relate(L, node, BYN_MONITOR, &p->id, &to->id, ref.serial, true);
   r->what = keep_name(L, node, index);
   if (to->kind == BYN_DEST_REMOTE) {
     ref.index = p->id.index;

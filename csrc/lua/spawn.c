@@ -31,7 +31,8 @@ byn_process *byn_spawn(lua_State *L, byn_node *node, int first) {
   luaL_checktype(L, first, LUA_TFUNCTION);
   luaL_checkstack(L, top - first + 8, "too many arguments");
   lua_pushvalue(L, first);
-  for (int i = first + 1; i <= top; i++) byn_term_copy(L, i);
+  for (int i = first + 1; i <= top; i++)
+    byn_term_copy(L, i);
   byn_process *p = byn_process_new(L, node, &plain);
   byn_process_call(L, p, top - first);
   byn_process_ready(p);

@@ -11,15 +11,15 @@
 #include "id.h"
 #include "slots.h"
 
-#define BYN_POOL_SIZE 4096  /* coroutines kept for re-use */
+#define BYN_POOL_SIZE 4096   /* coroutines kept for re-use */
 #define BYN_SPARE_MAILS 8192 /* mails kept for re-use */
 
 typedef struct byn_world {
   byn_alloc alloc; /* Lua's own allocator */
   byn_slots slots;
   byn_origin *origins;
-  struct byn_node *nodes; /* all that have not been closed */
-  int made;               /* how many nodes there ever were */
+  struct byn_node *nodes;      /* all that have not been closed */
+  int made;                    /* how many nodes there ever were */
   struct byn_process *running; /* or NULL outside any process */
   struct byn_thread {
     lua_State *co;
