@@ -1,0 +1,16 @@
+-- What Lua 5.1 to 5.4 and LuaJIT have in common, and the few names that code
+-- asks for before it uses them.
+std = "min"
+max_line_length = 80
+read_globals = {
+  "unpack",
+  "loadstring",
+  "setfenv",
+  "jit",
+  table = { fields = { "unpack", "pack" } },
+  math = { fields = { "type", "tointeger", "maxinteger", "mininteger" } },
+  string = { fields = { "pack", "unpack" } },
+}
+files["spec/**/*_spec.lua"] = { std = "min+busted" }
+files[".luacheckrc"] = { std = "luacheckrc" }
+files["rockspec/*.rockspec"] = { std = "rockspec" }

@@ -1,0 +1,301 @@
+# Banyan's build. `make help` lists what it can do.
+#
+# Sources are found, never listed: a new file in csrc, spec, bench or
+# lua/banyan is built, tested, linted and installed without a word here.
+
+MAKEFLAGS += --no-print-directory
+LUA ?= lua5.4
+CLANG ?= clang
+CLANG_FORMAT ?= clang-format
+PREFIX ?= /usr/local
+SPEC ?=
+ifeq ($(origin CC),default)
+CC = gcc
+endif
+CFLAGS ?= -O2 -g
+
+# Everything that is made goes below one directory for each kind of build.
+ROOT := $(CURDIR)
+BUILD ?= build/$(LUA)
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+
+ifeq ($(LUA),luajit)
+LUA_VERSION ?= 5.1
+LUA_INCDIR ?= /usr/include/luajit-2.1
+else
+LUA_VERSION ?= $(patsubst lua%,%,$(LUA))
+LUA_INCDIR ?= /usr/include/$(LUA)
+endif
+
+# Installing; the rockspec sets both.
+LUADIR ?= $(PREFIX)/share/lua/$(LUA_VERSION)
+LIBDIR ?= $(PREFIX)/lib/lua/$(LUA_VERSION)
+
+# -- flags --------------------------------------------------------------------
+
+WARN := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes \
+  -Wmissing-prototypes -Wundef -Wvla -Wwrite-strings -Wimplicit-fallthrough
+# A function that the headers do not have (luaL_newlib in Lua 5.1) must not
+# wait for load time to be missed.
+WARN += -Werror=implicit-function-declaration -Werror=implicit-int \
+  -Werror=incompatible-pointer-types -Werror=int-conversion
+ifdef WERROR
+WARN += -Werror
+endif
+ifdef SANITIZE
+override CFLAGS += -O1 -g -fno-omit-frame-pointer \
+  -fsanitize=address,undefined -fno-sanitize-recover=all
+# A module that is never unloaded keeps its names in a leak's stack.
+MODULE_LDFLAGS := -Wl,-z,nodelete
+endif
+
+BASE_FLAGS = -std=c11 $(WARN) $(CFLAGS) -fPIC -fvisibility=hidden -MMD -MP
+LUA_FLAGS = -isystem $(LUA_INCDIR)
+# Where the rockspec found the libraries, if it is not where compilers look.
+elsewhere = $(addprefix $(1),$(sort $(filter-out $(2),$(3))))
+EXTRA_FLAGS = \
+  $(call elsewhere,-I,/usr/include,$(XXHASH_INCDIR) $(SODIUM_INCDIR))
+EXTRA_LDFLAGS = \
+  $(call elsewhere,-L,/usr/lib,$(XXHASH_LIBDIR) $(SODIUM_LIBDIR))
+LIBS = -lxxhash -lsodium
+
+# -- sources ------------------------------------------------------------------
+
+find = $(sort $(shell find $(1) -name '$(2)' 2>/dev/null))
+
+CORE_SRC := $(call find,csrc/core,*.c)
+BIND_SRC := $(call find,csrc/lua,*.c)
+TEST_SRC := $(call find,spec/core,*_test.c)
+HELP_SRC := $(filter-out $(TEST_SRC),$(call find,spec/core,*.c))
+FUZZ_SRC := $(sort $(wildcard spec/fuzz/*.c))
+BENCH_SRC := $(sort $(wildcard bench/*.c))
+C_FILES := $(call find,csrc spec bench,*.[ch])
+LUA_FILES := $(call find,lua spec examples bench .ci,*.lua)
+LUA_LIB := $(patsubst lua/%,%,$(call find,lua,*.lua))
+SPECS := $(call find,spec,*_spec.lua)
+BENCH_LUA := $(sort $(wildcard bench/*.lua))
+
+obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
+CORE_OBJ := $(call obj,$(CORE_SRC))
+BIND_OBJ := $(call obj,$(BIND_SRC))
+HELP_OBJ := $(call obj,$(HELP_SRC))
+ALL_OBJ := $(CORE_OBJ) $(BIND_OBJ) \
+  $(call obj,$(TEST_SRC) $(HELP_SRC) $(FUZZ_SRC) $(BENCH_SRC))
+
+MODULE := $(BUILD)/banyan/core.so
+CORE_LIB := $(BUILD)/libbanyan_core.a
+program = $(patsubst %.c,$(BUILD)/%,$(1))
+TESTS := $(call program,$(TEST_SRC))
+FUZZERS := $(call program,$(FUZZ_SRC))
+BENCHES := $(call program,$(BENCH_SRC))
+
+# What `SPEC=ring` leaves of a list of sources.
+chosen = $(if $(SPEC),$(foreach f,$(1),$(if \
+  $(findstring $(SPEC),$(f)),$(f))),$(1))
+
+# -- running Lua on this build ------------------------------------------------
+
+# The versioned variables would win over the ones set here.
+unexport LUA_PATH_5_4 LUA_CPATH_5_4 LUA_INIT LUA_INIT_5_4
+LUA_PATH_HERE := $(ROOT)/lua/?.lua;$(ROOT)/lua/?/init.lua;;
+LUA_CPATH_HERE = $(abspath $(BUILD))/?.so;;
+WITH_LUA = env LUA_PATH='$(LUA_PATH_HERE)' LUA_CPATH='$(LUA_CPATH_HERE)'
+BUSTED = $(LUA) /usr/bin/busted --output=.ci/tap.lua
+ifdef SANITIZE
+# Lua itself is not instrumented, so the library must come first. Specs tagged
+# "slow" are left out, they say nothing more here.
+BUSTED := env LD_PRELOAD="$$($(CC) -print-file-name=libasan.so)" \
+  $(BUSTED) --exclude-tags=slow
+endif
+
+.DEFAULT_GOAL := build
+.DELETE_ON_ERROR:
+
+# One short line for each step; the whole command with V=1.
+ifdef V
+say =
+Q =
+else
+say = @echo '  $(1)'
+Q = @
+endif
+
+# -- building -----------------------------------------------------------------
+
+.PHONY: build
+build: $(MODULE) ; @: ## build the C module (the default)
+
+.PHONY: objects test-programs fuzzers bench-programs
+objects: $(ALL_OBJ) ; @:
+test-programs: $(call program,$(call chosen,$(TEST_SRC))) ; @:
+fuzzers: $(call program,$(call chosen,$(FUZZ_SRC))) ; @:
+bench-programs: $(BENCHES) ; @:
+
+# A stamp changes only when its text does: other flags, or a source that came
+# or went, rebuild what depends on them.
+define stamp
+@mkdir -p $(@D)
+@echo '$(1)' | cmp -s - $@ || echo '$(1)' > $@
+endef
+
+.PHONY: always
+$(BUILD)/flags: always
+	$(call stamp,$(CC) $(BASE_FLAGS) $(LUA_FLAGS) $(EXTRA_FLAGS))
+$(BUILD)/core-sources: always
+	$(call stamp,$(CORE_SRC))
+$(BUILD)/module-sources: always
+	$(call stamp,$(BIND_SRC) $(EXTRA_LDFLAGS) $(LIBFLAG))
+
+$(BUILD)/obj/csrc/core/%.o: csrc/core/%.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(call say,cc $<)
+	$(Q)$(CC) $(BASE_FLAGS) $(EXTRA_FLAGS) -c $< -o $@
+
+$(BUILD)/obj/csrc/lua/%.o: csrc/lua/%.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(call say,cc $<)
+	$(Q)$(CC) $(BASE_FLAGS) $(LUA_FLAGS) $(EXTRA_FLAGS) -c $< -o $@
+
+# A fuzz target has a main of its own that runs seeded inputs.
+$(BUILD)/obj/spec/fuzz/%.o: FUZZ_FLAGS = -DBYN_FUZZ_MAIN
+
+$(BUILD)/obj/%.o: %.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(call say,cc $<)
+	$(Q)$(CC) $(BASE_FLAGS) $(FUZZ_FLAGS) $(EXTRA_FLAGS) -c $< -o $@
+
+$(CORE_LIB): $(CORE_OBJ) $(BUILD)/core-sources
+	@rm -f $@
+	$(Q)$(AR) rcs $@ $(CORE_OBJ)
+
+# The symbols of Lua itself come from the host program; all others must be
+# there, and the one that Lua looks for must be seen.
+$(MODULE): $(CORE_OBJ) $(BIND_OBJ) $(BUILD)/core-sources \
+    $(BUILD)/module-sources
+	@mkdir -p $(@D)
+	$(call say,ld $@)
+	$(Q)$(CC) $(CFLAGS) $(or $(LIBFLAG),-shared) $(LDFLAGS) $(MODULE_LDFLAGS) \
+	  $(CORE_OBJ) $(BIND_OBJ) -o $@ $(EXTRA_LDFLAGS) $(LIBS)
+	@nm -D $@ | grep -q ' T luaopen_banyan_core$$' || \
+	  { echo '$@ does not export luaopen_banyan_core' >&2; exit 1; }
+	@! nm -D --undefined-only $@ | grep ' byn_' || \
+	  { echo '$@ lacks the functions above' >&2; exit 1; }
+
+$(TESTS): $(BUILD)/%: $(BUILD)/obj/%.o $(HELP_OBJ) $(CORE_LIB)
+	@mkdir -p $(@D)
+	$(call say,ld $@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $< $(HELP_OBJ) $(CORE_LIB) -o $@ \
+	  -lcmocka $(LIBS) -lm
+
+$(FUZZERS) $(BENCHES): $(BUILD)/%: $(BUILD)/obj/%.o $(CORE_LIB)
+	@mkdir -p $(@D)
+	$(call say,ld $@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $< $(CORE_LIB) -o $@ $(LIBS) -lm
+
+-include $(ALL_OBJ:.o=.d)
+
+.PHONY: env
+env: ## print the exports under which $(LUA) finds this build
+	@$(MAKE) build >&2
+	@echo "export LUA_PATH='$(LUA_PATH_HERE)'"
+	@echo "export LUA_CPATH='$(LUA_CPATH_HERE)'"
+
+.PHONY: install
+install: build ## install below PREFIX (/usr/local)
+	@set -e; for f in $(LUA_LIB); do \
+	  install -D -m 644 "lua/$$f" "$(DESTDIR)$(LUADIR)/$$f"; done
+	install -D -m 755 $(MODULE) "$(DESTDIR)$(LIBDIR)/banyan/core.so"
+
+.PHONY: rock
+rock: dev-deps ## build and install the rock into TREE (build/tree)
+	luarocks --lua-version=$(LUA_VERSION) make --deps-mode=none \
+	  --tree "$(or $(TREE),build/tree)" rockspec/banyan-scm-1.rockspec
+
+.PHONY: clean
+clean: ## remove all that was built
+	rm -rf build
+
+# -- dependencies -------------------------------------------------------------
+
+.PHONY: deps runtime-deps dev-deps
+deps: dev-deps ## install what is missing, from Debian's packages
+runtime-deps:
+	@LUA=$(LUA) LUA_INCDIR=$(LUA_INCDIR) CC='$(CC)' .ci/deps runtime
+dev-deps:
+	@LUA=$(LUA) LUA_INCDIR=$(LUA_INCDIR) CC='$(CC)' .ci/deps runtime dev
+
+# -- running ------------------------------------------------------------------
+
+.PHONY: demo
+demo: runtime-deps ## three nodes, one killed, every child back
+	@$(MAKE) -j$(JOBS) build
+	@exec $(WITH_LUA) $(LUA) examples/failover.lua
+
+# The compiler's part is a check of its own: what did not compile must not be
+# hidden by a program from the time before.
+RUN_C = $(foreach t,$(call program,$(call chosen,$(TEST_SRC))),--tap '$(t)')
+RUN_SPECS = $(foreach s,$(call chosen,$(SPECS)),--tap '$(BUSTED) $(s)')
+
+.PHONY: test check-core spec
+test: dev-deps ## run all tests; SPEC=ring only those whose path has "ring"
+	@$(WITH_LUA) .ci/tally \
+	  --need '$(MAKE) -k -j$(JOBS) build test-programs' $(RUN_C) $(RUN_SPECS)
+
+check-core: dev-deps ## run the C unit tests
+	@.ci/tally --need '$(MAKE) -k -j$(JOBS) test-programs' $(RUN_C)
+
+spec: dev-deps ## run the Lua specs
+	@$(WITH_LUA) .ci/tally --need '$(MAKE) -j$(JOBS) build' $(RUN_SPECS)
+
+# C programs and specs alike look for leaks as well.
+FUZZ_COUNT ?= 20000
+FUZZ_SEED ?= 1
+SAN_BUILD := build/$(LUA)-sanitize
+RUN_FUZZ = $(foreach f,$(call program,$(call chosen,$(FUZZ_SRC))),\
+  --run '$(f) $(FUZZ_COUNT) $(FUZZ_SEED)')
+export ASAN_OPTIONS ?= detect_leaks=1:abort_on_error=0
+export UBSAN_OPTIONS ?= print_stacktrace=1
+export LSAN_OPTIONS ?= print_suppressions=0
+
+.PHONY: sanitize sanitized
+sanitize: dev-deps ## run tests and fuzzers under ASan and UBSan
+	@$(MAKE) sanitized SANITIZE=1 BUILD=$(SAN_BUILD)
+sanitized:
+	@$(WITH_LUA) .ci/tally \
+	  --need '$(MAKE) -k -j$(JOBS) build test-programs fuzzers' \
+	  $(RUN_C) $(RUN_FUZZ) $(RUN_SPECS)
+
+.PHONY: bench
+bench: runtime-deps ## build and run the benchmarks
+	@$(MAKE) -j$(JOBS) build bench-programs
+	@set -e; for b in $(call program,$(call chosen,$(BENCH_SRC))); do $$b; done
+	@set -e; for b in $(call chosen,$(BENCH_LUA)); do \
+	  $(WITH_LUA) $(LUA) $$b; done
+
+# -- taste --------------------------------------------------------------------
+
+LINT := build/lint
+.PHONY: lint lint-gcc lint-clang lint-lua lint-format format
+lint: dev-deps ## luacheck, warnings of two compilers, clang-format
+	@$(MAKE) -k lint-lua lint-format lint-gcc lint-clang
+lint-lua:
+	luacheck --quiet --no-color --no-cache $(LUA_FILES) \
+	  .luacheckrc rockspec/*.rockspec
+	@set -e; for f in $(LUA_FILES); do luac5.1 -p $$f; done
+lint-format:
+	$(if $(C_FILES),$(CLANG_FORMAT) --dry-run -Werror $(C_FILES))
+lint-gcc:
+	@$(MAKE) -k -j$(JOBS) objects CC=gcc WERROR=1 \
+	  BUILD=$(LINT)/gcc
+lint-clang:
+	@$(MAKE) -k -j$(JOBS) objects CC=$(CLANG) WERROR=1 \
+	  BUILD=$(LINT)/clang
+format: ## format all C files
+	$(CLANG_FORMAT) -i $(C_FILES)
+
+.PHONY: help
+help: ## this list
+	@echo 'make TARGET, where TARGET is one of'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | \
+	  while IFS='|' read -r name text; do \
+	    printf '  %-12s %s\n' "$$name" "$$text"; done
