@@ -2,19 +2,46 @@
  *
  * Membership sees links only as numbers. It is told when a link proves a
  * name, comes up or goes down, and answers with actions: dial a node, close
- * a link, a node is up, a node is down. One node has at most one link; of
- * two that are dialled at the same time the one dialled by the node with
- * the smaller name (bytewise) stays, on both sides. A restarted node (same
- * name, greater incarnation) replaces its old self: DOWN comes before UP.
+ * a link, a node is up, a node is down. A node has at most one link here:
  *
- *   unknown -> KNOWN <-> DIALING -> UP -> KNOWN ...
+ *            tick             _link_up
+ *   IDLE ----------> DIALING ----------> UP
+ *    |                                   ^
+ *    |  _admit                 _link_up  |       _link_down, _remove: IDLE
+ *    '-------------> ADMITTED -----------'
  *
- * A known node that is not up is dialled again after a wait that doubles
- * from redial_min_ms to redial_max_ms, with jitter of a quarter, so that two
- * nodes do not knock in step. A node that was configured is dialled for
- * ever; one that was learned from a peer is forgotten forget_after_ms after
- * it was last up. One that was disconnected on purpose is not dialled until
- * it is added again.
+ * Which of two links stays:
+ *
+ *   own dial under way, a link comes in   the one dialled by the node with
+ *                                         the smaller name (bytewise); both
+ *                                         sides decide so, in any order
+ *   ADMITTED or UP, a link comes in       the one that is there if the
+ *                                         incarnation is the same or older;
+ *                                         the new one if it is greater: the
+ *                                         node restarted, DOWN precedes UP
+ *
+ * Incarnations are compared only with a link that is there. A node whose
+ * clock was set back may thus return with a smaller one once it was down.
+ *
+ * A node that is not up is dialled again after a wait that doubles from
+ * redial_min_ms to redial_max_ms, give or take a quarter, so that two nodes
+ * do not knock in step. Each end of a link or of a dial (a refused one too)
+ * starts such a wait; a link that came up puts it back to the minimum.
+ *
+ * A node that was configured is dialled for ever; one that was learned (from
+ * hearsay, or because it came in) is forgotten forget_after_ms after it was
+ * last up or added. One that was removed is remembered as such: it is not
+ * dialled, and hearsay does not bring it back, until it is added again as
+ * configured. If it dials in it is admitted: the other side wants the link.
+ *
+ * The state changes within the call; the actions tell of it in order. Close
+ * a link on CLOSE before the next action is taken: nothing of it may be
+ * heard after the DOWN that follows. Link numbers are the owner's, never 0
+ * and never used twice.
+ *
+ * Failure is memory only. A call that cannot have it says so or tries again
+ * later; room for the DOWN and the CLOSE of a link is kept from before the
+ * link is dialled or admitted, so an UP that was told is never left standing.
  */
 #ifndef BYN_MEMBERSHIP_H
 #define BYN_MEMBERSHIP_H
@@ -23,70 +50,81 @@
 #include <stdint.h>
 
 #include "alloc.h"
-#include "rng.h"
+
+/* A reason in an action is cut to this many bytes. */
+#define BYN_MEMBER_REASON_MAX 63
 
 typedef struct byn_membership byn_membership;
 
 typedef struct byn_membership_config {
   byn_alloc alloc;
-  const char *name; /* this node's; copied */
-  uint64_t incarnation;
-  uint64_t seed; /* for jitter */
+  const char *name;     /* this node's, NUL-ended; copied */
+  uint64_t incarnation; /* of this node */
+  uint64_t seed;        /* for jitter */
+  /* At least 1 is taken for the waits; BYN_NEVER never forgets. */
   int64_t redial_min_ms, redial_max_ms, forget_after_ms;
 } byn_membership_config;
 
 typedef enum byn_member_action_kind {
   BYN_MEMBER_DIAL,  /* open a link to `name`, report it with _dialing */
-  BYN_MEMBER_CLOSE, /* close `link` for `reason` */
+  BYN_MEMBER_CLOSE, /* close `link` for `reason`; it may be gone already */
   BYN_MEMBER_UP,    /* `name` is up over `link` */
   BYN_MEMBER_DOWN   /* `name` is down for `reason` */
 } byn_member_action_kind;
 
+/* Strings are valid until the next call that changes the membership. */
 typedef struct byn_member_action {
   byn_member_action_kind kind;
-  const char *name;     /* valid until the next call that changes */
-  uint64_t incarnation; /* UP, DOWN */
-  uint32_t link;        /* CLOSE, UP */
+  const char *name;
+  uint64_t incarnation; /* UP, DOWN: the node's */
+  uint32_t link;        /* CLOSE, UP, DOWN: the link that is meant */
   const char *reason;   /* CLOSE, DOWN */
 } byn_member_action;
 
+/* NULL when memory is short. */
 byn_membership *byn_membership_new(const byn_membership_config *config);
 void byn_membership_free(byn_membership *m);
 
-/* Makes a node known; due to be dialled at once if it is not up. Its own
- * name is ignored. `configured` nodes are never forgotten. false when memory
- * is short. */
+/* Makes a node known, due to be dialled at once (by _tick) if it is idle.
+ * Its own name and hearsay of a removed node are ignored. `configured` nodes
+ * are never forgotten. false when memory is short. */
 bool byn_membership_add(byn_membership *m, const char *name, bool configured,
                         int64_t now);
-/* Closes its link if there is one, and dials it no more. false if unknown. */
+/* CLOSE of its link, if there is one, and DOWN, if it was up, follow at once
+ * with reason "disconnected"; it is dialled no more. false if there was
+ * nothing to remove. */
 bool byn_membership_remove(byn_membership *m, const char *name);
 
-/* The owner has opened link number `link` (never 0) because of DIAL. */
-void byn_membership_dialing(byn_membership *m, const char *name,
-                            uint32_t link);
+/* The owner has a link number for the DIAL it took. This must follow each
+ * DIAL, even where the link could not be opened: then _link_down comes right
+ * after. If the dial was overtaken meanwhile, CLOSE follows. */
+void byn_membership_dialing(byn_membership *m, const char *name, uint32_t link);
 
 /* An incoming link has proved `name`. NULL: admit it. Otherwise the reason
  * to refuse it with: "already_connected", "simultaneous" (the other
- * direction stays), "stale_incarnation", "own_name", "out_of_memory". */
+ * direction stays), "stale_incarnation", "own_name", "out_of_memory". What
+ * the new link displaces is closed, as "simultaneous" or "restarted". */
 const char *byn_membership_admit(byn_membership *m, const char *name,
                                  uint64_t incarnation, uint32_t link,
                                  int64_t now);
-/* A link, dialled or admitted, is up. */
+/* A link, dialled or admitted, is up. One that was closed is ignored. */
 void byn_membership_link_up(byn_membership *m, const char *name,
                             uint64_t incarnation, uint32_t link, int64_t now);
-/* A link is down, whether it ever was up or not; unknown ones are ignored. */
+/* A link is down, whether it ever was up or not; one that was closed,
+ * refused or never known is ignored. */
 void byn_membership_link_down(byn_membership *m, uint32_t link,
                               const char *reason, int64_t now);
 
 /* Time passed: makes dials due, forgets. */
 void byn_membership_tick(byn_membership *m, int64_t now);
+/* When _tick is due next, or BYN_NEVER (timers.h). O(1). */
 int64_t byn_membership_deadline(const byn_membership *m);
 
 /* The next action; false when there is none for now. */
 bool byn_membership_next(byn_membership *m, byn_member_action *action);
 
-/* Is it up? And the names of all that are, in byte order: answers the count;
- * `index` below it gives a name. */
+/* Is it up? And the names of all that are, in byte order, by an index below
+ * the count (NULL above it). All O(1) but is_up, which is O(log n). */
 bool byn_membership_is_up(const byn_membership *m, const char *name);
 uint32_t byn_membership_up_count(const byn_membership *m);
 const char *byn_membership_up_name(const byn_membership *m, uint32_t index);

@@ -1,0 +1,715 @@
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "../../csrc/core/membership.h"
+#include "../../csrc/core/rng.h"
+#include "../../csrc/core/timers.h"
+#include "support.h"
+
+#define MIN 100
+#define MAX 1600
+#define FORGET 5000
+
+/* -- one membership ----------------------------------------------------- */
+
+typedef struct fixture {
+  byn_test_alloc memory;
+  byn_alloc alloc;
+  byn_membership *m;
+} fixture;
+
+static byn_membership *new_membership(const byn_alloc *alloc, const char *name,
+                                      uint64_t incarnation, uint64_t seed) {
+  byn_membership_config config = {.alloc = *alloc,
+                                  .name = name,
+                                  .incarnation = incarnation,
+                                  .seed = seed,
+                                  .redial_min_ms = MIN,
+                                  .redial_max_ms = MAX,
+                                  .forget_after_ms = FORGET};
+  return byn_membership_new(&config);
+}
+
+/* The node under test is "m": "b" is smaller, "x" is greater. */
+static int set_up(void **state) {
+  fixture *f = calloc(1, sizeof *f);
+  f->alloc = byn_test_allocator(&f->memory);
+  f->m = new_membership(&f->alloc, "m", 1, 42);
+  *state = f;
+  return f->m ? 0 : -1;
+}
+
+static int tear_down(void **state) {
+  fixture *f = *state;
+  byn_membership_free(f->m);
+  byn_test_assert_clean(&f->memory);
+  free(f);
+  return 0;
+}
+
+static byn_membership *of(void **state) {
+  return ((fixture *)*state)->m;
+}
+
+static void print_action(char *out, size_t n, const byn_member_action *a) {
+  switch (a->kind) {
+  case BYN_MEMBER_DIAL:
+    snprintf(out, n, "dial %s", a->name);
+    break;
+  case BYN_MEMBER_CLOSE:
+    snprintf(out, n, "close %s/%" PRIu32 " %s", a->name, a->link, a->reason);
+    break;
+  case BYN_MEMBER_UP:
+    snprintf(out, n, "up %s/%" PRIu32 " #%" PRIu64, a->name, a->link,
+             a->incarnation);
+    break;
+  case BYN_MEMBER_DOWN:
+    snprintf(out, n, "down %s/%" PRIu32 " #%" PRIu64 " %s", a->name, a->link,
+             a->incarnation, a->reason);
+    break;
+  }
+}
+
+/* Takes all actions; they must be these, joined by ", ". */
+static void expect(byn_membership *m, const char *wanted) {
+  char all[1024] = "", one[512];
+  byn_member_action a;
+  while (byn_membership_next(m, &a)) {
+    print_action(one, sizeof one, &a);
+    if (all[0]) strncat(all, ", ", sizeof all - strlen(all) - 1);
+    strncat(all, one, sizeof all - strlen(all) - 1);
+  }
+  assert_string_equal(all, wanted);
+}
+
+static void add(byn_membership *m, const char *name, int64_t now) {
+  assert_true(byn_membership_add(m, name, true, now));
+}
+
+/* Adds a node and dials it as link `link`. */
+static void dial(byn_membership *m, const char *name, uint32_t link,
+                 int64_t now) {
+  char wanted[64];
+  snprintf(wanted, sizeof wanted, "dial %s", name);
+  add(m, name, now);
+  byn_membership_tick(m, now);
+  expect(m, wanted);
+  byn_membership_dialing(m, name, link);
+}
+
+static void bring_up(byn_membership *m, const char *name, uint64_t incarnation,
+                     uint32_t link, int64_t now) {
+  assert_null(byn_membership_admit(m, name, incarnation, link, now));
+  byn_membership_link_up(m, name, incarnation, link, now);
+  byn_member_action a;
+  assert_true(byn_membership_next(m, &a));
+  assert_int_equal(a.kind, BYN_MEMBER_UP);
+  assert_false(byn_membership_next(m, &a));
+}
+
+static void assert_within(int64_t value, int64_t low, int64_t high) {
+  if (value < low || value > high)
+    fail_msg("%" PRId64 " is not in %" PRId64 "..%" PRId64, value, low, high);
+}
+
+/* Lets the dial of "b" fail and answers the wait until the next one. */
+static int64_t fail_dial(byn_membership *m, uint32_t link, int64_t *now) {
+  byn_membership_tick(m, *now);
+  expect(m, "dial b");
+  byn_membership_dialing(m, "b", link);
+  byn_membership_link_down(m, link, "refused", *now);
+  int64_t wait = byn_membership_deadline(m) - *now;
+  byn_membership_tick(m, *now + wait - 1);
+  expect(m, "");
+  *now += wait;
+  return wait;
+}
+
+static void an_added_node_is_dialled_at_once_and_comes_up(void **state) {
+  byn_membership *m = of(state);
+  assert_int_equal(byn_membership_deadline(m), BYN_NEVER);
+  add(m, "b", 10);
+  byn_membership_link_down(m, 0, "closed", 5); /* no link has number 0 */
+  assert_int_equal(byn_membership_deadline(m), 10);
+  byn_membership_tick(m, 9);
+  expect(m, "");
+  byn_membership_tick(m, 10);
+  expect(m, "dial b");
+  byn_membership_dialing(m, "b", 1);
+  assert_int_equal(byn_membership_deadline(m), BYN_NEVER);
+  assert_false(byn_membership_is_up(m, "b"));
+  byn_membership_link_up(m, "b", 7, 1, 20);
+  assert_true(byn_membership_is_up(m, "b"));
+  expect(m, "up b/1 #7");
+  byn_membership_link_down(m, 1, "timeout", 30);
+  assert_false(byn_membership_is_up(m, "b"));
+  expect(m, "down b/1 #7 timeout");
+}
+
+static void its_own_name_is_neither_dialled_nor_admitted(void **state) {
+  byn_membership *m = of(state);
+  add(m, "m", 0);
+  byn_membership_tick(m, 1000000);
+  expect(m, "");
+  assert_string_equal(byn_membership_admit(m, "m", 1, 1, 0), "own_name");
+  assert_int_equal(byn_membership_up_count(m), 0);
+}
+
+static void of_two_dials_the_smaller_name_keeps_its_own(void **state) {
+  byn_membership *m = of(state);
+  dial(m, "x", 1, 0);
+  assert_string_equal(byn_membership_admit(m, "x", 5, 2, 1), "simultaneous");
+  byn_membership_link_down(m, 2, "simultaneous", 1);
+  expect(m, "");
+  byn_membership_link_up(m, "x", 5, 1, 2);
+  expect(m, "up x/1 #5");
+  assert_string_equal(byn_membership_admit(m, "x", 5, 3, 3),
+                      "already_connected");
+  expect(m, "");
+}
+
+static void of_two_dials_the_greater_name_gives_its_own_up(void **state) {
+  byn_membership *m = of(state);
+  dial(m, "b", 1, 0);
+  assert_null(byn_membership_admit(m, "b", 5, 2, 1));
+  expect(m, "close b/1 simultaneous");
+  byn_membership_link_up(m, "b", 5, 2, 2);
+  expect(m, "up b/2 #5");
+}
+
+static void what_a_closed_dial_still_tells_is_ignored(void **state) {
+  byn_membership *m = of(state);
+  dial(m, "b", 1, 0);
+  assert_null(byn_membership_admit(m, "b", 5, 2, 1));
+  expect(m, "close b/1 simultaneous");
+  byn_membership_link_up(m, "b", 5, 1, 2);
+  expect(m, "");
+  byn_membership_link_up(m, "b", 5, 2, 3);
+  expect(m, "up b/2 #5");
+  byn_membership_link_down(m, 1, "simultaneous", 4);
+  expect(m, "");
+  assert_true(byn_membership_is_up(m, "b"));
+  assert_int_equal(byn_membership_deadline(m), BYN_NEVER);
+}
+
+static void a_refused_dial_waits_as_any_other(void **state) {
+  static const char *const reasons[] = {"simultaneous", "already_connected"};
+  byn_membership *m = of(state);
+  for (uint32_t i = 0; i < 2; i++) {
+    int64_t now = 10000 * i, wait = MIN << i;
+    dial(m, "x", i + 1, now);
+    byn_membership_link_down(m, i + 1, reasons[i], now);
+    expect(m, "");
+    int64_t due = byn_membership_deadline(m) - now;
+    assert_within(due, wait * 3 / 4, wait * 5 / 4);
+    byn_membership_tick(m, now + due - 1);
+    expect(m, "");
+  }
+}
+
+static void a_dial_still_queued_yields_to_any_link_that_comes(void **state) {
+  byn_membership *m = of(state);
+  add(m, "x", 0);
+  byn_membership_tick(m, 0);
+  assert_null(byn_membership_admit(m, "x", 1, 1, 0));
+  expect(m, "");
+  byn_membership_link_up(m, "x", 1, 1, 0);
+  expect(m, "up x/1 #1");
+}
+
+static void a_dial_overtaken_before_its_number_is_known_is_closed(void **s) {
+  byn_membership *m = of(s);
+  add(m, "b", 0);
+  byn_membership_tick(m, 0);
+  expect(m, "dial b");
+  assert_null(byn_membership_admit(m, "b", 1, 2, 0));
+  byn_membership_link_down(m, 2, "closed", 1);
+  byn_membership_tick(m, 1000000);
+  expect(m, ""); /* no second dial while the first has no number */
+  byn_membership_dialing(m, "b", 1);
+  expect(m, "close b/1 simultaneous");
+  byn_membership_tick(m, 1000000);
+  expect(m, "dial b");
+}
+
+static void a_second_link_of_one_life_is_refused(void **state) {
+  byn_membership *m = of(state);
+  assert_null(byn_membership_admit(m, "b", 5, 1, 0));
+  assert_string_equal(byn_membership_admit(m, "b", 5, 2, 0),
+                      "already_connected");
+  assert_string_equal(byn_membership_admit(m, "b", 4, 3, 0),
+                      "stale_incarnation");
+  byn_membership_link_up(m, "b", 5, 1, 0);
+  expect(m, "up b/1 #5");
+  assert_string_equal(byn_membership_admit(m, "b", 5, 4, 0),
+                      "already_connected");
+  assert_string_equal(byn_membership_admit(m, "b", 4, 5, 0),
+                      "stale_incarnation");
+  byn_membership_link_down(m, 4, "already_connected", 0);
+  expect(m, "");
+  assert_true(byn_membership_is_up(m, "b"));
+}
+
+static void a_restarted_node_replaces_its_old_self(void **state) {
+  byn_membership *m = of(state);
+  bring_up(m, "b", 5, 1, 0);
+  assert_null(byn_membership_admit(m, "b", 6, 2, 1));
+  assert_false(byn_membership_is_up(m, "b"));
+  byn_membership_link_up(m, "b", 6, 2, 2);
+  byn_membership_link_down(m, 1, "restarted", 3);
+  expect(m, "close b/1 restarted, down b/1 #5 restarted, up b/2 #6");
+  assert_true(byn_membership_is_up(m, "b"));
+}
+
+static void a_restarted_node_replaces_an_admission(void **state) {
+  byn_membership *m = of(state);
+  assert_null(byn_membership_admit(m, "b", 5, 1, 0));
+  assert_null(byn_membership_admit(m, "b", 6, 2, 0));
+  expect(m, "close b/1 restarted");
+  byn_membership_link_up(m, "b", 5, 1, 0);
+  expect(m, "");
+  byn_membership_link_up(m, "b", 6, 2, 0);
+  expect(m, "up b/2 #6");
+}
+
+static void a_node_that_was_down_may_return_with_an_older_clock(void **s) {
+  byn_membership *m = of(s);
+  bring_up(m, "b", 5, 1, 0);
+  byn_membership_link_down(m, 1, "closed", 1);
+  expect(m, "down b/1 #5 closed");
+  bring_up(m, "b", 4, 2, 2);
+}
+
+static void an_admission_that_never_comes_up_frees_the_node(void **state) {
+  byn_membership *m = of(state);
+  assert_null(byn_membership_admit(m, "b", 5, 1, 0));
+  byn_membership_tick(m, 1000000);
+  expect(m, "");
+  byn_membership_link_down(m, 1, "closed", 1000);
+  int64_t due = byn_membership_deadline(m);
+  assert_within(due, 1000 + MIN * 3 / 4, 1000 + MIN * 5 / 4);
+  byn_membership_tick(m, due);
+  expect(m, "dial b");
+}
+
+static void a_late_tick_dials_each_node_once(void **state) {
+  byn_membership *m = of(state);
+  add(m, "x", 0);
+  add(m, "b", 0);
+  for (int64_t now = 1; now < 1000000; now *= 10)
+    byn_membership_tick(m, now);
+  expect(m, "dial b, dial x");
+  byn_membership_tick(m, 2000000);
+  expect(m, "");
+}
+
+static void removing_closes_and_tells_down_at_once(void **state) {
+  byn_membership *m = of(state);
+  bring_up(m, "b", 5, 1, 0);
+  assert_true(byn_membership_remove(m, "b"));
+  assert_int_equal(byn_membership_up_count(m), 0);
+  expect(m, "close b/1 disconnected, down b/1 #5 disconnected");
+  byn_membership_link_down(m, 1, "disconnected", 1);
+  byn_membership_tick(m, 1000000);
+  expect(m, "");
+  assert_int_equal(byn_membership_deadline(m), BYN_NEVER);
+  assert_false(byn_membership_remove(m, "b"));
+  assert_false(byn_membership_remove(m, "unheard of"));
+}
+
+static void a_removed_node_is_dialled_only_when_added_again(void **state) {
+  byn_membership *m = of(state);
+  int64_t now = 0;
+  add(m, "b", now);
+  for (uint32_t i = 1; i < 5; i++)
+    fail_dial(m, i, &now);
+  dial(m, "b", 5, now);
+  assert_true(byn_membership_remove(m, "b"));
+  expect(m, "close b/5 disconnected");
+  assert_true(byn_membership_add(m, "b", false, 1));
+  byn_membership_tick(m, 1000000);
+  expect(m, "");
+  add(m, "b", 1000001);
+  now = 1000001;
+  assert_within(fail_dial(m, 6, &now), MIN * 3 / 4, MIN * 5 / 4);
+}
+
+static void a_removed_node_may_come_in_but_is_not_dialled(void **state) {
+  byn_membership *m = of(state);
+  add(m, "b", 0);
+  assert_true(byn_membership_remove(m, "b"));
+  bring_up(m, "b", 5, 1, 0);
+  byn_membership_link_down(m, 1, "closed", 1);
+  expect(m, "down b/1 #5 closed");
+  byn_membership_tick(m, 1000000);
+  expect(m, "");
+}
+
+static void a_node_removed_while_its_dial_is_opened_is_closed(void **state) {
+  byn_membership *m = of(state);
+  add(m, "b", 0);
+  byn_membership_tick(m, 0);
+  expect(m, "dial b");
+  assert_true(byn_membership_remove(m, "b"));
+  expect(m, "");
+  byn_membership_dialing(m, "b", 1);
+  expect(m, "close b/1 disconnected");
+  byn_membership_link_up(m, "b", 1, 1, 0);
+  expect(m, "");
+}
+
+static void waits_double_to_the_maximum_and_start_over_after_up(void **state) {
+  byn_membership *m = of(state);
+  int64_t now = 0, wait = MIN;
+  bool jitter = false;
+  add(m, "b", now);
+  for (uint32_t i = 1; i <= 20; i++) {
+    int64_t got = fail_dial(m, i, &now);
+    assert_within(got, wait * 3 / 4, wait * 5 / 4);
+    jitter = jitter || got != wait;
+    wait = wait * 2 < MAX ? wait * 2 : MAX;
+  }
+  assert_true(jitter);
+  bring_up(m, "b", 1, 50, now);
+  byn_membership_link_down(m, 50, "closed", now);
+  expect(m, "down b/50 #1 closed");
+  wait = byn_membership_deadline(m) - now;
+  assert_within(wait, MIN * 3 / 4, MIN * 5 / 4);
+}
+
+static void two_nodes_do_not_wait_alike(void **state) {
+  fixture *f = *state;
+  byn_membership *other = new_membership(&f->alloc, "n", 1, 43);
+  int64_t one = 0, two = 0;
+  add(f->m, "b", 0);
+  add(other, "b", 0);
+  for (uint32_t i = 1; i <= 8; i++) {
+    fail_dial(f->m, i, &one);
+    fail_dial(other, i, &two);
+  }
+  assert_true(one != two);
+  byn_membership_free(other);
+}
+
+static void a_learned_node_is_forgotten_in_time(void **state) {
+  fixture *f = *state;
+  byn_membership *m = f->m;
+  assert_true(byn_membership_add(m, "b", false, 0));
+  for (int64_t now = 0; now < FORGET; now = byn_membership_deadline(m)) {
+    byn_membership_tick(m, now);
+    expect(m, "dial b");
+    byn_membership_dialing(m, "b", (uint32_t)now + 1);
+    byn_membership_link_down(m, (uint32_t)now + 1, "refused", now);
+    assert_true(byn_membership_deadline(m) <= FORGET);
+  }
+  assert_int_equal(byn_membership_deadline(m), FORGET);
+  byn_membership_tick(m, FORGET);
+  expect(m, "");
+  assert_int_equal(byn_membership_deadline(m), BYN_NEVER);
+  assert_false(byn_membership_remove(m, "b")); /* it is unknown */
+}
+
+static void forgetting_counts_from_the_last_time_it_was_up(void **state) {
+  byn_membership *m = of(state);
+  bring_up(m, "b", 1, 1, 0);
+  byn_membership_tick(m, 10 * FORGET);
+  byn_membership_link_down(m, 1, "closed", 10 * FORGET);
+  byn_membership_tick(m, 11 * FORGET - 1);
+  expect(m, "down b/1 #1 closed, dial b");
+  byn_membership_dialing(m, "b", 2);
+  byn_membership_tick(m, 12 * FORGET); /* a dial is under way */
+  byn_membership_link_down(m, 2, "refused", 12 * FORGET);
+  assert_int_equal(byn_membership_deadline(m), 11 * FORGET);
+  byn_membership_tick(m, 12 * FORGET);
+  assert_int_equal(byn_membership_deadline(m), BYN_NEVER);
+}
+
+static void a_configured_node_is_never_forgotten(void **state) {
+  byn_membership *m = of(state);
+  assert_true(byn_membership_add(m, "b", false, 0));
+  add(m, "b", 0);
+  assert_true(byn_membership_add(m, "b", false, 0));
+  byn_membership_tick(m, 100 * FORGET);
+  expect(m, "dial b");
+}
+
+static void a_node_in_an_action_is_not_forgotten_before_it(void **state) {
+  byn_membership *m = of(state);
+  byn_member_action a;
+  assert_null(byn_membership_admit(m, "b", 1, 1, 0));
+  byn_membership_link_up(m, "b", 1, 1, 0);
+  byn_membership_link_down(m, 1, "closed", 1);
+  byn_membership_tick(m, 1 + FORGET);
+  assert_true(byn_membership_next(m, &a));
+  assert_true(byn_membership_next(m, &a));
+  assert_int_equal(a.kind, BYN_MEMBER_DOWN);
+  byn_membership_tick(m, 1 + FORGET);
+  assert_string_equal(a.name, "b");
+  assert_string_equal(a.reason, "closed");
+}
+
+static void an_action_that_is_done_with_delays_no_forgetting(void **state) {
+  byn_membership *m = of(state);
+  byn_member_action a;
+  int64_t now = FORGET - MIN / 2;
+  assert_true(byn_membership_add(m, "b", false, 0));
+  byn_membership_tick(m, now);
+  assert_true(byn_membership_next(m, &a));
+  byn_membership_dialing(m, "b", 1);
+  byn_membership_link_down(m, 1, "refused", now);
+  assert_true(byn_membership_deadline(m) > FORGET);
+  assert_false(byn_membership_next(m, &a));
+  assert_int_equal(byn_membership_deadline(m), FORGET);
+}
+
+static void a_long_reason_is_cut(void **state) {
+  byn_membership *m = of(state);
+  char reason[BYN_MEMBER_REASON_MAX + 10];
+  byn_member_action a;
+  memset(reason, 'r', sizeof reason);
+  reason[sizeof reason - 1] = '\0';
+  bring_up(m, "b", 1, 1, 0);
+  byn_membership_link_down(m, 1, reason, 1);
+  memset(reason, 's', sizeof reason - 1);
+  assert_true(byn_membership_next(m, &a));
+  assert_int_equal(strlen(a.reason), BYN_MEMBER_REASON_MAX);
+  assert_int_equal(strspn(a.reason, "r"), BYN_MEMBER_REASON_MAX);
+}
+
+static void names_that_are_up_are_listed_in_byte_order(void **state) {
+  static const char *const names[] = {"z", "\xff", "a\x80", "aa", "a"};
+  static const char *const sorted[] = {"a", "aa", "a\x80", "z", "\xff"};
+  byn_membership *m = of(state);
+  for (uint32_t i = 0; i < 5; i++)
+    bring_up(m, names[i], 1, i + 1, 0);
+  assert_int_equal(byn_membership_up_count(m), 5);
+  for (uint32_t i = 0; i < 5; i++)
+    assert_string_equal(byn_membership_up_name(m, i), sorted[i]);
+  assert_null(byn_membership_up_name(m, 5));
+  byn_membership_link_down(m, 4, "closed", 1);
+  assert_int_equal(byn_membership_up_count(m), 4);
+  assert_string_equal(byn_membership_up_name(m, 1), "a\x80");
+}
+
+static void actions_wait_in_order_until_they_are_taken(void **state) {
+  enum { NODES = 300 };
+  byn_membership *m = of(state);
+  char name[16];
+  for (uint32_t i = 0; i < NODES; i++) {
+    snprintf(name, sizeof name, "n%03u", (unsigned)i);
+    assert_null(byn_membership_admit(m, name, 1, i + 1, 0));
+    byn_membership_link_up(m, name, 1, i + 1, 0);
+  }
+  for (uint32_t i = 0; i < NODES; i++)
+    byn_membership_link_down(m, i + 1, "closed", 0);
+  byn_member_action a;
+  for (uint32_t i = 0; i < 2 * NODES; i++) {
+    assert_true(byn_membership_next(m, &a));
+    assert_int_equal(a.kind, i < NODES ? BYN_MEMBER_UP : BYN_MEMBER_DOWN);
+    assert_int_equal(a.link, i % NODES + 1);
+  }
+  assert_false(byn_membership_next(m, &a));
+}
+
+/* -- memory ------------------------------------------------------------- */
+
+static void no_memory_refuses_a_link_and_delays_a_dial(void **state) {
+  fixture *f = *state;
+  byn_test_fail_from(&f->memory, 1);
+  assert_string_equal(byn_membership_admit(f->m, "b", 1, 1, 0),
+                      "out_of_memory");
+  assert_false(byn_membership_add(f->m, "b", true, 0));
+  byn_test_fail_nth(&f->memory, 0);
+  add(f->m, "b", 0);
+  byn_test_fail_from(&f->memory, 1);
+  byn_membership_tick(f->m, 0);
+  expect(f->m, "");
+  assert_int_equal(byn_membership_deadline(f->m), MIN);
+  byn_test_fail_nth(&f->memory, 0);
+  byn_membership_tick(f->m, MIN);
+  expect(f->m, "dial b");
+}
+
+/* What a starved membership told of `nodes` nodes. */
+typedef struct tally {
+  uint32_t dials, ups, downs, closes;
+} tally;
+
+static void count(byn_membership *m, tally *t) {
+  byn_member_action a;
+  while (byn_membership_next(m, &a)) {
+    t->dials += a.kind == BYN_MEMBER_DIAL;
+    t->ups += a.kind == BYN_MEMBER_UP;
+    t->downs += a.kind == BYN_MEMBER_DOWN;
+    t->closes += a.kind == BYN_MEMBER_CLOSE;
+    if (a.kind == BYN_MEMBER_DIAL) byn_membership_dialing(m, a.name, t->dials);
+  }
+}
+
+typedef enum stage { AT_DIALING, AT_ADMITTED, AT_UP, STAGES } stage;
+
+/* Brings link `i` to node `i` to a stage and takes what is told of it. */
+static void begin(byn_membership *m, const char *name, uint32_t i, stage at,
+                  tally *t) {
+  if (at == AT_DIALING)
+    add(m, name, 0);
+  else
+    assert_null(byn_membership_admit(m, name, 1, i, 0));
+  if (at == AT_UP) byn_membership_link_up(m, name, 1, i, 0);
+  byn_membership_tick(m, 0);
+  count(m, t);
+}
+
+/* Begins a link to each of `nodes` nodes, then starves: all come up and are
+ * removed, while `waiting` CLOSE actions are in the queue from before. */
+static void end_starved(uint32_t nodes, uint32_t waiting, stage at) {
+  byn_test_alloc memory = {0};
+  byn_alloc alloc = byn_test_allocator(&memory);
+  byn_membership *m = new_membership(&alloc, "m", 1, 42);
+  tally t = {0};
+  char name[16];
+  for (uint32_t i = 1; i <= nodes; i++) {
+    snprintf(name, sizeof name, "n%03u", (unsigned)i);
+    begin(m, name, i, at, &t);
+  }
+  for (uint32_t i = 0; i <= waiting; i++)
+    assert_null(byn_membership_admit(m, "w", i, 1000 + i, 0));
+  byn_test_fail_from(&memory, 1);
+  byn_membership_link_up(m, "w", waiting, 1000 + waiting, 0);
+  assert_true(byn_membership_remove(m, "w"));
+  for (uint32_t i = 1; i <= nodes; i++) {
+    snprintf(name, sizeof name, "n%03u", (unsigned)i);
+    byn_membership_link_up(m, name, 1, i, 0);
+    assert_true(byn_membership_remove(m, name));
+  }
+  count(m, &t);
+  assert_int_equal(t.ups, nodes + 1);
+  assert_int_equal(t.downs, nodes + 1);
+  assert_int_equal(t.closes, nodes + 1 + waiting);
+  byn_membership_free(m);
+  byn_test_assert_clean(&memory);
+}
+
+/* Over all these sizes the queue is often exactly full. */
+static void a_link_once_begun_needs_no_memory_to_be_told_of(void **state) {
+  (void)state;
+  for (uint32_t nodes = 1; nodes < 50; nodes++)
+    for (uint32_t waiting = 0; waiting < 4; waiting++)
+      for (stage at = AT_DIALING; at < STAGES; at++)
+        end_starved(nodes, waiting, at);
+}
+
+/* As many DIALs are taken, then removed, before a number is told; nothing
+ * may be lost that waits behind them. */
+static void dials_overtaken_need_no_memory_to_be_closed(void **state) {
+  (void)state;
+  for (uint32_t nodes = 1; nodes < 70; nodes++) {
+    byn_test_alloc memory = {0};
+    byn_alloc alloc = byn_test_allocator(&memory);
+    byn_membership *m = new_membership(&alloc, "a", 1, 42);
+    byn_member_action a;
+    tally t = {0};
+    char name[16];
+    for (uint32_t i = 1; i <= nodes; i++) {
+      snprintf(name, sizeof name, "n%03u", (unsigned)i);
+      add(m, name, 0);
+    }
+    byn_membership_tick(m, 0);
+    byn_test_fail_from(&memory, 1);
+    while (byn_membership_next(m, &a))
+      assert_true(byn_membership_remove(m, a.name));
+    for (uint32_t i = 1; i <= nodes; i++) {
+      snprintf(name, sizeof name, "n%03u", (unsigned)i);
+      byn_membership_dialing(m, name, i);
+    }
+    count(m, &t);
+    assert_int_equal(t.closes, nodes);
+    byn_membership_free(m);
+    byn_test_assert_clean(&memory);
+  }
+}
+
+static void drain(byn_membership *m, bool up[26], uint32_t *link) {
+  byn_member_action a;
+  while (byn_membership_next(m, &a)) {
+    bool *there = &up[a.name[0] - 'a'];
+    if (a.kind == BYN_MEMBER_DIAL) byn_membership_dialing(m, a.name, (*link)++);
+    if (a.kind == BYN_MEMBER_UP || a.kind == BYN_MEMBER_DOWN) {
+      assert_int_equal(*there, a.kind == BYN_MEMBER_DOWN);
+      *there = a.kind == BYN_MEMBER_UP;
+    }
+  }
+  for (char name[2] = "a"; name[0] <= 'z'; name[0]++)
+    assert_int_equal(byn_membership_is_up(m, name), up[name[0] - 'a']);
+}
+
+/* Twenty nodes come, restart and go; half of the actions wait a while. */
+static void live_through(const byn_alloc *alloc, void *arg) {
+  (void)arg;
+  byn_membership *m = new_membership(alloc, "m", 1, 42);
+  bool up[26] = {false};
+  uint32_t link = 1000;
+  if (!m) return;
+  for (uint32_t i = 0; i < 20; i++) {
+    char name[2] = {(char)('a' + i), '\0'};
+    byn_membership_add(m, name, i % 2 == 0, 0);
+    if (i % 5 == 0) byn_membership_tick(m, 0);
+    if (i % 3 == 0) drain(m, up, &link);
+    for (uint32_t life = 1; life < 3; life++)
+      if (!byn_membership_admit(m, name, life, 2 * i + life, 0))
+        byn_membership_link_up(m, name, life, 2 * i + life, 0);
+  }
+  drain(m, up, &link);
+  for (uint32_t i = 1; i < 20; i++)
+    byn_membership_link_down(m, i, "closed", 0);
+  for (char name[2] = "k"; name[0] < 't'; name[0]++)
+    byn_membership_remove(m, name);
+  byn_membership_tick(m, 2 * FORGET);
+  drain(m, up, &link);
+  byn_membership_free(m);
+}
+
+static void each_allocation_may_fail(void **state) {
+  (void)state;
+  assert_true(byn_test_each_failure(live_through, NULL) > 20);
+}
+
+#define ROOM(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      ROOM(an_added_node_is_dialled_at_once_and_comes_up),
+      ROOM(its_own_name_is_neither_dialled_nor_admitted),
+      ROOM(of_two_dials_the_smaller_name_keeps_its_own),
+      ROOM(of_two_dials_the_greater_name_gives_its_own_up),
+      ROOM(what_a_closed_dial_still_tells_is_ignored),
+      ROOM(a_refused_dial_waits_as_any_other),
+      ROOM(a_dial_still_queued_yields_to_any_link_that_comes),
+      ROOM(a_dial_overtaken_before_its_number_is_known_is_closed),
+      ROOM(a_second_link_of_one_life_is_refused),
+      ROOM(a_restarted_node_replaces_its_old_self),
+      ROOM(a_restarted_node_replaces_an_admission),
+      ROOM(a_node_that_was_down_may_return_with_an_older_clock),
+      ROOM(an_admission_that_never_comes_up_frees_the_node),
+      ROOM(a_late_tick_dials_each_node_once),
+      ROOM(removing_closes_and_tells_down_at_once),
+      ROOM(a_removed_node_is_dialled_only_when_added_again),
+      ROOM(a_removed_node_may_come_in_but_is_not_dialled),
+      ROOM(a_node_removed_while_its_dial_is_opened_is_closed),
+      ROOM(waits_double_to_the_maximum_and_start_over_after_up),
+      ROOM(two_nodes_do_not_wait_alike),
+      ROOM(a_learned_node_is_forgotten_in_time),
+      ROOM(forgetting_counts_from_the_last_time_it_was_up),
+      ROOM(a_configured_node_is_never_forgotten),
+      ROOM(a_node_in_an_action_is_not_forgotten_before_it),
+      ROOM(an_action_that_is_done_with_delays_no_forgetting),
+      ROOM(a_long_reason_is_cut),
+      ROOM(names_that_are_up_are_listed_in_byte_order),
+      ROOM(actions_wait_in_order_until_they_are_taken),
+      ROOM(no_memory_refuses_a_link_and_delays_a_dial),
+      cmocka_unit_test(a_link_once_begun_needs_no_memory_to_be_told_of),
+      cmocka_unit_test(dials_overtaken_need_no_memory_to_be_closed),
+      cmocka_unit_test(each_allocation_may_fail),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
