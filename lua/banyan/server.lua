@@ -1,0 +1,229 @@
+--- Servers: processes that keep a state and answer calls.
+--
+-- A server is a plain module table with methods. `self` is the instance's
+-- own state table; what the module defines is found through it.
+--
+--    local server = require "banyan.server"
+--    local Counter = {}
+--    function Counter:init(n) self.n = n end
+--    function Counter:handle_call(by) self.n = self.n + by return self.n end
+--
+--    local pid = assert(server.start_link(Counter, 40))
+--    print(server.call(pid, 2)) --> 42
+--
+-- The callbacks; all but handle_call are optional, and all may yield:
+--
+--  * `init(self, arg)`: `nil, reason` fails to start. May return
+--    server.stop_with(reason), server.ignore or server.continue(arg).
+--  * `handle_call(self, msg, from)`: all that it returns is the reply. Or
+--    server.noreply, server.stop_with(reason, reply...) (terminate runs
+--    first, then the reply is sent), server.continue(arg) (no reply yet).
+--    Without it a call answers `nil, {"undef", "handle_call"}`.
+--  * `handle_cast(self, msg)`; without it a cast crashes the server.
+--  * `handle_info(self, msg)`: any other message, and "timeout"; without it
+--    they are dropped.
+--  * `handle_continue(self, arg)`: after server.continue(arg), before any
+--    other message; without it a continue crashes the server.
+--  * `terminate(self, reason)`: after an error or banyan.exit in a callback
+--    (but init), stop_with, server.stop, and when the process that called
+--    start_link ends while this one traps exits. An exit signal that is not
+--    trapped ends the server without it. An error in it becomes the reason.
+--
+-- A handler that waits (call, receive, sleep) makes later messages wait; to
+-- answer later without waiting, return server.noreply and use server.reply.
+-- An idle server owns no coroutine.
+--
+-- The module's own `name` (or `__name`), if it is a string, or the string it
+-- was started by, names the server in process_info(pid).label and in events.
+
+local core = require "banyan.core"
+local options = require "banyan.options"
+
+local start = core.server.start
+local call = core.call
+
+local server = {}
+
+local start_options = { name = "string", timeout = "timeout" }
+
+-- The module's table and its name for people, or nil. Level 4 is whoever
+-- called start_link.
+local function resolve(what, module)
+  if type(module) == "table" then
+    local name = rawget(module, "name") or rawget(module, "__name")
+    return module, type(name) == "string" and name or nil
+  end
+  if type(module) ~= "string" then
+    error(("%s: module must be a table or the name of a module, got %s")
+      :format(what, type(module)), 4)
+  end
+  local loaded = require(module)
+  if type(loaded) ~= "table" then
+    error(("%s: module %q is a %s, not a table"):format(what, module,
+      type(loaded)), 4)
+  end
+  return loaded, module
+end
+
+local function prepare(what, module, opts)
+  local found, label = resolve(what, module)
+  if opts == nil then return found, label end
+  options.check(what, opts, start_options, 3)
+  return found, label, opts.name, opts.timeout
+end
+
+--- Starts a server, linked to the caller. Yields until its init is over.
+-- When it fails, the caller stays alive and hears no EXIT. While the server
+-- traps exits, the end of the caller makes it terminate.
+---@param module table|string  the callbacks, or the name of a module to
+---  require
+---@param arg any  what init gets, copied
+---@param opts? table  `name`: register it under this name; `timeout`:
+---  milliseconds that init may take, default no limit
+---@return banyan.Pid|nil pid
+---@return any err  what init returned after nil or gave to stop_with,
+---  "ignore", "timeout", {"already_started", pid}, {"error", message,
+---  traceback}, or the reason it ended for
+function server.start_link(module, arg, opts)
+  local found, label, name, timeout =
+    prepare("server.start_link", module, opts)
+  return start(found, arg, true, name, timeout, label)
+end
+
+--- Starts a server that is linked to nobody. Yields until its init is over.
+---@param module table|string  as for start_link
+---@param arg any
+---@param opts? table
+---@return banyan.Pid|nil pid
+---@return any err
+function server.start(module, arg, opts)
+  local found, label, name, timeout = prepare("server.start", module, opts)
+  return start(found, arg, false, name, timeout, label)
+end
+
+--- Sends a request and waits for the answer. Yields. The caller's mailbox is
+-- not looked at, and a reply that comes too late never reaches it.
+---@function server.call
+---@param dest banyan.Pid|string|table  a pid, a registered name,
+---  {name=, node=}, or what distributed_supervisor.via made
+---@param msg any  copied
+---@param timeout? integer|string  milliseconds, default 5000; math.huge or
+---  "infinity" for no limit
+---@return any ...  what handle_call returned, or gave to server.reply; or
+---  nil and "timeout", "noproc", "noconnection", "calling_self" or the
+---  reason for which the server ended
+server.call = call
+
+--- Sends a request that has no answer. Does not yield.
+---@function server.cast
+---@param dest banyan.Pid|string|table  as for call
+---@param msg any  copied
+---@return true  whether or not there is such a server
+server.cast = core.cast
+
+--- Answers a call, from any process, at any time. Does not yield. An answer
+-- to a call that was answered already, or that nobody waits for any more,
+-- goes nowhere.
+---@function server.reply
+---@param from banyan.Ref  what handle_call got
+---@param ... any  what the call returns, copied
+---@return true
+server.reply = core.reply
+
+--- Sends a request whose answer comes as a message. Does not yield.
+---@function server.request
+---@param dest banyan.Pid|string|table  as for call
+---@param msg any  copied
+---@return banyan.Ref ref  exactly one message comes: {tag="reply", ref=ref,
+---  n=N, ...N replies}; when it fails that is nil and the reason
+server.request = core.request
+
+-- Are two reasons the same value?
+local function same(a, b)
+  if rawequal(a, b) then return true end
+  if type(a) ~= "table" or type(b) ~= "table" then return false end
+  for key, value in pairs(a) do
+    if not same(value, rawget(b, key)) then return false end
+  end
+  for key in pairs(b) do
+    if rawget(a, key) == nil then return false end
+  end
+  return true
+end
+
+--- Stops a server in order: its terminate runs, calls that it has not read
+-- answer the reason. Yields until the process is gone.
+---@param dest banyan.Pid|string|table  as for call
+---@param reason? any  default "normal"
+---@param timeout? integer|string  milliseconds, default no limit; the server
+---  ends all the same when they have passed
+---@return true|nil ok  true if it ended for this reason
+---@return any err  "noproc", "noconnection", "timeout", "calling_self", or
+---  the other reason for which it ended
+function server.stop(dest, reason, timeout)
+  if reason == nil then reason = "normal" end
+  local _, err =
+    call(dest, { "$system", "stop", reason }, timeout or math.huge)
+  if same(err, reason) then return true end
+  return nil, err
+end
+
+--- Copies a server's state, for debugging. Yields.
+---@param dest banyan.Pid|string|table  as for call
+---@param timeout? integer|string  milliseconds, default 5000
+---@return table|nil state  without its metatable
+---@return any err  as for call, or {"bad_state", message} if the state holds
+---  what cannot be sent
+function server.get_state(dest, timeout)
+  return call(dest, { "$system", "get_state" }, timeout)
+end
+
+--- Changes a server's state from outside, for debugging. Yields. On the
+-- server's own node only: functions do not travel.
+---@param dest banyan.Pid|string|table  as for call
+---@param fn fun(state: table): table|nil  runs in the server; it may change
+---  the state it gets, or return another one. An error in it leaves the
+---  server as it was
+---@param timeout? integer|string  milliseconds, default 5000
+---@return table|nil state  a copy of the new state
+---@return any err  as for get_state; {"error", message, traceback} from fn;
+---  {"bad_return_value", type}
+function server.replace_state(dest, fn, timeout)
+  if type(fn) ~= "function" then
+    error("server.replace_state: fn must be a function, got " .. type(fn), 2)
+  end
+  return call(dest, { "$system", "replace_state", fn }, timeout)
+end
+
+--- Asks, inside a handler, for the message "timeout" to handle_info when
+-- nothing else arrives in that time after the handler has returned. System
+-- requests such as get_state do not count. Does not yield.
+---@function server.timeout
+---@param ms integer|number|string  milliseconds; math.huge, "infinity" or
+---  nil: none after all
+---@return true
+server.timeout = core.server.timeout
+
+--- What handle_call returns to answer later, with server.reply.
+server.noreply = core.server.noreply
+
+--- What init returns so that no server starts, without that being a failure.
+server.ignore = core.server.ignore
+
+--- Makes what a callback returns to end its server.
+---@function server.stop_with
+---@param reason any  not nil; "normal", "shutdown" and {"shutdown", x} are
+---  ends in good order
+---@param ... any  from handle_call: the reply, sent when terminate has run.
+---  Without it the caller hears the reason
+---@return userdata
+server.stop_with = core.server.stop_with
+
+--- Makes what a callback returns so that handle_continue(arg) runs before
+-- any other message is read.
+---@function server.continue
+---@param arg any
+---@return userdata
+server.continue = core.server.continue
+
+return server
