@@ -1,0 +1,127 @@
+-- Every code block in README.md and docs/ is run here.
+--
+-- A ```lua block whose first line is "-- name.lua: ..." is a file; any other
+-- is a program, run with the files above it in a folder of its own. An
+-- ```output block right after a program is what it prints. In an ```sh block
+-- each `make` line names a target that there is, and every other command
+-- names a file of the checkout or a program that `make deps` installs.
+
+local ROOT = assert(io.popen "pwd"):read "l"
+
+local function read(path)
+  local file = assert(io.open(path))
+  local text = file:read "a"
+  file:close()
+  return text
+end
+
+local function write(path, text)
+  local file = assert(io.open(path, "w"))
+  file:write(text)
+  file:close()
+end
+
+--- The fenced blocks of a page: { kind, text, line }.
+local function blocks_of(path)
+  local blocks, open, number = {}, nil, 0
+  for line in io.lines(path) do
+    number = number + 1
+    if open and line:match "^```%s*$" then
+      blocks[#blocks + 1] = open
+      open = nil
+    elseif open then
+      open.text = open.text .. line .. "\n"
+    else
+      local kind = line:match "^```(%w*)%s*$"
+      if kind then open = { kind = kind, text = "", line = number } end
+    end
+  end
+  assert(not open, path .. ": a block is not closed")
+  return blocks
+end
+
+local function quote(text) return "'" .. text:gsub("'", "'\\''") .. "'" end
+
+--- Runs a program in `dir`; answers what it printed, and raises if it failed.
+local function execute(dir, program)
+  write(dir .. "/program.lua", program)
+  local command = ("cd %s && exec 2>&1 && %s lua5.4 program.lua"):format(
+    quote(dir),
+    "LUA_PATH=" .. quote("./?.lua;" .. package.path)
+      .. " LUA_CPATH=" .. quote(package.cpath))
+  local pipe = assert(io.popen(command))
+  local output = pipe:read "a"
+  assert.is_truthy(pipe:close(), "the program failed:\n" .. output)
+  return output
+end
+
+local function absolute(path)
+  return (path:gsub("[^;]+", function(entry)
+    if entry:match "^/" then return entry end
+    return ROOT .. "/" .. entry:gsub("^%./", "")
+  end))
+end
+
+local function temp_dir()
+  local pipe = assert(io.popen "mktemp -d")
+  local dir = pipe:read "l"
+  pipe:close()
+  return dir
+end
+
+local function check_command(line)
+  local target = line:match "^make%s+.-([%w-]+)%s*$"
+  if target then
+    assert.matches("\n" .. target:gsub("%-", "%%-") .. "[%s%w]*:",
+      "\n" .. read "Makefile")
+    return
+  end
+  local word = line:match "^(%S+)"
+  assert.is_truthy(os.execute("command -v " .. word .. " >/dev/null"),
+    "no such command: " .. word)
+  for path in line:gmatch "%S+/%S+%.%w+" do
+    assert.is_truthy(io.open(path), "no such file: " .. path)
+  end
+end
+
+local pages = { "README.md" }
+for path in io.popen("ls docs/*.md"):lines() do pages[#pages + 1] = path end
+
+package.path = absolute(package.path)
+package.cpath = absolute(package.cpath)
+
+for _, page in ipairs(pages) do
+  describe(page, function()
+    local dir
+    setup(function() dir = temp_dir() end)
+    teardown(function() os.execute("rm -rf " .. quote(dir)) end)
+
+    local blocks = blocks_of(page)
+    for i, block in ipairs(blocks) do
+      local name = ("line %d: %s"):format(block.line, block.kind)
+      local file = block.kind == "lua" and block.text:match "^%-%- (%w+%.lua)"
+      if file then
+        it(name .. " is the file " .. file, function()
+          assert(load(block.text, "@" .. file))
+          write(dir .. "/" .. file, block.text)
+        end)
+      elseif block.kind == "lua" then
+        it(name .. " runs", function()
+          local output = execute(dir, block.text)
+          local after = blocks[i + 1]
+          if after and after.kind == "output" then
+            assert.equal(after.text, output)
+          end
+        end)
+      elseif block.kind == "sh" then
+        it(name .. " names what there is", function()
+          for line in block.text:gmatch "[^\n]+" do check_command(line) end
+        end)
+      else
+        it(name .. " is a kind that is known", function()
+          assert.is_truthy(block.kind == "output" or block.kind == "text")
+        end)
+      end
+    end
+  end)
+end
