@@ -373,8 +373,8 @@ describe("a process that ends", function()
 
   it("takes a chain of a hundred thousand links with it", function()
     run(function()
-      local first, before = core.spawn(core.receive), nil
-      before = first
+      local first = core.spawn(core.receive)
+      local before = first
       for _ = 1, 100000 do
         local to = before
         before = core.spawn(function()

@@ -21,8 +21,8 @@ local function waiting(traps)
   return pid
 end
 
---- What became of `pid`: {"dead", reason}, {"got", EXIT} or {"nothing"}.
-local function fate(pid, ref)
+--- What became of what `ref` watches: {"dead", reason}, {"got", EXIT} or {"nothing"}.
+local function fate(ref)
   local msg = core.receive(10)
   if msg == nil then return { "nothing" } end
   if msg.got then return { "got", msg.got.reason, msg.got.from } end
@@ -73,7 +73,7 @@ for _, traps in ipairs { false, true } do
           local pid = waiting(traps)
           local ref = core.monitor(pid)
           pid:exit(reason)
-          local got = fate(pid, ref)
+          local got = fate(ref)
           check(SIGNAL[traps][reason], got)
           if got[1] == "got" then assert.equal(core.self(), got[3]) end
         end)
@@ -87,7 +87,7 @@ for _, traps in ipairs { false, true } do
             core.link(pid)
             core.exit(reason)
           end)
-          local got = fate(pid, ref)
+          local got = fate(ref)
           check(LINK[traps][reason], got)
           if got[1] == "got" then assert.equal(linked, got[3]) end
         end)
@@ -96,13 +96,13 @@ for _, traps in ipairs { false, true } do
       it("from itself", function()
         run(function()
           local me = core.self()
-          local pid, ref = core.spawn_monitor(function()
+          local _, ref = core.spawn_monitor(function()
             core.trap_exit(traps)
             core.self():exit(reason)
             core.send(me, { got = core.receive(0) or "still here" })
             core.receive()
           end)
-          check(SELF[traps][reason], fate(pid, ref))
+          check(SELF[traps][reason], fate(ref))
         end)
       end)
 
