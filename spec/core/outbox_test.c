@@ -142,6 +142,22 @@ static void a_heartbeat_passes_a_large_message(void **state) {
   byn_buf_free(&all);
 }
 
+static void heartbeats_do_not_starve_what_waits(void **state) {
+  const uint8_t *bytes;
+  (void)state;
+  put_message(0, 10);
+  for (size_t i = 0; i < 2; i++) {
+    byn_outbox_beat(&box);
+    byn_outbox_wrote(&box, byn_outbox_take(&box, &bytes));
+  }
+  assert_int_equal(byn_outbox_queued(&box), 0);
+  for (size_t i = 0; i < 2; i++) {
+    byn_outbox_beat(&box);
+    assert_int_equal(byn_outbox_take(&box, &bytes), BYN_FRAME_HEADER);
+    byn_outbox_wrote(&box, BYN_FRAME_HEADER);
+  }
+}
+
 static void a_frame_being_written_is_not_handed_out(void **state) {
   const size_t sizes[] = {3, 4};
   const uint8_t *bytes;
@@ -250,6 +266,7 @@ int main(void) {
       TEST(many_small_messages_leave_in_one_view),
       TEST(nothing_is_handed_out_before_the_last_view_is_confirmed),
       TEST(a_heartbeat_passes_a_large_message),
+      TEST(heartbeats_do_not_starve_what_waits),
       TEST(a_frame_being_written_is_not_handed_out),
       TEST(what_is_not_committed_leaves_no_trace),
       TEST(short_memory_refuses_one_message_and_keeps_the_others),

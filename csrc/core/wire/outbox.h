@@ -29,7 +29,8 @@ typedef struct byn_outbox {
   size_t taken, whole;
   size_t unconfirmed; /* bytes of the view that is out */
   bool open;          /* a frame is being written */
-  bool beat;          /* a heartbeat goes before the next view */
+  bool beat;          /* a heartbeat is due */
+  bool beat_was_last; /* the last view was one */
 } byn_outbox;
 
 void byn_outbox_init(byn_outbox *o, const byn_alloc *alloc);
@@ -44,7 +45,8 @@ byn_buf *byn_outbox_begin(byn_outbox *o, byn_frame_type type);
 bool byn_outbox_commit(byn_outbox *o, size_t max);
 void byn_outbox_abort(byn_outbox *o);
 
-/* Puts one heartbeat before the next view. */
+/* Puts one heartbeat before the next view; none where the last view was a
+ * heartbeat and there are frames to show life instead. */
 void byn_outbox_beat(byn_outbox *o);
 /* Drops all that has not been handed out. */
 void byn_outbox_clear(byn_outbox *o);
