@@ -21,7 +21,8 @@ local function waiting(traps)
   return pid
 end
 
---- What became of what `ref` watches: {"dead", reason}, {"got", EXIT} or {"nothing"}.
+--- What became of what `ref` watches: {"dead", reason}, {"got", reason, from}
+-- or {"nothing"}.
 local function fate(ref)
   local msg = core.receive(10)
   if msg == nil then return { "nothing" } end
