@@ -80,23 +80,22 @@ static bool hash_string(lua_State *L, int index, uint64_t *hash) {
   return true;
 }
 
+bool byn_ring_key(lua_State *L, int index, uint64_t *hash) {
+  switch (lua_type(L, index)) {
+  case LUA_TSTRING:
+    return hash_string(L, index, hash);
+  case LUA_TNUMBER:
+    return hash_integer(L, index, hash);
+  case LUA_TUSERDATA:
+    return hash_id(L, index, hash);
+  default:
+    return false;
+  }
+}
+
 static uint64_t check_key(lua_State *L) {
   uint64_t hash = 0;
-  bool ok = false;
-  switch (lua_type(L, 2)) {
-  case LUA_TSTRING:
-    ok = hash_string(L, 2, &hash);
-    break;
-  case LUA_TNUMBER:
-    ok = hash_integer(L, 2, &hash);
-    break;
-  case LUA_TUSERDATA:
-    ok = hash_id(L, 2, &hash);
-    break;
-  default:
-    break;
-  }
-  if (!ok)
+  if (!byn_ring_key(L, 2, &hash))
     luaL_argerror(L, 2, "key must be a string, an integer, a pid or a ref");
   return hash;
 }

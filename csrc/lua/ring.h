@@ -2,6 +2,9 @@
 #ifndef BYN_LUA_RING_H
 #define BYN_LUA_RING_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #include <lua.h>
 
 /* Leaves a table on the stack:
@@ -11,5 +14,9 @@
  * nodes: nil, a list of names, or a map from name to weight. The ring is a
  * userdata with the methods that lua/banyan/ring.lua documents. */
 void byn_ring_open(lua_State *L);
+
+/* The hash of the key at `index`, the same on every node; false if it is
+ * neither a string nor a number with an integer value, nor a pid or ref. */
+bool byn_ring_key(lua_State *L, int index, uint64_t *hash);
 
 #endif
