@@ -1,5 +1,6 @@
 local core = require "banyan.core"
 local server = require "banyan.server"
+local pair = require "spec.support.pair"
 local run = require "spec.support.run"
 
 -- --- helpers ---------------------------------------------------------------
@@ -130,6 +131,17 @@ describe("server.start_link", function()
     assert.is_nil(pid)
     assert.same({ "already_started", first }, err)
     assert.is_false(ran)
+  end)
+
+  test("takes an init that returns nils as having gone well", function()
+    assert.is_truthy(server.start { init = function() return nil, nil end })
+  end)
+
+  test("holds only init to its time", function()
+    local tell = teller("info")
+    local pid = start({ handle_info = tell }, nil, { timeout = 100 })
+    assert.is_nil((core.receive(1000)))
+    assert.is_true(core.is_alive(pid))
   end)
 
   test("sets the caller as the parent", function()
@@ -903,10 +915,8 @@ describe("the end of the parent", function()
 
   test("comes in its turn, after the messages before it", function()
     local log = {}
-    local release = core.spawn(function() core.sleep(1000) end)
-    local pid
-    local parent = core.spawn(function()
-      pid = server.start_link({
+    core.spawn(function()
+      local pid = server.start_link({
         init = function() core.trap_exit(true) end,
         handle_cast = function(_, msg)
           table.insert(log, msg)
@@ -918,10 +928,8 @@ describe("the end of the parent", function()
       server.cast(pid, 2)
       core.exit("over")
     end)
-    assert.is_truthy(parent)
     core.sleep(100)
     assert.same({ 1, 2, "over" }, log)
-    release:exit("kill")
   end)
 
   test("by a crash ends a linked server that does not trap, silently",
@@ -939,13 +947,26 @@ describe("the end of the parent", function()
     assert.is_true(core.is_alive(pid))
   end)
 
+  test("is a stranger's to a server that was linked later", function()
+    local watcher = core.self()
+    core.spawn(function()
+      local mine = server.start {
+        init = function() core.trap_exit(true) end,
+        handle_info = function(_, msg)
+          core.send(watcher, { "info", msg.tag })
+        end,
+      }
+      core.link(mine)
+    end)
+    assert.same({ "info", "EXIT" }, core.receive(1000))
+  end)
+
   test("is told from the end of a stranger", function()
     local _, pid = family(server.start_link, true)
-    local stranger = core.spawn(function()
+    core.spawn(function()
       core.link(pid)
       core.exit("stranger")
     end)
-    assert.is_truthy(stranger)
     assert.same({ "told", "info", "EXIT" }, core.receive(1000))
     assert.is_true(core.is_alive(pid))
   end)
@@ -988,6 +1009,14 @@ describe("server.stop_with", function()
       handle_call = function() return server.stop_with("shutdown") end,
     }
     assert.same({ nil, "shutdown" }, { server.call(pid, 0) })
+  end)
+
+  test("from a cast has nobody to give a reply to", function()
+    local pid = start {
+      handle_cast = function() return server.stop_with("over", "reply") end,
+    }
+    server.cast(pid, 0)
+    assert.same({ nil, "over" }, { server.call(pid, 0) })
   end)
 
   test("needs a reason", function()
@@ -1172,4 +1201,84 @@ describe("10,000 idle servers", function()
     core.sleep(1)
     assert.equal(count, #core.processes())
   end)
+end)
+
+-- --- from another node -----------------------------------------------------
+
+describe("a server on another node", function()
+  -- `it`, on two nodes: the body gets {name=, node=} of a server there.
+  local function far_test(name, callbacks, body)
+    it(name, function()
+      pair(function(b)
+        b:spawn(function()
+          server.start(module(callbacks), "state", { name = "far" })
+          core.receive()
+        end)
+        local dest = { name = "far", node = b:name() }
+        while select(2, server.call(dest, "is there")) == "noproc" do
+          core.sleep(1)
+        end
+        body(dest, b)
+      end)
+    end)
+  end
+
+  local function echoes()
+    return {
+      handle_call = function(_, msg, from)
+        if msg == "unsendable" then return print end
+        if msg ~= "later" then return msg, core.node_name() end
+        server.reply(from, "later")
+        return server.noreply
+      end,
+      terminate = function(_, reason)
+        if reason == "slow" then core.sleep(100) end
+      end,
+    }
+  end
+
+  far_test("answers calls", echoes(), function(dest, b)
+    assert.same({ { 1, "x" }, b:name() }, { server.call(dest, { 1, "x" }) })
+    assert.equal("later", (server.call(dest, "later")))
+  end)
+
+  far_test("is stopped, and gone when stop answers", echoes(),
+    function(dest)
+      assert.is_true(server.stop(dest, { "shutdown", 1 }))
+      assert.same({ nil, "noproc" }, { server.call(dest, 0) })
+      assert.same({ nil, "noproc" }, { server.stop(dest) })
+    end)
+
+  far_test("that takes its time to stop lets stop time out", echoes(),
+    function(dest)
+      assert.same({ nil, "timeout" }, { server.stop(dest, "slow", 50) })
+    end)
+
+  far_test("shows its state", echoes(), function(dest)
+    assert.same({ arg = "state" }, server.get_state(dest))
+  end)
+
+  far_test("takes no function", echoes(), function(dest)
+    assert.error_matches(function()
+      server.replace_state(dest, function() end)
+    end, "cannot send a function to another node")
+  end)
+
+  far_test("that answers with a function crashes, and the caller hears it",
+    echoes(), function(dest)
+      local _, err = server.call(dest, "unsendable")
+      assert_error_reason("cannot send a function to another node", err)
+    end)
+
+  far_test("whose node is lost answers noconnection",
+    { handle_call = function(_, msg)
+      if msg == "is there" then return true end
+      return server.noreply
+    end }, function(dest)
+      core.spawn(function()
+        core.sleep(10)
+        core.disconnect(dest.node)
+      end)
+      assert.same({ nil, "noconnection" }, { server.call(dest, 0) })
+    end)
 end)
