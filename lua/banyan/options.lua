@@ -1,0 +1,114 @@
+--- Checks tables of options: what is unknown or of the wrong type is misuse,
+-- and the error names the option, what was expected and what came.
+
+local options = {}
+
+local function is_integer(value)
+  return type(value) == "number" and value % 1 == 0
+    and value > -math.huge and value < math.huge
+end
+
+-- A kind of value: what a person reads, and the test.
+local kinds = {
+  integer = { "an integer", is_integer },
+  positive = {
+    "a positive integer",
+    function(value) return is_integer(value) and value > 0 end,
+  },
+  ms = {
+    "a positive integer (milliseconds)",
+    function(value) return is_integer(value) and value > 0 end,
+  },
+  timeout = {
+    'an integer not below 0 (milliseconds), math.huge or "infinity"',
+    function(value)
+      return value == math.huge or value == "infinity"
+        or is_integer(value) and value >= 0
+    end,
+  },
+  names = {
+    "a list of strings",
+    function(value)
+      if type(value) ~= "table" then return false end
+      local count = 0
+      for _ in pairs(value) do count = count + 1 end
+      for i = 1, count do
+        if type(value[i]) ~= "string" then return false end
+      end
+      return true
+    end,
+  },
+}
+for _, name in ipairs { "string", "boolean", "function", "table" } do
+  kinds[name] = {
+    "a " .. name,
+    function(value) return type(value) == name end,
+  }
+end
+
+local function show(value)
+  if type(value) == "string" then return ("%q"):format(value) end
+  if type(value) == "number" or type(value) == "boolean" then
+    return tostring(value)
+  end
+  return "a " .. type(value)
+end
+
+local function sorted_keys(map)
+  local keys = {}
+  for key in pairs(map) do keys[#keys + 1] = tostring(key) end
+  table.sort(keys)
+  return keys
+end
+
+--- Raises what is wrong with a table of options, if anything is.
+---@param what string  the function it is for, for the message
+---@param opts table|nil  the options; nil is none
+---@param schema table<string, string|table>  for each option its kind
+---  ("string", "boolean", "function", "table", "integer", "positive", "ms",
+---  "timeout", "names") or {text, test}: what is expected, for people, and a
+---  function(value) -> boolean
+---@param level? integer  whom the error points at, as for error(); 2 is the
+---  caller of check, which is the default
+---@return table opts  the same table, or an empty one for nil
+function options.check(what, opts, schema, level)
+  level = (level or 2) + 1
+  if opts == nil then return {} end
+  if type(opts) ~= "table" then
+    error(("%s: options must be a table, got %s"):format(what, show(opts)),
+      level)
+  end
+  for key, value in pairs(opts) do
+    local kind = schema[key]
+    if kind == nil then
+      error(("%s: unknown option %s (it knows: %s)"):format(what,
+        type(key) == "string" and ("%q"):format(key) or tostring(key),
+        table.concat(sorted_keys(schema), ", ")), level)
+    end
+    if type(kind) == "string" then
+      kind = kinds[kind] or error("no such kind of option: " .. kind)
+    end
+    if not kind[2](value) then
+      error(("%s: option %q must be %s, got %s"):format(what, key, kind[1],
+        show(value)), level)
+    end
+  end
+  return opts
+end
+
+--- Reads a time limit.
+---@param value any  nil, an integer in milliseconds, math.huge or "infinity"
+---@param what string  for the message
+---@param level? integer  as for options.check
+---@return integer|nil ms  nil for no limit
+function options.timeout(value, what, level)
+  if value == nil then return nil end
+  if not kinds.timeout[2](value) then
+    error(("%s: timeout must be %s, got %s"):format(what, kinds.timeout[1],
+      show(value)), (level or 2) + 1)
+  end
+  if value == math.huge or value == "infinity" then return nil end
+  return value
+end
+
+return options
