@@ -1,0 +1,434 @@
+--- The driver on luv's default loop: sockets, timers and signals of a node.
+--
+-- One turn of the loop is one step of the node. Between two turns all input
+-- is only handed over; before the loop would block, `turn` runs the step,
+-- writes what each link has to say, and sets the timer for the next deadline.
+--
+--   poll: bytes, connections ----> node:received, :accepted, :connected ...
+--   prepare: turn ---------------> node:step, then node:action until nil
+--   timer, idle: only see to it that the loop does not sleep too long
+--
+-- An error in a callback would end the program, so each runs guarded and its
+-- error becomes an event. This is the only file that knows luv.
+
+local uv = require "luv"
+local name = require "banyan.name"
+
+local LINGER_MS = 1000 -- for the other end to read our last words
+local BACKLOG = 512
+local KEEPALIVE_S = 60
+local RETRY_MS = 100 -- after a turn that failed
+
+local Driver = { name = "luv", files = uv }
+
+--- Milliseconds of a clock that only goes forward.
+---@return integer
+function Driver.clock()
+  return math.floor(uv.hrtime() / 1e6)
+end
+
+--- Milliseconds of wall-clock time.
+---@return integer
+function Driver.wall()
+  local seconds, micros = uv.gettimeofday()
+  return seconds * 1000 + math.floor(micros / 1000)
+end
+
+--- Bytes from the system's source of secrets.
+---@param n integer
+---@return string
+function Driver.entropy(n)
+  return assert(uv.random(n))
+end
+
+-- --- errors ------------------------------------------------------------------
+
+-- "econnrefused", from "ECONNREFUSED" or "ECONNREFUSED: connection refused".
+local function code_of(err)
+  return (tostring(err):match("^[%w_]+") or "error"):lower()
+end
+
+-- "connection refused", from the latter.
+local function text_of(err)
+  return (tostring(err):gsub("^[%u%d_]+: ", ""))
+end
+
+local function with_traceback(err)
+  if type(err) ~= "string" then err = tostring(err) end
+  return debug.traceback(err, 2)
+end
+
+-- --- listening ---------------------------------------------------------------
+
+local function is_numeric(host)
+  return host:find("^%d+%.%d+%.%d+%.%d+$") or host:find(":", 1, true)
+end
+
+-- The addresses of a host name.
+local function addresses(found)
+  local list = {}
+  for _, entry in ipairs(found) do list[#list + 1] = entry.addr end
+  return list
+end
+
+local function resolve_now(host)
+  if is_numeric(host) then return host end
+  local found, why = uv.getaddrinfo(host, nil, { socktype = "stream" })
+  if not found then return nil, why end
+  return addresses(found)[1], "no address"
+end
+
+-- luv raises for what is no address, and answers nil, text for the rest.
+local function try(fn, ...)
+  local ok, result, why = pcall(fn, ...)
+  if not ok then return nil, result end
+  return result, why
+end
+
+local function listen(address, on_connection)
+  local host, why = resolve_now(address.host)
+  local server, ok = uv.new_tcp(), nil
+  if host then ok, why = try(uv.tcp_bind, server, host, address.port) end
+  if ok then ok, why = try(uv.listen, server, BACKLOG, on_connection) end
+  if ok then return server end
+  server:close()
+  return nil, ("cannot listen on %s: %s"):format(name.show(address),
+    text_of(why))
+end
+
+-- --- a session: one node on the loop -----------------------------------------
+
+local Session = {}
+Session.__index = Session
+
+-- A callback that no error leaves.
+function Session:guard(where, fn)
+  return function(...)
+    local ok, err = xpcall(fn, with_traceback, ...)
+    if not ok then self.host.report(where, err) end
+    return ok
+  end
+end
+
+-- Handles are counted, so that the end can wait for the last to be closed.
+function Session:own(handle)
+  self.handles = self.handles + 1
+  return handle
+end
+
+function Session:drop(handle)
+  if handle:is_closing() then return end
+  handle:close(function() self.handles = self.handles - 1 end)
+end
+
+-- --- links: from dial or accept to the close of the socket -------------------
+--
+-- A connection stands in self.links from its first action to the end of the
+-- link. After that it may linger, unlisted, until its last bytes are out.
+
+function Session:lost(conn, reason)
+  if self.links[conn.link] == conn then
+    self.links[conn.link] = nil
+    self.again = true
+    self.core:closed(conn.link, reason, Driver.clock())
+  end
+  self:discard(conn)
+end
+
+function Session:discard(conn)
+  if conn.tcp then self:drop(conn.tcp) end
+  if conn.timer then self:drop(conn.timer) end
+end
+
+function Session:received(conn, err, data)
+  if self.links[conn.link] ~= conn then
+    if err or not data then self:discard(conn) end
+  elseif err then
+    self:lost(conn, code_of(err))
+  elseif not data then
+    self:lost(conn, "closed")
+  else
+    self.core:received(conn.link, data, Driver.clock())
+  end
+end
+
+-- The socket is open in both directions.
+function Session:opened(conn)
+  conn.open = true
+  conn.tcp:nodelay(true)
+  conn.tcp:keepalive(true, KEEPALIVE_S)
+  conn.tcp:read_start(self:guard("read", function(err, data)
+    self:received(conn, err, data)
+  end))
+end
+
+function Session:accept(err)
+  if err then return self.host.report("accept", code_of(err)) end
+  local tcp = self:own(uv.new_tcp())
+  local ok = self.server:accept(tcp)
+  local link = ok and not self.leaving and self.core:accepted(Driver.clock())
+  if not link then return self:drop(tcp) end
+  local conn = { link = link, tcp = tcp }
+  self.links[link] = conn
+  self:opened(conn)
+end
+
+-- Tries the addresses of a peer one after the other.
+function Session:connect(conn, hosts, port, i)
+  if self.links[conn.link] ~= conn then return end
+  conn.tcp = self:own(uv.new_tcp())
+  local tcp = conn.tcp
+  local function failed(why)
+    if self.links[conn.link] ~= conn then return end
+    if not hosts[i + 1] then return self:lost(conn, code_of(why)) end
+    self:drop(tcp)
+    self:connect(conn, hosts, port, i + 1)
+  end
+  local done = self:guard("connect", function(err)
+    if err then return failed(err) end
+    if self.links[conn.link] ~= conn then return end
+    self:opened(conn)
+    self.core:connected(conn.link, Driver.clock())
+  end)
+  local ok, why = try(uv.tcp_connect, tcp, hosts[i], port, done)
+  if not ok then failed(why) end
+end
+
+function Session:dial(link, peer)
+  local conn = { link = link }
+  self.links[link] = conn
+  local address = name.parse(peer)
+  if not address then return self:lost(conn, "bad_name") end
+  if is_numeric(address.host) then
+    return self:connect(conn, { address.host }, address.port, 1)
+  end
+  local done = self:guard("resolve", function(err, found)
+    local hosts = found and addresses(found) or {}
+    if #hosts == 0 then return self:lost(conn, code_of(err or "enoent")) end
+    self:connect(conn, hosts, address.port, 1)
+  end)
+  local ok, why = uv.getaddrinfo(address.host, nil, { socktype = "stream" },
+    done)
+  if not ok then self:lost(conn, code_of(why)) end
+end
+
+-- The node hands out a link's next bytes only once these are confirmed, so
+-- no more than one write waits in luv.
+function Session:write(link, bytes)
+  local conn = self.links[link]
+  if not conn then return end
+  local n = uv.try_write(conn.tcp, bytes) or 0
+  if n > 0 then
+    self.again = true
+    self.core:written(link, n, Driver.clock())
+  end
+  local rest = #bytes - n
+  if rest == 0 then return end
+  local done = self:guard("write", function(err)
+    if err then return self:lost(conn, code_of(err)) end
+    if self.links[link] == conn then
+      self.core:written(link, rest, Driver.clock())
+    end
+  end)
+  local ok, why = uv.write(conn.tcp, bytes:sub(n + 1), done)
+  if not ok then self:lost(conn, code_of(why)) end
+end
+
+-- To close with bytes unread or unsent would throw away our last words. So:
+-- say that no more will come, and wait for the other end to do the same.
+function Session:hang_up(link)
+  local conn = self.links[link]
+  self.links[link] = nil
+  if not conn then return end
+  if not conn.open or not uv.shutdown(conn.tcp) then
+    return self:discard(conn)
+  end
+  conn.timer = self:own(uv.new_timer())
+  conn.timer:start(LINGER_MS, 0, self:guard("linger", function()
+    self:discard(conn)
+  end))
+end
+
+-- --- the turn ----------------------------------------------------------------
+
+function Session:act()
+  while true do
+    local what, link, more = self.core:action()
+    if not what then return end
+    if what == "write" then
+      self:write(link, more)
+    elseif what == "dial" then
+      self:dial(link, more)
+    else
+      self:hang_up(link)
+    end
+  end
+end
+
+function Session:schedule(deadline)
+  local now = Driver.clock()
+  local busy = self.again or deadline and deadline <= now
+  if busy ~= self.busy then
+    self.busy = busy
+    if busy then self.idle:start(function() end) else self.idle:stop() end
+  end
+  if busy or deadline == self.armed then return end
+  self.armed = deadline
+  if not deadline then return self.timer:stop() end
+  uv.update_time() -- the step took time that the loop does not know of
+  self.timer:start(deadline - now, 0, function() self.armed = nil end)
+end
+
+function Session:turn()
+  self:rearm()
+  self.again = false
+  local deadline
+  if not self.leaving then deadline = self.core:step(Driver.clock()) end
+  self:act()
+  if self.host.dispatch() then self.again = true end
+  self:schedule(deadline)
+end
+
+-- A turn that failed is not tried again at once.
+function Session:calm()
+  self.busy, self.armed = false, nil
+  self.idle:stop()
+  self.timer:start(RETRY_MS, 0, function() end)
+end
+
+function Session:check_goal()
+  if not self.goal or not self.goal() then return end
+  local reached = self.reached
+  self.goal, self.reached = nil, nil
+  reached()
+end
+
+-- --- signals -----------------------------------------------------------------
+
+-- One-shot, so that the system's own action is back until this loop has seen
+-- the signal: where a process loops without end, a second Ctrl-C ends the
+-- program. After the turn that saw it, it is watched again.
+function Session:watch(signal)
+  local handle = self:own(uv.new_signal())
+  self.signals[signal] = handle
+  uv.signal_start_oneshot(handle, signal, self:guard("signal", function()
+    self.seen[signal] = true
+    self.on_signal(signal)
+  end))
+end
+
+function Session:rearm()
+  for signal in pairs(self.seen) do
+    self.seen[signal] = nil
+    self:drop(self.signals[signal])
+    self:watch(signal)
+  end
+end
+
+--- Has SIGINT and SIGTERM told to `fn`, instead of ending the program.
+---@param fn fun(signal: string)
+function Session:on_signals(fn)
+  self.on_signal = fn
+  self:watch("sigint")
+  self:watch("sigterm")
+end
+
+-- --- to the end --------------------------------------------------------------
+
+--- Is the loop running already, so that `pump` is out of the question?
+---@return boolean
+function Session.is_inside()
+  return uv.loop_mode() ~= nil
+end
+
+--- Calls `reached` at the end of the first turn in which `goal` is true.
+---@param goal fun(): boolean
+---@param reached fun()
+function Session:when(goal, reached)
+  self.goal, self.reached = goal, reached
+end
+
+--- Runs the loop until `goal` is true.
+---@param goal fun(): boolean
+function Session:pump(goal)
+  local done = false
+  self:when(goal, function()
+    done = true
+    uv.stop()
+  end)
+  while not done do uv.run() end
+end
+
+-- Nothing of the node is left on the loop, but sockets that linger.
+function Session:release()
+  for link, conn in pairs(self.links) do
+    self.links[link] = nil
+    self:discard(conn)
+  end
+  for _, handle in pairs(self.signals) do self:drop(handle) end
+  self:drop(self.idle)
+  self:drop(self.timer)
+  self:drop(self.prepare)
+  self.core = nil
+end
+
+--- Says goodbye on all links, which takes at most a second where the other
+-- end does not read, then closes the node and all handles. Where the loop is
+-- not running it is run for that; otherwise that goes on as the loop does.
+---@param finish fun()  closes the node itself
+function Session:close(finish)
+  self.leaving = true
+  if self.server then self:drop(self.server) end
+  self.core:shutdown()
+  local from = Driver.clock()
+  local function gone()
+    return not next(self.links) or Driver.clock() - from >= LINGER_MS
+  end
+  local function last()
+    finish()
+    self:release()
+  end
+  -- Something must wake the loop when nobody reads.
+  self.timer:start(LINGER_MS, 0, function() end)
+  self.armed = nil
+  if self:is_inside() then return self:when(gone, last) end
+  self:pump(gone)
+  last()
+  while self.handles > 0 do uv.run("once") end
+end
+
+--- Puts a node on the loop.
+---@param host table  core: the node; listen: {host=, port=} or nil;
+---  report(where, err): tells of an error; dispatch() -> boolean: hands out
+---  events, true if there were any. Neither raises.
+---@return table|nil session
+---@return string|nil err  the address cannot be listened on
+function Driver.open(host)
+  local session = setmetatable({
+    host = host,
+    core = host.core,
+    links = {},
+    signals = {},
+    seen = {},
+    handles = 0,
+    busy = false,
+  }, Session)
+  if host.listen then
+    local server, why = listen(host.listen,
+      session:guard("accept", function(err) session:accept(err) end))
+    if not server then return nil, why end
+    session.server = session:own(server)
+  end
+  session.idle = session:own(uv.new_idle())
+  session.timer = session:own(uv.new_timer())
+  session.prepare = session:own(uv.new_prepare())
+  local turn = session:guard("turn", function() session:turn() end)
+  local check_goal = session:guard("end", function() session:check_goal() end)
+  session.prepare:start(function()
+    if not turn() then session:calm() end
+    check_goal()
+  end)
+  return session
+end
+
+return Driver

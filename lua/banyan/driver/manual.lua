@@ -1,0 +1,71 @@
+--- The driver that is no driver: the host calls node:step(now) when it likes,
+-- with its own idea of the time, and carries bytes itself if the node has a
+-- name. Nothing here waits, and nothing reads a clock but for the start.
+
+local Driver = { name = "manual", by_hand = true }
+
+local STOP_MS = 60000 -- of the node's time, for a tree to come down
+local STOP_STEPS = 100000
+
+--- Milliseconds of wall-clock time, to the second.
+---@return integer
+function Driver.wall()
+  return os.time() * 1000
+end
+
+--- Bytes from the system's source of secrets.
+---@param n integer
+---@return string
+function Driver.entropy(n)
+  local file = assert(io.open("/dev/urandom", "rb"))
+  file:setvbuf("no")
+  local bytes = file:read(n)
+  file:close()
+  return assert(bytes, "/dev/urandom gives nothing")
+end
+
+local Session = {}
+Session.__index = Session
+
+--- One step of the node, and its events.
+---@param now integer
+---@return integer|nil deadline
+function Session:step(now)
+  self.now = math.max(self.now, now)
+  local deadline = self.core:step(self.now)
+  self.host.dispatch()
+  return deadline
+end
+
+--- There is no loop to be inside of.
+---@return boolean
+function Session.is_inside()
+  return false
+end
+
+--- Steps until `goal` is true, going from deadline to deadline; not for ever.
+---@param goal fun(): boolean
+function Session:pump(goal)
+  local last = self.now + STOP_MS
+  for _ = 1, STOP_STEPS do
+    local deadline = self:step(self.now)
+    if goal() or not deadline or deadline > last then return end
+    self.now = math.max(self.now, deadline)
+  end
+end
+
+--- Ends the session. What the links still have to say is lost: the host has
+-- had node:action to say it with.
+---@param finish fun()  closes the node itself
+function Session.close(_, finish)
+  finish()
+end
+
+--- Makes a session for a node.
+---@param host table  as for the luv driver
+---@return table session
+function Driver.open(host)
+  return setmetatable({ host = host, core = host.core, now = 0 }, Session)
+end
+
+return Driver

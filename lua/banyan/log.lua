@@ -1,0 +1,302 @@
+--- Ready-made receivers of events, for the option on_event.
+--
+-- An event is a table that tells of one decision: { event=, node=, time=, and
+-- what belongs to it }. `banyan.log.text` writes one for people to read,
+-- `banyan.log.json` one JSON object a line.
+--
+--     banyan.run({ on_event = banyan.log.text { level = "info" } }, main)
+
+local options = require "banyan.options"
+
+local log = {}
+
+-- --- levels ------------------------------------------------------------------
+
+local rank = { debug = 1, info = 2, warning = 3, error = 4 }
+
+local levels = {
+  driver_error = "error",
+  supervisor_gave_up = "error",
+  process_crashed = "warning",
+  child_start_failed = "warning",
+  link_refused = "warning",
+  link_failed = "info",
+  node_up = "info",
+  node_down = "warning",
+  child_restarted = "info",
+  placement_conflict = "warning",
+  listener_crashed = "warning",
+}
+
+--- How much an event matters.
+---@param event table|string  an event or its name
+---@return "debug"|"info"|"warning"|"error"
+function log.level(event)
+  local name = type(event) == "table" and event.event or event
+  return levels[name] or "debug"
+end
+
+-- --- where the lines go ------------------------------------------------------
+
+local function is_file(value)
+  return io.type(value) == "file"
+end
+
+local schema = {
+  level = {
+    '"debug", "info", "warning" or "error"',
+    function(value) return rank[value] ~= nil end,
+  },
+  file = {
+    "a path or an open file",
+    function(value) return type(value) == "string" or is_file(value) end,
+  },
+  write = "function",
+  clock = "function",
+}
+
+-- A function that writes one string; nil, err if the file does not open.
+local function writer(opts)
+  if opts.write then return opts.write end
+  local file = opts.file or io.stderr
+  if type(file) == "string" then
+    local opened, why = io.open(file, "a")
+    if not opened then return nil, why end
+    file = opened
+  end
+  return function(line)
+    file:write(line)
+    file:flush()
+  end
+end
+
+-- A receiver of events that writes what `format(event, level, time)` makes of
+-- those that matter enough.
+local function sink(what, opts, format)
+  opts = options.check(what, opts, schema, 2)
+  local write, why = writer(opts)
+  if not write then return nil, why end
+  local least = rank[opts.level or "info"]
+  local clock = opts.clock
+  return function(event)
+    local level = log.level(event)
+    if rank[level] < least then return end
+    write(format(event, level, clock and clock()))
+  end
+end
+
+-- --- text --------------------------------------------------------------------
+
+-- What comes first in a line; the rest follows by name.
+local first = {
+  "node", "peer", "supervisor", "id", "pid", "old", "label", "from", "to",
+  "incarnation", "reason",
+}
+local ahead = { event = 0, time = 0 }
+for i, key in ipairs(first) do ahead[key] = i end
+
+local function fields(event)
+  local keys, rest = {}, {}
+  for _, key in ipairs(first) do
+    if event[key] ~= nil then keys[#keys + 1] = key end
+  end
+  for key in pairs(event) do
+    if not ahead[key] then rest[#rest + 1] = key end
+  end
+  table.sort(rest, function(a, b) return tostring(a) < tostring(b) end)
+  for _, key in ipairs(rest) do keys[#keys + 1] = key end
+  return keys
+end
+
+local escapes = { ["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t" }
+
+local function escaped(text)
+  return (text:gsub("%c", function(c)
+    return escapes[c] or ("\\x%02x"):format(c:byte())
+  end))
+end
+
+local show
+
+local function show_string(value, bare)
+  local text = escaped(value)
+  if bare and text ~= "" and not text:find("[%s\"=,{}]") then return text end
+  return '"' .. text:gsub('["]', '\\"') .. '"'
+end
+
+local function show_table(value, depth)
+  if depth > 8 then return "{...}" end
+  local parts, n = {}, #value
+  for i = 1, n do parts[i] = show(value[i], depth + 1) end
+  local keys = {}
+  for key in pairs(value) do
+    local place = type(key) == "number" and key
+    if not (place and place >= 1 and place <= n and place % 1 == 0) then
+      keys[#keys + 1] = key
+    end
+  end
+  table.sort(keys, function(a, b) return tostring(a) < tostring(b) end)
+  for _, key in ipairs(keys) do
+    parts[#parts + 1] = ("%s=%s"):format(escaped(tostring(key)),
+      show(value[key], depth + 1))
+  end
+  return "{" .. table.concat(parts, ", ") .. "}"
+end
+
+-- A value on one line.
+function show(value, depth)
+  if type(value) == "string" then return show_string(value, depth == 0) end
+  if type(value) == "table" then return show_table(value, depth) end
+  return escaped(tostring(value))
+end
+
+local function is_error(reason)
+  return type(reason) == "table" and reason[1] == "error"
+    and type(reason[3]) == "string"
+end
+
+-- {"error", message, traceback}: the message, and below it the traceback.
+local function show_error(reason)
+  local message = reason[2]
+  if type(message) ~= "string" then message = tostring(message) end
+  return "error: " .. escaped(message),
+    "    " .. reason[3]:gsub("\t", "  "):gsub("%s+$", ""):gsub("\n", "\n    ")
+end
+
+-- The reasons of a failure may lie in one another: the innermost error.
+local function inner_error(reason, depth)
+  if is_error(reason) then return reason end
+  if type(reason) ~= "table" or depth > 8 then return nil end
+  for i = 1, #reason do
+    local found = inner_error(reason[i], depth + 1)
+    if found then return found end
+  end
+end
+
+-- Without its tracebacks, which would make the line unreadable.
+local function brief(value, depth)
+  if type(value) ~= "table" or depth > 8 then return value end
+  local copy = {}
+  for key, part in pairs(value) do copy[key] = brief(part, depth + 1) end
+  if is_error(value) then copy[3] = nil end
+  return copy
+end
+
+local function show_reason(reason)
+  local found = inner_error(reason, 0)
+  if not found then return show(reason, 0) end
+  local message, below = show_error(found)
+  if found ~= reason then message = show(brief(reason, 0), 0) end
+  return message, below
+end
+
+local function stamp(ms)
+  if not ms then return os.date("%Y-%m-%d %H:%M:%S") end
+  local seconds = math.floor(ms / 1000)
+  return ("%s.%03d"):format(os.date("%Y-%m-%d %H:%M:%S", seconds), ms % 1000)
+end
+
+local function text_line(event, level, time)
+  local parts = {
+    stamp(time), ("%-7s"):format(level), escaped(tostring(event.event)),
+  }
+  local below = {}
+  for _, key in ipairs(fields(event)) do
+    local value, more = show_reason(event[key])
+    parts[#parts + 1] = ("%s=%s"):format(escaped(tostring(key)), value)
+    below[#below + 1] = more
+  end
+  table.insert(below, 1, table.concat(parts, " "))
+  return table.concat(below, "\n") .. "\n"
+end
+
+--- A receiver of events that writes each on one line for people: time, level,
+-- event, and its fields in the same order every time. The traceback of an
+-- error follows on lines of their own, indented.
+---@param opts? { level: string, file: any, write: function, clock: function }
+---  level: the least that is written, "debug", "info" (the default),
+---  "warning" or "error"; file: a path, which is appended to, or an open file
+---  (the default is stderr); write: function(text) instead of a file; clock:
+---  function() -> milliseconds of wall-clock time, for stamps finer than a
+---  second
+---@return (fun(event: table))|nil
+---@return string|nil err  the file does not open
+function log.text(opts)
+  return sink("banyan.log.text", opts, text_line)
+end
+
+-- --- JSON --------------------------------------------------------------------
+
+-- Are these bytes valid UTF-8? (Overlong forms pass; no reader minds.)
+local function is_utf8(text)
+  if not text:find("[\128-\255]") then return true end
+  local rest = text:gsub("[\194-\223][\128-\191]", "")
+    :gsub("[\224-\239][\128-\191][\128-\191]", "")
+    :gsub("[\240-\244][\128-\191][\128-\191][\128-\191]", "")
+  return not rest:find("[\128-\255]")
+end
+
+-- Bytes that are no text go out as the characters of the same numbers.
+local function utf8_of(text)
+  if is_utf8(text) then return text end
+  return (text:gsub("[\128-\255]", function(c)
+    local byte = c:byte()
+    return string.char(192 + math.floor(byte / 64), 128 + byte % 64)
+  end))
+end
+
+-- Beyond this a double is not exact, and readers of JSON have doubles.
+local EXACT = 2 ^ 53
+
+local plain
+
+local function plain_table(value, depth)
+  if depth > 20 then return "..." end
+  local copy, count = {}, 0
+  for _ in pairs(value) do count = count + 1 end
+  local is_list = count == #value
+  for key, part in pairs(value) do
+    local name = is_list and key or utf8_of(tostring(key))
+    copy[name] = plain(part, depth + 1)
+  end
+  return copy
+end
+
+-- The nearest thing that JSON can say.
+function plain(value, depth)
+  local kind = type(value)
+  if kind == "string" then return utf8_of(value) end
+  if kind == "boolean" then return value end
+  if kind == "table" then return plain_table(value, depth) end
+  if kind == "number" and value >= -EXACT and value <= EXACT then
+    return value
+  end
+  return tostring(value)
+end
+
+local function utc(ms)
+  local seconds = ms and math.floor(ms / 1000) or os.time()
+  local text = os.date("!%Y-%m-%dT%H:%M:%S", seconds)
+  return ms and ("%s.%03dZ"):format(text, ms % 1000) or text .. "Z"
+end
+
+--- A receiver of events that writes each as one JSON object on one line: the
+-- fields of the event, its `level`, and `at`, the time in ISO 8601 (UTC). Pids
+-- and refs are strings, reasons are strings or arrays. Needs lua-cjson.
+---@param opts? { level: string, file: any, write: function, clock: function }
+---  as for banyan.log.text
+---@return (fun(event: table))|nil
+---@return string|nil err  the file does not open, or lua-cjson is missing
+function log.json(opts)
+  local found, cjson = pcall(require, "cjson")
+  if not found then return nil, "banyan.log.json needs the rock lua-cjson" end
+  local codec = cjson.new()
+  codec.encode_number_precision(16)
+  return sink("banyan.log.json", opts, function(event, level, time)
+    local object = plain(event, 0)
+    object.level, object.at = level, utc(time)
+    return codec.encode(object) .. "\n"
+  end)
+end
+
+return log

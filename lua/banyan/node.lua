@@ -1,0 +1,371 @@
+--- A node with its driver: what banyan.start answers.
+--
+-- The C node is told the time and the bytes by a driver (driver/NAME.lua),
+-- which has:
+--
+--   name, wall(), entropy(n), clock() or nil, files or nil (see secret.lua)
+--   by_hand                    the host steps; listens and dials by itself
+--   open(host) -> session      session:pump, :is_inside, :close; see luv.lua
+
+local core = require "banyan.core"
+local log = require "banyan.log"
+local names = require "banyan.name"
+local options = require "banyan.options"
+local secrets = require "banyan.secret"
+local tree = require "banyan.tree"
+
+local M = {}
+
+-- --- options -----------------------------------------------------------------
+
+local drivers = {
+  luv = "banyan.driver.luv",
+  manual = "banyan.driver.manual",
+}
+
+local schema = {
+  name = "string",
+  listen = "string",
+  secret = "string",
+  connect = "names",
+  driver = "string",
+  on_event = {
+    "a function, or false for none",
+    function(value) return type(value) == "function" or value == false end,
+  },
+  heartbeat_ms = "ms",
+  down_after_ms = "ms",
+  handshake_ms = "ms",
+  max_message = "positive",
+  max_queue = "positive",
+}
+
+-- What goes to the C node as it is.
+local passed = {
+  "name", "heartbeat_ms", "down_after_ms", "handshake_ms", "max_message",
+  "max_queue",
+}
+
+local function misuse(what, why, level)
+  error(("%s: %s"):format(what, why), level + 1)
+end
+
+local function find_driver(what, opts, level)
+  local name = opts.driver or "luv"
+  if drivers[name] then return require(drivers[name]) end
+  local why = ("there is no driver %q; there are \"luv\" and \"manual\"")
+    :format(name)
+  if name == "openresty" then
+    why = 'the driver "openresty" is not there yet; there are "luv" and '
+      .. '"manual"'
+  end
+  misuse(what, "option \"driver\": " .. why, level + 1)
+end
+
+local function check_names(what, opts, level)
+  if not opts.name then
+    for _, option in ipairs { "listen", "connect" } do
+      if opts[option] then
+        misuse(what, ("option %q needs the option \"name\": a node without "
+          .. "a name has no links"):format(option), level + 1)
+      end
+    end
+    return nil
+  end
+  local address, why = names.parse(opts.name)
+  if not address then misuse(what, 'option "name": ' .. why, level + 1) end
+  for i, peer in ipairs(opts.connect or {}) do
+    local fine, wrong = names.parse(peer)
+    if not fine then
+      misuse(what, ('option "connect", [%d]: %s'):format(i, wrong), level + 1)
+    end
+  end
+  if opts.listen then
+    address, why = names.address(opts.listen, address.port)
+    if not address then misuse(what, 'option "listen": ' .. why, level + 1) end
+  end
+  return address
+end
+
+local function check_times(what, opts, level)
+  local beat = opts.heartbeat_ms or 1000
+  local down = opts.down_after_ms or 5000
+  if down <= beat then
+    misuse(what, ('option "down_after_ms" (%d) must be greater than '
+      .. '"heartbeat_ms" (%d), or every silence is taken for death')
+      :format(down, beat), level + 1)
+  end
+end
+
+local function check(what, opts, level)
+  opts = options.check(what, opts, schema, level + 1)
+  local driver = find_driver(what, opts, level + 1)
+  local address = check_names(what, opts, level + 1)
+  check_times(what, opts, level + 1)
+  if opts.secret then
+    local fine, why = secrets.check(opts.secret)
+    if not fine then misuse(what, 'option "secret": ' .. why, level + 1) end
+  end
+  return opts, driver, address
+end
+
+-- --- events ------------------------------------------------------------------
+
+local function to_stderr(text)
+  pcall(io.stderr.write, io.stderr, text)
+end
+
+-- Hands events to `sink`. One that raises harms nobody, and is told of once.
+local function protected(sink)
+  local told = false
+  return function(event)
+    local ok, why = pcall(sink, event)
+    if ok or told then return end
+    told = true
+    to_stderr(("banyan: on_event raised an error (told once): %s\n")
+      :format(tostring(why)))
+  end
+end
+
+-- What a session calls back: see Driver.open in driver/luv.lua.
+local function make_host(node, sink)
+  local emit = sink and protected(sink)
+  local fallback = protected(log.text())
+  local host = { core = node.core, listen = node.address }
+  function host.report(where, err)
+    if node.silent then return end
+    (emit or fallback) {
+      event = "driver_error", node = node.label, where = where,
+      reason = tostring(err),
+    }
+  end
+  function host.dispatch()
+    local events = emit and node.core and node.core:events()
+    if not events then return false end
+    for _, event in ipairs(events) do emit(event) end
+    return true
+  end
+  return host
+end
+
+-- --- starting ----------------------------------------------------------------
+
+-- Later lives of a node have greater incarnations, also within a millisecond.
+local last_incarnation = 0
+
+local function next_incarnation(driver)
+  last_incarnation = math.max(driver.wall(), last_incarnation + 1)
+  return last_incarnation
+end
+
+local function next_seed(driver)
+  local seed = 0
+  for _, byte in ipairs { driver.entropy(6):byte(1, 6) } do
+    seed = seed * 256 + byte
+  end
+  return seed
+end
+
+local function find_secret(opts, driver, address)
+  if opts.secret then return opts.secret end
+  return secrets.find(names.show(address), names.is_loopback(address.host),
+    driver)
+end
+
+local function core_options(opts, driver, secret, events)
+  local result = {
+    incarnation = next_incarnation(driver),
+    seed = next_seed(driver),
+    entropy = driver.entropy,
+    clock = driver.clock,
+    secret = secret,
+    events = events,
+  }
+  for _, key in ipairs(passed) do result[key] = opts[key] end
+  return result
+end
+
+local Node = {}
+Node.__index = Node
+Node.__name = "node"
+
+-- The peers to dial are known from then on; who waits for them uses connect.
+local function connect_all(node, peers)
+  for _, peer in ipairs(peers or {}) do
+    node.core:spawn(function() core.connect(peer) end)
+  end
+end
+
+--- Starts a node; see banyan.start.
+---@param what string  the function whose options these are, for messages
+---@param opts table|nil
+---@param default_sink function|nil  on_event where the options have none
+---@param level integer  whom misuse points at, as for options.check
+---@return table|nil node
+---@return string|nil err
+function M.start(what, opts, default_sink, level)
+  local driver, address, secret, why
+  opts, driver, address = check(what, opts, level + 1)
+  if address then
+    secret, why = find_secret(opts, driver, address)
+    if not secret then return nil, why end
+  end
+  local sink = opts.on_event
+  if sink == nil then sink = default_sink end
+  local node = setmetatable({
+    core = core.node(core_options(opts, driver, secret, sink and true)),
+    address = address,
+    label = opts.name,
+    by_hand = driver.by_hand,
+    silent = sink == false,
+  }, Node)
+  node.session, why = driver.open(make_host(node, sink or nil))
+  if not node.session then
+    node.core:close()
+    return nil, why
+  end
+  connect_all(node, opts.connect)
+  return node
+end
+
+-- --- the node that banyan.start answers --------------------------------------
+
+local function alive(node)
+  return node.core or error("the node has been stopped", 3)
+end
+
+local function by_hand(node, method)
+  if not node.by_hand then
+    error(("node:%s is for driver = \"manual\"; this node is driven already")
+      :format(method), 3)
+  end
+  return alive(node)
+end
+
+--- Its name, or nil for a node that is not distributed.
+---@return string|nil
+function Node:name()
+  return self.label
+end
+
+function Node:__tostring()
+  local state = self.core and "" or " (stopped)"
+  return ("node<%s>%s"):format(self.label or "without a name", state)
+end
+
+--- Starts a process on the node, from outside of any process.
+---@param fn function
+---@param ... any  its arguments, copied like messages
+---@return pid
+function Node:spawn(fn, ...)
+  return alive(self):spawn(fn, ...)
+end
+
+--- Sends a message from outside of any process.
+---@param dest any  a pid, a registered name, {name=, node=}
+---@param message any
+---@return true|nil
+---@return string|nil err  "noproc": nobody has that name
+function Node:send(dest, message)
+  return alive(self):send(dest, message)
+end
+
+--- Runs what is due and ready, in the driver "manual": timers, then processes,
+-- but no more than a slice of them; then hands events to on_event.
+---@param now integer  milliseconds on the host's own clock; never goes back
+---@return integer|nil deadline  when to call again at the latest; not later
+---  than `now` if there is more to do; nil if only input can bring work
+function Node:step(now)
+  by_hand(self, "step")
+  if type(now) ~= "number" or now % 1 ~= 0 then
+    error("node:step: now must be an integer (milliseconds)", 2)
+  end
+  return self.session:step(now)
+end
+
+-- A host that steps a node with a name by hand moves the bytes too. After each
+-- of these and after each step, call `action` until it answers nil.
+
+--- What is to be done next for the links, in the driver "manual".
+---@return "dial"|"write"|"close"|nil what
+---@return integer|nil link
+---@return string|nil  dial: the peer's name; write: the bytes
+function Node:action()
+  return by_hand(self, "action"):action()
+end
+
+--- A connection came in.
+---@param now integer
+---@return integer link
+function Node:accepted(now)
+  return by_hand(self, "accepted"):accepted(now)
+end
+
+--- The transport of a dial is open.
+---@param link integer
+---@param now integer
+function Node:connected(link, now)
+  by_hand(self, "connected"):connected(link, now)
+end
+
+--- Bytes came.
+---@param link integer
+---@param bytes string
+---@param now integer
+function Node:received(link, bytes, now)
+  by_hand(self, "received"):received(link, bytes, now)
+end
+
+--- So many bytes of the last "write" have gone out.
+---@param link integer
+---@param n integer
+---@param now integer
+function Node:written(link, n, now)
+  by_hand(self, "written"):written(link, n, now)
+end
+
+--- The transport is gone, or a dial failed.
+---@param link integer
+---@param reason string  a code
+---@param now integer
+function Node:closed(link, reason, now)
+  by_hand(self, "closed"):closed(link, reason, now)
+end
+
+-- Whatever still runs is killed; links say goodbye, sockets are closed.
+function Node:close()
+  if self.closing or not self.core then return end
+  self.closing = true
+  self.session:close(function()
+    self.core:close()
+    self.core = nil
+  end)
+end
+
+--- Ends the tree in order (supervisors end their children, last started
+-- first), kills what is left, says goodbye to other nodes and closes sockets
+-- and handles. Waits for that, running the loop; called by a process, or from
+-- a callback of the running loop, it returns at once and the loop goes on to
+-- do it. With the driver "manual" the node is stepped on until it is down,
+-- its time going from deadline to deadline. Stopping twice does no harm.
+---@return true
+function Node:stop()
+  if self.stopping or not self.core then return true end
+  self.stopping = true
+  local state = {}
+  state.pid = self.core:spawn(function()
+    tree.stop()
+    state.done = true
+  end)
+  local function down() return tree.is_over(self.core, state) end
+  local function close() self:close() end
+  if self.session:is_inside() then
+    self.session:when(down, close)
+  else
+    self.session:pump(down)
+    close()
+  end
+  return true
+end
+
+return M

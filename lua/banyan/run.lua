@@ -1,0 +1,162 @@
+--- banyan.run: one node, from its start to its end.
+--
+-- The first process of the node is a small `init`, which starts main and
+-- waits for it. What happens at the end:
+--
+--   1. main ends, of itself or of SIGTERM or SIGINT ("shutdown", and after a
+--      while "kill"); what is linked to it hears of that, its supervisors
+--      and servers end in order
+--   2. all other supervisors are stopped
+--   3. the node is closed: the rest is killed, links say goodbye
+--
+-- A second signal goes straight to 3.
+
+local core = require "banyan.core"
+local log = require "banyan.log"
+local nodes = require "banyan.node"
+local tree = require "banyan.tree"
+
+local GRACE_MS = 5000
+
+local unpack = table.unpack or unpack
+local function pack(...)
+  return { n = select("#", ...), ... }
+end
+
+-- --- init --------------------------------------------------------------------
+
+-- Waits for the end of main and answers its reason.
+local function await_main(state)
+  while true do
+    local message = core.receive()
+    local tag = type(message) == "table" and message.tag
+    if tag == "EXIT" and message.from == state.main then
+      return message.reason
+    elseif tag == "$signal" then
+      local info = core.process_info(state.main)
+      state.links = info and info.links
+      state.main:exit("shutdown")
+      core.send_after(GRACE_MS, core.self(), { tag = "$grace" })
+    elseif tag == "$grace" then
+      state.main:exit("kill")
+    end
+  end
+end
+
+-- Servers that main started end with it, and may need time to terminate.
+local function await_servers(state)
+  local refs, left = {}, 0
+  for _, pid in ipairs(state.links or {}) do
+    local here = pid:node() == core.node_name()
+    local info = here and core.process_info(pid)
+    if info and info.behaviour == "server" and info.parent == state.main then
+      refs[core.monitor(pid)] = true
+      left = left + 1
+    end
+  end
+  if left == 0 then return end
+  local grace = core.send_after(GRACE_MS, core.self(), { tag = "$grace" })
+  while left > 0 do
+    local message = core.receive()
+    local tag = type(message) == "table" and message.tag
+    if tag == "DOWN" and refs[message.ref] then left = left - 1 end
+    if tag == "$grace" then break end
+  end
+  core.cancel_timer(grace)
+end
+
+-- Results and arguments go through upvalues: they are not messages.
+local function init(state, main, args)
+  core.trap_exit(true)
+  state.main = core.spawn_link(function()
+    local results = pack(main(unpack(args, 1, args.n)))
+    local info = core.process_info(core.self())
+    state.results, state.links = results, info and info.links
+  end)
+  state.reason = await_main(state)
+  await_servers(state)
+  tree.stop()
+  state.done = true
+end
+
+-- --- run ---------------------------------------------------------------------
+
+-- Warnings on stderr. That main crashed is not among them, run raises that.
+local function make_sink(state)
+  local text = log.text { level = "warning" }
+  return function(event)
+    if event.event == "process_crashed" and event.pid == state.main then
+      return
+    end
+    text(event)
+  end
+end
+
+local function check_place(what, opts, level)
+  if pcall(core.self) then
+    error(what .. ": called by a process, which runs on a node already",
+      level + 1)
+  end
+  if type(opts) == "table" and opts.driver == "manual" then
+    error(what .. ': the driver "manual" is for banyan.start; banyan.run '
+      .. "drives its node itself", level + 1)
+  end
+end
+
+local function start(what, opts, state, level)
+  local node, why = nodes.start(what, opts, make_sink(state), level + 1)
+  if not node then error(("%s: %s"):format(what, why), level + 1) end
+  if node.session.is_inside() then
+    node:close()
+    error(what .. ": the loop is running already; use banyan.start", level + 1)
+  end
+  return node
+end
+
+local function drive(node, state)
+  node.session:on_signals(function()
+    if state.signalled then state.killed = true end
+    state.signalled = true
+    node.core:send(state.pid, { tag = "$signal" })
+  end)
+  node.session:pump(function()
+    return state.killed or tree.is_over(node.core, state)
+  end)
+  node:close()
+end
+
+local function is_orderly(reason)
+  if type(reason) == "table" then reason = reason[1] end
+  return reason == "normal" or reason == "shutdown"
+end
+
+-- What main's end means to the caller of run.
+local function conclude(state)
+  local reason = state.reason
+  if state.killed then return nil, "shutdown" end
+  if state.signalled and type(reason) ~= "table" then
+    return nil, "shutdown"
+  end
+  if reason == "normal" then
+    local results = state.results or { n = 0 }
+    return unpack(results, 1, results.n)
+  end
+  if is_orderly(reason) then return nil, reason end
+  error(reason or "killed", 0)
+end
+
+--- banyan.run, its arguments sorted.
+---@param what string  for messages
+---@param opts table|nil
+---@param main function
+---@param args table  { n =, ... }
+---@param level integer  whom misuse points at, as for options.check
+---@return any ...  what main returned
+return function(what, opts, main, args, level)
+  check_place(what, opts, level + 1)
+  local state = {}
+  local node = start(what, opts, state, level + 1)
+  state.pid = node.core:spawn(function() init(state, main, args) end)
+  drive(node, state)
+  return conclude(state)
+end

@@ -1,0 +1,62 @@
+--- How all that runs on a node comes to its end, in order.
+
+local core = require "banyan.core"
+
+local tree = {}
+
+-- The supervisors that are alive: pid -> process_info.
+local function supervisors()
+  local found = {}
+  for _, pid in ipairs(core.processes()) do
+    local info = core.process_info(pid)
+    if info and info.behaviour == "supervisor" then found[pid] = info end
+  end
+  return found
+end
+
+-- Asks for the end of each supervisor that no other will end. A stranger's
+-- exit signal means nothing to a supervisor, so it is told by a call, which
+-- its own end, if that is under way, answers too.
+local function stop_tops(found)
+  for pid, info in pairs(found) do
+    if not found[info.parent] then
+      core.spawn(function()
+        core.supervisor.stop(pid, "shutdown", "infinity")
+      end)
+    end
+  end
+end
+
+--- Ends all supervisors, each after its children, and returns when the last
+-- is gone. Called by a process; yields.
+function tree.stop()
+  while true do
+    local found = supervisors()
+    if next(found) == nil then return end
+    local refs, left = {}, 0
+    for pid in pairs(found) do
+      refs[core.monitor(pid)] = true
+      left = left + 1
+    end
+    stop_tops(found)
+    while left > 0 do
+      local message = core.receive()
+      if type(message) == "table" and message.tag == "DOWN"
+        and refs[message.ref] then
+        left = left - 1
+      end
+    end
+  end
+end
+
+--- Is the process that ends the tree done, or has it been killed itself?
+---@param node userdata  the C node
+---@param state { pid: pid, done: boolean }
+---@return boolean
+function tree.is_over(node, state)
+  if state.done or node:process_count() == 0 then return true end
+  local known, alive = pcall(core.is_alive, state.pid)
+  return known and not alive
+end
+
+return tree
