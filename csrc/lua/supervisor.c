@@ -1,0 +1,683 @@
+#include "supervisor.h"
+
+#include <lauxlib.h>
+
+#include "reason.h"
+#include "term.h"
+
+static const byn_behaviour supervisor;
+
+/* Keeps the value at `index` in one of our slots, in place of another. */
+static void keep(lua_State *L, byn_process *p, int *slot, int index) {
+  lua_pushvalue(L, index);
+  int fresh = byn_slot_put(L, byn_slots_at(p));
+  byn_slot_free(L, byn_slots_at(p), *slot);
+  *slot = fresh;
+}
+
+/* --- the end
+ * ------------------------------------------------------------------- */
+
+/* Tells the observer of those that stopped for good while all stopped. */
+static void tell_all_ended(lua_State *L, byn_process *p) {
+  byn_supervisor *s = p->self;
+  for (byn_child *c = s->machine.children.first; c; c = c->next)
+    byn_tell_ended(L, p, (byn_kid *)c);
+}
+
+/* Pushes {"shutdown", {"failed_to_start_child", id, reason}}. */
+static void push_boot_failure(lua_State *L, byn_process *p,
+                              const byn_kid *kid) {
+  byn_supervisor *s = p->self;
+  byn_kid_push_id(L, p, kid);
+  byn_slot_push(L, byn_slots_at(p), s->last);
+  byn_reason_make(L, "failed_to_start_child", 2);
+  byn_reason_make(L, "shutdown", 1);
+}
+
+/* Pops the reason; the starter hears it and no EXIT. */
+static void fail_birth(lua_State *L, byn_process *p) {
+  byn_supervisor *s = p->self;
+  byn_unlink_from(L, p, &p->parent);
+  if (s->mail) {
+    lua_pushnil(L);
+    byn_reason_copy(L, -2);
+    byn_supervisor_answer(L, p, 2);
+  }
+  byn_process_end(L, p);
+}
+
+static void end(lua_State *L, byn_process *p, const byn_restart_action *a) {
+  byn_supervisor *s = p->self;
+  tell_all_ended(L, p);
+  if (a->cause == BYN_END_BOOT) {
+    push_boot_failure(L, p, (const byn_kid *)a->child);
+    fail_birth(L, p);
+    return;
+  }
+  if (a->cause == BYN_END_ASKED)
+    byn_slot_push(L, byn_slots_at(p), s->reason);
+  else
+    lua_pushliteral(L, "shutdown");
+  byn_process_end(L, p);
+}
+
+/* --- actions
+ * ------------------------------------------------------------------- */
+
+static void start(lua_State *L, byn_process *p, byn_kid *kid) {
+  byn_supervisor *s = p->self;
+  s->starting = kid;
+  byn_process_call(L, p, byn_kid_push_start(L, p, kid));
+}
+
+static void send_exit(lua_State *L, byn_process *p, const byn_id *to,
+                      const char *reason) {
+  lua_pushstring(L, reason);
+  byn_exit_to(L, p->node, &p->id, to, lua_gettop(L));
+  lua_pop(L, 1);
+}
+
+/* Of a child that stops, only the DOWN is awaited: it may have unlinked
+ * itself. If it is dead already, the DOWN is here before byn_monitor
+ * returns, and its EXIT, if one waits, will be nobody's. */
+static void stop(lua_State *L, byn_process *p, byn_kid *kid) {
+  byn_id pid = kid->pid;
+  bool brutal = kid->core.shutdown == BYN_SHUTDOWN_KILL;
+  byn_unlink_from(L, p, &pid);
+  byn_monitor(L, p, &pid);
+  if (kid->core.state == BYN_CHILD_STOPPING)
+    send_exit(L, p, &pid, brutal ? "kill" : "shutdown");
+}
+
+/* Asks for another turn behind all that waits. */
+static void retry_later(lua_State *L, byn_process *p) {
+  lua_pushboolean(L, 1);
+  byn_process_mail(L, p,
+                   byn_mail_new(L, p->node->world, BYN_MAIL_CAST, &p->id));
+}
+
+static void forget(lua_State *L, byn_process *p, byn_kid *kid) {
+  byn_tell_ended(L, p, kid);
+  byn_kid_free(L, p, kid);
+}
+
+static void done(lua_State *L, byn_process *p, byn_kid *kid) {
+  byn_supervisor *s = p->self;
+  if (kid && kid->core.state == BYN_CHILD_STOPPED) byn_tell_ended(L, p, kid);
+  if (s->asked == BYN_ASKED_BOOT) {
+    byn_process_push(L, p);
+    byn_supervisor_answer(L, p, 1);
+  } else if (s->asked == BYN_ASKED_STOP) {
+    lua_pushboolean(L, 1);
+    byn_supervisor_answer(L, p, 1);
+  }
+}
+
+static void give_up(lua_State *L, byn_process *p, byn_kid *kid) {
+  byn_supervisor *s = p->self;
+  byn_slot_push(L, byn_slots_at(p), s->last);
+  byn_tell_gave_up(L, p, kid, lua_gettop(L));
+  lua_pop(L, 1);
+}
+
+static void perform(lua_State *L, byn_process *p, const byn_restart_action *a) {
+  byn_kid *kid = (byn_kid *)a->child;
+  switch (a->what) {
+  case BYN_DO_START:
+    start(L, p, kid);
+    break;
+  case BYN_DO_STOP:
+    stop(L, p, kid);
+    break;
+  case BYN_DO_KILL:
+    send_exit(L, p, &kid->pid, "kill");
+    break;
+  case BYN_DO_RETRY:
+    retry_later(L, p);
+    break;
+  case BYN_DO_FORGET:
+    forget(L, p, kid);
+    break;
+  case BYN_DO_DONE:
+    done(L, p, kid);
+    break;
+  case BYN_DO_GIVE_UP:
+    give_up(L, p, kid);
+    break;
+  case BYN_DO_END:
+    end(L, p, a);
+    break;
+  }
+}
+
+static void set_timer(lua_State *L, byn_process *p) {
+  byn_supervisor *s = p->self;
+  int64_t deadline = byn_restart_deadline(&s->machine);
+  if (deadline == s->deadline) return;
+  int64_t left = deadline - s->machine.now;
+  s->deadline = deadline;
+  if (deadline == BYN_NEVER)
+    byn_process_untimer(p);
+  else
+    byn_process_timer(L, p, left > 0 ? left : 0);
+}
+
+/* Does all that the machine wants done now. While a plan waits for a child,
+ * requests wait too. */
+static void act(lua_State *L, byn_process *p) {
+  byn_supervisor *s = p->self;
+  byn_restart_action a;
+  while (byn_restart_next(&s->machine, &a))
+    perform(L, p, &a);
+  p->held = byn_restart_busy(&s->machine);
+  set_timer(L, p);
+}
+
+/* --- exits
+ * ---------------------------------------------------------------------- */
+
+/* A child has ended: the reason is on top (popped). */
+static void child_exited(lua_State *L, byn_process *p, byn_kid *kid) {
+  byn_supervisor *s = p->self;
+  int reason = lua_gettop(L);
+  bool normal = byn_reason_is_normal(L, reason);
+  byn_tell_exited(L, p, kid, reason);
+  if (!normal) keep(L, p, &s->last, reason);
+  byn_restart_exited(&s->machine, &kid->core, normal);
+  bool over = kid->core.state == BYN_CHILD_STOPPED;
+  if (over && !byn_restart_busy(&s->machine)) byn_tell_ended(L, p, kid);
+  lua_settop(L, reason - 1);
+}
+
+static void take_exit(lua_State *L, byn_process *p, byn_mail *mail) {
+  byn_supervisor *s = p->self;
+  byn_kid *kid = byn_kid_of(s, &mail->id);
+  byn_value_take(L, p->node->world, &mail->value);
+  if (kid && kid->core.state == BYN_CHILD_RUNNING) {
+    child_exited(L, p, kid);
+    return;
+  }
+  if (byn_id_equal(&mail->id, &p->parent)) {
+    keep(L, p, &s->reason, -1);
+    byn_restart_stop(&s->machine);
+  }
+  lua_pop(L, 1);
+}
+
+/* The child that a DOWN is about, if it is one that is being stopped. */
+static byn_kid *stopping_kid(lua_State *L, byn_process *p,
+                             const byn_mail *mail) {
+  byn_supervisor *s = p->self;
+  if (mail->kind != BYN_MAIL_DOWN || !s) return NULL;
+  byn_slot_push(L, byn_slots_at(p), mail->what);
+  const byn_id *pid = byn_pid_at(L, -1);
+  byn_kid *kid = pid ? byn_kid_of(s, pid) : NULL;
+  lua_pop(L, 1);
+  return kid && kid->core.state == BYN_CHILD_STOPPING ? kid : NULL;
+}
+
+static bool supervisor_received(lua_State *L, byn_process *p, byn_mail *mail) {
+  luaL_checkstack(L, 12, NULL);
+  byn_kid *kid = stopping_kid(L, p, mail);
+  if (!kid) return false;
+  byn_supervisor *s = p->self;
+  byn_value_push(L, p->node->world, &mail->value);
+  byn_tell_exited(L, p, kid, lua_gettop(L));
+  lua_pop(L, 1);
+  byn_restart_stopped(&s->machine, &kid->core);
+  byn_mail_free(L, p->node->world, mail);
+  byn_process_ready(p);
+  return true;
+}
+
+/* --- starts
+ * ---------------------------------------------------------------------- */
+
+/* Answers, if somebody asked for this start, with the `count` values on top
+ * (popped). */
+static void answer_start(lua_State *L, byn_process *p, int count) {
+  byn_supervisor *s = p->self;
+  if (s->asked == BYN_ASKED_START)
+    byn_supervisor_answer(L, p, count);
+  else
+    lua_pop(L, count);
+}
+
+/* The pid and what came with it are the `count` values on top (popped). */
+static void started(lua_State *L, byn_process *p, byn_kid *kid, int count) {
+  byn_supervisor *s = p->self;
+  byn_id pid = *byn_pid_at(L, -count), old = kid->pid;
+  byn_kid_set_pid(L, p, kid, &pid);
+  if (kid->core.restart == BYN_TEMPORARY) byn_kid_strip(L, p, kid);
+  byn_link_to(L, p, &pid);
+  bool again = kid->announced && old.origin;
+  byn_restart_started(&s->machine, &kid->core);
+  byn_tell_started(L, p, kid, again ? &old : NULL);
+  answer_start(L, p, count);
+}
+
+static void ignored(lua_State *L, byn_process *p, byn_kid *kid) {
+  byn_supervisor *s = p->self;
+  byn_restart_ignored(&s->machine, &kid->core);
+  byn_tell_ended(L, p, kid);
+  lua_pushnil(L);
+  lua_pushliteral(L, "ignore");
+  answer_start(L, p, 2);
+}
+
+/* The reason is on top (popped). */
+static void failed(lua_State *L, byn_process *p, byn_kid *kid) {
+  byn_supervisor *s = p->self;
+  int reason = lua_gettop(L);
+  byn_tell_failed(L, p, kid, reason);
+  keep(L, p, &s->last, reason);
+  byn_restart_failed(&s->machine, &kid->core);
+  lua_pushnil(L);
+  byn_slot_push(L, byn_slots_at(p), s->last);
+  answer_start(L, p, 2);
+  lua_settop(L, reason - 1);
+}
+
+/* Pushes the reason why a start function's results are no success: the error
+ * that it returned, or that it returned something else. */
+static void push_start_error(lua_State *L, int first, int count) {
+  bool error =
+      count >= 2 && !lua_toboolean(L, first) && !lua_isnil(L, first + 1);
+  if (error) {
+    byn_reason_copy(L, first + 1);
+    return;
+  }
+  if (count)
+    byn_reason_copy(L, first);
+  else
+    lua_pushliteral(L, "nothing");
+  byn_reason_make(L, "bad_return", 1);
+}
+
+/* Is the value a pid that can be a child: not ourselves, not one already? */
+static bool is_child_pid(lua_State *L, byn_process *p, int index) {
+  const byn_id *pid = byn_pid_at(L, index);
+  if (!pid || byn_id_equal(pid, &p->id)) return false;
+  byn_kid *other = byn_kid_of(p->self, pid);
+  return !other || other->core.state == BYN_CHILD_STOPPED ||
+         other->core.state == BYN_CHILD_STARTING;
+}
+
+static void start_returned(lua_State *L, byn_process *p, byn_kid *kid,
+                           int count) {
+  int first = lua_gettop(L) - count + 1;
+  if (count && is_child_pid(L, p, first)) {
+    if (count > 2) lua_settop(L, first + 1);
+    started(L, p, kid, count > 2 ? 2 : count);
+  } else if (count >= 2 && !lua_toboolean(L, first) &&
+             byn_reason_is(L, first + 1, "ignore")) {
+    ignored(L, p, kid);
+  } else {
+    push_start_error(L, first, count);
+    failed(L, p, kid);
+  }
+  lua_settop(L, first - 1);
+}
+
+/* --- birth
+ * ----------------------------------------------------------------------- */
+
+static lua_Integer field(lua_State *L, int config, const char *name,
+                         lua_Integer otherwise) {
+  lua_getfield(L, config, name);
+  lua_Integer n = lua_isnumber(L, -1) ? lua_tointeger(L, -1) : otherwise;
+  lua_pop(L, 1);
+  return n;
+}
+
+static void set_up_machine(lua_State *L, byn_process *p, int config) {
+  byn_supervisor *s = p->self;
+  byn_restart_flags flags = {
+      .strategy = (uint8_t)field(L, config, "strategy", BYN_ONE_FOR_ONE),
+      .auto_shutdown = (uint8_t)field(L, config, "auto", BYN_AUTO_NEVER),
+      .max_restarts = (uint32_t)field(L, config, "max_restarts", BYN_UNLIMITED),
+      .period = field(L, config, "period", 0),
+      .max_children = (uint32_t)field(L, config, "max_children", UINT32_MAX),
+      .seed = byn_rng_next(&p->node->rng),
+      .dynamic = s->kind != BYN_STATIC};
+  byn_restart_init(&s->machine, &p->node->world->alloc, &flags);
+  byn_map_init(&s->pids, &p->node->world->alloc);
+  s->ready = true;
+}
+
+static void add_children(lua_State *L, byn_process *p, int children) {
+  byn_supervisor *s = p->self;
+  int count = (int)lua_rawlen(L, children);
+  lua_createtable(L, 0, count);
+  s->ids = byn_slot_put(L, byn_slots_at(p));
+  for (int i = 1; i <= count; i++) {
+    lua_rawgeti(L, children, i);
+    byn_kid *kid = byn_kid_new(L, p, lua_gettop(L), 0, 0);
+    byn_restart_add(&s->machine, &kid->core);
+    byn_kid_name(L, p, kid);
+    lua_pop(L, 1);
+  }
+}
+
+/* Sets up from the configuration on top (popped) and starts the children. */
+static void boot(lua_State *L, byn_process *p) {
+  byn_supervisor *s = p->self;
+  int config = lua_gettop(L);
+  s->kind = (uint8_t)field(L, config, "kind", BYN_STATIC);
+  set_up_machine(L, p, config);
+  lua_getfield(L, config, "observer");
+  const byn_id *observer = byn_pid_at(L, -1);
+  if (observer && observer->origin == p->id.origin) s->observer = *observer;
+  lua_getfield(L, config, "children");
+  if (s->kind == BYN_STATIC) {
+    add_children(L, p, lua_gettop(L));
+  } else {
+    lua_getfield(L, config, "extra");
+    s->extra = byn_slot_put(L, byn_slots_at(p));
+  }
+  byn_restart_boot(&s->machine);
+  lua_settop(L, config - 1);
+}
+
+static int copy_top(lua_State *L) {
+  byn_term_copy(L, 1);
+  return 1;
+}
+
+/* What init gave as a configuration, on top, becomes our own. false: it
+ * holds what cannot be copied; the reason is on top. */
+static bool adopt(lua_State *L) {
+  lua_pushcfunction(L, copy_top);
+  lua_insert(L, -2);
+  if (lua_pcall(L, 1, 1, 0) == LUA_OK) return true;
+  byn_reason_make(L, "bad_return", 1);
+  return false;
+}
+
+/* The module's init has returned `count` values (popped). */
+static void init_returned(lua_State *L, byn_process *p, int count) {
+  byn_supervisor *s = p->self;
+  int first = lua_gettop(L) - count + 1;
+  if (count && lua_istable(L, first)) {
+    lua_settop(L, first);
+    if (adopt(L))
+      boot(L, p);
+    else
+      fail_birth(L, p);
+  } else if (s->mail && count >= 2 && byn_reason_is(L, first + 1, "ignore")) {
+    lua_pushnil(L);
+    lua_pushliteral(L, "ignore");
+    byn_supervisor_answer(L, p, 2);
+    lua_pushliteral(L, "normal");
+    fail_birth(L, p);
+  } else {
+    push_start_error(L, first, count);
+    fail_birth(L, p);
+  }
+  lua_settop(L, first - 1);
+}
+
+/* A list {init, module, argument}, or the configuration itself. */
+static void be_born(lua_State *L, byn_process *p) {
+  byn_supervisor *s = p->self;
+  byn_slot_take(L, byn_slots_at(p), s->birth);
+  s->birth = 0;
+  lua_rawgeti(L, -1, 1);
+  if (!lua_isfunction(L, -1)) {
+    lua_pop(L, 1);
+    boot(L, p);
+    return;
+  }
+  lua_rawgeti(L, -2, 2);
+  lua_rawgeti(L, -3, 3);
+  lua_remove(L, -4);
+  byn_process_call(L, p, 2);
+}
+
+/* --- the behaviour
+ * ---------------------------------------------------------------- */
+
+static void take_mail(lua_State *L, byn_process *p, byn_mail *mail) {
+  byn_supervisor *s = p->self;
+  bool retry = mail->kind == BYN_MAIL_CAST && byn_id_equal(&mail->id, &p->id);
+  if (mail->kind == BYN_MAIL_CALL) {
+    s->mail = mail;
+    byn_supervisor_request(L, p);
+    return;
+  }
+  if (mail->kind == BYN_MAIL_EXIT)
+    take_exit(L, p, mail);
+  else if (retry)
+    byn_restart_retry(&s->machine);
+  byn_mail_free(L, p->node->world, mail);
+}
+
+static void supervisor_run(lua_State *L, byn_process *p) {
+  byn_supervisor *s = p->self;
+  luaL_checkstack(L, 20, NULL);
+  if (s->birth) be_born(L, p);
+  if (!s->ready) return;
+  byn_restart_time(&s->machine, byn_node_now(L, p->node));
+  if (!byn_restart_busy(&s->machine)) {
+    byn_mail *mail = byn_mailbox_pop(&p->mail);
+    if (mail) take_mail(L, p, mail);
+  }
+  act(L, p);
+}
+
+/* A start function has ended. */
+static void start_ended(lua_State *L, byn_process *p, int status, int count) {
+  byn_supervisor *s = p->self;
+  byn_kid *kid = s->starting;
+  s->starting = NULL;
+  byn_restart_time(&s->machine, byn_node_now(L, p->node));
+  if (status == LUA_OK)
+    start_returned(L, p, kid, count);
+  else
+    failed(L, p, kid);
+  act(L, p);
+}
+
+/* The module's init has ended. */
+static void init_ended(lua_State *L, byn_process *p, int status, int count) {
+  byn_supervisor *s = p->self;
+  if (status == LUA_OK)
+    init_returned(L, p, count);
+  else
+    fail_birth(L, p);
+  if (!s->ready) return;
+  byn_restart_time(&s->machine, byn_node_now(L, p->node));
+  act(L, p);
+}
+
+static void supervisor_returned(lua_State *L, byn_process *p, int status,
+                                int count) {
+  byn_supervisor *s = p->self;
+  luaL_checkstack(L, 20, NULL);
+  if (s->ready)
+    start_ended(L, p, status, count);
+  else
+    init_ended(L, p, status, count);
+}
+
+static void supervisor_timed_out(lua_State *L, byn_process *p) {
+  byn_supervisor *s = p->self;
+  (void)L;
+  s->deadline = BYN_NEVER;
+  byn_process_ready(p);
+}
+
+/* None of its children outlives it; those that still run are killed. */
+static void free_children(lua_State *L, byn_process *p) {
+  byn_supervisor *s = p->self;
+  byn_child *c;
+  while ((c = s->machine.children.first) != NULL) {
+    byn_kid *kid = (byn_kid *)c;
+    bool runs = c->state == BYN_CHILD_RUNNING || c->state == BYN_CHILD_STOPPING;
+    if (runs) send_exit(L, p, &kid->pid, "kill");
+    byn_tell_ended(L, p, kid);
+    s->machine.children.first = c->next;
+    byn_kid_free(L, p, kid);
+  }
+  while ((c = s->machine.gone.first) != NULL) {
+    byn_tell_ended(L, p, (byn_kid *)c);
+    s->machine.gone.first = c->queue_next;
+    byn_kid_free(L, p, (byn_kid *)c);
+  }
+}
+
+static void free_slots(lua_State *L, byn_process *p) {
+  byn_supervisor *s = p->self;
+  int *slots[] = {&s->birth, &s->apply,  &s->ids,
+                  &s->extra, &s->reason, &s->last};
+  for (size_t i = 0; i < sizeof slots / sizeof *slots; i++) {
+    byn_slot_free(L, byn_slots_at(p), *slots[i]);
+    *slots[i] = 0;
+  }
+}
+
+/* Killed before its children had started: the starter hears why. */
+static void tell_starter(lua_State *L, byn_process *p, int reason) {
+  byn_unlink_from(L, p, &p->parent);
+  lua_pushnil(L);
+  lua_pushvalue(L, reason);
+  byn_supervisor_answer(L, p, 2);
+}
+
+static void supervisor_ended(lua_State *L, byn_process *p, int reason) {
+  byn_supervisor *s = p->self;
+  luaL_checkstack(L, 20, NULL);
+  if (s->asked == BYN_ASKED_BOOT && s->mail) tell_starter(L, p, reason);
+  if (s->mail) byn_mail_free(L, p->node->world, s->mail);
+  s->mail = NULL;
+  if (s->ready) {
+    free_children(L, p);
+    byn_restart_clear(&s->machine);
+    byn_map_clear(&s->pids);
+    s->ready = false;
+  }
+  free_slots(L, p);
+  byn_free(&p->node->world->alloc, s, sizeof *s);
+}
+
+static const byn_behaviour supervisor = {.name = "supervisor",
+                                         .run = supervisor_run,
+                                         .returned = supervisor_returned,
+                                         .received = supervisor_received,
+                                         .timed_out = supervisor_timed_out,
+                                         .ended = supervisor_ended};
+
+/* --- in Lua
+ * ------------------------------------------------------------------------ */
+
+/* The arguments of start. */
+enum { BIRTH = 1, APPLY, NAME, LABEL, ARGUMENTS = LABEL };
+
+typedef struct delivery {
+  byn_process *starter, *p;
+  byn_id ref; /* of the starter's wait */
+} delivery;
+
+/* (delivery, birth, apply, name, label): fills in the new process. */
+static int furnish(lua_State *L) {
+  delivery *d = lua_touserdata(L, 1);
+  byn_process *p = d->p;
+  byn_supervisor *s = p->self;
+  p->label = byn_slot_put(L, byn_slots_at(p));
+  if (!lua_isnil(L, -1)) byn_node_register(L, p->node, p, -1);
+  lua_settop(L, 3);
+  s->apply = byn_slot_put(L, byn_slots_at(p));
+  s->birth = byn_slot_put(L, byn_slots_at(p));
+  lua_pushnil(L);
+  s->mail = byn_mail_new(L, p->node->world, BYN_MAIL_CALL, &d->ref);
+  s->asked = BYN_ASKED_BOOT;
+  byn_link_to(L, d->starter, &p->id);
+  return 0;
+}
+
+/* Makes the process; what furnish is given is on top (popped). */
+static void deliver(lua_State *L, delivery *d) {
+  byn_process *p = byn_process_new(L, d->starter->node, &supervisor);
+  byn_supervisor *s = byn_new(&p->node->world->alloc, sizeof *s);
+  d->p = p;
+  p->self = s;
+  p->traps = true;
+  if (s) {
+    *s = (byn_supervisor){.deadline = BYN_NEVER};
+    if (lua_pcall(L, ARGUMENTS + 1, 0, 0) == LUA_OK) return;
+  } else {
+    lua_pushliteral(L, "not enough memory");
+  }
+  lua_pushvalue(L, -1);
+  byn_process_end(L, p);
+  lua_error(L);
+}
+
+/* Copies the birth at its place: the configuration, or the argument of
+ * {init, module, argument}. */
+static void copy_birth(lua_State *L) {
+  lua_rawgeti(L, BIRTH, 1);
+  bool module = lua_isfunction(L, -1);
+  lua_pop(L, 1);
+  if (module) {
+    lua_rawgeti(L, BIRTH, 3);
+    byn_term_copy(L, -1);
+    lua_rawseti(L, BIRTH, 3);
+    lua_pop(L, 1);
+  } else {
+    byn_term_copy(L, BIRTH);
+    lua_replace(L, BIRTH);
+  }
+}
+
+static int refuse_name(lua_State *L, const byn_process *taken) {
+  lua_pushnil(L);
+  byn_process_push(L, taken);
+  byn_reason_make(L, "already_started", 1);
+  return 2;
+}
+
+static int l_start(lua_State *L) {
+  lua_settop(L, ARGUMENTS);
+  delivery d = {.starter = byn_process_here(L, "supervisor.start_link")};
+  byn_process *starter = d.starter;
+  byn_process_check_wait(L, starter);
+  byn_process *taken =
+      lua_isnil(L, NAME) ? NULL : byn_node_named(L, starter->node, NAME);
+  if (taken) return refuse_name(L, taken);
+  copy_birth(L);
+  byn_node_ref(starter->node, &d.ref);
+  d.ref.index = starter->id.index;
+  lua_pushcfunction(L, furnish);
+  lua_insert(L, BIRTH);
+  lua_pushlightuserdata(L, &d);
+  lua_insert(L, BIRTH + 1);
+  deliver(L, &d);
+  starter->call = NULL;
+  starter->reply = d.ref.serial;
+  starter->arguments = -1;
+  byn_process_ready(d.p);
+  return byn_process_wait(L, starter, BYN_WAIT_REPLY, -1);
+}
+
+/* kind(dest) -> "static" | "simple" | "dynamic" | "none", or nil where only
+ * a call can tell */
+static int l_kind(lua_State *L) {
+  static const char *const kinds[] = {"static", "simple", "dynamic"};
+  byn_dest dest;
+  byn_dest_at(L, byn_node_here(L), 1, "supervisor", &dest);
+  if (dest.kind == BYN_DEST_REMOTE) return 0;
+  bool ours =
+      dest.kind == BYN_DEST_LOCAL && dest.process->behaviour == &supervisor;
+  const byn_supervisor *s = ours ? dest.process->self : NULL;
+  if (s && !s->ready) return 0;
+  lua_pushstring(L, s ? kinds[s->kind] : "none");
+  return 1;
+}
+
+void byn_supervisor_open(lua_State *L) {
+  static const luaL_Reg functions[] = {
+      {"start", l_start}, {"kind", l_kind}, {NULL, NULL}};
+  luaL_newlib(L, functions);
+}

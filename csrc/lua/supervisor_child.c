@@ -1,0 +1,348 @@
+#include <lauxlib.h>
+
+#include "supervisor.h"
+#include "term.h"
+
+/* The places in the table that a child keeps. */
+enum { KEPT_ID = 1, KEPT_START, KEPT_FN, KEPT_FIRST };
+
+/* --- reading a packed spec -------------------------------------------------
+ */
+
+static lua_Integer integer_at(lua_State *L, int index, int place) {
+  lua_rawgeti(L, index, place);
+  lua_Integer n = lua_tointeger(L, -1);
+  lua_pop(L, 1);
+  return n;
+}
+
+static bool boolean_at(lua_State *L, int index, int place) {
+  lua_rawgeti(L, index, place);
+  bool yes = lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  return yes;
+}
+
+/* Copies `count` fields, from..., of one table to to... of the one on top. */
+static void move_fields(lua_State *L, int index, int from, int to, int count) {
+  for (int i = 0; i < count; i++) {
+    lua_rawgeti(L, index, from + i);
+    lua_rawseti(L, -2, to + i);
+  }
+}
+
+static int count_at(lua_State *L, int index) {
+  return (int)integer_at(L, index, BYN_SPEC_COUNT);
+}
+
+/* A slot with what a restart needs. */
+static int keep(lua_State *L, byn_process *p, int index, int extra, int more) {
+  int count = count_at(L, index);
+  lua_createtable(L, KEPT_FIRST - 1 + count + more, 0);
+  move_fields(L, index, BYN_SPEC_ID, KEPT_ID, 1);
+  move_fields(L, index, BYN_SPEC_START, KEPT_START, 2);
+  move_fields(L, index, BYN_SPEC_FIRST, KEPT_FIRST, count);
+  if (more) move_fields(L, extra, 3, KEPT_FIRST + count, more);
+  return byn_slot_put(L, byn_slots_at(p));
+}
+
+static double number_at(lua_State *L, int index, int place) {
+  lua_rawgeti(L, index, place);
+  double n = (double)lua_tonumber(L, -1);
+  lua_pop(L, 1);
+  return n;
+}
+
+/* false when memory is short. */
+static bool read_backoff(lua_State *L, byn_process *p, byn_child *c,
+                         int index) {
+  lua_rawgeti(L, index, BYN_SPEC_BACKOFF);
+  if (lua_istable(L, -1)) {
+    int at = lua_gettop(L);
+    c->backoff = byn_new(&p->node->world->alloc, sizeof *c->backoff);
+    if (c->backoff)
+      *c->backoff = (byn_backoff){.min = integer_at(L, at, 1),
+                                  .max = integer_at(L, at, 2),
+                                  .factor = number_at(L, at, 3),
+                                  .jitter = number_at(L, at, 4),
+                                  .reset_after = integer_at(L, at, 5)};
+  }
+  bool done = c->backoff || !lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  return done;
+}
+
+static void free_memory(byn_process *p, byn_kid *kid) {
+  const byn_alloc *alloc = &p->node->world->alloc;
+  if (!kid) return;
+  byn_free(alloc, kid->core.backoff, sizeof *kid->core.backoff);
+  byn_free(alloc, kid, sizeof *kid);
+}
+
+byn_kid *byn_kid_new(lua_State *L, byn_process *p, int index, int extra,
+                     int more) {
+  luaL_checkstack(L, 8, NULL);
+  int spec = keep(L, p, index, extra, more);
+  byn_kid *kid = byn_new(&p->node->world->alloc, sizeof *kid);
+  if (kid) *kid = (byn_kid){.spec = spec};
+  if (!kid || !read_backoff(L, p, &kid->core, index)) {
+    byn_slot_free(L, byn_slots_at(p), spec);
+    free_memory(p, kid);
+    luaL_error(L, "not enough memory");
+    return NULL;
+  }
+  kid->core.restart = (uint8_t)integer_at(L, index, BYN_SPEC_RESTART);
+  kid->core.shutdown = (int32_t)integer_at(L, index, BYN_SPEC_SHUTDOWN);
+  kid->core.supervisor = boolean_at(L, index, BYN_SPEC_SUPERVISOR);
+  kid->core.significant = boolean_at(L, index, BYN_SPEC_SIGNIFICANT);
+  kid->arguments = (uint32_t)(count_at(L, index) + more) & 0x7fffffff;
+  return kid;
+}
+
+/* --- where to find it --------------------------------------------------------
+ */
+
+/* Does the map's entry for its serial lead to it? */
+static void unmap(byn_supervisor *s, byn_kid *kid) {
+  if (!kid->pid.origin) return;
+  byn_kid *first = byn_map_get(&s->pids, kid->pid.serial);
+  if (first == kid) {
+    byn_map_put(&s->pids, kid->pid.serial, kid->twin);
+  } else {
+    while (first && first->twin != kid)
+      first = first->twin;
+    if (first) first->twin = kid->twin;
+  }
+  kid->twin = NULL;
+  kid->pid.origin->uses--;
+  kid->pid.origin = NULL;
+}
+
+void byn_kid_set_pid(lua_State *L, byn_process *p, byn_kid *kid,
+                     const byn_id *pid) {
+  byn_supervisor *s = p->self;
+  unmap(s, kid);
+  byn_kid *twin = byn_map_get(&s->pids, pid->serial);
+  if (!byn_map_put(&s->pids, pid->serial, kid))
+    luaL_error(L, "not enough memory");
+  kid->twin = twin;
+  kid->pid = *pid;
+  kid->pid.origin->uses++;
+}
+
+byn_kid *byn_kid_of(const byn_supervisor *s, const byn_id *pid) {
+  byn_kid *kid = byn_map_get(&s->pids, pid->serial);
+  while (kid && !byn_id_equal(&kid->pid, pid))
+    kid = kid->twin;
+  return kid;
+}
+
+/* Sets, or with NULL clears, the entry of the child's id. */
+static void enter(lua_State *L, byn_process *p, const byn_kid *kid,
+                  void *value) {
+  byn_supervisor *s = p->self;
+  byn_slot_push(L, byn_slots_at(p), s->ids);
+  byn_kid_push_id(L, p, kid);
+  if (value)
+    lua_pushlightuserdata(L, value);
+  else
+    lua_pushnil(L);
+  lua_rawset(L, -3);
+  lua_pop(L, 1);
+}
+
+void byn_kid_name(lua_State *L, byn_process *p, byn_kid *kid) {
+  byn_supervisor *s = p->self;
+  if (s->ids) enter(L, p, kid, kid);
+}
+
+byn_kid *byn_kid_named(lua_State *L, byn_process *p, int index) {
+  byn_supervisor *s = p->self;
+  index = lua_absindex(L, index);
+  if (lua_isnil(L, index)) return NULL;
+  byn_slot_push(L, byn_slots_at(p), s->ids);
+  lua_pushvalue(L, index);
+  lua_rawget(L, -2);
+  byn_kid *kid = lua_touserdata(L, -1);
+  lua_pop(L, 2);
+  return kid;
+}
+
+void byn_kid_free(lua_State *L, byn_process *p, byn_kid *kid) {
+  byn_supervisor *s = p->self;
+  unmap(s, kid);
+  if (s->ids && kid->spec) enter(L, p, kid, NULL);
+  byn_slot_free(L, byn_slots_at(p), kid->spec);
+  free_memory(p, kid);
+}
+
+/* --- what it keeps
+ * ------------------------------------------------------------ */
+
+/* A child's slot holds the table, or only the id. */
+static bool push_kept(lua_State *L, const byn_process *p, const byn_kid *kid) {
+  byn_slot_push(L, byn_slots_at(p), kid->spec);
+  return lua_istable(L, -1);
+}
+
+void byn_kid_push_id(lua_State *L, const byn_process *p, const byn_kid *kid) {
+  if (push_kept(L, p, kid)) {
+    lua_rawgeti(L, -1, KEPT_ID);
+    lua_replace(L, -2);
+  }
+  if (lua_toboolean(L, -1)) return;
+  lua_pop(L, 1);
+  lua_pushnil(L);
+}
+
+void byn_kid_strip(lua_State *L, byn_process *p, byn_kid *kid) {
+  byn_supervisor *s = p->self;
+  if (s->kind == BYN_STATIC) {
+    push_kept(L, p, kid);
+    for (uint32_t i = 0; i < kid->arguments; i++) {
+      lua_pushnil(L);
+      lua_rawseti(L, -2, KEPT_FIRST + (int)i);
+    }
+    lua_pop(L, 1);
+  } else {
+    byn_kid_push_id(L, p, kid);
+    byn_slot_free(L, byn_slots_at(p), kid->spec);
+    kid->spec = 0;
+    kid->spec = byn_slot_put(L, byn_slots_at(p));
+  }
+  kid->arguments = 0;
+}
+
+/* --- starting it
+ * -------------------------------------------------------------- */
+
+/* Pushes the arguments that a dynamic supervisor puts first. */
+static int push_extra(lua_State *L, byn_process *p) {
+  byn_supervisor *s = p->self;
+  if (s->kind != BYN_DYNAMIC || !s->extra) return 0;
+  byn_slot_push(L, byn_slots_at(p), s->extra);
+  int extra = lua_gettop(L);
+  int count = (int)integer_at(L, extra, 1);
+  luaL_checkstack(L, count + 8, "too many arguments");
+  for (int i = 0; i < count; i++) {
+    lua_rawgeti(L, extra, 2 + i);
+    byn_term_copy(L, -1);
+    lua_replace(L, -2);
+  }
+  lua_remove(L, extra);
+  return count;
+}
+
+/* Each start gets copies of its own: what it does to them must not show in
+ * the next. */
+static void push_arguments(lua_State *L, int kept, const byn_kid *kid) {
+  luaL_checkstack(L, (int)kid->arguments + 8, "too many arguments");
+  for (uint32_t i = 0; i < kid->arguments; i++) {
+    lua_rawgeti(L, kept, KEPT_FIRST + (int)i);
+    if (kid->core.restart == BYN_TEMPORARY || !lua_istable(L, -1)) continue;
+    byn_term_copy(L, -1);
+    lua_replace(L, -2);
+  }
+}
+
+int byn_kid_push_start(lua_State *L, byn_process *p, const byn_kid *kid) {
+  byn_supervisor *s = p->self;
+  int names = 0;
+  luaL_checkstack(L, 8, NULL);
+  push_kept(L, p, kid);
+  int kept = lua_gettop(L);
+  lua_rawgeti(L, kept, KEPT_START);
+  if (lua_isstring(L, -1)) {
+    names = 2;
+    byn_slot_push(L, byn_slots_at(p), s->apply);
+    lua_insert(L, -2);
+    lua_rawgeti(L, kept, KEPT_FN);
+  }
+  int extra = push_extra(L, p);
+  push_arguments(L, kept, kid);
+  lua_remove(L, kept);
+  return names + extra + (int)kid->arguments;
+}
+
+/* --- showing it
+ * --------------------------------------------------------------- */
+
+static const char *const restarts[] = {"permanent", "transient", "temporary"};
+
+static void push_shutdown(lua_State *L, lua_Integer shutdown) {
+  if (shutdown == BYN_SHUTDOWN_INFINITY)
+    lua_pushliteral(L, "infinity");
+  else if (shutdown == BYN_SHUTDOWN_KILL)
+    lua_pushliteral(L, "brutal_kill");
+  else
+    lua_pushinteger(L, shutdown);
+}
+
+static void push_backoff(lua_State *L, const byn_backoff *b) {
+  lua_createtable(L, 0, 5);
+  lua_pushinteger(L, b->min);
+  lua_setfield(L, -2, "min");
+  lua_pushinteger(L, b->max);
+  lua_setfield(L, -2, "max");
+  lua_pushnumber(L, b->factor);
+  lua_setfield(L, -2, "factor");
+  lua_pushnumber(L, b->jitter);
+  lua_setfield(L, -2, "jitter");
+  lua_pushinteger(L, b->reset_after);
+  lua_setfield(L, -2, "reset_after");
+}
+
+/* Sets `start` of the table on top: the function, or {module, fn, {args}}.
+ * Its places begin at `start` and its arguments at `first` of the table at
+ * `from`. */
+static void set_start(lua_State *L, int from, int start, int first, int count) {
+  lua_rawgeti(L, from, start);
+  if (lua_isstring(L, -1)) {
+    lua_createtable(L, 3, 0);
+    move_fields(L, from, start, 1, 2);
+    lua_createtable(L, count, 0);
+    move_fields(L, from, first, 1, count);
+    lua_rawseti(L, -2, 3);
+    lua_replace(L, -2);
+  }
+  lua_setfield(L, -2, "start");
+}
+
+/* Pushes a table with all but id and start. */
+static void push_policy(lua_State *L, const byn_child *c) {
+  lua_createtable(L, 0, 7);
+  lua_pushstring(L, restarts[c->restart]);
+  lua_setfield(L, -2, "restart");
+  push_shutdown(L, c->shutdown);
+  lua_setfield(L, -2, "shutdown");
+  lua_pushstring(L, c->supervisor ? "supervisor" : "worker");
+  lua_setfield(L, -2, "type");
+  lua_pushboolean(L, c->significant);
+  lua_setfield(L, -2, "significant");
+  if (!c->backoff) return;
+  push_backoff(L, c->backoff);
+  lua_setfield(L, -2, "backoff");
+}
+
+void byn_kid_push_spec(lua_State *L, const byn_process *p, const byn_kid *kid) {
+  luaL_checkstack(L, 8, NULL);
+  bool whole = push_kept(L, p, kid);
+  int kept = lua_gettop(L);
+  push_policy(L, &kid->core);
+  if (whole) set_start(L, kept, KEPT_START, KEPT_FIRST, (int)kid->arguments);
+  byn_kid_push_id(L, p, kid);
+  lua_setfield(L, -2, "id");
+  lua_remove(L, kept);
+}
+
+void byn_kid_push_packed(lua_State *L, int index) {
+  byn_child c = {0};
+  c.restart = (uint8_t)integer_at(L, index, BYN_SPEC_RESTART);
+  c.shutdown = (int32_t)integer_at(L, index, BYN_SPEC_SHUTDOWN);
+  c.supervisor = boolean_at(L, index, BYN_SPEC_SUPERVISOR);
+  c.significant = boolean_at(L, index, BYN_SPEC_SIGNIFICANT);
+  push_policy(L, &c);
+  set_start(L, index, BYN_SPEC_START, BYN_SPEC_FIRST, count_at(L, index));
+  lua_rawgeti(L, index, BYN_SPEC_ID);
+  lua_setfield(L, -2, "id");
+}

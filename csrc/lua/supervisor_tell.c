@@ -1,0 +1,104 @@
+#include <lauxlib.h>
+
+#include "reason.h"
+#include "supervisor.h"
+
+/* What there is to say of a child; NULL, 0: nothing. */
+typedef struct news {
+  const char *event; /* for the node */
+  const char *word;  /* for the observer */
+  const byn_id *old;
+  int reason; /* stack index */
+  bool pid;
+} news;
+
+/* Sets the fields that an event and a message have in common. */
+static void set_fields(lua_State *L, byn_process *p, const byn_kid *kid,
+                       const news *n) {
+  byn_kid_push_id(L, p, kid);
+  lua_setfield(L, -2, "id");
+  if (n->pid) {
+    byn_id_push(L, &kid->pid);
+    lua_setfield(L, -2, "pid");
+  }
+  if (n->old) {
+    byn_id_push(L, n->old);
+    lua_setfield(L, -2, "old");
+  }
+  if (n->reason) {
+    byn_reason_copy(L, n->reason);
+    lua_setfield(L, -2, "reason");
+  }
+}
+
+static void push_supervisor(lua_State *L, byn_process *p) {
+  if (p->name)
+    byn_slot_push(L, byn_slots_at(p), p->name);
+  else
+    byn_process_push(L, p);
+}
+
+static void tell_node(lua_State *L, byn_process *p, const byn_kid *kid,
+                      const news *n) {
+  if (!n->event || !byn_event(L, p->node, n->event)) return;
+  push_supervisor(L, p);
+  lua_setfield(L, -2, "supervisor");
+  set_fields(L, p, kid, n);
+  byn_event_done(L, p->node);
+}
+
+static void tell_observer(lua_State *L, byn_process *p, const byn_kid *kid,
+                          const news *n) {
+  byn_supervisor *s = p->self;
+  if (!n->word || !s->observer.serial) return;
+  byn_process *observer = byn_node_find(p->node, &s->observer);
+  if (!observer) return;
+  lua_createtable(L, 0, 6);
+  lua_pushliteral(L, "child");
+  lua_setfield(L, -2, "tag");
+  lua_pushstring(L, n->word);
+  lua_setfield(L, -2, "event");
+  set_fields(L, p, kid, n);
+  byn_process_mail(L, observer,
+                   byn_mail_new(L, p->node->world, BYN_MAIL_MESSAGE, NULL));
+}
+
+static void tell(lua_State *L, byn_process *p, const byn_kid *kid,
+                 const news *n) {
+  luaL_checkstack(L, 10, NULL);
+  tell_node(L, p, kid, n);
+  tell_observer(L, p, kid, n);
+}
+
+void byn_tell_started(lua_State *L, byn_process *p, byn_kid *kid,
+                      const byn_id *old) {
+  news n = {.event = old ? "child_restarted" : "child_started",
+            .word = old ? "restarted" : "started",
+            .old = old,
+            .pid = true};
+  kid->announced = 1;
+  tell(L, p, kid, &n);
+}
+
+void byn_tell_exited(lua_State *L, byn_process *p, byn_kid *kid, int reason) {
+  news n = {
+      .event = "child_exited", .word = "exited", .reason = reason, .pid = true};
+  tell(L, p, kid, &n);
+}
+
+void byn_tell_failed(lua_State *L, byn_process *p, byn_kid *kid, int reason) {
+  news n = {.event = "child_start_failed", .reason = reason};
+  tell(L, p, kid, &n);
+}
+
+void byn_tell_gave_up(lua_State *L, byn_process *p, byn_kid *kid, int reason) {
+  news n = {.event = "supervisor_gave_up", .reason = reason};
+  tell(L, p, kid, &n);
+}
+
+void byn_tell_ended(lua_State *L, byn_process *p, byn_kid *kid) {
+  news n = {.word = "ended", .pid = true};
+  if (!kid->announced) return;
+  kid->announced = 0;
+  tell(L, p, kid, &n);
+}

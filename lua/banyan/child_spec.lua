@@ -1,0 +1,325 @@
+--- Child specs: reads what a person wrote and packs it for a supervisor.
+--
+-- A spec is a table
+--
+--    { id=, start={"module", "fn", {args}} or function, restart="permanent"|
+--      "transient"|"temporary", shutdown=ms|"brutal_kill"|"infinity",
+--      type="worker"|"supervisor", significant=bool,
+--      backoff={min=, max=, factor=, jitter=, reset_after=} }
+--
+-- or a shorthand, `"module"` or `{"module", arg}`: module.child_spec(arg)
+-- where the module has one, else
+--
+--    { id = "module", start = { "module", "start_link", { arg } } }
+--
+-- A packed spec is an array, see csrc/lua/supervisor.h; its first place is
+-- free for the request that it travels in.
+
+local child_spec = {}
+
+local restarts = { permanent = 0, transient = 1, temporary = 2 }
+local types = { worker = false, supervisor = true }
+
+local INFINITY, BRUTAL_KILL = -1, -2
+local LONGEST = 2 ^ 31 - 1 -- ms, in 32 bits
+
+-- Problems with a spec are raised as tables of this kind, so that whoever
+-- checks can tell them from errors in a module's child_spec.
+local problem = {}
+
+local function fail(text, ...)
+  error(setmetatable({ text = text:format(...) }, problem), 0)
+end
+
+local function show(value)
+  if type(value) == "string" then return ("%q"):format(value) end
+  return tostring(value)
+end
+
+local function is_integer(value)
+  return type(value) == "number" and value % 1 == 0
+    and value > -math.huge and value < math.huge
+end
+
+-- Numbers such as 5000.0 reach C as integers.
+local function whole(value)
+  return math.tointeger and math.tointeger(value) or value
+end
+
+-- --- parts ------------------------------------------------------------------
+
+local known = {
+  id = true, start = true, restart = true, shutdown = true, type = true,
+  significant = true, backoff = true,
+}
+
+local known_backoff = {
+  min = true, max = true, factor = true, jitter = true, reset_after = true,
+}
+
+local function check_keys(what, map, keys)
+  for key in pairs(map) do
+    if not keys[key] then fail("%s has no option %s", what, show(key)) end
+  end
+end
+
+local function check_id(id, optional)
+  if id == nil and optional then return false end
+  local kind = type(id)
+  if kind == "string" or kind == "userdata" or is_integer(id) then return id end
+  fail("a child spec's id must be a string, an integer, a ref or a pid, "
+    .. "got %s", id == nil and "nil" or show(id))
+end
+
+local function one_of(what, value, values, default)
+  if value == nil then return default end
+  local found = values[value]
+  if found == nil then
+    local names = {}
+    for name in pairs(values) do names[#names + 1] = ("%q"):format(name) end
+    table.sort(names)
+    fail("a child spec's %s must be one of %s, got %s", what,
+      table.concat(names, ", "), show(value))
+  end
+  return found
+end
+
+local function read_shutdown(value, supervisor)
+  if value == nil then return supervisor and INFINITY or 5000 end
+  if value == "infinity" or value == math.huge then return INFINITY end
+  if value == "brutal_kill" then return BRUTAL_KILL end
+  if is_integer(value) and value >= 0 and value <= LONGEST then
+    return whole(value)
+  end
+  fail('a child spec\'s shutdown must be milliseconds from 0 to 2^31 - 1, '
+    .. '"infinity" or "brutal_kill", got %s', show(value))
+end
+
+local function read_flag(what, value)
+  if value == nil then return false end
+  if type(value) == "boolean" then return value end
+  fail("a child spec's %s must be a boolean, got %s", what, show(value))
+end
+
+-- One number of a back-off: `least` to `most`.
+local function number(name, value, default, least, most)
+  if value == nil then return default end
+  local good = type(value) == "number" and value >= least and value <= most
+  if not good then
+    fail("backoff.%s must be a number from %s to %s, got %s", name, least,
+      most, show(value))
+  end
+  return value
+end
+
+local function milliseconds(name, value, default, least)
+  value = number(name, value, default, least, LONGEST)
+  if value % 1 ~= 0 then
+    fail("backoff.%s must be whole milliseconds, got %s", name, value)
+  end
+  return whole(value)
+end
+
+local function read_backoff(value)
+  if value == nil then return false end
+  if type(value) ~= "table" then
+    fail("a child spec's backoff must be a table, got %s", show(value))
+  end
+  check_keys("backoff", value, known_backoff)
+  local min = milliseconds("min", value.min, 100, 1)
+  local max = milliseconds("max", value.max, math.max(30000, min), min)
+  return {
+    min, max,
+    number("factor", value.factor, 2, 1, 1e6),
+    number("jitter", value.jitter, 0, 0, 1),
+    milliseconds("reset_after", value.reset_after, max, 0),
+  }
+end
+
+-- Puts module, function, and arguments at their places; a function has no
+-- arguments of its own.
+local function pack_start(packed, start)
+  if type(start) == "function" then
+    packed[8], packed[9], packed[10] = start, false, 0
+    return packed
+  end
+  if type(start) ~= "table" then
+    fail('a child spec\'s start must be {"module", "fn", {args}} or a '
+      .. "function, got %s", start == nil and "nil" or show(start))
+  end
+  local module, fn, args = start[1], start[2], start[3]
+  if type(module) ~= "string" or type(fn) ~= "string" then
+    fail('a child spec\'s start must be {"module", "fn", {args}}, got '
+      .. "{%s, %s}", show(module), show(fn))
+  end
+  if args ~= nil and type(args) ~= "table" then
+    fail("the arguments in a child spec's start must be a list, got %s",
+      show(args))
+  end
+  args = args or {}
+  local count = args.n or #args
+  packed[8], packed[9], packed[10] = module, fn, count
+  for i = 1, count do packed[10 + i] = args[i] end
+  return packed
+end
+
+-- --- shorthands -------------------------------------------------------------
+
+-- A module that cannot be loaded is reported when the child is started.
+local function ask_module(name, arg)
+  local ok, module = pcall(require, name)
+  if ok and type(module) == "table" and module.child_spec ~= nil then
+    return module.child_spec(arg)
+  end
+  return { id = name, start = { name, "start_link", { arg, n = 1 } } }
+end
+
+local function expand(spec)
+  if type(spec) == "string" then return ask_module(spec, nil) end
+  if type(spec) ~= "table" then
+    fail('a child spec must be a table, "module" or {"module", arg}, got %s',
+      show(spec))
+  end
+  if spec[1] == nil then return spec end
+  if type(spec[1]) ~= "string" then
+    fail('the shorthand of a child spec is {"module", arg}, got {%s, ...}',
+      show(spec[1]))
+  end
+  return ask_module(spec[1], spec[2])
+end
+
+local function pack(spec, optional)
+  spec = expand(spec)
+  if type(spec) ~= "table" then
+    fail("child_spec must return a table, got %s", show(spec))
+  end
+  check_keys("a child spec", spec, known)
+  local restart = one_of("restart", spec.restart, restarts, 0)
+  local supervisor = one_of("type", spec.type, types, false)
+  local significant = read_flag("significant", spec.significant)
+  if significant and restart == 0 then
+    fail("a permanent child cannot be significant: it never ends for good")
+  end
+  return pack_start({
+    false,
+    check_id(spec.id, optional),
+    restart,
+    read_shutdown(spec.shutdown, supervisor),
+    supervisor,
+    significant,
+    read_backoff(spec.backoff),
+  }, spec.start)
+end
+
+-- --- for the supervisors ----------------------------------------------------
+
+--- Packs a child spec or a shorthand. Does not yield, unless a module's
+-- child_spec does.
+---@param spec any  what the user gave
+---@param optional? boolean  may it lack an id?
+---@return table|nil packed
+---@return string|nil message  what is wrong with it
+function child_spec.pack(spec, optional)
+  local ok, result = pcall(pack, spec, optional)
+  if ok then return result end
+  if getmetatable(result) ~= problem then error(result, 0) end
+  return nil, result.text
+end
+
+--- The id in a packed spec.
+---@param packed table
+---@return any|nil id
+function child_spec.id(packed)
+  return packed[2] or nil
+end
+
+--- Gives a packed spec another id.
+---@param packed table
+---@param id any
+function child_spec.set_id(packed, id)
+  packed[2] = id
+end
+
+--- Is the child restarted when it ends abnormally?
+---@param packed table
+---@return boolean
+function child_spec.is_temporary(packed)
+  return packed[3] == restarts.temporary
+end
+
+--- Is it significant?
+---@param packed table
+---@return boolean
+function child_spec.is_significant(packed)
+  return packed[6]
+end
+
+--- What starts the child.
+---@param packed table
+---@return function|string start  a function, or the name of a module
+---@return string|nil fn  the name of the module's function
+function child_spec.start_of(packed)
+  return packed[8], packed[9] or nil
+end
+
+--- Calls a function that is known by its names, as a supervisor does to
+-- start a child. Yields if that does.
+---@param module string
+---@param fn string
+---@param ... any
+---@return any ...  what it returns
+function child_spec.apply(module, fn, ...)
+  local loaded = package.loaded[module] or require(module)
+  local found = type(loaded) == "table" and loaded[fn]
+  if not found then
+    error(("module %q has no function %q"):format(module, fn), 0)
+  end
+  return found(...)
+end
+
+--- Packs arguments as {n, ...}.
+---@param args table|nil  a list, with `n` where it has holes
+---@param packed? table  what to append to
+---@return table
+function child_spec.pack_arguments(args, packed)
+  local n = args and (args.n or #args) or 0
+  packed = packed or {}
+  local at = #packed + 1
+  packed[at] = n
+  for i = 1, n do packed[at + i] = args[i] end
+  return packed
+end
+
+--- Packs a list of child specs; ids must differ.
+---@param children any  what the user gave
+---@return table|nil list
+---@return string|nil message
+function child_spec.pack_all(children)
+  if type(children) ~= "table" then
+    return nil, "children must be a list of child specs, got "
+      .. show(children)
+  end
+  local list, seen = {}, {}
+  for i, spec in ipairs(children) do
+    local packed, message = child_spec.pack(spec)
+    if not packed then
+      return nil, ("children[%d]: %s"):format(i, message)
+    end
+    local id = packed[2]
+    if seen[id] then
+      return nil, ("children[%d]: id %s is taken by children[%d]"):format(i,
+        show(id), seen[id])
+    end
+    seen[id] = i
+    list[i] = packed
+  end
+  for key in pairs(children) do
+    if not list[key] then
+      return nil, ("children must be a list, but it has the key %s")
+        :format(show(key))
+    end
+  end
+  return list
+end
+
+return child_spec
