@@ -5,9 +5,7 @@
 #include <lauxlib.h>
 
 #include "../core/wire/handshake.h"
-#include "call.h"
-#include "mailbox.h"
-#include "reason.h"
+#include "nodes.h"
 #include "remote.h"
 
 #define FORGET_AFTER_MS 600000
@@ -129,7 +127,7 @@ void byn_peer_wrote(byn_cluster *c, byn_peer *peer, size_t n) {
     unblock(c, peer);
 }
 
-/* --- events and messages about nodes -------------------------------------- */
+/* --- events --------------------------------------------------------------- */
 
 static void link_event(lua_State *L, byn_cluster *c, const char *event,
                        const char *name, const char *reason) {
@@ -139,65 +137,6 @@ static void link_event(lua_State *L, byn_cluster *c, const char *event,
   lua_pushstring(L, reason);
   lua_setfield(L, -2, "reason");
   byn_event_done(L, c->node);
-}
-
-/* Mails {tag=, node=, info={reason=}} to one process. */
-static void mail_watcher(lua_State *L, byn_process *p, const char *tag,
-                         const char *name, const char *reason) {
-  lua_createtable(L, 0, 3);
-  lua_pushstring(L, tag);
-  lua_setfield(L, -2, "tag");
-  lua_pushstring(L, name);
-  lua_setfield(L, -2, "node");
-  lua_newtable(L);
-  lua_pushstring(L, reason);
-  lua_setfield(L, -2, "reason");
-  lua_setfield(L, -2, "info");
-  byn_process_mail(L, p,
-                   byn_mail_new(L, p->node->world, BYN_MAIL_MESSAGE, NULL));
-}
-
-/* Tells the processes that monitor nodes; forgets those that have ended. */
-static void tell_watchers(lua_State *L, byn_cluster *c, const char *tag,
-                          const char *name, const char *reason) {
-  int top = lua_gettop(L);
-  byn_slot_push(L, &c->node->world->slots, c->watchers);
-  lua_pushnil(L);
-  while (lua_next(L, top + 1)) {
-    lua_pop(L, 1);
-    const byn_id *id = byn_pid_at(L, -1);
-    byn_process *p = id ? byn_node_find(c->node, id) : NULL;
-    if (p) {
-      mail_watcher(L, p, tag, name, reason);
-    } else {
-      lua_pushvalue(L, -1);
-      lua_pushnil(L);
-      lua_rawset(L, top + 1);
-    }
-  }
-  lua_settop(L, top);
-}
-
-/* Answers the callers of connect(name): true, or nil and the reason. */
-static void answer_waiting(lua_State *L, byn_cluster *c, const char *name,
-                           const char *reason) {
-  int top = lua_gettop(L);
-  luaL_checkstack(L, 10, NULL);
-  byn_slot_push(L, &c->node->world->slots, c->waiting);
-  if (lua_getfield(L, -1, name) == LUA_TTABLE) {
-    for (int i = 1; lua_rawgeti(L, top + 2, i) != LUA_TNIL; i++) {
-      byn_id ref = *byn_ref_at(L, -1);
-      lua_pop(L, 1);
-      if (reason)
-        lua_pushnil(L), lua_pushstring(L, reason);
-      else
-        lua_pushboolean(L, 1);
-      byn_reply(L, c->node, &ref, reason ? 2 : 1);
-    }
-    lua_pushnil(L);
-    lua_setfield(L, top + 1, name);
-  }
-  lua_settop(L, top);
 }
 
 /* --- what links tell ------------------------------------------------------ */
@@ -249,7 +188,7 @@ static void went_down(lua_State *L, byn_cluster *c, byn_peer *peer,
   byn_map_clear(&peer->monitors);
   unblock(c, peer);
   if (peer->dialled && !peer->origin && !other_stays)
-    answer_waiting(L, c, peer->dialled, reason);
+    byn_nodes_answer(L, c, peer->dialled, reason);
   byn_membership_link_down(c->membership, peer->number, reason, c->node->now);
 }
 
@@ -309,14 +248,14 @@ static void node_up(lua_State *L, byn_cluster *c, const byn_member_action *a) {
     byn_event_done(L, c->node);
   }
   if (peer && !peer->down) byn_remote_nodes(L, c->node, peer);
-  tell_watchers(L, c, "nodeup", a->name, NULL);
-  answer_waiting(L, c, a->name, NULL);
+  byn_nodes_tell(L, c, "nodeup", a->name, NULL);
+  byn_nodes_answer(L, c, a->name, NULL);
 }
 
 static void node_down(lua_State *L, byn_cluster *c,
                       const byn_member_action *a) {
   link_event(L, c, "node_down", a->name, a->reason);
-  tell_watchers(L, c, "nodedown", a->name, a->reason);
+  byn_nodes_tell(L, c, "nodedown", a->name, a->reason);
 }
 
 void byn_cluster_act(lua_State *L, byn_cluster *c) {
@@ -430,11 +369,6 @@ static int take_field(lua_State *L, byn_node *node, int options,
   return byn_slot_put(L, &node->world->slots);
 }
 
-static int put_table(lua_State *L, byn_node *node) {
-  lua_newtable(L);
-  return byn_slot_put(L, &node->world->slots);
-}
-
 static void copy_secret(lua_State *L, byn_cluster *c, int options) {
   size_t n;
   if (lua_getfield(L, options, "secret") != LUA_TSTRING)
@@ -463,8 +397,7 @@ static void configure(lua_State *L, byn_cluster *c, int options) {
       (size_t)option(L, options, "max_queue", 64 * 1024 * 1024);
   copy_secret(L, c, options);
   c->entropy = take_field(L, node, options, "entropy", LUA_TFUNCTION);
-  c->watchers = put_table(L, node);
-  c->waiting = put_table(L, node);
+  byn_nodes_open(L, c);
 }
 
 void byn_cluster_open(lua_State *L, byn_node *node, int options) {
@@ -502,116 +435,7 @@ void byn_cluster_close(lua_State *L, byn_node *node) {
     byn_free(&node->world->alloc, c->secret, c->config.secret_len);
   }
   byn_slot_free(L, slots, c->entropy);
-  byn_slot_free(L, slots, c->watchers);
-  byn_slot_free(L, slots, c->waiting);
+  byn_nodes_close(L, c);
   byn_free(&node->world->alloc, c, sizeof *c);
   node->cluster = NULL;
-}
-
-/* --- in Lua --------------------------------------------------------------- */
-
-static byn_cluster *cluster_here(lua_State *L, const char *what) {
-  byn_cluster *c = byn_node_here(L)->cluster;
-  if (!c)
-    luaL_error(L,
-               "%s: this node has no name, so it is not distributed; give "
-               "banyan.run a name such as \"a@127.0.0.1:9101\"",
-               what);
-  return c;
-}
-
-static int l_node_name(lua_State *L) {
-  lua_pushstring(L, byn_node_here(L)->name);
-  return 1;
-}
-
-static int l_nodes(lua_State *L) {
-  byn_cluster *c = byn_node_here(L)->cluster;
-  lua_newtable(L);
-  uint32_t count = c ? byn_membership_up_count(c->membership) : 0;
-  for (uint32_t i = 0; i < count; i++) {
-    lua_pushstring(L, byn_membership_up_name(c->membership, i));
-    lua_rawseti(L, -2, (lua_Integer)i + 1);
-  }
-  return 1;
-}
-
-/* Adds a ref to the list of those that wait for `name` (at index 1). */
-static void add_waiting(lua_State *L, byn_cluster *c, const byn_id *ref) {
-  byn_slot_push(L, &c->node->world->slots, c->waiting);
-  lua_pushvalue(L, 1);
-  if (lua_rawget(L, -2) != LUA_TTABLE) {
-    lua_pop(L, 1);
-    lua_newtable(L);
-    lua_pushvalue(L, 1);
-    lua_pushvalue(L, -2);
-    lua_rawset(L, -4);
-  }
-  byn_id_push(L, ref);
-  lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
-  lua_pop(L, 2);
-}
-
-/* connect(name [, timeout]) -> true | nil, err. Outside a process it only
- * makes the node known, to be dialled from now on. */
-static int l_connect(lua_State *L) {
-  byn_cluster *c = cluster_here(L, "connect");
-  const char *name = luaL_checkstring(L, 1);
-  int64_t ms = byn_check_timeout(L, 2, 5000);
-  luaL_argcheck(L, byn_name_is_valid(name, strlen(name)), 1,
-                "is not a node's name");
-  byn_process *p = byn_world_of(L)->running;
-  bool self = !strcmp(name, c->node->name);
-  if (p) byn_process_check_wait(L, p);
-  if (!self && !byn_membership_add(c->membership, name, true, c->node->now))
-    return luaL_error(L, "not enough memory");
-  if (self || !p || byn_membership_is_up(c->membership, name)) {
-    lua_pushboolean(L, 1);
-    return 1;
-  }
-  byn_id ref;
-  byn_process_expect(p, &ref);
-  add_waiting(L, c, &ref);
-  return byn_process_wait(L, p, BYN_WAIT_REPLY, ms);
-}
-
-/* disconnect(name) -> true | nil, "not_connected" */
-static int l_disconnect(lua_State *L) {
-  byn_cluster *c = cluster_here(L, "disconnect");
-  const char *name = luaL_checkstring(L, 1);
-  if (byn_membership_remove(c->membership, name)) {
-    byn_cluster_act(L, c);
-    lua_pushboolean(L, 1);
-    return byn_process_leave(L, byn_world_of(L)->running, 1);
-  }
-  lua_pushnil(L);
-  lua_pushliteral(L, "not_connected");
-  return 2;
-}
-
-/* monitor_nodes(bool) -> true */
-static int l_monitor_nodes(lua_State *L) {
-  byn_process *p = byn_process_here(L, "monitor_nodes");
-  luaL_checktype(L, 1, LUA_TBOOLEAN);
-  if (p->node->cluster) {
-    byn_slot_push(L, &p->node->world->slots, p->node->cluster->watchers);
-    byn_process_push(L, p);
-    if (lua_toboolean(L, 1))
-      lua_pushboolean(L, 1);
-    else
-      lua_pushnil(L);
-    lua_rawset(L, -3);
-  }
-  lua_pushboolean(L, 1);
-  return 1;
-}
-
-void byn_cluster_functions(lua_State *L) {
-  static const luaL_Reg functions[] = {{"node_name", l_node_name},
-                                       {"nodes", l_nodes},
-                                       {"connect", l_connect},
-                                       {"disconnect", l_disconnect},
-                                       {"monitor_nodes", l_monitor_nodes},
-                                       {NULL, NULL}};
-  luaL_setfuncs(L, functions, 0);
 }

@@ -1,5 +1,6 @@
 /* The node's side of its cluster: one peer per link, and the membership that
- * decides about them. Bytes come and go through seam.c.
+ * decides about them. Bytes come and go through seam.c; what processes see of
+ * it is in nodes.h.
  */
 #ifndef BYN_CLUSTER_H
 #define BYN_CLUSTER_H
@@ -80,8 +81,5 @@ int byn_cluster_action(lua_State *L, byn_cluster *c);
 
 /* Says goodbye on all links. */
 void byn_cluster_shutdown(lua_State *L, byn_cluster *c);
-
-/* connect, disconnect, nodes, monitor_nodes: into the table on top. */
-void byn_cluster_functions(lua_State *L);
 
 #endif

@@ -4,7 +4,7 @@
 
 #include "api.h"
 #include "call.h"
-#include "cluster.h"
+#include "nodes.h"
 #include "placement.h"
 #include "ring.h"
 #include "seam.h"
@@ -26,7 +26,7 @@ int luaopen_banyan_core(lua_State *L) {
   byn_spawn_functions(L);
   byn_api_functions(L);
   byn_call_functions(L);
-  byn_cluster_functions(L);
+  byn_nodes_functions(L);
   byn_seam_functions(L);
   byn_server_open(L);
   lua_setfield(L, -2, "server");
