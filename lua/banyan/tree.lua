@@ -1,6 +1,7 @@
 --- How all that runs on a node comes to its end, in order.
 
 local core = require "banyan.core"
+local server = require "banyan.server"
 
 local tree = {}
 
@@ -21,7 +22,7 @@ local function stop_tops(found)
   for pid, info in pairs(found) do
     if not found[info.parent] then
       core.spawn(function()
-        core.supervisor.stop(pid, "shutdown", "infinity")
+        server.stop(pid, "shutdown")
       end)
     end
   end
