@@ -16,6 +16,7 @@ local rank = { debug = 1, info = 2, warning = 3, error = 4 }
 
 local levels = {
   driver_error = "error",
+  scheduler_error = "error",
   supervisor_gave_up = "error",
   process_crashed = "warning",
   child_start_failed = "warning",
@@ -28,11 +29,28 @@ local levels = {
   listener_crashed = "warning",
 }
 
+-- A node that goes for one of these is not missed.
+local in_order = { shutdown = true, disconnected = true }
+
+-- A link that fails for one of these needs a person: the other end means harm,
+-- or one of the two is set up wrongly. All else may pass by itself.
+local alarming = {}
+for _, reason in ipairs {
+  "bad_secret", "bad_version", "bad_frame", "bad_message", "bad_name",
+  "wrong_name", "own_name", "refused", "frame_too_large",
+  "message_too_large", "overflow", "out_of_memory",
+} do
+  alarming[reason] = true
+end
+
 --- How much an event matters.
 ---@param event table|string  an event or its name
 ---@return "debug"|"info"|"warning"|"error"
 function log.level(event)
-  local name = type(event) == "table" and event.event or event
+  if type(event) ~= "table" then return levels[event] or "debug" end
+  local name, reason = event.event, event.reason
+  if name == "node_down" and in_order[reason] then return "info" end
+  if name == "link_failed" and alarming[reason] then return "warning" end
   return levels[name] or "debug"
 end
 
@@ -245,8 +263,8 @@ local function utf8_of(text)
   end))
 end
 
--- Beyond this a double is not exact, and readers of JSON have doubles.
-local EXACT = 2 ^ 53
+-- lua-cjson writes 14 digits; integers that have more are written as strings.
+local EXACT = 99999999999999
 
 local plain
 
@@ -268,10 +286,10 @@ function plain(value, depth)
   if kind == "string" then return utf8_of(value) end
   if kind == "boolean" then return value end
   if kind == "table" then return plain_table(value, depth) end
-  if kind == "number" and value >= -EXACT and value <= EXACT then
-    return value
-  end
-  return tostring(value)
+  if kind ~= "number" or value ~= value then return tostring(value) end
+  local size = math.abs(value)
+  local is_fraction = size < math.huge and value % 1 ~= 0
+  return (is_fraction or size <= EXACT) and value or tostring(value)
 end
 
 local function utc(ms)
@@ -291,7 +309,6 @@ function log.json(opts)
   local found, cjson = pcall(require, "cjson")
   if not found then return nil, "banyan.log.json needs the rock lua-cjson" end
   local codec = cjson.new()
-  codec.encode_number_precision(16)
   return sink("banyan.log.json", opts, function(event, level, time)
     local object = plain(event, 0)
     object.level, object.at = level, utc(time)

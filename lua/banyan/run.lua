@@ -115,9 +115,12 @@ end
 
 local function drive(node, state)
   node.session:on_signals(function()
-    if state.signalled then state.killed = true end
-    state.signalled = true
-    node.core:send(state.pid, { tag = "$signal" })
+    if state.signalled then
+      state.killed = true
+    else
+      state.signalled = true
+      node.core:send(state.pid, { tag = "$signal" })
+    end
   end)
   node.session:pump(function()
     return state.killed or tree.is_over(node.core, state)

@@ -32,15 +32,30 @@ Session.__index = Session
 ---@return integer|nil deadline
 function Session:step(now)
   self.now = math.max(self.now, now)
-  local deadline = self.core:step(self.now)
+  self.stepping = true
+  local ok, deadline = pcall(self.core.step, self.core, self.now)
+  self.stepping = false
+  if not ok then error(deadline, 0) end
   self.host.dispatch()
+  if self.goal and self.goal() then
+    local reached = self.reached
+    self.goal, self.reached = nil, nil
+    reached()
+  end
   return deadline
 end
 
---- There is no loop to be inside of.
+--- Does a process of the node call, so that `pump` is out of the question?
 ---@return boolean
-function Session.is_inside()
-  return false
+function Session:is_inside()
+  return self.stepping == true
+end
+
+--- Calls `reached` at the end of the first step in which `goal` is true.
+---@param goal fun(): boolean
+---@param reached fun()
+function Session:when(goal, reached)
+  self.goal, self.reached = goal, reached
 end
 
 --- Steps until `goal` is true, going from deadline to deadline; not for ever.

@@ -1,0 +1,169 @@
+local log = require "banyan.log"
+local cjson = require "cjson"
+local core = require "banyan.core"
+
+-- Events go to a sink made with `opts`; answers all that it wrote.
+local function written(make, opts, ...)
+  local out = {}
+  opts.write = function(text) out[#out + 1] = text end
+  local sink = assert(make(opts))
+  for _, event in ipairs { ... } do sink(event) end
+  return table.concat(out)
+end
+
+local function at_epoch() return 1250 end
+
+local crash = {
+  event = "process_crashed", time = 7, node = "a@127.0.0.1:9101",
+  reason = core.reason { "error", "x.lua:1: boom\nmore",
+    "stack traceback:\n\t[C]: in error\n\tx.lua:1: in main" },
+  label = "Counter",
+}
+
+describe("the text log", function()
+  it("writes time, level, event and fields on one line", function()
+    local text = written(log.text, { level = "debug", clock = at_epoch }, {
+      event = "child_started", time = 7, supervisor = "counters", id = "a b",
+      zeal = 1, apple = true, node = "n@h:1",
+    })
+    assert.matches("^1970%-01%-01 %d%d:00:01.250 debug   child_started "
+      .. 'node=n@h:1 supervisor=counters id="a b" apple=true zeal=1\n$', text)
+  end)
+
+  it("keeps fields in the same order every time", function()
+    local event = { event = "e", b = 1, a = 2, reason = "r", pid = 3 }
+    local text = written(log.text, { level = "debug" }, event)
+    assert.matches("e pid=3 reason=r a=2 b=1\n$", text)
+  end)
+
+  it("puts a traceback below the line, indented", function()
+    local text = written(log.text, { clock = at_epoch }, crash)
+    local lines = {}
+    for line in text:gmatch("([^\n]*)\n") do lines[#lines + 1] = line end
+    assert.equal(4, #lines)
+    assert.matches("warning process_crashed node=a@127.0.0.1:9101 "
+      .. "label=Counter reason=error: x.lua:1: boom\\nmore", lines[1], 1, true)
+    assert.equal("    stack traceback:", lines[2])
+    assert.equal("      [C]: in error", lines[3])
+  end)
+
+  it("finds the traceback of an error inside another reason", function()
+    local text = written(log.text, {}, {
+      event = "supervisor_gave_up",
+      reason = { "shutdown", { "failed_to_start_child", "c", crash.reason } },
+    })
+    assert.matches('reason={"shutdown", {"failed_to_start_child", "c", '
+      .. '{"error", "x.lua:1: boom\\nmore"}}}\n    stack traceback:\n',
+      text, 1, true)
+  end)
+
+  it("lets nothing in a value break the line", function()
+    local text = written(log.text, { level = "debug" },
+      { event = "e", id = "a\nb\0c\"d" })
+    assert.matches('id="a\\nb\\x00c\\"d"\n', text, 1, true)
+    assert.equal(1, select(2, text:gsub("\n", "")))
+  end)
+
+  it("writes what matters as much as was asked for", function()
+    local events = {
+      { event = "child_started" }, { event = "node_up" },
+      { event = "process_crashed" }, { event = "supervisor_gave_up" },
+    }
+    for level, expected in pairs { debug = 4, info = 3, warning = 2,
+      error = 1 } do
+      local text = written(log.text, { level = level },
+        events[1], events[2], events[3], events[4])
+      assert.equal(expected, select(2, text:gsub("\n", "")), level)
+    end
+  end)
+
+  it("appends to the file that a path names", function()
+    local path = os.tmpname()
+    for _ = 1, 2 do
+      assert(log.text { file = path }) { event = "node_up", peer = "b" }
+    end
+    local file = assert(io.open(path))
+    local text = file:read("*a")
+    file:close()
+    os.remove(path)
+    assert.equal(2, select(2, text:gsub("node_up peer=b\n", "")))
+  end)
+
+  it("answers nil and why when the file does not open", function()
+    local sink, err = log.text { file = "/nowhere/at/all" }
+    assert.is_nil(sink)
+    assert.matches("/nowhere/at/all", err, 1, true)
+  end)
+
+  it("refuses options it does not know", function()
+    local line = debug.getinfo(1, "l").currentline + 1
+    local ok, err = pcall(function() return (log.text { levle = "info" }) end)
+    assert.is_false(ok)
+    assert.matches("log_spec.lua:" .. line, err, 1, true)
+    assert.matches('unknown option "levle"', err, 1, true)
+    assert.has_error(function() log.text { level = "loud" } end)
+  end)
+end)
+
+describe("how much an event matters", function()
+  it("depends on why a node is down", function()
+    assert.equal("info", log.level { event = "node_down",
+      reason = "shutdown" })
+    assert.equal("warning", log.level { event = "node_down",
+      reason = "timeout" })
+  end)
+
+  it("is little for what is not known", function()
+    assert.equal("debug", log.level("something_new"))
+  end)
+end)
+
+describe("the JSON log", function()
+  local function decoded(event, opts)
+    opts = opts or {}
+    opts.level = "debug"
+    local text = written(log.json, opts, event)
+    assert.matches("^[^\n]+\n$", text)
+    return cjson.decode(text)
+  end
+
+  it("writes one object a line, with level and time", function()
+    local object = decoded(crash, { clock = at_epoch })
+    assert.equal("process_crashed", object.event)
+    assert.equal("warning", object.level)
+    assert.equal("1970-01-01T00:00:01.250Z", object.at)
+    assert.equal(7, object.time)
+  end)
+
+  it("writes reasons as arrays", function()
+    local object = decoded(crash)
+    assert.same({ crash.reason[1], crash.reason[2], crash.reason[3] },
+      object.reason)
+  end)
+
+  it("writes pids by their text", function()
+    local ref = core.node { seed = 1 }
+    local pid = ref:spawn(function() end)
+    assert.equal(tostring(pid), decoded({ event = "e", pid = pid }).pid)
+    ref:close()
+  end)
+
+  it("finds a way to say what JSON has no word for", function()
+    local object = decoded {
+      event = "e", infinite = math.huge, nan = 0 / 0, big = 2 ^ 60,
+      fraction = 0.5, bytes = "\255\0x", text = "gr\195\188n",
+      mixed = { 1, 2, x = 3 }, nested = { { "a" } }, fn = print,
+      time = 1795261361655,
+    }
+    assert.equal("inf", object.infinite)
+    assert.matches("nan", object.nan)
+    assert.equal("string", type(object.big))
+    assert.equal(0.5, object.fraction)
+    assert.equal("\195\191\0x", object.bytes)
+    assert.equal("gr\195\188n", object.text)
+    assert.same({ ["1"] = 1, ["2"] = 2, x = 3 }, object.mixed)
+    assert.same({ { "a" } }, object.nested)
+    assert.matches("^function: ", object.fn)
+    assert.equal(1795261361655, object.time)
+  end)
+end)

@@ -1,0 +1,462 @@
+-- banyan.run: results, errors, the order of the end, signals.
+
+local uv = require "luv"
+local banyan = require "banyan"
+local program = require "spec.support.program"
+
+local SECRET = "secret of the spec"
+
+local function pack(...)
+  return { n = select("#", ...), ... }
+end
+
+local function free_name()
+  local tcp = uv.new_tcp()
+  assert(tcp:bind("127.0.0.1", 0))
+  local port = tcp:getsockname().port
+  tcp:close()
+  uv.run("nowait")
+  return ("a@127.0.0.1:%d"):format(port)
+end
+
+local function quiet(opts)
+  opts = opts or {}
+  opts.on_event = false
+  return opts
+end
+
+describe("banyan.run", function()
+  it("returns what main returned", function()
+    assert.same({ 1, nil, "three", n = 3 },
+      pack(banyan.run(function(...) return ... end, 1, nil, "three")))
+    assert.equal(0, select("#", banyan.run(function() end)))
+    assert.equal(0, banyan.run(function(...) return select("#", ...) end))
+    assert.equal(1, banyan.run({}, function(...) return ... end, 1))
+  end)
+
+  it("gives main its arguments as they are", function()
+    local thing = setmetatable({}, { __index = { x = 1 } })
+    assert.equal(thing, banyan.run(function(t) return t end, thing))
+  end)
+
+  it("raises main's error, with its traceback", function()
+    local ok, err = pcall(banyan.run, function()
+      local function deep() error("boom") end
+      deep()
+    end)
+    assert.is_false(ok)
+    assert.equal("error", err[1])
+    assert.matches("run_spec.lua:%d+: boom$", err[2])
+    assert.matches("run_spec.lua:%d+: boom\nstack traceback:.*deep",
+      tostring(err))
+  end)
+
+  it("raises what else main ended of", function()
+    local ok, err = pcall(banyan.run, quiet(), function()
+      banyan.exit { "no_luck", 7 }
+    end)
+    assert.is_false(ok)
+    assert.equal("no_luck: 7", tostring(err))
+    ok, err = pcall(banyan.run, quiet(), function()
+      banyan.spawn_link(function() banyan.exit("partner") end)
+      banyan.sleep("infinity")
+    end)
+    assert.is_false(ok)
+    assert.equal("partner", err)
+  end)
+
+  it("answers nil and the reason where main was shut down", function()
+    local result, reason = banyan.run(function() banyan.exit("shutdown") end)
+    assert.is_nil(result)
+    assert.equal("shutdown", reason)
+    result, reason = banyan.run(function()
+      banyan.exit { "shutdown", "enough" }
+    end)
+    assert.is_nil(result)
+    assert.equal("enough", reason[2])
+    assert.equal(0, select("#", banyan.run(function() banyan.exit() end)))
+  end)
+
+  it("can be called again and again, with the same name too", function()
+    local name = free_name()
+    for i = 1, 5 do
+      assert.equal(name, banyan.run({ name = name, secret = SECRET },
+        function() return banyan.node() end))
+      assert.equal(i, banyan.run(function() return i end))
+      assert.is_false(uv.loop_alive())
+    end
+  end)
+
+  it("kills what main leaves behind", function()
+    local turns = 0
+    banyan.run(quiet(), function()
+      banyan.spawn(function()
+        banyan.trap_exit(true)
+        while true do
+          banyan.sleep(0)
+          turns = turns + 1
+        end
+      end)
+      banyan.sleep(1)
+    end)
+    local before = turns
+    banyan.run(function() banyan.sleep(20) end)
+    assert.is_true(before > 0)
+    assert.equal(before, turns)
+  end)
+
+  it("is misuse inside a process, in a callback, by hand, without main",
+    function()
+      local function complaint(...)
+        local ok, err = pcall(banyan.run, ...)
+        assert.is_false(ok)
+        return tostring(err)
+      end
+      assert.matches("called by a process", complaint(quiet(), function()
+        banyan.run(function() end)
+      end), 1, true)
+      assert.matches("main must be a function, got a nil", complaint({}), 1,
+        true)
+      assert.matches('the driver "manual" is for banyan.start',
+        complaint({ driver = "manual" }, function() end), 1, true)
+      assert.matches('unknown option "nmae"',
+        complaint({ nmae = 1 }, function() end), 1, true)
+      local timer, err = uv.new_timer(), nil
+      timer:start(0, 0, function()
+        timer:close()
+        err = complaint(function() end)
+      end)
+      uv.run()
+      assert.matches("the loop is running already", err, 1, true)
+    end)
+
+  it("raises when its address is taken", function()
+    local name = free_name()
+    local node = assert(banyan.start { name = name, secret = SECRET })
+    local ok, err = pcall(banyan.run, { name = name, secret = SECRET },
+      function() end)
+    node:stop()
+    assert.is_false(ok)
+    assert.matches("banyan.run: cannot listen on " .. name:sub(3)
+      .. ": address already in use", err, 1, true)
+  end)
+end)
+
+describe("the end of a run", function()
+  -- A module with a server that says when it ends, and why.
+  local function with_noisy(body)
+    local ends = {}
+    package.preload["spec.noisy"] = function()
+      local server = require "banyan.server"
+      local Noisy = {}
+      function Noisy:init(name)
+        self.name = name
+        banyan.trap_exit(true)
+      end
+      function Noisy:terminate(reason)
+        banyan.sleep(1)
+        ends[#ends + 1] = self.name .. " " .. tostring(reason)
+      end
+      function Noisy.start_link(name)
+        return server.start_link(Noisy, name)
+      end
+      return Noisy
+    end
+    local ok, err = pcall(body)
+    package.preload["spec.noisy"], package.loaded["spec.noisy"] = nil, nil
+    if not ok then error(err, 0) end
+    return ends
+  end
+
+  local function child(id)
+    return { id = id, start = { "spec.noisy", "start_link", { id } } }
+  end
+
+  it("lets the supervisors of main end their children, last first",
+    function()
+      local ends = with_noisy(function()
+        banyan.run(function()
+          local supervisor = require "banyan.supervisor"
+          assert(supervisor.start_link { child "one", child "two" })
+          return 1
+        end)
+      end)
+      assert.same({ "two shutdown", "one shutdown" }, ends)
+    end)
+
+  it("ends supervisors that are not linked to main, too", function()
+    local ends = with_noisy(function()
+      banyan.run(function()
+        local supervisor = require "banyan.supervisor"
+        local me = banyan.self()
+        banyan.spawn(function()
+          local pid = assert(supervisor.start_link { child "one" })
+          banyan.unlink(pid)
+          banyan.send(me, "up")
+        end)
+        assert(banyan.receive() == "up")
+        return 1
+      end)
+    end)
+    assert.same({ "one shutdown" }, ends)
+  end)
+
+  it("lets a server that main started terminate", function()
+    local ends = with_noisy(function()
+      banyan.run(function()
+        assert(require "spec.noisy".start_link("alone"))
+      end)
+    end)
+    assert.same({ "alone normal" }, ends)
+  end)
+
+  it("is in order for a node that the host drives, too", function()
+    for _, driver in ipairs { "luv", "manual" } do
+      local up = false
+      local ends = with_noisy(function()
+        local node = assert(banyan.start { driver = driver })
+        node:spawn(function()
+          local supervisor = require "banyan.supervisor"
+          assert(supervisor.start_link { child "one", child "two" })
+          up = true
+          banyan.sleep("infinity")
+        end)
+        if driver == "luv" then uv.run("nowait") else node:step(1) end
+        assert(up)
+        node:stop()
+      end)
+      assert.same({ "two shutdown", "one shutdown" }, ends)
+    end
+  end)
+end)
+
+describe("receive", function()
+  local function run(fn) return banyan.run(quiet(), fn) end
+
+  it("picks the first that matches; others stay in order", function()
+    assert.same({ "b1", "a1", "a2", "b2" }, run(function()
+      local me, got = banyan.self(), {}
+      for _, m in ipairs { "a1", "b1", "a2", "b2" } do banyan.send(me, m) end
+      got[1] = banyan.receive(function(m) return m:sub(1, 1) == "b" end)
+      for i = 2, 4 do got[i] = banyan.receive(0) end
+      return got
+    end))
+  end)
+
+  it("waits for one that matches, while others come", function()
+    assert.equal("at last", run(function()
+      local me = banyan.self()
+      banyan.spawn(function()
+        for i = 1, 3 do
+          banyan.send(me, i)
+          banyan.sleep(1)
+        end
+        banyan.send(me, "at last")
+      end)
+      return banyan.receive(function(m) return type(m) == "string" end)
+    end))
+  end)
+
+  it("gives up in time however much comes that does not match", function()
+    assert.same({ nil, "timeout", true, n = 3 }, run(function()
+      local me = banyan.self()
+      local noise = banyan.spawn(function()
+        while true do
+          banyan.send(me, "noise")
+          banyan.sleep(1)
+        end
+      end)
+      local from = banyan.now()
+      local m, err = banyan.receive(function() return false end, 20)
+      noise:exit("kill")
+      return pack(m, err, banyan.now() - from >= 20)
+    end))
+  end)
+
+  it("looks only at what is there if the limit is 0", function()
+    assert.same({ "yes", "timeout" }, run(function()
+      banyan.send(banyan.self(), "yes")
+      local a = banyan.receive(function(m) return m == "yes" end, 0)
+      local _, b = banyan.receive(function(m) return m == "yes" end, 0)
+      return { a, b }
+    end))
+  end)
+
+  it("answers nil alone for a message that is nil", function()
+    assert.same({ 1, 1 }, run(function()
+      banyan.send(banyan.self(), nil)
+      banyan.send(banyan.self(), nil)
+      return {
+        select("#", banyan.receive()),
+        select("#", banyan.receive(function(m) return m == nil end)),
+      }
+    end))
+  end)
+
+  it("raises the match's error and leaves the mailbox as it was", function()
+    assert.same({ "no good", "a", "b" }, run(function()
+      local me = banyan.self()
+      banyan.send(me, "a")
+      banyan.send(me, "b")
+      local _, err = pcall(banyan.receive, function(m)
+        if m == "b" then error("no good", 0) end
+      end)
+      return { err, banyan.receive(), banyan.receive() }
+    end))
+  end)
+
+  it("takes no wrong match or limit", function()
+    local wrong = run(function()
+      local me = banyan.self()
+      banyan.send(me, "x")
+      return {
+        select(2, pcall(banyan.receive, "x", 5)),
+        select(2, pcall(banyan.receive, function() end, "soon")),
+        select(2, pcall(banyan.receive, "soon")),
+      }
+    end)
+    assert.matches("receive: match must be a function, got a string",
+      wrong[1], 1, true)
+    assert.matches("receive: timeout must be", wrong[2], 1, true)
+    assert.matches("receive", wrong[3], 1, true)
+  end)
+end)
+
+-- A program whose main does `code`; it prints what run answers.
+local function running(code)
+  local child = program(([[
+    local banyan = require "banyan"
+    io.stdout:setvbuf("line")
+    print("run", pcall(banyan.run, function()
+      local function forever() banyan.sleep("infinity") end
+      %s
+      forever()
+    end))
+    print("after")
+  ]]):format(code))
+  return child
+end
+
+describe("a signal", function()
+  for _, signal in ipairs { "sigterm", "sigint" } do
+    it(signal .. " stops main and lets the program go on", function()
+      local child = running 'print("up")'
+      child:wait_for("up")
+      child:kill(signal)
+      assert.equal(0, (child:finish()))
+      assert.equal("up\nrun\ttrue\tnil\tshutdown\nafter\n", child.out)
+    end)
+  end
+
+  it("ends the tree in order", function()
+    local child = running [[
+      package.preload.noisy = function()
+        local server = require "banyan.server"
+        local Noisy = {}
+        function Noisy:init(name)
+          self.name = name
+          banyan.trap_exit(true)
+        end
+        function Noisy:terminate(reason) print("end", self.name, reason) end
+        function Noisy.start_link(name) return server.start_link(Noisy, name)
+        end
+        return Noisy
+      end
+      local function child(id)
+        return { id = id, start = { "noisy", "start_link", { id } } }
+      end
+      local supervisor = require "banyan.supervisor"
+      assert(supervisor.start_link { child "one", child "two" })
+      print("up")
+    ]]
+    child:wait_for("up")
+    child:kill("sigterm")
+    assert.equal(0, (child:finish()))
+    assert.equal("up\nend\ttwo\tshutdown\nend\tone\tshutdown\n"
+      .. "run\ttrue\tnil\tshutdown\nafter\n", child.out)
+  end)
+
+  it("is an EXIT message to a main that traps exits", function()
+    local child = running [[
+      banyan.trap_exit(true)
+      print("up")
+      print(banyan.receive().reason)
+      do return "bye" end
+    ]]
+    child:wait_for("up")
+    child:kill("sigterm")
+    child:finish()
+    assert.equal("up\nshutdown\nrun\ttrue\tnil\tshutdown\nafter\n", child.out)
+  end)
+
+  it("the second time ends what does not want to end", function()
+    local child = running [[
+      banyan.trap_exit(true)
+      print("up")
+      while true do print(banyan.receive().reason) end
+    ]]
+    child:wait_for("up")
+    child:kill("sigint")
+    child:wait_for("shutdown")
+    child:kill("sigint")
+    assert.equal(0, (child:finish()))
+    assert.matches("run\ttrue\tnil\tshutdown\nafter\n", child.out, 1, true)
+  end)
+
+  it("the second time ends the program if a process never waits", function()
+    local child = running 'print("up") while true do end'
+    child:wait_for("up")
+    child:kill("sigint")
+    -- The first one is taken when the system's own action is back.
+    local timer = uv.new_timer()
+    timer:start(20, 20, function() child:kill("sigint") end)
+    local _, signal = child:finish()
+    timer:close()
+    uv.run("nowait")
+    assert.equal(uv.constants.SIGINT, signal)
+  end)
+
+  it("after a run has its own meaning again", function()
+    local child = program [[
+      local banyan = require "banyan"
+      banyan.run(function() end)
+      print("up")
+      io.stdout:flush()
+      io.read()
+    ]]
+    child:wait_for("up")
+    child:kill("sigterm")
+    local _, signal = child:finish()
+    assert.equal(uv.constants.SIGTERM, signal)
+  end)
+end)
+
+describe("stderr", function()
+  local function errors_of(opts)
+    local child = program(([[
+      local banyan = require "banyan"
+      banyan.run(%s function()
+        local _, ref = banyan.spawn_monitor(function() error("boom") end)
+        banyan.receive(function(m) return m.ref == ref end)
+      end)
+    ]]):format(opts))
+    assert.equal(0, (child:finish()))
+    return child.err
+  end
+
+  it("has the warnings of a run, unless told otherwise", function()
+    assert.matches("^%S+ %S+ warning process_crashed .*boom\n +stack",
+      errors_of "")
+    assert.equal("", errors_of "{ on_event = false },")
+    assert.equal("", errors_of "{ on_event = function() end },")
+  end)
+
+  it("has the error of main once, and lua ends with 1", function()
+    local child = program [[
+      require("banyan").run(function() error("boom") end)
+    ]]
+    assert.equal(1, (child:finish()))
+    assert.equal(1, select(2, child.err:gsub("boom", "")))
+    assert.matches("stack traceback", child.err)
+  end)
+end)
