@@ -122,7 +122,6 @@ static void cancel_retry(byn_restart *r, byn_child *c) {
   else
     unqueue(&r->retries, c);
   if (c->backoff) c->backoff->timer = 0;
-  c->paid = false;
   set_state(r, c, BYN_CHILD_STOPPED);
 }
 
@@ -457,7 +456,6 @@ static outcome start_step(byn_restart *r, byn_restart_action *a) {
   cancel_retry(r, c);
   c->paid = c->ran = false;
   set_state(r, c, BYN_CHILD_STARTING);
-  a->again = p->kind == RESTART;
   return act(a, BYN_DO_START, c);
 }
 

@@ -127,7 +127,6 @@ typedef struct byn_restart_action {
   byn_child *child; /* START, STOP, KILL, FORGET, GIVE_UP; END after a failed
                        boot: who failed; DONE: who it is about, unless
                        forgotten */
-  bool again;       /* START: as part of a restart */
   enum {
     BYN_END_ASKED,   /* byn_restart_stop */
     BYN_END_GAVE_UP, /* "shutdown" */

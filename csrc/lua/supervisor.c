@@ -380,17 +380,30 @@ static void boot(lua_State *L, byn_process *p) {
   lua_settop(L, config - 1);
 }
 
-static int copy_top(lua_State *L) {
-  byn_term_copy(L, 1);
-  return 1;
+/* Makes the values in a configuration our own, one by one: the tables that
+ * hold them were made by lua/banyan/supervisor.lua for us. Raises what cannot
+ * be copied. */
+static int copy_configuration(lua_State *L) {
+  lua_settop(L, 1);
+  lua_getfield(L, 1, "extra");
+  byn_term_copy(L, -1);
+  lua_setfield(L, 1, "extra");
+  lua_getfield(L, 1, "children");
+  int count = lua_istable(L, -1) ? (int)lua_rawlen(L, -1) : 0;
+  for (int i = 1; i <= count; i++) {
+    lua_rawgeti(L, -1, i);
+    byn_term_copy(L, -1);
+    lua_rawseti(L, -3, i);
+    lua_pop(L, 1);
+  }
+  return 0;
 }
 
-/* What init gave as a configuration, on top, becomes our own. false: it
- * holds what cannot be copied; the reason is on top. */
+/* false: the configuration on top cannot be copied; the reason is on top. */
 static bool adopt(lua_State *L) {
-  lua_pushcfunction(L, copy_top);
-  lua_insert(L, -2);
-  if (lua_pcall(L, 1, 1, 0) == LUA_OK) return true;
+  lua_pushcfunction(L, copy_configuration);
+  lua_pushvalue(L, -2);
+  if (lua_pcall(L, 1, 0, 0) == LUA_OK) return true;
   byn_reason_make(L, "bad_return", 1);
   return false;
 }
@@ -626,8 +639,9 @@ static void copy_birth(lua_State *L) {
     lua_rawseti(L, BIRTH, 3);
     lua_pop(L, 1);
   } else {
-    byn_term_copy(L, BIRTH);
-    lua_replace(L, BIRTH);
+    lua_pushcfunction(L, copy_configuration);
+    lua_pushvalue(L, BIRTH);
+    lua_call(L, 1, 0);
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include <lauxlib.h>
 
+#include "call.h"
 #include "reason.h"
 #include "supervisor.h"
 #include "system.h"
@@ -56,6 +57,19 @@ void byn_supervisor_answer(lua_State *L, byn_process *p, int count) {
   byn_mail_free(L, p->node->world, s->mail);
   s->mail = NULL;
   s->asked = BYN_ASKED_NOTHING;
+}
+
+/* Answers with the table on top (popped), made for this: a caller on this
+ * node may have it as it is, however long it is. */
+static void answer_fresh(lua_State *L, byn_process *p) {
+  byn_supervisor *s = p->self;
+  if (s->mail->id.origin != p->node->origin) {
+    byn_supervisor_answer(L, p, 1);
+    return;
+  }
+  byn_call_replied(L, p->node, &s->mail->id, p->node->origin, 1);
+  byn_mail_free(L, p->node->world, s->mail);
+  s->mail = NULL;
 }
 
 static void answer_true(lua_State *L, byn_process *p) {
@@ -284,7 +298,7 @@ static void which_children(lua_State *L, byn_process *p) {
     push_row(L, p, (byn_kid *)c);
     lua_rawseti(L, -2, ++n);
   }
-  byn_supervisor_answer(L, p, 1);
+  answer_fresh(L, p);
 }
 
 static void count_children(lua_State *L, byn_process *p) {

@@ -42,7 +42,7 @@ typedef struct model_child {
   life state; /* WAITING: for its back-off; QUEUED: for its turn */
   byn_restart_type restart;
   int32_t shutdown;
-  bool significant, backs_off, paid;
+  bool significant, supervisor, backs_off, paid;
   int64_t wait, due;
   int starts, stops;
   int turn; /* among those due at one time: who waits longer */
@@ -360,7 +360,7 @@ static byn_child_state machine_state(life s) {
 static void compare(script *s) {
   model *m = &s->m;
   rig *g = &s->g;
-  uint32_t active = 0;
+  uint32_t active = 0, supervisors = 0;
   leave_out(g->trace);
   if (strcmp(g->trace, m->trace) != 0)
     fail_msg("BYN_SEED=%llu\n machine: %s\n model:   %s",
@@ -375,9 +375,11 @@ static void compare(script *s) {
     assert_int_equal(((rig_child *)c)->name, 'a' + m->order[at]);
     assert_int_equal(c->state, machine_state(mc->state));
     active += mc->state == RUNNING;
+    supervisors += mc->supervisor;
   }
   assert_null(c);
   assert_int_equal(g->machine.active, active);
+  assert_int_equal(g->machine.supervisors, supervisors);
   assert_true(g->retries >= m->queued);
 }
 
@@ -400,6 +402,7 @@ static void new_child(script *s, int i) {
   mc->shutdown = shutdowns[pick(s, 5)];
   mc->significant = pick(s, 3) == 0;
   mc->backs_off = pick(s, 4) == 0;
+  mc->supervisor = pick(s, 2) == 0;
   s->m.order[s->m.count++] = i;
 
   byn_child *c = &rig_child_new(&s->g, (char)('a' + i))->core;
@@ -407,6 +410,7 @@ static void new_child(script *s, int i) {
   c->restart = (uint8_t)mc->restart;
   c->shutdown = mc->shutdown;
   c->significant = mc->significant;
+  c->supervisor = mc->supervisor;
   c->backoff = mc->backs_off ? &s->backoffs[i] : NULL;
 }
 

@@ -139,6 +139,7 @@ static inline void rig_do(rig *g, const byn_restart_action *a) {
     ((rig_child *)a->child)->known = false;
     break;
   case BYN_DO_DONE:
+    assert_true(!a->child || ((rig_child *)a->child)->known);
     rig_note(g, "ok", NULL, "");
     break;
   case BYN_DO_GIVE_UP:
