@@ -109,7 +109,6 @@ void byn_call_replied(lua_State *L, byn_node *node, const byn_id *ref,
     byn_unrelate(L, node, r); /* that node has forgotten it already */
   else if (r)
     byn_call_forget(L, node, r);
-  p->call = NULL;
   hand_over(L, p, ref->serial, count);
 }
 
@@ -163,6 +162,18 @@ static void send_request(lua_State *L, byn_process *p, const byn_dest *to,
                    byn_mail_new(L, p->node->world, BYN_MAIL_CALL, ref));
 }
 
+/* Why p cannot call there, or NULL. */
+static const char *no_call(const byn_process *p, const byn_dest *to) {
+  switch (to->kind) {
+  case BYN_DEST_UNKNOWN:
+    return to->error;
+  case BYN_DEST_DEAD:
+    return "noproc";
+  default:
+    return to->process == p ? "calling_self" : NULL;
+  }
+}
+
 /* call(dest, msg [, timeout]) -> what was replied | nil, err */
 static int l_call(lua_State *L) {
   byn_process *p = byn_process_here(L, "call");
@@ -170,10 +181,7 @@ static int l_call(lua_State *L) {
   lua_settop(L, 3);
   byn_dest to;
   byn_dest_at(L, p->node, 1, "call", &to);
-  const char *error = to.kind == BYN_DEST_UNKNOWN ? to.error
-                      : to.kind == BYN_DEST_DEAD  ? "noproc"
-                                                  : NULL;
-  if (to.kind == BYN_DEST_LOCAL && to.process == p) error = "calling_self";
+  const char *error = no_call(p, &to);
   if (error) {
     lua_pushnil(L);
     lua_pushstring(L, error);
@@ -200,9 +208,10 @@ static int l_request(lua_State *L) {
   byn_id ref;
   byn_node_ref(p->node, &ref);
   ref.index = p->id.index;
-  if (to.kind == BYN_DEST_UNKNOWN || to.kind == BYN_DEST_DEAD) {
+  const char *error = no_call(p, &to);
+  if (error) {
     lua_pushnil(L);
-    lua_pushstring(L, to.kind == BYN_DEST_DEAD ? "noproc" : to.error);
+    lua_pushstring(L, error);
     mail_reply(L, p, ref.serial, 2);
   } else {
     byn_relation *r;
