@@ -51,11 +51,27 @@ static byn_origin *make_origin(lua_State *L, byn_world *w, const char *name,
   return o;
 }
 
+static byn_origin *find_origin(const byn_world *w, const char *name,
+                               uint64_t incarnation) {
+  for (byn_origin *o = w->origins; o; o = o->next)
+    if (o->incarnation == incarnation && !o->retired && !strcmp(o->name, name))
+      return o;
+  return NULL;
+}
+
 byn_origin *byn_origin_get(lua_State *L, byn_world *w, const char *name,
                            uint64_t incarnation) {
-  for (byn_origin *o = w->origins; o; o = o->next)
-    if (o->incarnation == incarnation && !strcmp(o->name, name)) return o;
-  return make_origin(L, w, name, incarnation);
+  byn_origin *o = find_origin(w, name, incarnation);
+  return o ? o : make_origin(L, w, name, incarnation);
+}
+
+byn_origin *byn_origin_begin(lua_State *L, byn_world *w, const char *name,
+                             uint64_t incarnation) {
+  byn_origin *old = find_origin(w, name, incarnation);
+  if (old && old->node) return NULL;
+  byn_origin *o = make_origin(L, w, name, incarnation);
+  if (old) old->retired = true;
+  return o;
 }
 
 static bool has_ids(lua_State *L, const byn_origin *o) {

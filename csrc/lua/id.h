@@ -31,6 +31,7 @@ typedef struct byn_origin {
   uint64_t incarnation;
   uint32_t uses; /* by mails, relations and peers */
   int ids;       /* registry key of the weak table serial -> userdata */
+  bool retired;  /* its name and incarnation were given to another node */
 } byn_origin;
 
 typedef struct byn_id {
@@ -52,6 +53,12 @@ void byn_pid_methods(lua_State *L);
  * memory is short. */
 byn_origin *byn_origin_get(lua_State *L, struct byn_world *w, const char *name,
                            uint64_t incarnation);
+/* The origin of a node that begins here. Its serials start anew, so if there
+ * was a node of that name and incarnation in this state, the ids of that one
+ * are not its own. NULL if that one still runs. Raises when memory is
+ * short. */
+byn_origin *byn_origin_begin(lua_State *L, struct byn_world *w,
+                             const char *name, uint64_t incarnation);
 /* Frees those that nothing refers to. Pointers in plain C variables do not
  * count, so it is called where there are none: when a peer comes up. */
 void byn_origins_prune(lua_State *L, struct byn_world *w);

@@ -56,9 +56,9 @@ static void name_node(lua_State *L, byn_node *node) {
   }
   if (!name) incarnation = (uint64_t)++w->made;
   byn_origin *origin =
-      byn_origin_get(L, w, name ? name : "nonode", incarnation);
+      byn_origin_begin(L, w, name ? name : "nonode", incarnation);
   lua_pop(L, 1);
-  if (origin->node)
+  if (!origin)
     luaL_error(L, "a node of this name and incarnation runs here already");
   node->origin = origin;
   origin->node = node;
