@@ -8,7 +8,9 @@
 #include "nodes.h"
 #include "remote.h"
 
+#define MESSAGE_MIN 1024 /* of max_message: any signal fits */
 #define FORGET_AFTER_MS 600000
+#define LINGER_MS 1000 /* for each part of the last words to be taken */
 
 /* Of max_queue: from the first part on senders wait, below the second they
  * go on. The rest is for those that cannot wait. */
@@ -39,18 +41,24 @@ byn_peer *byn_peer_number(const byn_cluster *c, uint32_t number) {
   return NULL;
 }
 
-/* Asks the driver for the nonce of one handshake. */
-static void fresh_nonce(lua_State *L, byn_cluster *c,
+const char *byn_peer_absence(const byn_node *node, const byn_origin *origin) {
+  bool own = node->name && !strcmp(node->name, origin->name);
+  return own || byn_peer_named(node, origin->name) ? "noproc" : "noconnection";
+}
+
+/* Asks the driver for the nonce of one handshake; its errors end here. */
+static bool fresh_nonce(lua_State *L, byn_cluster *c,
                         uint8_t nonce[BYN_NONCE_SIZE]) {
-  size_t n;
+  size_t n = 0;
+  const char *bytes = NULL;
+  luaL_checkstack(L, 4, NULL);
   byn_slot_push(L, &c->node->world->slots, c->entropy);
   lua_pushinteger(L, BYN_NONCE_SIZE);
-  lua_call(L, 1, 1);
-  const char *bytes = lua_tolstring(L, -1, &n);
-  if (!bytes || n != BYN_NONCE_SIZE)
-    luaL_error(L, "entropy must answer the number of bytes it is asked for");
-  memcpy(nonce, bytes, BYN_NONCE_SIZE);
+  if (lua_pcall(L, 1, 1, 0) == LUA_OK && lua_type(L, -1) == LUA_TSTRING)
+    bytes = lua_tolstring(L, -1, &n);
+  if (n == BYN_NONCE_SIZE) memcpy(nonce, bytes, n);
   lua_pop(L, 1);
+  return n == BYN_NONCE_SIZE;
 }
 
 static void free_peer(byn_cluster *c, byn_peer *peer) {
@@ -63,35 +71,44 @@ static void free_peer(byn_cluster *c, byn_peer *peer) {
   byn_free(alloc, peer, sizeof *peer);
 }
 
-/* A peer with a link: dialled where `name` is given. */
-static byn_peer *new_peer(lua_State *L, byn_cluster *c, const char *name) {
+static bool make_link(byn_cluster *c, byn_peer *peer, const char *name,
+                      const uint8_t nonce[BYN_NONCE_SIZE]) {
+  int64_t now = c->node->now;
+  if (!name) {
+    peer->link = byn_link_accept(&c->config, nonce, now);
+    peer->opened = true;
+    return peer->link != NULL;
+  }
+  peer->dialled = byn_new(&c->node->world->alloc, strlen(name) + 1);
+  if (peer->dialled) strcpy(peer->dialled, name);
+  peer->link = byn_link_dial(&c->config, name, nonce, now);
+  return peer->dialled && peer->link;
+}
+
+/* A peer with a link: dialled where `name` is given. NULL, and why not. */
+static byn_peer *new_peer(lua_State *L, byn_cluster *c, const char *name,
+                          const char **why) {
   const byn_alloc *alloc = &c->node->world->alloc;
   uint8_t nonce[BYN_NONCE_SIZE];
-  fresh_nonce(L, c, nonce);
+  *why = c->stopping ? "shutdown" : "no_entropy";
+  if (c->stopping || !fresh_nonce(L, c, nonce)) return NULL;
+  *why = "out_of_memory";
   byn_peer *peer = byn_new(alloc, sizeof *peer);
-  if (!peer) luaL_error(L, "not enough memory");
+  if (!peer) return NULL;
   *peer = (byn_peer){.number = ++c->last};
   byn_map_init(&peer->monitors, alloc);
   byn_map_init(&peer->blocked, alloc);
-  if (name) {
-    peer->dialled = byn_new(alloc, strlen(name) + 1);
-    if (peer->dialled) strcpy(peer->dialled, name);
-    peer->link = byn_link_dial(&c->config, name, nonce, c->node->now);
-  } else {
-    peer->link = byn_link_accept(&c->config, nonce, c->node->now);
-    peer->opened = true;
-  }
-  if (!peer->link || (name && !peer->dialled)) {
+  if (!make_link(c, peer, name, nonce)) {
     free_peer(c, peer);
-    luaL_error(L, "cannot make a link: bad name or not enough memory");
+    return NULL;
   }
   peer->next = c->peers;
   c->peers = peer;
   return peer;
 }
 
-byn_peer *byn_cluster_accept(lua_State *L, byn_cluster *c) {
-  return new_peer(L, c, NULL);
+byn_peer *byn_cluster_accept(lua_State *L, byn_cluster *c, const char **why) {
+  return new_peer(L, c, NULL, why);
 }
 
 /* --- backpressure --------------------------------------------------------- */
@@ -123,6 +140,7 @@ static void unblock(byn_cluster *c, byn_peer *peer) {
 
 void byn_peer_wrote(byn_cluster *c, byn_peer *peer, size_t n) {
   byn_link_wrote(peer->link, n);
+  peer->linger_by = c->node->now + LINGER_MS;
   if (byn_link_queued(peer->link) <= c->config.max_queue / CALM_PART)
     unblock(c, peer);
 }
@@ -165,35 +183,49 @@ static void came_up(lua_State *L, byn_cluster *c, byn_peer *peer,
   }
   byn_membership_link_up(c->membership, e->name, e->incarnation, peer->number,
                          c->node->now);
+  byn_cluster_act(L, c); /* it is up before anything it says is heard */
 }
 
-/* The end of a link: of every relation over it, and of its place. */
-static void went_down(lua_State *L, byn_cluster *c, byn_peer *peer,
-                      const char *reason) {
-  int top = lua_gettop(L);
+/* Does another link to that node take the place of one that ended so? */
+static bool is_replaced(const char *reason) {
+  return !strcmp(reason, "simultaneous") ||
+         !strcmp(reason, "already_connected");
+}
+
+static void go_down(lua_State *L, byn_cluster *c, byn_peer *peer,
+                    const char *reason) {
+  uint64_t key = origin_key(peer->origin);
   peer->down = true;
-  if (peer->origin &&
-      byn_map_get(&c->by_origin, origin_key(peer->origin)) == peer)
-    byn_map_remove(&c->by_origin, origin_key(peer->origin));
-  bool other_stays =
-      !strcmp(reason, "simultaneous") || !strcmp(reason, "already_connected");
-  if (!peer->origin && !other_stays)
+  peer->reason = reason;
+  peer->linger_by = c->node->now + LINGER_MS;
+  if (byn_map_get(&c->by_origin, key) == peer)
+    byn_map_remove(&c->by_origin, key);
+  if (!peer->origin && !is_replaced(reason))
     link_event(L, c, "link_failed", peer->dialled, reason);
-  lua_pushliteral(L, "noconnection");
+}
+
+/* Tells all who are tied to a link of its end. It may be done again, should
+ * memory run out in the middle. */
+static void settle(lua_State *L, byn_cluster *c, byn_peer *peer) {
+  int top = lua_gettop(L);
   byn_relation *r;
+  lua_pushliteral(L, "noconnection");
   while ((r = peer->relations.first) != NULL)
     byn_relation_break(L, c->node, r,
                        r->a.list == &peer->relations ? &r->a : &r->b, top + 1);
   lua_settop(L, top);
   byn_map_clear(&peer->monitors);
   unblock(c, peer);
-  if (peer->dialled && !peer->origin && !other_stays)
-    byn_nodes_answer(L, c, peer->dialled, reason);
-  byn_membership_link_down(c->membership, peer->number, reason, c->node->now);
+  if (peer->dialled && !peer->origin && !is_replaced(peer->reason))
+    byn_nodes_answer(L, c, peer->dialled, peer->reason);
+  byn_membership_link_down(c->membership, peer->number, peer->reason,
+                           c->node->now);
+  peer->settled = true;
 }
 
 void byn_peer_poll(lua_State *L, byn_cluster *c, byn_peer *peer) {
   byn_link_event e;
+  luaL_checkstack(L, 40, NULL);
   while (!peer->down && byn_link_next(peer->link, &e)) {
     switch (e.kind) {
     case BYN_LINK_ADMIT:
@@ -207,27 +239,27 @@ void byn_peer_poll(lua_State *L, byn_cluster *c, byn_peer *peer) {
         byn_link_close(peer->link, "bad_message");
       break;
     case BYN_LINK_DOWN:
-      went_down(L, c, peer, e.reason);
+      go_down(L, c, peer, e.reason);
       break;
     }
   }
-}
-
-void byn_cluster_closed(lua_State *L, byn_cluster *c, byn_peer *peer,
-                        const char *reason) {
-  byn_link_closed(peer->link, reason);
-  byn_peer_poll(L, c, peer);
-  byn_cluster_act(L, c);
+  if (peer->down && !peer->settled) settle(L, c, peer);
 }
 
 /* --- what the membership wants -------------------------------------------- */
 
 static void dial(lua_State *L, byn_cluster *c, const char *name) {
   char copy[BYN_NAME_MAX + 1];
+  const char *why;
   strncpy(copy, name, BYN_NAME_MAX);
   copy[BYN_NAME_MAX] = 0;
-  byn_peer *peer = new_peer(L, c, copy);
-  byn_membership_dialing(c->membership, copy, peer->number);
+  byn_peer *peer = new_peer(L, c, copy, &why);
+  uint32_t number = peer ? peer->number : ++c->last;
+  byn_membership_dialing(c->membership, copy, number);
+  if (peer) return;
+  byn_membership_link_down(c->membership, number, why, c->node->now);
+  byn_nodes_answer(L, c, copy, why);
+  link_event(L, c, "link_failed", copy, why);
 }
 
 static void close_link(lua_State *L, byn_cluster *c,
@@ -281,29 +313,37 @@ void byn_cluster_act(lua_State *L, byn_cluster *c) {
 void byn_cluster_tick(lua_State *L, byn_cluster *c) {
   int64_t now = c->node->now;
   for (byn_peer *p = c->peers; p; p = p->next) {
-    if (p->down) continue;
     byn_link_tick(p->link, now);
     byn_peer_poll(L, c, p);
   }
-  byn_membership_tick(c->membership, now);
+  c->broken = false;
+  if (!c->stopping) byn_membership_tick(c->membership, now);
   byn_cluster_act(L, c);
 }
 
+static int64_t peer_deadline(const byn_peer *p) {
+  if (!p->down) return byn_link_deadline(p->link);
+  return byn_link_queued(p->link) ? p->linger_by : BYN_NEVER;
+}
+
 int64_t byn_cluster_deadline(const byn_cluster *c) {
-  int64_t next = byn_membership_deadline(c->membership);
+  if (c->broken) return c->node->now;
+  int64_t next =
+      c->stopping ? BYN_NEVER : byn_membership_deadline(c->membership);
   for (const byn_peer *p = c->peers; p; p = p->next) {
-    int64_t at = p->down ? BYN_NEVER : byn_link_deadline(p->link);
+    int64_t at = peer_deadline(p);
     if (at < next) next = at;
   }
   return next;
 }
 
 void byn_cluster_shutdown(lua_State *L, byn_cluster *c) {
+  c->stopping = true;
   for (byn_peer *p = c->peers; p; p = p->next) {
-    if (p->down) continue;
     byn_link_close(p->link, "shutdown");
     byn_peer_poll(L, c, p);
   }
+  byn_cluster_act(L, c);
 }
 
 /* --- the driver's actions ------------------------------------------------- */
@@ -311,21 +351,27 @@ void byn_cluster_shutdown(lua_State *L, byn_cluster *c) {
 /* Pushes what this peer wants of the driver; 0 if nothing. */
 static int peer_action(lua_State *L, byn_peer *p) {
   const uint8_t *bytes;
-  size_t n = 0;
   if (!p->opened) {
     p->opened = true;
-    if (p->down) return 0;
+    p->gone = p->down;
+    if (p->gone) return 0;
     lua_pushliteral(L, "dial");
     lua_pushinteger(L, p->number);
     lua_pushstring(L, p->dialled);
     return 3;
   }
-  n = byn_link_output(p->link, &bytes);
+  size_t n = p->gone ? 0 : byn_link_output(p->link, &bytes);
   if (!n) return 0;
   lua_pushliteral(L, "write");
   lua_pushinteger(L, p->number);
   lua_pushlstring(L, (const char *)bytes, n);
   return 3;
+}
+
+/* Is there nothing more to do for a peer? */
+static bool is_over(const byn_cluster *c, const byn_peer *p) {
+  return p->settled &&
+         (p->gone || !byn_link_queued(p->link) || c->node->now >= p->linger_by);
 }
 
 int byn_cluster_action(lua_State *L, byn_cluster *c) {
@@ -335,15 +381,17 @@ int byn_cluster_action(lua_State *L, byn_cluster *c) {
     byn_peer *p = *c->cursor;
     int pushed = peer_action(L, p);
     if (pushed) return pushed;
-    if (!p->down) {
+    if (!is_over(c, p)) {
       c->cursor = &p->next;
       continue;
     }
+    bool gone = p->gone;
     *c->cursor = p->next;
     lua_pushliteral(L, "close");
     lua_pushinteger(L, p->number);
     free_peer(c, p);
-    return 2;
+    if (!gone) return 2;
+    lua_pop(L, 2);
   }
   c->cursor = NULL;
   return 0;
@@ -385,6 +433,9 @@ static void copy_secret(lua_State *L, byn_cluster *c, int options) {
 
 static void configure(lua_State *L, byn_cluster *c, int options) {
   byn_node *node = c->node;
+  if (!byn_name_is_valid(node->name, strlen(node->name)))
+    luaL_error(L, "option name must be one that others can dial, such as "
+                  "\"a@127.0.0.1:9101\"");
   c->config.alloc = node->world->alloc;
   c->config.name = node->name;
   c->config.incarnation = node->origin->incarnation;
@@ -393,6 +444,8 @@ static void configure(lua_State *L, byn_cluster *c, int options) {
   c->config.handshake_ms = option(L, options, "handshake_ms", 5000);
   c->config.max_message =
       (size_t)option(L, options, "max_message", 16 * 1024 * 1024);
+  if (c->config.max_message < MESSAGE_MIN)
+    luaL_error(L, "option max_message must be at least %d", MESSAGE_MIN);
   c->config.max_queue =
       (size_t)option(L, options, "max_queue", 64 * 1024 * 1024);
   copy_secret(L, c, options);

@@ -146,6 +146,8 @@ void byn_event_done(lua_State *L, byn_node *node) {
 
 /* --- destinations --------------------------------------------------------- */
 
+#define REMOTE_NAME_MAX 255 /* bytes: any signal to a name fits a message */
+
 static void unknown(byn_dest *dest, const char *error) {
   dest->kind = BYN_DEST_UNKNOWN;
   dest->error = error;
@@ -156,7 +158,8 @@ static void dest_pid(byn_node *node, const byn_id *id, byn_dest *dest) {
   dest->origin = id->origin;
   if (id->origin != node->origin) {
     dest->kind = BYN_DEST_REMOTE;
-    if (!byn_peer_of(node, id->origin)) unknown(dest, "noconnection");
+    if (!byn_peer_of(node, id->origin))
+      unknown(dest, byn_peer_absence(node, id->origin));
     return;
   }
   dest->process = byn_node_find(node, id);
@@ -184,6 +187,9 @@ static void dest_far(lua_State *L, byn_node *node, byn_dest *dest) {
     unknown(dest, "noconnection");
     return;
   }
+  if (lua_rawlen(L, -1) > REMOTE_NAME_MAX)
+    luaL_error(L, "a name on another node has at most %d bytes",
+               REMOTE_NAME_MAX);
   dest->kind = BYN_DEST_REMOTE;
   dest->origin = peer->origin;
   dest->id = (byn_id){.origin = peer->origin, .kind = BYN_PID};

@@ -140,6 +140,11 @@ static int l_connect(lua_State *L) {
   byn_process *p = byn_world_of(L)->running;
   bool self = !strcmp(name, c->node->name);
   if (p) byn_process_check_wait(L, p);
+  if (c->stopping) {
+    lua_pushnil(L);
+    lua_pushliteral(L, "shutdown");
+    return 2;
+  }
   if (!self && !byn_membership_add(c->membership, name, true, c->node->now))
     return luaL_error(L, "not enough memory");
   if (self || !p || byn_membership_is_up(c->membership, name)) {
@@ -158,6 +163,7 @@ static int l_disconnect(lua_State *L) {
   const char *name = luaL_checkstring(L, 1);
   if (byn_membership_remove(c->membership, name)) {
     byn_cluster_act(L, c);
+    byn_nodes_answer(L, c, name, "disconnected");
     lua_pushboolean(L, 1);
     return byn_process_leave(L, byn_world_of(L)->running, 1);
   }

@@ -86,24 +86,6 @@ static void fill(lua_State *L, byn_node *node) {
   if (node->name) byn_cluster_open(L, node, 1);
 }
 
-/* core.node(opts). The node is in its userdata before anything can fail, so
- * that __gc frees what there is. */
-static int l_node(lua_State *L) {
-  luaL_checktype(L, 1, LUA_TTABLE);
-  lua_settop(L, 1);
-  byn_world *w = byn_world_of(L);
-  byn_node **at = lua_newuserdatauv(L, sizeof(byn_node *), 0);
-  *at = NULL;
-  luaL_setmetatable(L, TYPE);
-  byn_node *node = byn_new(&w->alloc, sizeof *node);
-  if (!node) return luaL_error(L, "not enough memory");
-  *node = (byn_node){.world = w, .next = w->nodes};
-  w->nodes = node;
-  *at = node;
-  fill(L, node);
-  return 1;
-}
-
 /* --- closing -------------------------------------------------------------- */
 
 static void end_all(lua_State *L, byn_node *node) {
@@ -155,6 +137,36 @@ static void close_node(lua_State *L, byn_node *node) {
   byn_free(&w->alloc, node, sizeof *node);
 }
 
+static int fill_protected(lua_State *L) {
+  byn_node *node = lua_touserdata(L, 2);
+  lua_settop(L, 1);
+  fill(L, node);
+  return 0;
+}
+
+/* core.node(opts) */
+static int l_node(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 1);
+  byn_world *w = byn_world_of(L);
+  byn_node **at = lua_newuserdatauv(L, sizeof(byn_node *), 0);
+  *at = NULL;
+  luaL_setmetatable(L, TYPE);
+  byn_node *node = byn_new(&w->alloc, sizeof *node);
+  if (!node) return luaL_error(L, "not enough memory");
+  *node = (byn_node){.world = w, .next = w->nodes};
+  w->nodes = node;
+  lua_pushcfunction(L, fill_protected);
+  lua_pushvalue(L, 1);
+  lua_pushlightuserdata(L, node);
+  if (lua_pcall(L, 2, 0, 0) != LUA_OK) {
+    close_node(L, node);
+    return lua_error(L);
+  }
+  *at = node;
+  return 1;
+}
+
 static int l_close(lua_State *L) {
   byn_node **at = luaL_checkudata(L, 1, TYPE);
   byn_node *node = *at;
@@ -198,6 +210,7 @@ static int64_t next_deadline(const byn_node *node) {
 static int step_protected(lua_State *L) {
   byn_node *node = lua_touserdata(L, 1);
   luaL_checkstack(L, 40, NULL);
+  node->burying = false; /* an error may have left it so */
   byn_node_bury(L, node);
   fire_timers(L, node);
   byn_node_bury(L, node);
@@ -262,11 +275,20 @@ static int l_action(lua_State *L) {
   return node->cluster ? byn_cluster_action(L, node->cluster) : 0;
 }
 
+/* accepted(now) -> link | nil, err */
 static int l_accepted(lua_State *L) {
   byn_node *node = check_node(L);
+  byn_cluster *c = check_cluster(L, node);
+  const char *why;
   set_now(L, node, 2);
-  lua_pushinteger(L, byn_cluster_accept(L, check_cluster(L, node))->number);
-  return 1;
+  byn_peer *peer = byn_cluster_accept(L, c, &why);
+  if (peer) {
+    lua_pushinteger(L, peer->number);
+    return 1;
+  }
+  lua_pushnil(L);
+  lua_pushstring(L, why);
+  return 2;
 }
 
 /* The peer whose link number is argument 2, or NULL. */
@@ -276,10 +298,33 @@ static byn_peer *peer_argument(lua_State *L, byn_node *node, int now) {
   return byn_peer_number(c, (uint32_t)luaL_checkinteger(L, 2));
 }
 
-static void react(lua_State *L, byn_node *node, byn_peer *peer) {
+/* What follows from what a link was told. */
+static int react_protected(lua_State *L) {
+  byn_node *node = lua_touserdata(L, 1);
+  byn_peer *peer = lua_touserdata(L, 2);
+  luaL_checkstack(L, 40, NULL);
   byn_peer_poll(L, node->cluster, peer);
   byn_cluster_act(L, node->cluster);
   byn_node_bury(L, node);
+  return 0;
+}
+
+/* An error here is nobody's: most likely memory ran out. It costs the link,
+ * as the bytes that it is reading are only lent to it. The next step takes
+ * the consequences. */
+static int react(lua_State *L, byn_node *node, byn_peer *peer) {
+  byn_process *running = node->world->running;
+  lua_pushcfunction(L, react_protected);
+  lua_pushlightuserdata(L, node);
+  lua_pushlightuserdata(L, peer);
+  int status = lua_pcall(L, 2, 0, 0);
+  if (status == LUA_OK) return 0;
+  byn_link_close(peer->link, status == LUA_ERRMEM ? "out_of_memory" : "error");
+  node->cluster->broken = true;
+  node->world->running = NULL;
+  recover(L, node);
+  node->world->running = running;
+  return 0;
 }
 
 static int l_connected(lua_State *L) {
@@ -287,8 +332,7 @@ static int l_connected(lua_State *L) {
   byn_peer *peer = peer_argument(L, node, 3);
   if (!peer || peer->down) return 0;
   byn_link_connected(peer->link, node->now);
-  react(L, node, peer);
-  return 0;
+  return react(L, node, peer);
 }
 
 static int l_received(lua_State *L) {
@@ -296,11 +340,9 @@ static int l_received(lua_State *L) {
   size_t n;
   const char *bytes = luaL_checklstring(L, 3, &n);
   byn_peer *peer = peer_argument(L, node, 4);
-  luaL_checkstack(L, 40, NULL);
   if (!peer || peer->down) return 0;
   byn_link_feed(peer->link, (const uint8_t *)bytes, n, node->now);
-  react(L, node, peer);
-  return 0;
+  return react(L, node, peer);
 }
 
 static int l_written(lua_State *L) {
@@ -315,10 +357,10 @@ static int l_closed(lua_State *L) {
   byn_node *node = check_node(L);
   const char *reason = luaL_optstring(L, 3, "closed");
   byn_peer *peer = peer_argument(L, node, 4);
-  if (!peer || peer->down) return 0;
-  byn_cluster_closed(L, node->cluster, peer, reason);
-  byn_node_bury(L, node);
-  return 0;
+  if (!peer) return 0;
+  peer->gone = true;
+  byn_link_closed(peer->link, reason);
+  return react(L, node, peer);
 }
 
 static int l_shutdown(lua_State *L) {

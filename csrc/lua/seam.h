@@ -9,7 +9,7 @@
  *   node:action() -> ...        until nil: "dial", link, name
  *                                          "write", link, bytes
  *                                          "close", link
- *   node:accepted(now) -> link  a connection came in
+ *   node:accepted(now) -> link  a connection came in; nil, err: close it
  *   node:connected(link, now)   a dial has reached its peer
  *   node:received(link, bytes, now)
  *   node:written(link, n, now)  the transport has taken n bytes
@@ -18,6 +18,10 @@
  *   node:spawn(fn, ...) -> pid  node:send(dest, msg)   node:name()
  *   node:process_count()        node:shutdown(): says goodbye to all peers
  *   node:close()                ends every process; the node is gone
+ *
+ * "close" comes last, once what was to be written is: the driver closes the
+ * transport when all of it is out. It does not come for a link that the
+ * driver has said is closed.
  *
  * Times are whole milliseconds and never go back. A link number that the
  * node has forgotten is ignored.

@@ -52,7 +52,7 @@ void byn_exit_to(lua_State *L, byn_node *node, const byn_id *from,
 static void link_remote(lua_State *L, byn_process *p, const byn_id *to) {
   byn_node *node = p->node;
   if (!byn_peer_of(node, to->origin)) {
-    signal_code(L, p, to, "noconnection");
+    signal_code(L, p, to, byn_peer_absence(node, to->origin));
     return;
   }
   if (byn_find_link(p, to)) return;
