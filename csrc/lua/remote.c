@@ -28,6 +28,7 @@ enum {
 #define REPLY_MAX 200    /* values in one reply */
 #define NODES_MAX 1000   /* names in one NODES */
 #define REASON_MAX 30000 /* bytes of one reason */
+#define PAIR_MAX 100     /* bytes of a signal besides its reason */
 
 /* --- writing -------------------------------------------------------------- */
 
@@ -46,16 +47,25 @@ static bool begin(byn_node *node, const byn_origin *to, uint8_t kind,
   return d->b != NULL;
 }
 
+/* A signal that nobody can be told was not sent: without it the link is not
+ * what both ends believe, so it ends. */
 static bool commit(draft *d) {
-  return byn_link_commit(d->peer->link);
+  bool memory = d->b->failed;
+  if (byn_link_commit(d->peer->link)) return true;
+  byn_link_close(d->peer->link, memory ? "out_of_memory" : "message_too_large");
+  d->node->cluster->broken = true;
+  return false;
 }
 
-/* commit, where the sender's program is to hear of a message too large. */
+/* A message whose sender's program hears that it was refused. */
 static bool commit_message(lua_State *L, draft *d) {
   size_t size = d->b->len;
   bool memory = d->b->failed;
-  if (commit(d)) return true;
-  if (!byn_link_is_up(d->peer->link)) return false;
+  if (byn_link_commit(d->peer->link)) return true;
+  if (!byn_link_is_up(d->peer->link)) {
+    d->node->cluster->broken = true;
+    return false;
+  }
   if (memory) luaL_error(L, "not enough memory");
   luaL_error(L,
              "the message is too large for another node (%d bytes; the "
@@ -90,18 +100,43 @@ static void put_terms(lua_State *L, draft *d, int first, int count) {
   lua_error(L);
 }
 
-/* A reason: what cannot be sent goes as text, what is too long as a word. */
-static void put_reason(lua_State *L, draft *d, int index) {
-  size_t mark = d->b->len;
+static int text_protected(lua_State *L) {
+  byn_reason_tostring(L, 1);
+  return 1;
+}
+
+/* Pushes the reason at `index` as text; one may refuse to be that. */
+static void push_text(lua_State *L, int index) {
+  lua_pushcfunction(L, text_protected);
+  lua_pushvalue(L, index);
+  if (lua_pcall(L, 1, 1, 0) == LUA_OK) return;
+  lua_pop(L, 1);
+  lua_pushliteral(L, "reason_without_text");
+}
+
+/* The most bytes of a reason, so that its signal is no message too large. */
+static size_t reason_limit(const draft *d) {
+  size_t max = d->node->cluster->config.max_message - PAIR_MAX;
+  return max < REASON_MAX ? max : REASON_MAX;
+}
+
+/* Encodes a reason on its own, before the signal is begun: to make a text of
+ * it may run code, which may send. What cannot be sent goes as text, what is
+ * too long as a word. */
+static void encode_reason(lua_State *L, draft *d, int index) {
   index = lua_absindex(L, index);
-  bool sendable = encode(L, d, index, 1) == LUA_OK;
-  if (sendable && d->b->len - mark <= REASON_MAX) return;
-  byn_buf_truncate(d->b, mark);
-  if (!sendable) lua_pop(L, 1);
-  if (sendable)
-    lua_pushliteral(L, "reason_too_large");
-  else
-    byn_reason_tostring(L, index);
+  luaL_checkstack(L, 8, NULL);
+  lua_pushvalue(L, index);
+  if (encode(L, d, -1, 1) != LUA_OK) {
+    lua_pop(L, 2);
+    byn_buf_truncate(d->b, 0);
+    push_text(L, index);
+    if (encode(L, d, -1, 1) != LUA_OK) lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
+  if (d->b->len <= reason_limit(d)) return;
+  byn_buf_truncate(d->b, 0);
+  lua_pushliteral(L, "reason_too_large");
   if (encode(L, d, -1, 1) != LUA_OK) lua_pop(L, 1);
   lua_pop(L, 1);
 }
@@ -190,21 +225,43 @@ bool byn_remote_unlink(lua_State *L, byn_node *node, const byn_id *from,
   return send_pair(node, UNLINK, from, to);
 }
 
+/* Begins a signal that ends with the reason in `reason`, which it fills. */
+static bool begin_reasoned(lua_State *L, byn_node *node, const byn_origin *to,
+                           uint8_t kind, int index, byn_buf *reason, draft *d) {
+  draft r = {.node = node, .peer = byn_peer_of(node, to), .b = reason};
+  byn_buf_init(reason, &node->world->alloc);
+  if (!r.peer) return false;
+  encode_reason(L, &r, index);
+  if (begin(node, to, kind, d)) return true;
+  byn_buf_free(reason);
+  return false;
+}
+
+static bool commit_reasoned(draft *d, byn_buf *reason) {
+  byn_put_bytes(d->b, reason->data, reason->len);
+  if (reason->failed) d->b->failed = true;
+  byn_buf_free(reason);
+  return commit(d);
+}
+
 bool byn_remote_exit(lua_State *L, byn_node *node, const byn_id *from,
                      const byn_id *to, int index, bool linked) {
   draft d;
-  if (!begin(node, to->origin, linked ? UNLINKED : EXIT, &d)) return false;
+  byn_buf reason;
+  uint8_t kind = linked ? UNLINKED : EXIT;
+  if (!begin_reasoned(L, node, to->origin, kind, index, &reason, &d))
+    return false;
   put_id(&d, from);
   put_id(&d, to);
-  put_reason(L, &d, index);
-  return commit(&d);
+  return commit_reasoned(&d, &reason);
 }
 
-bool byn_remote_monitor(lua_State *L, byn_node *node, const byn_id *ref,
-                        const byn_dest *to) {
+bool byn_remote_monitor(lua_State *L, byn_node *node, const byn_id *watcher,
+                        uint64_t serial, const byn_dest *to) {
   draft d;
   if (!begin(node, to->origin, MONITOR, &d)) return false;
-  put_ref(&d, ref);
+  put_id(&d, watcher);
+  byn_put_varint(d.b, serial);
   put_dest(L, &d, to);
   return commit(&d);
 }
@@ -221,25 +278,25 @@ bool byn_remote_demonitor(lua_State *L, byn_node *node, byn_origin *to,
 bool byn_remote_down(lua_State *L, byn_node *node, byn_origin *to,
                      uint64_t serial, int index) {
   draft d;
-  if (!begin(node, to, DOWN, &d)) return false;
+  byn_buf reason;
+  if (!begin_reasoned(L, node, to, DOWN, index, &reason, &d)) return false;
   byn_put_varint(d.b, serial);
-  put_reason(L, &d, index);
-  return commit(&d);
+  return commit_reasoned(&d, &reason);
 }
 
+/* One name in each message: none is ever too large. */
 void byn_remote_nodes(lua_State *L, byn_node *node, byn_peer *peer) {
   (void)L;
   draft d;
   const byn_membership *m = node->cluster->membership;
   uint32_t count = byn_membership_up_count(m);
-  if (count > NODES_MAX) count = NODES_MAX;
-  if (!begin(node, peer->origin, NODES, &d)) return;
-  byn_put_varint(d.b, count);
   for (uint32_t i = 0; i < count; i++) {
     const char *name = byn_membership_up_name(m, i);
+    if (!begin(node, peer->origin, NODES, &d)) return;
+    byn_put_varint(d.b, 1);
     byn_put_string(d.b, name, strlen(name));
+    commit(&d);
   }
-  commit(&d);
 }
 
 /* --- reading -------------------------------------------------------------- */
@@ -390,16 +447,16 @@ static bool on_exit_signal(inbound *in, bool linked) {
 }
 
 static bool on_monitor(inbound *in) {
-  byn_id ref;
+  byn_id watcher;
   byn_process *p;
-  if (!get_ref(in, in->peer->origin, &ref) || !get_dest(in, &p)) return false;
-  if (byn_map_get(&in->peer->monitors, ref.serial)) return false;
-  if (!p) {
-    answer_noproc(in, ref.serial);
-    return true;
-  }
-  byn_id watcher = {.origin = ref.origin, .kind = BYN_PID};
-  byn_relate(in->L, in->node, BYN_MONITOR, &watcher, &p->id, ref.serial, true);
+  if (!get_id(in, &watcher) || watcher.origin != in->peer->origin) return false;
+  uint64_t serial = byn_get_varint(&in->r);
+  if (!serial || !get_dest(in, &p)) return false;
+  if (byn_map_get(&in->peer->monitors, serial)) return false;
+  if (p)
+    byn_relate(in->L, in->node, BYN_MONITOR, &watcher, &p->id, serial, true);
+  else
+    answer_noproc(in, serial);
   return true;
 }
 

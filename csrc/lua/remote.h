@@ -9,7 +9,7 @@
  *   6 UNLINK      the same
  *   7 UNLINKED    the same, then the reason: a link broke
  *   8 EXIT        the same: pid:exit
- *   9 MONITOR     watcher's index, serial, dest
+ *   9 MONITOR     id of the watcher, serial of the ref, dest
  *  10 DEMONITOR   serial: the watcher or caller has lost interest
  *  11 DOWN        serial, the reason: what it watched or called has ended
  *  12 NODES       varint count, names: whom the sender is connected to
@@ -30,9 +30,11 @@
 
 #include "node.h"
 
-/* Each sends one signal to a connected node. false: it is not connected.
+/* Each sends one signal to a connected node. false: it is not connected, or
+ * no more: a signal that finds no memory or a full queue ends the link.
  * `index` is the stack index of a term. Those with a message raise what
- * byn_term_encode raises; reasons that cannot travel become text. */
+ * byn_term_encode raises, and for one that is too large; reasons that cannot
+ * travel become text. */
 bool byn_remote_send(lua_State *L, byn_node *node, const byn_dest *to,
                      int index);
 bool byn_remote_cast(lua_State *L, byn_node *node, const byn_dest *to,
@@ -48,8 +50,8 @@ bool byn_remote_unlink(lua_State *L, byn_node *node, const byn_id *from,
                        const byn_id *to);
 bool byn_remote_exit(lua_State *L, byn_node *node, const byn_id *from,
                      const byn_id *to, int index, bool linked);
-bool byn_remote_monitor(lua_State *L, byn_node *node, const byn_id *ref,
-                        const byn_dest *to);
+bool byn_remote_monitor(lua_State *L, byn_node *node, const byn_id *watcher,
+                        uint64_t serial, const byn_dest *to);
 bool byn_remote_demonitor(lua_State *L, byn_node *node, byn_origin *to,
                           uint64_t serial);
 bool byn_remote_down(lua_State *L, byn_node *node, byn_origin *to,

@@ -127,10 +127,8 @@ uint64_t byn_monitor_dest(lua_State *L, byn_process *p, const byn_dest *to,
   byn_relation *r =
       byn_relate(L, node, BYN_MONITOR, &p->id, &to->id, ref.serial, true);
   r->what = keep_name(L, node, index);
-  if (to->kind == BYN_DEST_REMOTE) {
-    ref.index = p->id.index;
-    byn_remote_monitor(L, node, &ref, to);
-  }
+  if (to->kind == BYN_DEST_REMOTE)
+    byn_remote_monitor(L, node, &p->id, ref.serial, to);
   return ref.serial;
 }
 
