@@ -436,7 +436,8 @@ static outcome stop_step(byn_restart *r, byn_restart_action *a) {
   outcome o = stop_more(r, a);
   if (o == MOVE_ON) after_stops(r);
   if (o != WAIT) return o;
-  if (r->flags.dynamic && !r->plan.sorted) sort_stopping(r);
+  bool several = r->stopping.first != r->stopping.last;
+  if (several && !r->plan.sorted) sort_stopping(r);
   return kill_overdue(r, a);
 }
 

@@ -217,16 +217,26 @@ static byn_kid *stopping_kid(lua_State *L, byn_process *p,
   return kid && kid->core.state == BYN_CHILD_STOPPING ? kid : NULL;
 }
 
+/* Frees the mail that was being read. It stands in `taken` meanwhile, so that
+ * it is not lost if memory runs out. */
+static void free_taken(lua_State *L, byn_process *p) {
+  byn_supervisor *s = p->self;
+  byn_mail *mail = s->taken;
+  s->taken = NULL;
+  if (mail) byn_mail_free(L, p->node->world, mail);
+}
+
 static bool supervisor_received(lua_State *L, byn_process *p, byn_mail *mail) {
   luaL_checkstack(L, 12, NULL);
   byn_kid *kid = stopping_kid(L, p, mail);
   if (!kid) return false;
   byn_supervisor *s = p->self;
+  s->taken = mail;
   byn_value_push(L, p->node->world, &mail->value);
   byn_tell_exited(L, p, kid, lua_gettop(L));
   lua_pop(L, 1);
   byn_restart_stopped(&s->machine, &kid->core);
-  byn_mail_free(L, p->node->world, mail);
+  free_taken(L, p);
   byn_process_ready(p);
   return true;
 }
@@ -459,11 +469,12 @@ static void take_mail(lua_State *L, byn_process *p, byn_mail *mail) {
     byn_supervisor_request(L, p);
     return;
   }
+  s->taken = mail;
   if (mail->kind == BYN_MAIL_EXIT)
     take_exit(L, p, mail);
   else if (retry)
     byn_restart_retry(&s->machine);
-  byn_mail_free(L, p->node->world, mail);
+  free_taken(L, p);
 }
 
 static void supervisor_run(lua_State *L, byn_process *p) {
@@ -564,6 +575,7 @@ static void supervisor_ended(lua_State *L, byn_process *p, int reason) {
   if (s->asked == BYN_ASKED_BOOT && s->mail) tell_starter(L, p, reason);
   if (s->mail) byn_mail_free(L, p->node->world, s->mail);
   s->mail = NULL;
+  free_taken(L, p);
   if (s->ready) {
     free_children(L, p);
     byn_restart_clear(&s->machine);

@@ -53,6 +53,7 @@ typedef struct byn_supervisor {
   byn_map pids;    /* serial of the pid -> byn_kid, and its twins */
   byn_id observer; /* a process that hears of each child; or serial 0 */
   byn_mail *mail;  /* the request in hand, to be answered; or NULL */
+  byn_mail *taken; /* any other mail that is being read, or NULL */
   byn_kid *starting;
   int64_t deadline; /* of the timer that is set, or BYN_NEVER */
   uint8_t kind;     /* byn_supervisor_kind */
