@@ -26,7 +26,10 @@ local levels = {
   node_down = "warning",
   child_restarted = "info",
   placement_conflict = "warning",
-  listener_crashed = "warning",
+  placement_start_failed = "warning",
+  placement_moved = "info",
+  placement_member = "info",
+  listener_failed = "warning",
 }
 
 -- A node that goes for one of these is not missed.
