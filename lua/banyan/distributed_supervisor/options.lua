@@ -1,0 +1,141 @@
+-- What distributed_supervisor takes: options and child specs, checked in the
+-- caller, before any process is asked.
+
+local core = require "banyan.core"
+local child_spec = require "banyan.child_spec"
+local common = require "banyan.options"
+local listeners = require "banyan.distributed_supervisor.listeners"
+
+local options = {}
+
+local function is_list(value, test)
+  if type(value) ~= "table" then return false end
+  local count = 0
+  for _ in pairs(value) do count = count + 1 end
+  for i = 1, count do
+    if not test(value[i]) then return false end
+  end
+  return true
+end
+
+local function is_name(value) return type(value) == "string" and value ~= "" end
+
+
+local schema = {
+  name = { "a non-empty string", is_name },
+  nodes = {
+    "a list of node names (a source of nodes is not there yet)",
+    function(value) return is_list(value, is_name) end,
+  },
+  monitor_nodes = "boolean",
+  cache_children = "boolean",
+  listeners = {
+    "a list of tables with any of on_node_up, on_node_down, "
+      .. "on_node_terminate, on_process_start and on_process_stop",
+    function(value)
+      return is_list(value, function(one)
+        if type(one) ~= "table" then return false end
+        for key, fn in pairs(one) do
+          if not listeners.callbacks[key] or type(fn) ~= "function" then
+            return false
+          end
+        end
+        return true
+      end)
+    end,
+  },
+  replicas = {
+    "2 (other numbers are not there yet)",
+    function(value) return value == 2 end,
+  },
+  rebalance = {
+    '"passive" ("active" is not there yet)',
+    function(value) return value == "passive" end,
+  },
+  max_children = "positive",
+  modules = "names",
+  max_restarts = {
+    "an integer not below 0",
+    function(value)
+      return type(value) == "number" and value >= 0 and value % 1 == 0
+        and value < math.huge
+    end,
+  },
+  max_seconds = {
+    "a positive number (seconds)",
+    function(value) return type(value) == "number" and value > 0 end,
+  },
+}
+
+--- Checks the options of start_link.
+function options.check(what, opts, level)
+  opts = common.check(what, opts, schema, level + 1)
+  if opts.name == nil then
+    error(what .. ': option "name" is missing', level + 1)
+  end
+  return opts
+end
+
+-- --- child specs -----------------------------------------------------------
+
+-- What in a value cannot go to another node: a word for it, or nil.
+local function stuck(value, depth)
+  local kind = type(value)
+  if kind == "function" or kind == "thread" then return "a " .. kind end
+  if kind == "userdata" then
+    return not core.placement.is_id(value) and "a userdata" or nil
+  end
+  if kind ~= "table" then return nil end
+  if depth > 90 then return "a table nested too deep" end
+  if getmetatable(value) ~= nil then return "a table with a metatable" end
+  for key, inner in pairs(value) do
+    local what = stuck(key, depth + 1) or stuck(inner, depth + 1)
+    if what then return what end
+  end
+end
+
+local function is_id(id)
+  if type(id) == "number" then
+    return id % 1 == 0 and id > -math.huge and id < math.huge
+  end
+  return type(id) == "string"
+    or type(id) == "userdata" and core.placement.is_id(id)
+end
+
+--- Checks an id.
+function options.check_id(what, id, level)
+  if not is_id(id) then
+    error(("%s: id must be a string, an integer or a ref, got %s")
+      :format(what, type(id) == "number" and tostring(id) or type(id)),
+      level + 1)
+  end
+  -- A float that is an integer is the same key as the integer.
+  if type(id) == "number" and math.tointeger then return math.tointeger(id) end
+  return id
+end
+
+--- Packs a child spec (see child_spec.lua) that any node can be sent; its id
+-- is a fresh ref if it had none. Answers the id, too.
+function options.check_spec(what, spec, level)
+  local packed, problem = child_spec.pack(spec, true)
+  if not packed then error(what .. ": " .. problem, level + 1) end
+  if type(child_spec.start_of(packed)) == "function" then
+    error(what .. ': start must be {"module", "fn", {args}}: a function '
+      .. "cannot be sent to the node that is to run it", level + 1)
+  end
+  local id = child_spec.id(packed)
+  if id == nil then
+    id = core.make_ref()
+  else
+    id = options.check_id(what, id, level + 1)
+  end
+  child_spec.set_id(packed, id)
+  problem = stuck(packed, 0)
+  if problem then
+    error(("%s: the child spec has %s in it, which cannot be sent to "
+      .. "another node"):format(what, problem), level + 1)
+  end
+  return packed, id
+end
+
+return options

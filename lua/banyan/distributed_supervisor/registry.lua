@@ -1,0 +1,171 @@
+-- What one node knows of the children of one distributed supervisor.
+--
+-- Every member holds all of it. A row is {pid=, spec=, token=, reason=}, by
+-- id; the token names the request that started it. Which row is the newest,
+-- and what follows from it, is for the placement to say
+-- (csrc/core/placement.h). An entry is a row on its way to another node:
+-- {id, epoch, seq, state, host, flags, pid=, spec=, token=, reason=}.
+--
+-- The view is what lookups read, from any process of this node, without
+-- asking the coordinator: `pids` id -> pid, `ids` pid -> id, `here` id -> pid
+-- of the children that run here. It has only what is thought to run: the
+-- children of a lost node are out of it until they run again.
+
+local core = require "banyan.core"
+local child_spec = require "banyan.child_spec"
+local placement = core.placement
+
+local registry = {}
+registry.__index = registry
+
+local RUNNING, ENDED = 2, 1
+local TEMPORARY, PINNED = 1, 2
+registry.RUNNING, registry.ENDED = RUNNING, ENDED
+
+-- What has ended is remembered for so long, and so many at most, lest a node
+-- that was away brings it back.
+local KEEP_ENDED_MS, KEEP_ENDED = 60000, 10000
+
+-- Coordinator's pid -> view, for the lookups. A coordinator that is gone is
+-- registered no more, so nobody asks for its view.
+registry.views = setmetatable({}, { __mode = "k" })
+
+--- An empty registry of the coordinator that runs.
+-- @param name the supervisor's
+-- @param node the name of this node
+-- @param on_change function(kind, id, pid, reason): "start" or "stop"
+function registry.new(name, node, cached, on_change)
+  local me = core.self()
+  local places = placement.new(me, node, KEEP_ENDED_MS, KEEP_ENDED)
+  local view = {
+    name = name, node = node, cached = cached, placement = places,
+    pids = {}, ids = {}, here = {},
+  }
+  registry.views[me] = view
+  return setmetatable({
+    me = me, rows = {}, placement = places, view = view,
+    on_change = on_change,
+  }, registry)
+end
+
+--- Bits for what a start asks for.
+function registry.flags(spec, pinned)
+  return (child_spec.is_temporary(spec) and TEMPORARY or 0)
+    + (pinned and PINNED or 0)
+end
+
+function registry.is_pinned(flags) return flags >= PINNED end
+
+-- Brings the view of one child in line with its row.
+local function show(self, id)
+  local view = self.view
+  local _, _, state, host = self.placement:get(id)
+  local row = self.rows[id]
+  local pid
+  if state == RUNNING and self.placement:host_state(host) == "up" then
+    pid = row and row.pid
+  end
+  local old = view.pids[id]
+  if old ~= pid then
+    if old ~= nil then view.ids[old] = nil end
+    view.pids[id] = pid
+    if pid ~= nil then view.ids[pid] = id end
+  end
+  view.here[id] = host == self.me and pid or nil
+  return state
+end
+
+-- The same after news: the listeners hear of it.
+local function changed(self, id)
+  local row = self.rows[id]
+  local state = show(self, id)
+  if state == RUNNING then
+    if row.told ~= row.pid then
+      row.told = row.pid
+      self.on_change("start", id, row.pid)
+    end
+  elseif row.told then
+    local pid = row.told
+    row.told = nil
+    self.on_change("stop", id, pid, row.reason)
+  end
+end
+
+--- An entry came from another node; true if it is news.
+function registry:merge(entry, now)
+  local id, state = entry[1], entry[4]
+  local news = self.placement:merge(id, entry[2], entry[3], state, entry[5],
+    entry[6], now)
+  if not news then return false end
+  local row = self.rows[id] or {}
+  self.rows[id] = row
+  row.pid, row.reason = entry.pid, entry.reason
+  row.spec = state == RUNNING and entry.spec or nil
+  row.token = entry.token
+  changed(self, id)
+  return true
+end
+
+--- The placement of a child of this node changed: the entry to tell.
+-- @param fields pid, spec, token, reason: what is new of the row
+function registry:update(id, fields)
+  local row = self.rows[id] or {}
+  self.rows[id] = row
+  for key, value in pairs(fields) do row[key] = value end
+  local _, _, state = self.placement:get(id)
+  if state == ENDED then
+    row.spec = nil
+  else
+    row.reason = nil
+  end
+  changed(self, id)
+  return self:entry(id)
+end
+
+--- What is known of a child, for another node; nil if nothing is.
+function registry:entry(id)
+  local epoch, seq, state, host, flags = self.placement:get(id)
+  if not epoch then return nil end
+  local row = self.rows[id]
+  return {
+    id, epoch, seq, state, host, flags,
+    pid = row.pid, spec = row.spec, token = row.token, reason = row.reason,
+  }
+end
+
+--- Does it run, as far as is known? "running", "lost" (its node is gone),
+-- "ended" or nil; and on which host.
+function registry:state(id)
+  local _, _, state, host = self.placement:get(id)
+  if state == RUNNING then
+    local up = self.placement:host_state(host) == "up"
+    return up and "running" or "lost", host
+  end
+  return state and "ended", host
+end
+
+function registry:forget(id)
+  self.rows[id] = nil
+end
+
+--- Another host is up, or down: its children are in the view or out of it.
+function registry:set_host(host, state)
+  self.placement:set_host(host, state)
+  for _, id in ipairs(self.placement:list(host)) do show(self, id) end
+end
+
+--- Calls send(list of entries) until all that stand on a host (nil: on any)
+-- were given to it.
+function registry:each_batch(host, size, send)
+  local batch = {}
+  for _, id in ipairs(self.placement:list(host)) do
+    batch[#batch + 1] = self:entry(id)
+    if #batch == size then
+      send(batch)
+      batch = {}
+    end
+  end
+  if #batch > 0 then send(batch) end
+end
+
+return registry
