@@ -1,5 +1,6 @@
 -- Processes: what they can say to each other and what they see of time.
 
+local banyan = require "banyan"
 local core = require "banyan.core"
 local run = require "spec.support.run"
 
@@ -184,6 +185,61 @@ describe("receive", function()
   it("cannot wait in a coroutine of the process's own", function()
     run(function()
       raises("coroutine of the process's own", coroutine.wrap(core.receive))
+    end)
+  end)
+end)
+
+describe("receive with a match", function()
+  it("cannot be nested: the inner would take what the outer looks at",
+    function()
+      run(function()
+        for i = 1, 3 do core.send(core.self(), i) end
+        raises("inside the match function", banyan.receive, function()
+          return banyan.receive(function() return true end, 0) == 1
+        end)
+        raises("inside the match function", banyan.receive, function()
+          core.demonitor(core.make_ref(), { flush = true })
+        end)
+        for i = 1, 3 do assert.equal(i, banyan.receive()) end
+      end)
+    end)
+
+  it("leaves the mailbox as it was when the match raises", function()
+    run(function()
+      for i = 1, 3 do core.send(core.self(), i) end
+      raises("no good", banyan.receive, function(n)
+        if n == 2 then error("no good") end
+      end)
+      for i = 1, 3 do assert.equal(i, banyan.receive(0)) end
+    end)
+  end)
+end)
+
+describe("a process that always has mail", function()
+  local function keeps_nobody_waiting(receive)
+    run(function()
+      local me = core.self()
+      local busy = core.spawn(function()
+        while true do
+          core.send(core.self(), "again")
+          receive()
+        end
+      end)
+      core.send_after(0, me, "timer")
+      assert.equal("timer", core.receive())
+      core.spawn(function() core.send(me, "hello") end)
+      assert.equal("hello", core.receive())
+      busy:exit("kill")
+    end)
+  end
+
+  it("keeps no timer and no other process waiting", function()
+    keeps_nobody_waiting(core.receive)
+  end)
+
+  it("nor does it when it picks its messages", function()
+    keeps_nobody_waiting(function()
+      banyan.receive(function() return true end)
     end)
   end)
 end)

@@ -95,6 +95,9 @@ static int l_demonitor(lua_State *L) {
       lua_pop(L, 1);
     }
   }
+  if (flush && p->matching)
+    luaL_error(L, "demonitor with flush inside the match function of a "
+                  "receive");
   if (ref->origin == p->node->origin) byn_demonitor(L, p, ref->serial);
   if (flush) flush_down(L, p, ref);
   return truth(L);

@@ -184,6 +184,14 @@ static int l_mail_pick(lua_State *L) {
   p->matching = false;
   byn_mail *mail = byn_mailbox_pick(&p->mail);
   if (mail) byn_mail_free(L, p->node->world, mail);
+  if (byn_process_gives_way(L, p))
+    return byn_process_wait(L, p, BYN_WAIT_PAUSE, -1);
+  return 0;
+}
+
+/* Before the first mail_peek of a receive. */
+static int l_mail_begin(lua_State *L) {
+  byn_mailbox_rewind(&receiver(L, "receive")->mail);
   return 0;
 }
 
@@ -207,6 +215,7 @@ void byn_send_functions(lua_State *L) {
                                        {"cancel_timer", l_cancel_timer},
                                        {"receive", l_receive},
                                        {"sleep", l_sleep},
+                                       {"mail_begin", l_mail_begin},
                                        {"mail_peek", l_mail_peek},
                                        {"mail_skip", l_mail_skip},
                                        {"mail_pick", l_mail_pick},

@@ -110,14 +110,18 @@ banyan.node = core.node_name
 banyan.nodes = core.nodes
 
 --- Connects to a node, and stays connected: it is dialled again whenever it is
--- away, until disconnect. Yields until it is up.
+-- away, until disconnect. Yields until it is up or a first try has failed. An
+-- error on a node without a name.
 ---@param name string  "b@host:port"
----@param timeout? integer  5000 by default
+---@param timeout? integer|number|string  milliseconds, 5000 by default
 ---@return true|nil
----@return any err  "timeout"; it is still being dialled then
+---@return string|nil err  "timeout", or why the try failed ("econnrefused",
+---  "bad_secret", "wrong_name", "handshake_timeout" ...); it is still being
+---  dialled then
 banyan.connect = core.connect
 
---- Ends the connection to a node and dials it no more.
+--- Ends the connection to a node and dials it no more. An error on a node
+-- without a name.
 ---@param name string
 ---@return true|nil
 ---@return string|nil err  "not_connected"
@@ -170,7 +174,8 @@ banyan.now = core.now
 ---@param message any  functions, userdata and coroutines go by reference
 ---  within a node; to another node they are an error
 ---@return true|nil
----@return string|nil err  "noproc": nobody has that name
+---@return string|nil err  "noproc": nobody has that name; "noconnection": it
+---  is a name on a node that is not connected
 banyan.send = core.send
 
 --- Sends a message after a while, unless it is cancelled.
@@ -210,7 +215,7 @@ end
 
 local function receive_match(match, timeout)
   local deadline = timeout and core.now() + timeout
-  core.mail_rewind()
+  core.mail_begin()
   while true do
     local found, message = find(match)
     if found then return message end
@@ -277,13 +282,13 @@ banyan.exit = core.exit
 ---@return boolean old
 banyan.trap_exit = core.trap_exit
 
---- Is it alive? Asks about processes of this node only.
----@param pid pid
+--- Is it alive?
+---@param pid pid  of this node; that of another is an error
 ---@return boolean
 banyan.is_alive = core.is_alive
 
---- What is known of a process of this node.
----@param pid pid
+--- What is known of a process.
+---@param pid pid  of this node; that of another is an error
 ---@return table|nil  nil if it is not alive; else status,
 ---  message_queue_len, trap_exit, behaviour ("process", "server",
 ---  "supervisor"), registered_name, label, parent, links, monitors,
@@ -304,7 +309,7 @@ banyan.register = core.register
 --- Takes a name away from whoever has it.
 ---@param name string
 ---@return true|nil
----@return string|nil err
+---@return string|nil err  "noproc": nobody has it
 banyan.unregister = core.unregister
 
 --- Who has that name?
