@@ -41,6 +41,7 @@ typedef struct byn_node {
   int events; /* slot: list of events not yet fetched, or 0 if unwanted */
   int event_count;
   struct byn_cluster *cluster; /* links and membership; NULL without name */
+  int share;                   /* what is left of this turn, see turn() */
   bool clock_read;             /* `now` is fresh for this slice */
   bool burying;
 } byn_node;

@@ -160,6 +160,10 @@ void byn_process_untimer(byn_process *p);
  * C function that cannot be left). */
 int byn_process_wait(lua_State *L, byn_process *p, byn_wait what, int64_t ms);
 
+/* At the end of a C function that took a message for p: has p had its share
+ * of this turn, and can it wait here? */
+bool byn_process_gives_way(lua_State *L, byn_process *p);
+
 /* Raises if the code of p cannot wait here, before anything is done. */
 void byn_process_check_wait(lua_State *L, const byn_process *p);
 

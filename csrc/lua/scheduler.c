@@ -8,6 +8,10 @@
 #include "process.h"
 #include "reason.h"
 
+/* Messages that a process may receive, or replies, before others have their
+ * turn: one that always has mail must not keep timers and peers waiting. */
+#define SHARE 32
+
 void byn_process_ready(byn_process *p) {
   byn_node *node = p->node;
   if (p->state == BYN_RUNNING) p->woken = true;
@@ -76,6 +80,10 @@ int byn_process_wait(lua_State *L, byn_process *p, byn_wait what, int64_t ms) {
   p->wait = (uint8_t)what;
   if (what != BYN_WAIT_REPLY) p->arguments = 0;
   return lua_yield(L, 0);
+}
+
+bool byn_process_gives_way(lua_State *L, byn_process *p) {
+  return p->node->share-- <= 0 && L == p->co && lua_isyieldable(L);
 }
 
 void byn_process_expect(byn_process *p, byn_id *ref) {
@@ -205,13 +213,16 @@ static bool can_resume(const byn_process *p) {
   }
 }
 
-/* One turn of one process: until it waits, or has handled one mail. */
+/* One turn of one process: until it waits, has handled one mail, or has had
+ * its share. */
 static void turn(lua_State *L, byn_process *p) {
+  p->node->share = SHARE;
   if (!p->co) p->behaviour->run(L, p);
   while (p->co && !p->doomed && can_resume(p)) {
-    resume(L, p);
-    if (!p->co || p->wait != BYN_WAIT_PAUSE) continue;
-    p->woken = true; /* coroutine.yield by hand: gives way to the others */
+    bool spent = p->node->share-- <= 0;
+    if (!spent) resume(L, p);
+    if (!spent && (!p->co || p->wait != BYN_WAIT_PAUSE)) continue;
+    p->woken = true; /* gives way to the others */
     return;
   }
 }

@@ -146,8 +146,10 @@ static byn_process *receiver(lua_State *L, const char *what) {
 static int l_receive(lua_State *L) {
   byn_process *p = receiver(L, "receive");
   int64_t ms = byn_check_timeout(L, 1, -1);
+  if (!p->mail.head) return byn_process_wait(L, p, BYN_WAIT_MESSAGE, ms);
+  if (byn_process_gives_way(L, p))
+    return byn_process_wait(L, p, BYN_WAIT_MESSAGE, -1);
   byn_mail *mail = byn_mailbox_pop(&p->mail);
-  if (!mail) return byn_process_wait(L, p, BYN_WAIT_MESSAGE, ms);
   byn_mail_push(L, p->node->world, mail);
   byn_mail_free(L, p->node->world, mail);
   return 1;
