@@ -1,7 +1,9 @@
 -- Links, monitors and exit signals: the rules of the Erlang reference manual,
 -- cell by cell.
 
+local banyan = require "banyan"
 local core = require "banyan.core"
+local server = require "banyan.server"
 local run = require "spec.support.run"
 
 local REASONS = { "normal", "shutdown", "kill", "other" }
@@ -144,6 +146,64 @@ describe("banyan.exit", function()
     end)
   end)
 
+  it("cannot be caught below a C function either", function()
+    run(function()
+      for _, after in ipairs {
+        function() end, core.exit, error, core.receive, coroutine.yield,
+      } do
+        core.spawn_monitor(function()
+          pcall(table.sort, { 1, 2 }, function() core.exit("out") end)
+          after("never")
+        end)
+        assert.equal("out", core.receive().reason)
+      end
+    end)
+  end)
+
+  it("gives a server its terminate, wherever a handler calls it", function()
+    run(function()
+      local me = core.self()
+      local function below_sort()
+        pcall(table.sort, { 1, 2 }, function() core.exit("out") end)
+        error("never")
+      end
+      local function in_match()
+        core.send(core.self(), "x")
+        banyan.receive(function() core.exit("out") end)
+      end
+      for _, leave in ipairs { below_sort, in_match } do
+        local pid = server.start {
+          handle_cast = leave,
+          terminate = function(_, reason)
+            core.send(me, { reason, core.receive(0) })
+          end,
+        }
+        core.monitor(pid)
+        server.cast(pid, "go")
+        assert.equal("out", core.receive()[1])
+        assert.equal("out", core.receive().reason)
+      end
+    end)
+  end)
+
+  it("lets its process close its variables in peace", function()
+    run(function()
+      local me, other = core.self(), core.spawn(core.receive)
+      local guard = setmetatable({}, { __close = function()
+        other:exit("kill")
+        core.send(me, "closed")
+        core.exit("never")
+      end })
+      core.spawn_monitor(load([[
+        local exit, guard = ...
+        return function() local g <close> = guard exit("out") end
+      ]])(core.exit, guard))
+      assert.equal("closed", core.receive())
+      assert.equal("out", core.receive().reason)
+      assert.is_false(other:is_alive())
+    end)
+  end)
+
   it("works below a C function and inside a coroutine", function()
     run(function()
       core.spawn_monitor(function()
@@ -165,6 +225,19 @@ describe("banyan.exit", function()
       local reason = core.receive().reason
       assert.same({ "shutdown", "moved" }, { reason[1], reason[2] })
       assert.equal("shutdown: moved", tostring(reason))
+    end)
+  end)
+end)
+
+describe("an exit signal that ends the process that runs", function()
+  it("stands, whatever its code makes of it", function()
+    run(function()
+      core.spawn_monitor(function()
+        local other = core.spawn_link(core.receive)
+        pcall(coroutine.wrap(function() other:exit("killer") end))
+        error("never")
+      end)
+      assert.equal("killer", core.receive().reason)
     end)
   end)
 end)

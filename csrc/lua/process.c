@@ -59,7 +59,8 @@ byn_process *byn_process_new(lua_State *L, byn_node *node,
   node->spare_count--;
   *p =
       (byn_process){.node = node, .id = id, .behaviour = behaviour, .pid = pid};
-  if (node->world->running) p->parent = node->world->running->id;
+  const byn_process *running = node->world->running;
+  if (running && running->node == node) p->parent = running->id;
   node->table[id.index] = p;
   node->process_count++;
   return p;
@@ -89,6 +90,10 @@ void byn_process_end(lua_State *L, byn_process *p) {
     p->doomed = true;
     return;
   }
+  byn_process_bury_later(p);
+}
+
+void byn_process_bury_later(byn_process *p) {
   p->state = BYN_ENDING;
   p->next_ending = NULL;
   if (p->node->ending_last)
@@ -107,7 +112,7 @@ static int abandon(lua_State *L, byn_process *p) {
 }
 
 int byn_process_exit(lua_State *L, byn_process *p) {
-  p->exited = !p->doomed;
+  if (!p->doomed) p->exited = true;
   byn_process_end(L, p);
   return abandon(L, p);
 }

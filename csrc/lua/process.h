@@ -131,6 +131,10 @@ int byn_process_leave(lua_State *L, byn_process *p, int results);
  * scheduler, except p's to-be-closed variables and `ended`. */
 void byn_process_end(lua_State *L, byn_process *p);
 
+/* The same where the reason is in p->doom already; cannot fail. p does not
+ * run. */
+void byn_process_bury_later(byn_process *p);
+
 /* Pushes the pid of p. */
 void byn_process_push(lua_State *L, const byn_process *p);
 

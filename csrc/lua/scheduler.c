@@ -144,33 +144,48 @@ static int push_results(lua_State *L, byn_process *p) {
   }
 }
 
-/* Takes the coroutine of p away from it, and back to the pool. */
+/* Takes the coroutine of p away from it, and back to the pool; a receive that
+ * was under way is over. */
 static void release(lua_State *L, byn_process *p, int status) {
   lua_State *co = p->co;
   p->co = NULL;
+  p->matching = false;
+  byn_mailbox_rewind(&p->mail);
   byn_thread_give(L, p->node->world, co, p->thread, status);
 }
 
-static void exited(lua_State *L, byn_process *p) {
-  byn_slots *slots = &p->node->world->slots;
-  release(L, p, LUA_YIELD);
-  byn_slot_take(L, slots, p->doom);
+/* Its end is no longer decided. */
+static void pardon(lua_State *L, byn_process *p) {
+  byn_slot_free(L, &p->node->world->slots, p->doom);
   p->doom = 0;
   p->doomed = p->exited = false;
-  p->behaviour->returned(L, p, BYN_EXITED, 1);
+}
+
+/* The code has ended for the reason on top, which stands from now on: what
+ * its to-be-closed variables still do must not change it. */
+static void broken_off(lua_State *L, byn_process *p, int status) {
+  pardon(L, p);
+  release(L, p, LUA_YIELD);
+  pardon(L, p);
+  p->behaviour->returned(L, p, status, 1);
+}
+
+/* The code called banyan.exit, even if something caught that. */
+static void exited(lua_State *L, byn_process *p) {
+  byn_slot_push(L, &p->node->world->slots, p->doom);
+  broken_off(L, p, BYN_EXITED);
 }
 
 static void failed(lua_State *L, byn_process *p, int status) {
   bool token = byn_reason_of_error(L, p->co);
-  release(L, p, status);
-  if (token && p->doomed && !p->exited) {
-    lua_pop(L, 1);
-    return;
-  }
-  byn_slot_free(L, &p->node->world->slots, p->doom);
-  p->doom = 0;
-  p->doomed = p->exited = false;
-  p->behaviour->returned(L, p, token ? BYN_EXITED : status, 1);
+  broken_off(L, p, token ? BYN_EXITED : status);
+}
+
+static void returned(lua_State *L, byn_process *p, int count) {
+  luaL_checkstack(L, count + 20, NULL);
+  lua_xmove(p->co, L, count);
+  release(L, p, LUA_OK);
+  p->behaviour->returned(L, p, LUA_OK, count);
 }
 
 /* Runs the coroutine until it waits or ends. */
@@ -181,19 +196,17 @@ static void resume(lua_State *L, byn_process *p) {
   p->expired = false;
   p->wait = BYN_WAIT_PAUSE;
   int status = lua_resume(p->co, L, count, &count);
-  if (status == LUA_YIELD) {
+  if (p->exited) {
+    exited(L, p);
+  } else if (p->doomed) {
+    return; /* its end closes the coroutine */
+  } else if (status == LUA_YIELD) {
     lua_pop(p->co, count);
     if (p->wait == BYN_WAIT_PAUSE) p->arguments = 0;
-    if (p->exited) exited(L, p);
-  } else if (status != LUA_OK) {
-    failed(L, p, status);
-  } else if (p->doomed && !p->exited) {
-    release(L, p, LUA_OK);
+  } else if (status == LUA_OK) {
+    returned(L, p, count);
   } else {
-    luaL_checkstack(L, count + 20, NULL);
-    lua_xmove(p->co, L, count);
-    release(L, p, LUA_OK);
-    p->behaviour->returned(L, p, LUA_OK, count);
+    failed(L, p, status);
   }
 }
 
@@ -228,15 +241,13 @@ static void turn(lua_State *L, byn_process *p) {
 }
 
 /* What a process does next, once its turn is over. */
-static void settle(lua_State *L, byn_process *p) {
+static void settle(byn_process *p) {
   byn_world *w = p->node->world;
   w->running = NULL;
   p->state = BYN_IDLE;
   if (p->doomed) {
-    byn_slot_take(L, &w->slots, p->doom);
-    p->doom = 0;
-    p->doomed = false;
-    byn_process_end(L, p);
+    p->doomed = p->exited = false;
+    byn_process_bury_later(p);
   } else if (p->woken || (!p->co && !p->held && p->mail.head)) {
     byn_process_ready(p);
   }
@@ -256,7 +267,7 @@ void byn_node_run(lua_State *L, byn_node *node, int slices) {
     w->running = p;
     node->clock_read = false;
     turn(L, p);
-    settle(L, p);
+    settle(p);
     if (node->ending) byn_node_bury(L, node);
   }
 }
