@@ -289,7 +289,8 @@ function distributed_supervisor.call(name, id, msg, timeout)
   return core.call(pid, msg, timeout)
 end
 
---- Casts to a child by its id, as server.cast does.
+--- Casts to a child by its id, as server.cast does. Yields only while very
+-- much waits to be sent to its node (but see cache_children).
 ---@param name string
 ---@param id string|integer|banyan.Ref
 ---@param msg any
@@ -300,7 +301,8 @@ function distributed_supervisor.cast(name, id, msg)
   return true
 end
 
---- Sends a child a message by its id.
+--- Sends a child a message by its id. Yields only while very much waits to be
+-- sent to its node (but see cache_children).
 ---@param name string
 ---@param id string|integer|banyan.Ref
 ---@param msg any

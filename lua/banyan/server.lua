@@ -114,7 +114,8 @@ end
 ---  reason for which the server ended
 server.call = call
 
---- Sends a request that has no answer. Does not yield.
+--- Sends a request that has no answer. Yields only while very much waits to be
+-- sent to the node of `dest`.
 ---@function server.cast
 ---@param dest banyan.Pid|string|table  as for call
 ---@param msg any  copied

@@ -285,11 +285,10 @@ function supervisor.start_child(sup, spec)
   return call(sup, request, math.huge)
 end
 
-local function ask(what, sup, op, id)
+local function check_id(what, id)
   if id == nil then
     error(("supervisor.%s: the child's id expected, got nil"):format(what), 3)
   end
-  return call(sup, { op, id }, math.huge)
 end
 
 --- Stops a child; its spec is kept, unless it is temporary. Cancels a restart
@@ -300,8 +299,8 @@ end
 ---@return any err  "not_found", "simple_one_for_one", "noproc",
 ---  "noconnection"
 function supervisor.terminate_child(sup, id)
-  local ok, err = ask("terminate_child", sup, "terminate_child", id)
-  return ok, err
+  check_id("terminate_child", id)
+  return call(sup, { "terminate_child", id }, math.huge)
 end
 
 --- Starts a child again that is not running. Yields until it has started.
@@ -312,8 +311,8 @@ end
 ---  "restarting", "not_found", "simple_one_for_one", "ignore", what the start
 ---  function failed with, "noproc", "noconnection"
 function supervisor.restart_child(sup, id)
-  local pid, extra = ask("restart_child", sup, "restart_child", id)
-  return pid, extra
+  check_id("restart_child", id)
+  return call(sup, { "restart_child", id }, math.huge)
 end
 
 --- Forgets a child that is not running. Yields.
@@ -323,8 +322,8 @@ end
 ---@return any err  "running", "restarting", "not_found",
 ---  "simple_one_for_one", "noproc", "noconnection"
 function supervisor.delete_child(sup, id)
-  local ok, err = ask("delete_child", sup, "delete_child", id)
-  return ok, err
+  check_id("delete_child", id)
+  return call(sup, { "delete_child", id }, math.huge)
 end
 
 --- The spec of a child, with its defaults filled in. Yields.
@@ -335,8 +334,8 @@ end
 ---  start, which are not kept
 ---@return any err  "not_found", "noproc", "noconnection"
 function supervisor.get_childspec(sup, id)
-  local spec, err = ask("get_childspec", sup, "get_childspec", id)
-  return spec, err
+  check_id("get_childspec", id)
+  return call(sup, { "get_childspec", id }, math.huge)
 end
 
 --- The children, in start order. Yields.
