@@ -88,7 +88,9 @@ local function check_command(line)
 end
 
 local pages = { "README.md" }
-for path in io.popen(PLAIN .. "ls docs/*.md"):lines() do pages[#pages + 1] = path end
+for path in io.popen(PLAIN .. "ls docs/*.md"):lines() do
+  pages[#pages + 1] = path
+end
 
 package.path = absolute(package.path)
 package.cpath = absolute(package.cpath)
