@@ -359,6 +359,18 @@ function Session:pump(goal)
   while not done do uv.run() end
 end
 
+-- Writing to a connection that the other end has closed is an error to handle
+-- and not, as the system has it, the end of this program. For all nodes and as
+-- long as the program runs: sockets outlive their node for a while.
+local pipe_signal
+
+local function survive_broken_pipes()
+  if pipe_signal and not pipe_signal:is_closing() then return end
+  pipe_signal = uv.new_signal()
+  pipe_signal:start("sigpipe", function() end)
+  pipe_signal:unref()
+end
+
 -- Nothing of the node is left on the loop, but sockets that linger.
 function Session:release()
   for link, conn in pairs(self.links) do
@@ -404,6 +416,7 @@ end
 ---@return table|nil session
 ---@return string|nil err  the address cannot be listened on
 function Driver.open(host)
+  survive_broken_pipes()
   local session = setmetatable({
     host = host,
     core = host.core,
