@@ -1,0 +1,190 @@
+--- Real nodes in OS processes, driven from a node in this one.
+--
+--    cluster.run(function(c)
+--      local a = c:start("a")              a node, connected with all others
+--      a:call(function(x) return x end, 7)   runs there, answers 7
+--      a:open(function() ... end)          the same, in a process that stays
+--      a:kill()                            SIGKILL
+--      c:wait("what for", function() return true end)
+--    end)
+--
+-- Functions travel as bytecode: they have no upvalues but the globals. All
+-- processes are killed at the end, however that comes.
+
+local banyan = require "banyan"
+local server = require "banyan.server"
+local uv = require "luv"
+
+local cluster = {}
+
+local DEADLINE_MS = 60000 -- for anything: a machine may be slow
+local SECRET = "the secret of the specs"
+
+local Cluster = {}
+Cluster.__index = Cluster
+local Node = {}
+Node.__index = Node
+
+local unpack = table.unpack or unpack
+
+-- A port that was free just now.
+local function free_port()
+  local socket = uv.new_tcp()
+  assert(socket:bind("127.0.0.1", 0))
+  local port = socket:getsockname().port
+  socket:close()
+  return port
+end
+
+local function node_name(short)
+  return ("%s@127.0.0.1:%d"):format(short, free_port())
+end
+
+local function environment(secret)
+  local env, list = uv.os_environ(), {}
+  env.BANYAN_SECRET = secret
+  for name, value in pairs(env) do list[#list + 1] = name .. "=" .. value end
+  return list
+end
+
+--- Waits until fn() is true, or fails saying what for.
+function Cluster.wait(_, what, fn)
+  local limit = banyan.now() + DEADLINE_MS
+  while true do
+    local value = fn()
+    if value then return value end
+    if banyan.now() > limit then
+      error("it did not come about that " .. what, 2)
+    end
+    banyan.sleep(5)
+  end
+end
+
+--- A name for a node that is started later.
+function Cluster.name(_, short) return node_name(short) end
+
+--- Starts a node without waiting for it.
+---@param name string
+---@param opts? table  secret; connect: list of names of nodes to dial
+function Cluster:launch(name, opts)
+  opts = opts or {}
+  local node = setmetatable({ name = name }, Node)
+  local args = { "spec/support/node.lua", node.name, banyan.node() }
+  for _, peer in ipairs(opts.connect or {}) do args[#args + 1] = peer end
+  local program = arg and arg[-1] or "lua5.4"
+  node.handle, node.pid = uv.spawn(program, {
+    args = args, env = environment(opts.secret or SECRET),
+    stdio = { nil, nil, 2 },
+  }, function(code, signal)
+    node.ended = ("exit code %d, signal %d"):format(code, signal)
+  end)
+  assert(node.handle, node.pid)
+  table.insert(self.nodes, node)
+  return node
+end
+
+--- Waits until this node is connected with it and its agent answers.
+function Cluster:await(node)
+  self:wait(node.name .. " answers", function()
+    if node.ended then error(node.name .. " has ended", 0) end
+    return banyan.connect(node.name, 1000)
+      and server.call({ name = "agent", node = node.name },
+        { code = string.dump(function() return 1 end), args = {}, n = 0 })
+  end)
+  return node
+end
+
+--- Starts nodes that are connected with each other.
+---@param ... string  short names
+---@return table ... nodes
+function Cluster:start(...)
+  local fresh, names = {}, {}
+  for _, node in ipairs(self.nodes) do
+    if not node.ended then names[#names + 1] = node.name end
+  end
+  for i, short in ipairs { ... } do
+    fresh[i] = self:launch(node_name(short), { connect = names })
+    names[#names + 1] = fresh[i].name
+  end
+  for _, node in ipairs(fresh) do self:await(node) end
+  for _, node in ipairs(fresh) do
+    self:wait(node.name .. " is connected with all", function()
+      return node:call(function(count)
+        return #require("banyan").nodes() >= count
+      end, #names)
+    end)
+  end
+  return unpack(fresh)
+end
+
+--- Calls a function there. Its error is raised here.
+function Node:call(fn, ...)
+  local ok, a, b, c, d = server.call({ name = "agent", node = self.name },
+    { code = string.dump(fn), args = { ... }, n = select("#", ...) },
+    DEADLINE_MS)
+  if ok == nil then error(self.name .. ": " .. tostring(a), 2) end
+  if not ok then error(self.name .. ": " .. a, 2) end
+  return a, b, c, d
+end
+
+--- The same, without an error: nil and what went wrong where it did.
+function Node:try(fn, ...)
+  local ok, a, b, c, d = server.call({ name = "agent", node = self.name },
+    { code = string.dump(fn), args = { ... }, n = select("#", ...) },
+    DEADLINE_MS)
+  if not ok then return nil, a end
+  return a, b, c, d
+end
+
+--- Runs a function there in a process that stays, with what it started.
+function Node:open(fn, ...)
+  server.cast({ name = "agent", node = self.name },
+    { code = string.dump(fn), args = { ... }, n = select("#", ...) })
+end
+
+--- SIGKILL.
+function Node:kill()
+  if not self.ended then uv.process_kill(self.handle, "sigkill") end
+end
+
+function Cluster:stop()
+  for _, node in ipairs(self.nodes) do node:kill() end
+  self:wait("all processes have ended", function()
+    for _, node in ipairs(self.nodes) do
+      if not node.ended then return false end
+    end
+    return true
+  end)
+  for _, node in ipairs(self.nodes) do node.handle:close() end
+end
+
+--- Runs body(cluster) as the first process of a node.
+function cluster.run(body)
+  local self = setmetatable({ nodes = {} }, Cluster)
+  local ok, err
+  -- What the test's own node saw of the links, for a failure's message.
+  local seen = {}
+  local function see(event)
+    if event.peer then
+      seen[#seen + 1] = ("%s %s %s"):format(event.event, event.peer,
+        tostring(event.reason or ""))
+    end
+  end
+  banyan.run({
+    name = node_name("test"), secret = SECRET, on_event = see,
+  }, function()
+    ok, err = xpcall(body, function(why)
+      if type(why) ~= "string" then return why end
+      return debug.traceback(why, 2)
+    end, self)
+    self:stop()
+  end)
+  if not ok then
+    for _, node in ipairs(self.nodes) do
+      seen[#seen + 1] = ("%s: %s"):format(node.name, tostring(node.ended))
+    end
+    error(tostring(err) .. "\nlinks:\n\t" .. table.concat(seen, "\n\t"), 0)
+  end
+end
+
+return cluster

@@ -1,0 +1,59 @@
+--- A node in an OS process of its own, told what to do by another node.
+--
+--    lua5.4 spec/support/node.lua NAME PARENT [CONNECT ...]
+--
+-- It runs a server named "agent" that calls functions, sent as bytecode; ends
+-- when it is killed, when PARENT (a node) is lost, or when told to.
+
+local banyan = require "banyan"
+local server = require "banyan.server"
+
+local name, parent = arg[1], arg[2]
+local peers = { parent }
+for i = 3, #arg do peers[#peers + 1] = arg[i] end
+
+local unpack = table.unpack or unpack
+
+local agent = {}
+
+-- In a process of its own, so that one call that waits holds up no other.
+function agent.handle_call(_, msg, from)
+  banyan.spawn(function()
+    local fn = assert(load(msg.code, "=call", "b"))
+    local results = { pcall(fn, unpack(msg.args, 1, msg.n)) }
+    if results[1] then
+      server.reply(from, true, unpack(results, 2, 6))
+    else
+      server.reply(from, false, tostring(results[2]))
+    end
+  end)
+  return server.noreply
+end
+
+-- Does something for good: what it starts stays linked to this process.
+function agent.handle_cast(_, msg)
+  banyan.spawn(function()
+    banyan.trap_exit(true)
+    assert(load(msg.code, "=cast", "b"))(unpack(msg.args, 1, msg.n))
+    local message
+    repeat message = banyan.receive() until message == "end"
+  end)
+end
+
+local ok, err = pcall(banyan.run, {
+  name = name, secret = os.getenv("BANYAN_SECRET"), connect = peers,
+  on_event = false,
+}, function()
+  assert(server.start_link(agent, nil, { name = "agent" }))
+  banyan.monitor_nodes(true)
+  while true do
+    local msg = banyan.receive()
+    if msg == "end" or msg.tag == "nodedown" and msg.node == parent then
+      return
+    end
+  end
+end)
+if not ok then
+  io.stderr:write(tostring(err), "\n")
+  os.exit(1)
+end
