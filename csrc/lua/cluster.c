@@ -223,6 +223,14 @@ static void settle(lua_State *L, byn_cluster *c, byn_peer *peer) {
   peer->settled = true;
 }
 
+static void hear(lua_State *L, byn_cluster *c, byn_peer *peer,
+                 const byn_link_event *e) {
+  byn_world *w = c->node->world;
+  if (w->origin_count >= w->origins_many) byn_origins_prune(L, w);
+  if (!byn_remote_receive(L, c->node, peer, e->message, e->length))
+    byn_link_close(peer->link, "bad_message");
+}
+
 void byn_peer_poll(lua_State *L, byn_cluster *c, byn_peer *peer) {
   byn_link_event e;
   luaL_checkstack(L, 40, NULL);
@@ -235,8 +243,7 @@ void byn_peer_poll(lua_State *L, byn_cluster *c, byn_peer *peer) {
       came_up(L, c, peer, &e);
       break;
     case BYN_LINK_MESSAGE:
-      if (!byn_remote_receive(L, c->node, peer, e.message, e.length))
-        byn_link_close(peer->link, "bad_message");
+      hear(L, c, peer, &e);
       break;
     case BYN_LINK_DOWN:
       go_down(L, c, peer, e.reason);

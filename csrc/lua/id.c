@@ -48,14 +48,21 @@ static byn_origin *make_origin(lua_State *L, byn_world *w, const char *name,
   *o = (byn_origin){
       .next = w->origins, .name = copy, .incarnation = incarnation, .ids = ids};
   w->origins = o;
+  w->origin_count++;
   return o;
 }
 
-static byn_origin *find_origin(const byn_world *w, const char *name,
+/* The one found last stands first: messages name few, again and again. */
+static byn_origin *find_origin(byn_world *w, const char *name,
                                uint64_t incarnation) {
-  for (byn_origin *o = w->origins; o; o = o->next)
-    if (o->incarnation == incarnation && !o->retired && !strcmp(o->name, name))
-      return o;
+  byn_origin **at = &w->origins;
+  for (byn_origin *o; (o = *at) != NULL; at = &o->next) {
+    if (o->incarnation != incarnation || o->retired || strcmp(o->name, name))
+      continue;
+    *at = o->next;
+    o->next = w->origins;
+    return w->origins = o;
+  }
   return NULL;
 }
 
@@ -63,6 +70,13 @@ byn_origin *byn_origin_get(lua_State *L, byn_world *w, const char *name,
                            uint64_t incarnation) {
   byn_origin *o = find_origin(w, name, incarnation);
   return o ? o : make_origin(L, w, name, incarnation);
+}
+
+byn_origin *byn_origin_heard(lua_State *L, byn_world *w, const char *name,
+                             uint64_t incarnation) {
+  byn_origin *o = find_origin(w, name, incarnation);
+  if (o || w->origin_count >= BYN_ORIGINS_MAX) return o;
+  return make_origin(L, w, name, incarnation);
 }
 
 byn_origin *byn_origin_begin(lua_State *L, byn_world *w, const char *name,
@@ -91,8 +105,10 @@ void byn_origins_prune(lua_State *L, byn_world *w) {
     } else {
       *at = o->next;
       free_origin(L, w, o);
+      w->origin_count--;
     }
   }
+  w->origins_many = 2 * w->origin_count + 64;
 }
 
 void byn_origins_close(lua_State *L, byn_world *w) {

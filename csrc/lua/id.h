@@ -41,6 +41,9 @@ typedef struct byn_id {
   uint8_t kind;
 } byn_id;
 
+/* Lives of nodes that are known at a time, at most: messages may name any. */
+#define BYN_ORIGINS_MAX 4096
+
 /* Room for the canonical bytes of any id. */
 #define BYN_ID_BYTES 512
 
@@ -53,6 +56,9 @@ void byn_pid_methods(lua_State *L);
  * memory is short. */
 byn_origin *byn_origin_get(lua_State *L, struct byn_world *w, const char *name,
                            uint64_t incarnation);
+/* The same for one that bytes speak of: NULL if it would be one too many. */
+byn_origin *byn_origin_heard(lua_State *L, struct byn_world *w,
+                             const char *name, uint64_t incarnation);
 /* The origin of a node that begins here. Its serials start anew, so if there
  * was a node of that name and incarnation in this state, the ids of that one
  * are not its own. NULL if that one still runs. Raises when memory is
@@ -60,7 +66,8 @@ byn_origin *byn_origin_get(lua_State *L, struct byn_world *w, const char *name,
 byn_origin *byn_origin_begin(lua_State *L, struct byn_world *w,
                              const char *name, uint64_t incarnation);
 /* Frees those that nothing refers to. Pointers in plain C variables do not
- * count, so it is called where there are none: when a peer comes up. */
+ * count, so it is called where there are none: when a peer comes up, and
+ * before a message is read once there are many. */
 void byn_origins_prune(lua_State *L, struct byn_world *w);
 void byn_origins_close(lua_State *L, struct byn_world *w);
 

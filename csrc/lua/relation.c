@@ -15,10 +15,10 @@ static byn_relation_list *list_of(byn_node *node, const byn_id *id) {
   return p ? &p->relations : NULL;
 }
 
-/* The map that finds a relation by its serial. */
-static byn_map *map_of(byn_node *node, const byn_relation *r) {
-  if (r->a.id.origin == node->origin) return &node->monitors;
-  byn_peer *peer = byn_peer_of(node, r->a.id.origin);
+/* The map that finds the relations of `a` by their serials. */
+static byn_map *map_of(byn_node *node, const byn_id *a) {
+  if (a->origin == node->origin) return &node->monitors;
+  byn_peer *peer = byn_peer_of(node, a->origin);
   return peer ? &peer->monitors : NULL;
 }
 
@@ -55,24 +55,32 @@ static void unhang(struct byn_relation_end *end) {
   list->count--;
 }
 
+/* Memory for a relation: the first of the spare ones, which it stays until it
+ * is taken. */
+static byn_relation *reserve(lua_State *L, byn_world *w) {
+  byn_relation *r = w->spare_relations;
+  if (r) return r;
+  r = byn_new(&w->alloc, sizeof *r);
+  if (!r) luaL_error(L, "not enough memory");
+  r->a.next = NULL;
+  w->spare_relations = r;
+  w->spare_relation_count++;
+  return r;
+}
+
 byn_relation *byn_relate(lua_State *L, byn_node *node, byn_relation_kind kind,
                          const byn_id *a, const byn_id *b, uint64_t serial,
                          bool mapped) {
   byn_world *w = node->world;
-  byn_relation *r = w->spare_relations;
-  if (!r) r = byn_new(&w->alloc, sizeof *r);
-  if (!r) luaL_error(L, "not enough memory");
-  byn_relation *spare = w->spare_relations ? r->a.next : NULL;
+  byn_relation *r = reserve(L, w), *next = r->a.next;
+  byn_map *map = mapped ? map_of(node, a) : NULL;
+  if (map && !byn_map_put(map, serial, r)) luaL_error(L, "not enough memory");
+  w->spare_relations = next;
+  w->spare_relation_count--;
   *r =
       (byn_relation){.serial = serial, .kind = (uint8_t)kind, .mapped = mapped};
   r->a.id = *a;
   r->b.id = *b;
-  if (mapped && !byn_map_put(map_of(node, r), serial, r)) {
-    r->a.next = spare;
-    w->spare_relations = r;
-    luaL_error(L, "not enough memory");
-  }
-  w->spare_relations = spare;
   a->origin->uses++;
   b->origin->uses++;
   hang(r, &r->a, list_of(node, a));
@@ -80,19 +88,26 @@ byn_relation *byn_relate(lua_State *L, byn_node *node, byn_relation_kind kind,
   return r;
 }
 
+static void free_relation(byn_world *w, byn_relation *r) {
+  if (w->spare_relation_count >= BYN_SPARE_RELATIONS) {
+    byn_free(&w->alloc, r, sizeof *r);
+    return;
+  }
+  r->a.next = w->spare_relations;
+  w->spare_relations = r;
+  w->spare_relation_count++;
+}
+
 void byn_unrelate(lua_State *L, byn_node *node, byn_relation *r) {
   byn_world *w = node->world;
-  if (r->mapped) {
-    byn_map *map = map_of(node, r);
-    if (map) byn_map_remove(map, r->serial);
-  }
+  byn_map *map = r->mapped ? map_of(node, &r->a.id) : NULL;
+  if (map) byn_map_remove(map, r->serial);
   unhang(&r->a);
   unhang(&r->b);
   r->a.id.origin->uses--;
   r->b.id.origin->uses--;
   byn_slot_free(L, &w->slots, r->what);
-  r->a.next = w->spare_relations;
-  w->spare_relations = r;
+  free_relation(w, r);
 }
 
 byn_relation *byn_find_link(const byn_process *p, const byn_id *other) {

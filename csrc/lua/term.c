@@ -5,7 +5,7 @@
 
 #include <lauxlib.h>
 
-#include "world.h"
+#include "node.h"
 
 enum {
   TAG_NIL,
@@ -379,7 +379,7 @@ static byn_origin *decode_origin(lua_State *L, byn_reader *r, byn_origin *from,
   char copy[256];
   memcpy(copy, name, n);
   copy[n] = 0;
-  return byn_origin_get(L, byn_world_of(L), copy, incarnation);
+  return byn_origin_heard(L, byn_world_of(L), copy, incarnation);
 }
 
 bool byn_id_decode(lua_State *L, byn_reader *r, byn_id *id, byn_origin *from,
@@ -389,6 +389,8 @@ bool byn_id_decode(lua_State *L, byn_reader *r, byn_id *id, byn_origin *from,
   if (r->failed || !origin || serial == 0 || serial > INT64_MAX ||
       index > UINT32_MAX)
     return false;
+  /* A name for what is still to be made would be taken for it one day. */
+  if (origin->node && serial > origin->node->serial) return false;
   *id = (byn_id){.origin = origin, .serial = serial, .index = (uint32_t)index};
   return true;
 }

@@ -13,11 +13,14 @@
 
 #define BYN_POOL_SIZE 4096   /* coroutines kept for re-use */
 #define BYN_SPARE_MAILS 8192 /* mails kept for re-use */
+#define BYN_SPARE_RELATIONS 8192
 
 typedef struct byn_world {
   byn_alloc alloc; /* Lua's own allocator */
   byn_slots slots;
   byn_origin *origins;
+  uint32_t origin_count;
+  uint32_t origins_many;       /* so many: time to prune them */
   struct byn_node *nodes;      /* all that have not been closed */
   int made;                    /* how many nodes there ever were */
   struct byn_process *running; /* or NULL outside any process */
@@ -29,6 +32,7 @@ typedef struct byn_world {
   struct byn_mail *spare_mails;
   int spare_mail_count;
   struct byn_relation *spare_relations;
+  int spare_relation_count;
   int resolver; /* slot of the function that resolves named children */
 } byn_world;
 
