@@ -120,25 +120,32 @@ static size_t reason_limit(const draft *d) {
   return max < REASON_MAX ? max : REASON_MAX;
 }
 
-/* Encodes a reason on its own, before the signal is begun: to make a text of
- * it may run code, which may send. What cannot be sent goes as text, what is
- * too long as a word. */
-static void encode_reason(lua_State *L, draft *d, int index) {
-  index = lua_absindex(L, index);
-  luaL_checkstack(L, 8, NULL);
-  lua_pushvalue(L, index);
+/* Replaces what is in the buffer by the string on top, which it pops. */
+static void encode_instead(lua_State *L, draft *d) {
+  byn_buf_free(d->b);
   if (encode(L, d, -1, 1) != LUA_OK) {
-    lua_pop(L, 2);
-    byn_buf_truncate(d->b, 0);
-    push_text(L, index);
-    if (encode(L, d, -1, 1) != LUA_OK) lua_pop(L, 1);
+    lua_pop(L, 1);
+    d->b->failed = true;
   }
   lua_pop(L, 1);
+}
+
+/* Encodes a reason on its own, before the signal is begun: to make a text of
+ * it may run code, which may send. What cannot be sent goes as text, what is
+ * too long as a word. The buffer holds nothing where Lua may raise. */
+static void encode_reason(lua_State *L, draft *d, int index) {
+  index = lua_absindex(L, index);
+  luaL_checkstack(L, 12, NULL);
+  if (encode(L, d, index, 1) != LUA_OK) {
+    lua_pop(L, 1);
+    byn_buf_free(d->b);
+    push_text(L, index);
+    encode_instead(L, d);
+  }
   if (d->b->len <= reason_limit(d)) return;
-  byn_buf_truncate(d->b, 0);
+  byn_buf_free(d->b);
   lua_pushliteral(L, "reason_too_large");
-  if (encode(L, d, -1, 1) != LUA_OK) lua_pop(L, 1);
-  lua_pop(L, 1);
+  encode_instead(L, d);
 }
 
 static void put_id(draft *d, const byn_id *id) {
