@@ -58,6 +58,8 @@ EXTRA_FLAGS = \
 EXTRA_LDFLAGS = \
   $(call elsewhere,-L,/usr/lib,$(XXHASH_LIBDIR) $(SODIUM_LIBDIR))
 LIBS = -lxxhash -lsodium
+# For a program that is its own host.
+LUA_LIBS ?= $(if $(filter luajit,$(LUA)),-lluajit-5.1,-l$(LUA))
 
 # -- sources ------------------------------------------------------------------
 
@@ -68,6 +70,7 @@ BIND_SRC := $(call find,csrc/lua,*.c)
 TEST_SRC := $(call find,spec/core,*_test.c)
 HELP_SRC := $(filter-out $(TEST_SRC),$(call find,spec/core,*.c))
 FUZZ_SRC := $(sort $(wildcard spec/fuzz/*.c))
+HOST_SRC := $(if $(FUZZ_SRC),$(shell grep -l 'csrc/lua/' $(FUZZ_SRC)))
 BENCH_SRC := $(sort $(wildcard bench/*.c))
 C_FILES := $(call find,csrc spec bench,*.[ch])
 LUA_FILES := $(call find,lua spec examples bench .ci,*.lua)
@@ -87,6 +90,7 @@ CORE_LIB := $(BUILD)/libbanyan_core.a
 program = $(patsubst %.c,$(BUILD)/%,$(1))
 TESTS := $(call program,$(TEST_SRC))
 FUZZERS := $(call program,$(FUZZ_SRC))
+HOSTS := $(call program,$(HOST_SRC))
 BENCHES := $(call program,$(BENCH_SRC))
 
 # What `SPEC=ring` leaves of a list of sources.
@@ -158,6 +162,7 @@ $(BUILD)/obj/csrc/lua/%.o: csrc/lua/%.c $(BUILD)/flags
 
 # A fuzz target has a main of its own that runs seeded inputs.
 $(BUILD)/obj/spec/fuzz/%.o: FUZZ_FLAGS = -DBYN_FUZZ_MAIN
+$(call obj,$(HOST_SRC)): FUZZ_FLAGS = -DBYN_FUZZ_MAIN $(LUA_FLAGS)
 
 $(BUILD)/obj/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
@@ -187,7 +192,15 @@ $(TESTS): $(BUILD)/%: $(BUILD)/obj/%.o $(HELP_OBJ) $(CORE_LIB)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $< $(HELP_OBJ) $(CORE_LIB) -o $@ \
 	  -lcmocka $(LIBS) -lm
 
-$(FUZZERS) $(BENCHES): $(BUILD)/%: $(BUILD)/obj/%.o $(CORE_LIB)
+# Those that look into the binding have it linked in, with Lua.
+$(HOSTS): $(BUILD)/%: $(BUILD)/obj/%.o $(CORE_LIB) $(BIND_OBJ)
+	@mkdir -p $(@D)
+	$(call say,ld $@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $< $(BIND_OBJ) $(CORE_LIB) -o $@ \
+	  $(LIBS) $(LUA_LIBS) -lm
+
+$(filter-out $(HOSTS),$(FUZZERS)) $(BENCHES): $(BUILD)/%: $(BUILD)/obj/%.o \
+    $(CORE_LIB)
 	@mkdir -p $(@D)
 	$(call say,ld $@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $< $(CORE_LIB) -o $@ $(LIBS) -lm
