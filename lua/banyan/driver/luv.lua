@@ -60,8 +60,13 @@ end
 
 -- --- listening ---------------------------------------------------------------
 
-local function is_numeric(host)
-  return host:find("^%d+%.%d+%.%d+%.%d+$") or host:find(":", 1, true)
+-- The host as an address where it needs no resolver, or nil. "localhost" is
+-- the loopback address whatever a resolver says (RFC 6761, 6.3): the secret
+-- file relies on that, and a bare system may have no entry for it.
+local function numeric(host)
+  if host:lower() == "localhost" then return "127.0.0.1" end
+  local is = host:find("^%d+%.%d+%.%d+%.%d+$") or host:find(":", 1, true)
+  return is and host or nil
 end
 
 -- The addresses of a host name.
@@ -72,7 +77,7 @@ local function addresses(found)
 end
 
 local function resolve_now(host)
-  if is_numeric(host) then return host end
+  if numeric(host) then return numeric(host) end
   local found, why = uv.getaddrinfo(host, nil, { socktype = "stream" })
   if not found then return nil, why end
   return addresses(found)[1], "no address"
@@ -199,9 +204,8 @@ function Session:dial(link, peer)
   self.links[link] = conn
   local address = name.parse(peer)
   if not address then return self:lost(conn, "bad_name") end
-  if is_numeric(address.host) then
-    return self:connect(conn, { address.host }, address.port, 1)
-  end
+  local host = numeric(address.host)
+  if host then return self:connect(conn, { host }, address.port, 1) end
   local done = self:guard("resolve", function(err, found)
     local hosts = found and addresses(found) or {}
     if #hosts == 0 then return self:lost(conn, code_of(err or "enoent")) end
