@@ -335,7 +335,8 @@ describe("a call to another node", function()
     local pid = servant(B, "s")
     net:on(A, function()
       assert.same({ "x", pid }, { core.call(pid, "x") })
-      assert.same({ { 1 }, pid }, { core.call({ name = "s", node = B }, { 1 }) })
+      local name = { name = "s", node = B }
+      assert.same({ { 1 }, pid }, { core.call(name, { 1 }) })
     end)
   end)
 
@@ -423,9 +424,9 @@ describe("a call to another node", function()
     net:settle()
     net:on(A, function()
       assert.same({ nil, "noproc" }, { core.call(dead, 1) })
-      assert.same({ nil, "noproc" }, { core.call({ name = "no", node = B }, 1) })
-      assert.same({ nil, "noconnection" },
-        { core.call({ name = "no", node = C }, 1) })
+      local here, far = { name = "no", node = B }, { name = "no", node = C }
+      assert.same({ nil, "noproc" }, { core.call(here, 1) })
+      assert.same({ nil, "noconnection" }, { core.call(far, 1) })
       for dest, reason in pairs {
         [dead] = "noproc", [{ name = "no", node = B }] = "noproc",
         [{ name = "no", node = C }] = "noconnection",
