@@ -67,10 +67,10 @@ find = $(sort $(shell find $(1) -name '$(2)' 2>/dev/null))
 
 CORE_SRC := $(call find,csrc/core,*.c)
 BIND_SRC := $(call find,csrc/lua,*.c)
-TEST_SRC := $(call find,spec/core,*_test.c)
+TEST_SRC := $(call find,spec/core spec/alloc,*_test.c)
 HELP_SRC := $(filter-out $(TEST_SRC),$(call find,spec/core,*.c))
 FUZZ_SRC := $(sort $(wildcard spec/fuzz/*.c))
-HOST_SRC := $(if $(FUZZ_SRC),$(shell grep -l 'csrc/lua/' $(FUZZ_SRC)))
+HOST_SRC := $(shell grep -ls 'csrc/lua/' $(FUZZ_SRC) $(TEST_SRC) /dev/null)
 BENCH_SRC := $(sort $(wildcard bench/*.c))
 C_FILES := $(call find,csrc spec bench,*.[ch])
 LUA_FILES := $(call find,lua spec examples bench .ci,*.lua)
@@ -162,12 +162,13 @@ $(BUILD)/obj/csrc/lua/%.o: csrc/lua/%.c $(BUILD)/flags
 
 # A fuzz target has a main of its own that runs seeded inputs.
 $(BUILD)/obj/spec/fuzz/%.o: FUZZ_FLAGS = -DBYN_FUZZ_MAIN
-$(call obj,$(HOST_SRC)): FUZZ_FLAGS = -DBYN_FUZZ_MAIN $(LUA_FLAGS)
+$(call obj,$(HOST_SRC)): HOST_FLAGS = $(LUA_FLAGS)
 
 $(BUILD)/obj/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(call say,cc $<)
-	$(Q)$(CC) $(BASE_FLAGS) $(FUZZ_FLAGS) $(EXTRA_FLAGS) -c $< -o $@
+	$(Q)$(CC) $(BASE_FLAGS) $(FUZZ_FLAGS) $(HOST_FLAGS) $(EXTRA_FLAGS) \
+	  -c $< -o $@
 
 $(CORE_LIB): $(CORE_OBJ) $(BUILD)/core-sources
 	@rm -f $@
@@ -186,7 +187,8 @@ $(MODULE): $(CORE_OBJ) $(BIND_OBJ) $(BUILD)/core-sources \
 	@! nm -D --undefined-only $@ | grep ' byn_' || \
 	  { echo '$@ lacks the functions above' >&2; exit 1; }
 
-$(TESTS): $(BUILD)/%: $(BUILD)/obj/%.o $(HELP_OBJ) $(CORE_LIB)
+$(filter-out $(HOSTS),$(TESTS)): $(BUILD)/%: $(BUILD)/obj/%.o $(HELP_OBJ) \
+    $(CORE_LIB)
 	@mkdir -p $(@D)
 	$(call say,ld $@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $< $(HELP_OBJ) $(CORE_LIB) -o $@ \
@@ -197,7 +199,7 @@ $(HOSTS): $(BUILD)/%: $(BUILD)/obj/%.o $(CORE_LIB) $(BIND_OBJ)
 	@mkdir -p $(@D)
 	$(call say,ld $@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $< $(BIND_OBJ) $(CORE_LIB) -o $@ \
-	  $(LIBS) $(LUA_LIBS) -lm
+	  $(if $(filter $@,$(TESTS)),-lcmocka) $(LIBS) $(LUA_LIBS) -lm
 
 $(filter-out $(HOSTS),$(FUZZERS)) $(BENCHES): $(BUILD)/%: $(BUILD)/obj/%.o \
     $(CORE_LIB)

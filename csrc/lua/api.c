@@ -56,11 +56,13 @@ static int l_unlink(lua_State *L) {
 static int l_monitor(lua_State *L) {
   byn_process *p = byn_process_here(L, "monitor");
   lua_settop(L, 1);
+  byn_id ref;
+  byn_node_ref(p->node, &ref);
+  byn_id_push(L, &ref);
   byn_dest dest;
   byn_dest_at(L, p->node, 1, "monitor", &dest);
-  byn_id ref = {.origin = p->node->origin, .kind = BYN_REF};
-  ref.serial = byn_monitor_dest(L, p, &dest, 1);
-  byn_id_push(L, &ref);
+  byn_monitor_dest(L, p, &dest, 1, &ref);
+  lua_settop(L, 2);
   return 1;
 }
 
@@ -119,7 +121,7 @@ static int l_pid_exit(lua_State *L) {
   byn_node *node = byn_node_here(L);
   byn_process *p = node->world->running;
   const byn_id *to = check_pid(L, 1);
-  luaL_checkany(L, 2);
+  luaL_argcheck(L, !lua_isnoneornil(L, 2), 2, "a reason expected");
   byn_id outside = {.origin = node->origin, .kind = BYN_PID};
   byn_exit_to(L, node, p ? &p->id : &outside, to, 2);
   truth(L);

@@ -37,8 +37,8 @@ void byn_call_forget(lua_State *L, byn_node *node, byn_relation *r) {
   if (remote) byn_remote_demonitor(L, node, b, serial);
 }
 
-/* Pops `count` values and mails them as {tag="reply", ref=, n=, ...}. */
-static void mail_reply(lua_State *L, byn_process *p, uint64_t serial,
+/* Replaces `count` values by {tag="reply", ref=, n=, ...}. */
+static void push_reply(lua_State *L, byn_process *p, uint64_t serial,
                        int count) {
   byn_id ref = {.origin = p->node->origin, .serial = serial, .kind = BYN_REF};
   ref.index = p->id.index;
@@ -52,30 +52,49 @@ static void mail_reply(lua_State *L, byn_process *p, uint64_t serial,
   lua_setfield(L, -2, "n");
   byn_id_push(L, &ref);
   lua_setfield(L, -2, "ref");
+}
+
+static bool waits_for(const byn_process *p, uint64_t serial) {
+  return p->wait == BYN_WAIT_REPLY && p->reply == serial && p->arguments < 0;
+}
+
+static void mail_message(lua_State *L, byn_process *p) {
   byn_process_mail(L, p,
                    byn_mail_new(L, p->node->world, BYN_MAIL_MESSAGE, NULL));
 }
 
 /* Pops `count` values, each the receiver's own by now, and gives them to the
- * process that called with `serial`. */
-static void hand_over(lua_State *L, byn_process *p, uint64_t serial,
-                      int count) {
-  if (p->reply == serial && p->arguments < 0) {
+ * process that called with `serial`. The relation of the call, if it has
+ * one, is no more. What may fail comes first, so that the call is either
+ * under way or answered. */
+static void answer(lua_State *L, byn_node *node, byn_process *p,
+                   byn_relation *r, uint64_t serial, int count) {
+  bool waits = waits_for(p, serial);
+  if (waits) {
+    if (!lua_checkstack(p->co, count + 2)) luaL_error(L, "too many results");
+  } else {
+    push_reply(L, p, serial, count);
+    byn_mail_reserve(L, node->world);
+  }
+  if (r) byn_unrelate(L, node, r);
+  if (waits) {
     p->call = NULL;
     byn_process_answer(L, p, count);
   } else {
-    mail_reply(L, p, serial, count);
+    mail_message(L, p);
   }
 }
 
-void byn_call_failed(lua_State *L, byn_node *node, byn_relation *r, int index) {
+void byn_call_failed(lua_State *L, byn_node *node, byn_relation *r) {
   byn_process *p = byn_node_find(node, &r->a.id);
-  uint64_t serial = r->serial;
-  byn_unrelate(L, node, r);
-  if (!p) return;
+  if (!p) {
+    byn_unrelate(L, node, r);
+    lua_pop(L, 1);
+    return;
+  }
   lua_pushnil(L);
-  byn_reason_copy(L, index);
-  hand_over(L, p, serial, 2);
+  lua_insert(L, -2);
+  answer(L, node, p, r, r->serial, 2);
 }
 
 /* --- replies -------------------------------------------------------------- */
@@ -87,7 +106,7 @@ static byn_process *waiting_for(byn_node *node, const byn_id *ref,
   byn_process *p =
       ref->index < node->table_size ? node->table[ref->index] : NULL;
   if (!p || p->state >= BYN_ENDING) return NULL;
-  if (p->reply == ref->serial && p->arguments < 0) {
+  if (waits_for(p, ref->serial)) {
     *r = p->call;
     return p;
   }
@@ -105,11 +124,10 @@ void byn_call_replied(lua_State *L, byn_node *node, const byn_id *ref,
     lua_pop(L, count);
     return;
   }
-  if (r && r->b.id.origin == from)
-    byn_unrelate(L, node, r); /* that node has forgotten it already */
-  else if (r)
-    byn_call_forget(L, node, r);
-  hand_over(L, p, ref->serial, count);
+  byn_origin *b = r ? r->b.id.origin : from;
+  answer(L, node, p, r, ref->serial, count);
+  if (b != node->origin && b != from)
+    byn_remote_demonitor(L, node, b, ref->serial);
 }
 
 static void reply_remote(lua_State *L, byn_node *node, const byn_id *ref,
@@ -148,6 +166,19 @@ static byn_relation *relate_call(lua_State *L, byn_process *p,
   return byn_relate(L, p->node, BYN_CALL, &p->id, &to->id, serial, mapped);
 }
 
+/* Works out the destination at stack index 1 and, if it is here, makes the
+ * request at 2 its own: that may collect garbage, and a finalizer may end
+ * processes. */
+static void find_called(lua_State *L, byn_node *node, const char *what,
+                        byn_dest *to) {
+  byn_dest_at(L, node, 1, what, to);
+  if (to->kind != BYN_DEST_LOCAL) return;
+  byn_term_copy(L, 2);
+  lua_replace(L, 2);
+  to->process = byn_node_find(node, &to->id);
+  if (!to->process) to->kind = BYN_DEST_DEAD;
+}
+
 /* Sends the request at stack index 2 with `ref`. */
 static void send_request(lua_State *L, byn_process *p, const byn_dest *to,
                          const byn_id *ref, bool mapped, byn_relation **r) {
@@ -156,7 +187,8 @@ static void send_request(lua_State *L, byn_process *p, const byn_dest *to,
     *r = relate_call(L, p, to, ref->serial, true);
     return;
   }
-  byn_term_copy(L, 2);
+  lua_pushvalue(L, 2);
+  byn_mail_reserve(L, p->node->world);
   *r = relate_call(L, p, to, ref->serial, mapped);
   byn_process_mail(L, to->process,
                    byn_mail_new(L, p->node->world, BYN_MAIL_CALL, ref));
@@ -180,7 +212,7 @@ static int l_call(lua_State *L) {
   int64_t ms = byn_check_timeout(L, 3, DEFAULT_TIMEOUT);
   lua_settop(L, 3);
   byn_dest to;
-  byn_dest_at(L, p->node, 1, "call", &to);
+  find_called(L, p->node, "call", &to);
   const char *error = no_call(p, &to);
   if (error) {
     lua_pushnil(L);
@@ -188,36 +220,36 @@ static int l_call(lua_State *L) {
     return 2;
   }
   byn_process_check_wait(L, p);
+  byn_node_now(L, p->node);
   byn_id ref;
   byn_node_ref(p->node, &ref);
   ref.index = p->id.index;
   byn_relation *r;
   send_request(L, p, &to, &ref, false, &r);
-  p->call = r;
-  p->reply = ref.serial;
-  p->arguments = -1;
-  return byn_process_wait(L, p, BYN_WAIT_REPLY, ms);
+  return byn_process_wait_reply(L, p, r, &ref, ms);
 }
 
 /* request(dest, msg) -> ref; the reply is a message {tag="reply", ...} */
 static int l_request(lua_State *L) {
   byn_process *p = byn_process_here(L, "request");
   lua_settop(L, 2);
-  byn_dest to;
-  byn_dest_at(L, p->node, 1, "request", &to);
   byn_id ref;
   byn_node_ref(p->node, &ref);
   ref.index = p->id.index;
+  byn_id_push(L, &ref);
+  byn_dest to;
+  find_called(L, p->node, "request", &to);
   const char *error = no_call(p, &to);
   if (error) {
     lua_pushnil(L);
     lua_pushstring(L, error);
-    mail_reply(L, p, ref.serial, 2);
+    push_reply(L, p, ref.serial, 2);
+    mail_message(L, p);
   } else {
     byn_relation *r;
     send_request(L, p, &to, &ref, true, &r);
   }
-  byn_id_push(L, &ref);
+  lua_settop(L, 3);
   return 1;
 }
 
@@ -230,9 +262,7 @@ static int l_cast(lua_State *L) {
   if (to.kind == BYN_DEST_REMOTE) {
     byn_remote_cast(L, node, &to, 2);
   } else if (to.kind == BYN_DEST_LOCAL) {
-    byn_term_copy(L, 2);
-    byn_process_mail(L, to.process,
-                     byn_mail_new(L, node->world, BYN_MAIL_CAST, NULL));
+    byn_post(L, node, &to, 2, BYN_MAIL_CAST);
   }
   lua_pushboolean(L, 1);
   return byn_send_throttle(L, node, &to, 1);

@@ -13,8 +13,8 @@
 #include "node.h"
 
 /* The one called has ended, or cannot be reached: answers `nil, reason` with
- * the reason at `index`, and frees r. */
-void byn_call_failed(lua_State *L, byn_node *node, byn_relation *r, int index);
+ * the reason on top (popped), which becomes the caller's own, and frees r. */
+void byn_call_failed(lua_State *L, byn_node *node, byn_relation *r);
 
 /* The caller, or watcher, has lost interest: tells a remote b; frees r. */
 void byn_call_forget(lua_State *L, byn_node *node, byn_relation *r);

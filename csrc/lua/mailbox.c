@@ -56,19 +56,20 @@ void byn_value_take(lua_State *L, byn_world *w, byn_value *v) {
 
 /* --- mails ---------------------------------------------------------------- */
 
-byn_mail *byn_mail_new(lua_State *L, byn_world *w, byn_mail_kind kind,
-                       const byn_id *id) {
-  byn_mail *mail = w->spare_mails;
-  if (mail) {
-    w->spare_mails = mail->next;
-    w->spare_mail_count--;
-  } else {
-    mail = byn_new(&w->alloc, sizeof *mail);
-    if (!mail) luaL_error(L, "not enough memory");
-  }
-  mail->next = w->spare_mails; /* stays spare if the value can not be put */
+void byn_mail_reserve(lua_State *L, byn_world *w) {
+  byn_slots_reserve(L, &w->slots, 2);
+  if (w->spare_mails) return;
+  byn_mail *mail = byn_new(&w->alloc, sizeof *mail);
+  if (!mail) luaL_error(L, "not enough memory");
+  mail->next = NULL;
   w->spare_mails = mail;
   w->spare_mail_count++;
+}
+
+byn_mail *byn_mail_new(lua_State *L, byn_world *w, byn_mail_kind kind,
+                       const byn_id *id) {
+  byn_mail_reserve(L, w);
+  byn_mail *mail = w->spare_mails;
   byn_value_put(L, w, &mail->value);
   w->spare_mails = mail->next;
   w->spare_mail_count--;

@@ -57,6 +57,10 @@ void byn_value_push(lua_State *L, byn_world *w, const byn_value *v);
 void byn_value_take(lua_State *L, byn_world *w, byn_value *v);
 void byn_value_free(lua_State *L, byn_world *w, byn_value *v);
 
+/* Afterwards one mail, and a slot beside it, can be made without fail.
+ * Raises when memory is short. */
+void byn_mail_reserve(lua_State *L, byn_world *w);
+
 /* A new mail that holds the value popped from the top. Raises when memory is
  * short. */
 byn_mail *byn_mail_new(lua_State *L, byn_world *w, byn_mail_kind kind,

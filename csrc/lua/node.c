@@ -75,6 +75,7 @@ const char *byn_node_register(lua_State *L, byn_node *node, byn_process *p,
     byn_reason_make(L, "already_registered", 1);
     return "already_registered";
   }
+  byn_slots_reserve(L, &node->world->slots, 1);
   byn_process_push(L, p);
   set_name(L, node, index);
   lua_pushvalue(L, index);
@@ -113,11 +114,17 @@ void byn_node_ref(byn_node *node, byn_id *ref) {
       .origin = node->origin, .serial = ++node->serial, .kind = BYN_REF};
 }
 
+byn_timer byn_node_try_timer(byn_node *node, int64_t ms, byn_timer_kind kind,
+                             void *owner) {
+  int64_t now = node->now;
+  int64_t at = ms < BYN_NEVER - now ? now + ms : BYN_NEVER - 1;
+  return byn_timers_add(node->timers, at, kind, owner);
+}
+
 byn_timer byn_node_timer(lua_State *L, byn_node *node, int64_t ms,
                          byn_timer_kind kind, void *owner) {
-  int64_t now = byn_node_now(L, node);
-  int64_t at = ms < BYN_NEVER - now ? now + ms : BYN_NEVER - 1;
-  byn_timer timer = byn_timers_add(node->timers, at, kind, owner);
+  byn_node_now(L, node);
+  byn_timer timer = byn_node_try_timer(node, ms, kind, owner);
   if (!timer) luaL_error(L, "not enough memory");
   return timer;
 }
@@ -140,7 +147,8 @@ bool byn_event(lua_State *L, byn_node *node, const char *event) {
 void byn_event_done(lua_State *L, byn_node *node) {
   byn_slot_push(L, &node->world->slots, node->events);
   lua_insert(L, -2);
-  lua_rawseti(L, -2, ++node->event_count);
+  lua_rawseti(L, -2, node->event_count + 1);
+  node->event_count++;
   lua_pop(L, 1);
 }
 

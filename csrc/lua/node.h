@@ -44,6 +44,7 @@ typedef struct byn_node {
   int share;                   /* what is left of this turn, see turn() */
   bool clock_read;             /* `now` is fresh for this slice */
   bool burying;
+  bool stepping;
 } byn_node;
 
 /* The node whose process runs, else the only one there is; raises if there
@@ -79,6 +80,10 @@ typedef enum byn_timer_kind {
   BYN_TIMER_SEND  /* owner: struct byn_send */
 } byn_timer_kind;
 
+/* Adds a timer `ms` from the time that was read last; 0 when memory is
+ * short. */
+byn_timer byn_node_try_timer(byn_node *node, int64_t ms, byn_timer_kind kind,
+                             void *owner);
 /* Adds a timer `ms` from now. Raises when memory is short. */
 byn_timer byn_node_timer(lua_State *L, byn_node *node, int64_t ms,
                          byn_timer_kind kind, void *owner);
@@ -122,9 +127,9 @@ typedef struct byn_dest {
 void byn_dest_at(lua_State *L, byn_node *node, int index, const char *what,
                  byn_dest *dest);
 
-/* Monitors a destination; `index` is the value it was worked out from, which
- * a DOWN repeats. Answers the serial of the ref. */
-uint64_t byn_monitor_dest(lua_State *L, byn_process *p, const byn_dest *to,
-                          int index);
+/* Monitors a destination, known as `ref` from then on; `index` is the value
+ * it was worked out from, which a DOWN repeats. */
+void byn_monitor_dest(lua_State *L, byn_process *p, const byn_dest *to,
+                      int index, const byn_id *ref);
 
 #endif

@@ -33,29 +33,41 @@ static void grow_table(lua_State *L, byn_node *node) {
   node->table_size = size;
 }
 
-/* Memory for a process, on top of the node's free list. */
-static byn_process *reserve(lua_State *L, byn_node *node) {
+/* Memory for a process, and a place in the table. */
+static void reserve(lua_State *L, byn_node *node) {
   if (!node->spare_count) grow_table(L, node);
-  if (!node->free) {
-    byn_process *p = byn_new(&node->world->alloc, sizeof *p);
-    if (!p) luaL_error(L, "not enough memory");
-    p->next_ready = NULL;
-    node->free = p;
+  if (node->free) return;
+  byn_process *p = byn_new(&node->world->alloc, sizeof *p);
+  if (!p) luaL_error(L, "not enough memory");
+  p->next_ready = NULL;
+  node->free = p;
+}
+
+/* Reserves all that a process needs and pushes its pid. That may collect
+ * garbage, and a finalizer may take what was reserved: then again. */
+static void push_new_pid(lua_State *L, byn_node *node, byn_id *id) {
+  for (;;) {
+    reserve(L, node);
+    *id = (byn_id){.origin = node->origin,
+                   .serial = ++node->serial,
+                   .index = node->spare[node->spare_count - 1],
+                   .kind = BYN_PID};
+    byn_id_push(L, id);
+    byn_slots_reserve(L, &node->world->slots, 1);
+    if (node->free && node->spare_count &&
+        node->spare[node->spare_count - 1] == id->index)
+      return;
+    lua_pop(L, 1);
   }
-  return node->free;
 }
 
 byn_process *byn_process_new(lua_State *L, byn_node *node,
                              const byn_behaviour *behaviour) {
-  byn_process *p = reserve(L, node);
-  byn_process *free = p->next_ready;
-  byn_id id = {.origin = node->origin,
-               .serial = ++node->serial,
-               .index = node->spare[node->spare_count - 1],
-               .kind = BYN_PID};
-  byn_id_push(L, &id);
+  byn_id id;
+  push_new_pid(L, node, &id);
   int pid = byn_slot_put(L, &node->world->slots);
-  node->free = free;
+  byn_process *p = node->free;
+  node->free = p->next_ready;
   node->spare_count--;
   *p =
       (byn_process){.node = node, .id = id, .behaviour = behaviour, .pid = pid};
@@ -91,6 +103,12 @@ void byn_process_end(lua_State *L, byn_process *p) {
     return;
   }
   byn_process_bury_later(p);
+}
+
+void byn_process_pardon(lua_State *L, byn_process *p) {
+  byn_slot_free(L, &p->node->world->slots, p->doom);
+  p->doom = 0;
+  p->doomed = p->exited = false;
 }
 
 void byn_process_bury_later(byn_process *p) {
@@ -169,17 +187,23 @@ static void free_slots(lua_State *L, byn_process *p) {
 }
 
 static void break_relations(lua_State *L, byn_process *p, int reason) {
-  byn_relation *r;
-  while ((r = p->relations.first) != NULL)
-    byn_relation_break(L, p->node, r,
-                       r->a.list == &p->relations ? &r->a : &r->b, reason);
+  while (p->relations.first)
+    byn_relation_break_first(L, p->node, &p->relations, reason);
+}
+
+/* Where memory was too short to say why it ends, that is the reason. */
+static void push_doom(lua_State *L, const byn_process *p) {
+  if (p->doom)
+    byn_slot_push(L, &p->node->world->slots, p->doom);
+  else
+    lua_pushliteral(L, "out_of_memory");
 }
 
 /* Each step leaves p so that all can be done again: if memory runs out in
  * the middle, p is still the first of the ending. */
 static void bury(lua_State *L, byn_process *p) {
   byn_node *node = p->node;
-  byn_slot_push(L, &node->world->slots, p->doom);
+  push_doom(L, p);
   int reason = lua_gettop(L);
   close_coroutine(L, p);
   byn_node_unregister(L, p);

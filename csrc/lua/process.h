@@ -135,6 +135,9 @@ void byn_process_end(lua_State *L, byn_process *p);
  * run. */
 void byn_process_bury_later(byn_process *p);
 
+/* Takes back what byn_process_end decided while p ran. */
+void byn_process_pardon(lua_State *L, byn_process *p);
+
 /* Pushes the pid of p. */
 void byn_process_push(lua_State *L, const byn_process *p);
 
@@ -175,8 +178,17 @@ void byn_process_check_wait(lua_State *L, const byn_process *p);
  * BYN_WAIT_REPLY. */
 void byn_process_expect(byn_process *p, byn_id *ref);
 
+/* Waits for the reply to `call`, known by `ref`; p can wait here. If this
+ * raises, for want of memory, the call is no more. */
+int byn_process_wait_reply(lua_State *L, byn_process *p, byn_relation *call,
+                           const byn_id *ref, int64_t ms);
+
+/* Takes the first mail out and pushes what the program sees of it; false if
+ * there is none. */
+bool byn_process_take_mail(lua_State *L, byn_process *p);
+
 /* The wait's timer is due. */
-void byn_process_expire(lua_State *L, byn_process *p);
+void byn_process_expire(byn_process *p);
 
 /* Pops `count` values as what BYN_WAIT_REPLY answers, and wakes p. */
 void byn_process_answer(lua_State *L, byn_process *p, int count);
@@ -215,5 +227,8 @@ void byn_demonitor(lua_State *L, byn_process *p, uint64_t serial);
  * the reason at `index`: tells the other end and frees r. */
 void byn_relation_break(lua_State *L, struct byn_node *node, byn_relation *r,
                         struct byn_relation_end *dead, int index);
+/* The same for the first of the relations that the dead one has. */
+void byn_relation_break_first(lua_State *L, struct byn_node *node,
+                              byn_relation_list *list, int index);
 
 #endif

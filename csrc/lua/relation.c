@@ -68,6 +68,14 @@ static byn_relation *reserve(lua_State *L, byn_world *w) {
   return r;
 }
 
+void byn_relation_reserve(lua_State *L, byn_node *node, bool mapped) {
+  reserve(L, node->world);
+  if (!mapped) return;
+  if (!byn_map_put(&node->monitors, 0, node))
+    luaL_error(L, "not enough memory");
+  byn_map_remove(&node->monitors, 0); /* the room stays; no serial is 0 */
+}
+
 byn_relation *byn_relate(lua_State *L, byn_node *node, byn_relation_kind kind,
                          const byn_id *a, const byn_id *b, uint64_t serial,
                          bool mapped) {

@@ -47,6 +47,10 @@ typedef struct byn_relation {
   bool mapped; /* byn_find_monitor knows it */
 } byn_relation;
 
+/* Afterwards one relation between processes of this node can be made without
+ * fail. Raises when memory is short. */
+void byn_relation_reserve(lua_State *L, struct byn_node *node, bool mapped);
+
 /* Makes a relation and hangs it into the lists of both ends. An end whose
  * node is not connected is not possible: the caller has looked. `serial` is
  * 0 for a LINK. With `mapped`, byn_find_monitor will find it. Raises when

@@ -40,27 +40,26 @@ void byn_process_mail(lua_State *L, byn_process *p, byn_mail *mail) {
   if (waits) byn_process_ready(p);
 }
 
+bool byn_process_take_mail(lua_State *L, byn_process *p) {
+  byn_world *w = p->node->world;
+  if (!p->mail.head) return false;
+  byn_mail_push(L, w, p->mail.head);
+  byn_mail_free(L, w, byn_mailbox_pop(&p->mail));
+  return true;
+}
+
 void byn_process_answer(lua_State *L, byn_process *p, int count) {
-  luaL_checkstack(p->co, count + 2, "too many results");
+  if (!lua_checkstack(p->co, count + 2)) luaL_error(L, "too many results");
   lua_xmove(L, p->co, count);
   p->arguments = count;
   p->reply = 0;
   byn_process_ready(p);
 }
 
-void byn_process_expire(lua_State *L, byn_process *p) {
+void byn_process_expire(byn_process *p) {
   p->timer = 0;
-  if (p->wait != BYN_WAIT_REPLY) {
-    p->expired = true;
-    byn_process_ready(p);
-    return;
-  }
-  if (p->arguments >= 0) return;
-  if (p->call) byn_call_forget(L, p->node, p->call);
-  p->call = NULL;
-  lua_pushnil(L);
-  lua_pushliteral(L, "timeout");
-  byn_process_answer(L, p, 2);
+  p->expired = true;
+  byn_process_ready(p);
 }
 
 /* --- waiting -------------------------------------------------------------- */
@@ -79,6 +78,21 @@ int byn_process_wait(lua_State *L, byn_process *p, byn_wait what, int64_t ms) {
   if (ms >= 0) p->timer = byn_node_timer(L, p->node, ms, BYN_TIMER_WAIT, p);
   p->wait = (uint8_t)what;
   if (what != BYN_WAIT_REPLY) p->arguments = 0;
+  return lua_yield(L, 0);
+}
+
+int byn_process_wait_reply(lua_State *L, byn_process *p, byn_relation *call,
+                           const byn_id *ref, int64_t ms) {
+  byn_node *node = p->node;
+  if (ms >= 0) p->timer = byn_node_try_timer(node, ms, BYN_TIMER_WAIT, p);
+  if (ms >= 0 && !p->timer) {
+    byn_call_forget(L, node, call);
+    return luaL_error(L, "not enough memory");
+  }
+  p->wait = BYN_WAIT_REPLY;
+  p->call = call;
+  p->reply = ref->serial;
+  p->arguments = -1;
   return lua_yield(L, 0);
 }
 
@@ -106,31 +120,35 @@ void byn_process_untimer(byn_process *p) {
 /* --- turns ---------------------------------------------------------------- */
 
 void byn_process_call(lua_State *L, byn_process *p, int arguments) {
+  byn_thread_reserve(L, p->node->world, arguments + 4);
   lua_State *co = byn_thread_take(L, p->node->world, &p->thread);
-  if (!lua_checkstack(co, arguments + 4)) {
-    byn_thread_give(L, p->node->world, co, p->thread, LUA_OK);
-    luaL_error(L, "too many arguments");
-  }
   lua_xmove(L, co, arguments + 1);
   p->co = co;
   p->arguments = arguments;
   p->wait = BYN_WAIT_NOTHING;
 }
 
+static int push_timeout(lua_State *L, byn_process *p) {
+  lua_pushnil(L);
+  lua_pushliteral(L, "timeout");
+  lua_xmove(L, p->co, 2);
+  return 2;
+}
+
+/* No reply came in time: one that comes now finds nobody. */
+static int give_up_call(lua_State *L, byn_process *p) {
+  byn_relation *call = p->call;
+  p->call = NULL;
+  p->reply = 0;
+  if (call) byn_call_forget(L, p->node, call);
+  return push_timeout(L, p);
+}
+
 /* Puts onto the coroutine what its wait yields; answers how many values. */
 static int push_results(lua_State *L, byn_process *p) {
-  byn_mail *mail;
   switch (p->wait) {
   case BYN_WAIT_MESSAGE:
-    mail = byn_mailbox_pop(&p->mail);
-    if (!mail) {
-      lua_pushnil(L);
-      lua_pushliteral(L, "timeout");
-      lua_xmove(L, p->co, 2);
-      return 2;
-    }
-    byn_mail_push(L, p->node->world, mail);
-    byn_mail_free(L, p->node->world, mail);
+    if (!byn_process_take_mail(L, p)) return push_timeout(L, p);
     lua_xmove(L, p->co, 1);
     return 1;
   case BYN_WAIT_MAIL:
@@ -139,6 +157,9 @@ static int push_results(lua_State *L, byn_process *p) {
   case BYN_WAIT_SLEEP:
     lua_pushboolean(p->co, 1);
     return 1;
+  case BYN_WAIT_REPLY:
+    if (p->arguments < 0) return give_up_call(L, p);
+    return p->arguments;
   default:
     return p->arguments;
   }
@@ -154,19 +175,12 @@ static void release(lua_State *L, byn_process *p, int status) {
   byn_thread_give(L, p->node->world, co, p->thread, status);
 }
 
-/* Its end is no longer decided. */
-static void pardon(lua_State *L, byn_process *p) {
-  byn_slot_free(L, &p->node->world->slots, p->doom);
-  p->doom = 0;
-  p->doomed = p->exited = false;
-}
-
 /* The code has ended for the reason on top, which stands from now on: what
  * its to-be-closed variables still do must not change it. */
 static void broken_off(lua_State *L, byn_process *p, int status) {
-  pardon(L, p);
+  byn_process_pardon(L, p);
   release(L, p, LUA_YIELD);
-  pardon(L, p);
+  byn_process_pardon(L, p);
   p->behaviour->returned(L, p, status, 1);
 }
 
@@ -220,7 +234,7 @@ static bool can_resume(const byn_process *p) {
   case BYN_WAIT_SLEEP:
     return p->expired;
   case BYN_WAIT_REPLY:
-    return p->arguments >= 0;
+    return p->arguments >= 0 || p->expired;
   default:
     return true;
   }

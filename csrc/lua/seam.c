@@ -10,7 +10,7 @@
 
 #define TYPE "banyan.node"
 #define SLICES 2000  /* turns of processes in one step */
-#define ATTEMPTS 100 /* recoveries from errors in one step */
+#define ATTEMPTS 100 /* recoveries from errors in one step, or in a close */
 
 static byn_node *check_node(lua_State *L) {
   byn_node **at = luaL_checkudata(L, 1, TYPE);
@@ -88,14 +88,31 @@ static void fill(lua_State *L, byn_node *node) {
 
 /* --- closing -------------------------------------------------------------- */
 
-static void end_all(lua_State *L, byn_node *node) {
-  for (uint32_t i = 0; i < node->table_size; i++) {
-    byn_process *p = node->table[i];
-    if (!p) continue;
-    lua_pushliteral(L, "killed");
-    byn_process_end(L, p);
+/* Ends every process, also those that are started on the way. */
+static int end_all_protected(lua_State *L) {
+  byn_node *node = lua_touserdata(L, 1);
+  luaL_checkstack(L, 40, NULL);
+  node->burying = false;
+  while (node->process_count) {
+    for (uint32_t i = 0; i < node->table_size; i++) {
+      if (!node->table[i]) continue;
+      lua_pushliteral(L, "killed");
+      byn_process_end(L, node->table[i]);
+    }
+    byn_node_bury(L, node);
   }
-  byn_node_bury(L, node);
+  return 0;
+}
+
+/* Raises when memory is too short even for that. */
+static void end_all(lua_State *L, byn_node *node) {
+  for (int i = 0; i < ATTEMPTS; i++) {
+    lua_pushcfunction(L, end_all_protected);
+    lua_pushlightuserdata(L, node);
+    if (lua_pcall(L, 1, 0, 0) == LUA_OK) return;
+    if (i < ATTEMPTS - 1) lua_pop(L, 1);
+  }
+  lua_error(L);
 }
 
 static void free_processes(byn_node *node) {
@@ -121,9 +138,9 @@ static void unlist(byn_node *node) {
   *at = node->next;
 }
 
+/* No process is left. */
 static void close_node(lua_State *L, byn_node *node) {
   byn_world *w = node->world;
-  end_all(L, node);
   byn_sends_close(L, node);
   byn_cluster_close(L, node);
   free_processes(node);
@@ -173,7 +190,10 @@ static int l_close(lua_State *L) {
   if (!node) return 0;
   if (node->world->running && node->world->running->node == node)
     return luaL_error(L, "a node cannot be closed by one of its processes");
+  if (node->stepping)
+    return luaL_error(L, "a node cannot be closed within a step of its own");
   luaL_checkstack(L, 20, NULL);
+  end_all(L, node);
   *at = NULL;
   close_node(L, node);
   return 0;
@@ -187,7 +207,7 @@ static void fire_timers(lua_State *L, byn_node *node) {
     byn_process *p = due.owner;
     switch (due.kind) {
     case BYN_TIMER_WAIT:
-      byn_process_expire(L, p);
+      byn_process_expire(p);
       break;
     case BYN_TIMER_OWN:
       p->own_timer = 0;
@@ -223,29 +243,54 @@ static int step_protected(lua_State *L) {
   return 1;
 }
 
-/* An error that is nobody's: most likely memory ran out. Whoever ran ends of
- * it. The error object is on top, and popped. */
-static void recover(lua_State *L, byn_node *node) {
-  byn_process *p = node->world->running;
-  node->world->running = NULL;
-  node->burying = false;
-  byn_reason_tostring(L, -1);
+/* (node, process or NULL, error): tells of it, and makes it the reason that
+ * the process ends for. */
+static int report_protected(lua_State *L) {
+  byn_node *node = lua_touserdata(L, 1);
+  byn_process *p = lua_touserdata(L, 2);
+  const char *text = byn_reason_tostring(L, 3);
   if (byn_event(L, node, "scheduler_error")) {
-    lua_pushvalue(L, -2);
+    lua_pushstring(L, text);
     lua_setfield(L, -2, "reason");
     byn_event_done(L, node);
   }
-  if (p && p->state == BYN_RUNNING) {
-    byn_slot_free(L, &node->world->slots, p->doom);
-    p->doom = 0;
-    p->doomed = false;
+  if (!p) return 0;
+  lua_pushstring(L, text);
+  lua_pushliteral(L, "stack traceback:\n\t(in the scheduler)");
+  byn_reason_make(L, "error", 2);
+  p->doom = byn_slot_put(L, &node->world->slots);
+  return 0;
+}
+
+/* An error that is nobody's: most likely memory ran out. Whoever ran ends of
+ * it. The error object is on top, and popped. Never raises. */
+static void recover(lua_State *L, byn_node *node) {
+  byn_process *p = node->world->running;
+  node->world->running = NULL;
+  if (p && p->state != BYN_RUNNING) p = NULL;
+  if (p) {
+    byn_process_pardon(L, p);
     p->state = BYN_IDLE;
-    byn_reason_make(L, "error", 1);
-    byn_process_end(L, p);
-    lua_pop(L, 1);
-  } else {
-    lua_pop(L, 2);
   }
+  lua_pushcfunction(L, report_protected);
+  lua_insert(L, -2);
+  lua_pushlightuserdata(L, node);
+  lua_insert(L, -2);
+  lua_pushlightuserdata(L, p);
+  lua_insert(L, -2);
+  if (lua_pcall(L, 3, 0, 0) != LUA_OK) lua_pop(L, 1);
+  if (p) byn_process_bury_later(p);
+}
+
+/* Steps until it goes well; false if it never does. */
+static bool step(lua_State *L, byn_node *node) {
+  for (int i = 0; i < ATTEMPTS; i++) {
+    lua_pushcfunction(L, step_protected);
+    lua_pushlightuserdata(L, node);
+    if (lua_pcall(L, 1, 1, 0) == LUA_OK) return true;
+    recover(L, node);
+  }
+  return false;
 }
 
 static int l_step(lua_State *L) {
@@ -253,13 +298,13 @@ static int l_step(lua_State *L) {
   set_now(L, node, 2);
   if (node->world->running)
     return luaL_error(L, "a node cannot be stepped by a process");
+  if (node->stepping)
+    return luaL_error(L, "a node cannot be stepped within a step of its own");
   lua_settop(L, 2);
-  for (int i = 0; i < ATTEMPTS; i++) {
-    lua_pushcfunction(L, step_protected);
-    lua_pushlightuserdata(L, node);
-    if (lua_pcall(L, 1, 1, 0) == LUA_OK) return 1;
-    recover(L, node);
-  }
+  node->stepping = true;
+  bool done = step(L, node);
+  node->stepping = false;
+  if (done) return 1;
   return luaL_error(L, "the node cannot go on: see its scheduler_error events");
 }
 

@@ -9,13 +9,21 @@
 
 /* --- now ------------------------------------------------------------------ */
 
+void byn_post(lua_State *L, byn_node *node, const byn_dest *dest, int index,
+              byn_mail_kind kind) {
+  byn_term_copy(L, index); /* a finalizer may end processes here */
+  byn_process *p = byn_node_find(node, &dest->id);
+  if (p)
+    byn_process_mail(L, p, byn_mail_new(L, node->world, kind, NULL));
+  else
+    lua_pop(L, 1);
+}
+
 int byn_send_value(lua_State *L, byn_node *node, const byn_dest *dest,
                    int index) {
   switch (dest->kind) {
   case BYN_DEST_LOCAL:
-    byn_term_copy(L, index);
-    byn_process_mail(L, dest->process,
-                     byn_mail_new(L, node->world, BYN_MAIL_MESSAGE, NULL));
+    byn_post(L, node, dest, index, BYN_MAIL_MESSAGE);
     break;
   case BYN_DEST_REMOTE:
     byn_remote_send(L, node, dest, index);
@@ -88,6 +96,19 @@ void byn_sends_close(lua_State *L, byn_node *node) {
   byn_map_clear(&node->sends);
 }
 
+/* In the map and with its timer, or NULL when memory is short. */
+static byn_send *new_send(byn_node *node, uint64_t serial, int64_t ms) {
+  const byn_alloc *alloc = &node->world->alloc;
+  byn_send *send = byn_new(alloc, sizeof *send);
+  if (!send) return NULL;
+  *send = (byn_send){.serial = serial};
+  send->timer = byn_node_try_timer(node, ms, BYN_TIMER_SEND, send);
+  if (send->timer && byn_map_put(&node->sends, serial, send)) return send;
+  byn_timers_cancel(node->timers, send->timer, NULL);
+  byn_free(alloc, send, sizeof *send);
+  return NULL;
+}
+
 /* send_after(ms, dest, msg) -> timer */
 static int l_send_after(lua_State *L) {
   byn_node *node = byn_node_here(L);
@@ -97,21 +118,17 @@ static int l_send_after(lua_State *L) {
   byn_dest dest; /* only to refuse what is none */
   byn_dest_at(L, node, 2, "send_after", &dest);
   lua_settop(L, 3);
-  byn_term_copy(L, 2);
-  byn_term_copy(L, 3);
   byn_id ref;
   byn_node_ref(node, &ref);
-  byn_send *send = byn_new(&node->world->alloc, sizeof *send);
-  if (!send || !byn_map_put(&node->sends, ref.serial, send)) {
-    byn_free(&node->world->alloc, send, sizeof *send);
-    return luaL_error(L, "not enough memory");
-  }
-  *send = (byn_send){.serial = ref.serial};
-  send->dest.type = send->message.type = LUA_TNIL;
+  byn_id_push(L, &ref);
+  byn_term_copy(L, 2);
+  byn_term_copy(L, 3);
+  byn_node_now(L, node);
+  byn_slots_reserve(L, &node->world->slots, 2);
+  byn_send *send = new_send(node, ref.serial, ms);
+  if (!send) return luaL_error(L, "not enough memory");
   byn_value_put(L, node->world, &send->message);
   byn_value_put(L, node->world, &send->dest);
-  send->timer = byn_node_timer(L, node, ms, BYN_TIMER_SEND, send);
-  byn_id_push(L, &ref);
   return 1;
 }
 
@@ -149,9 +166,7 @@ static int l_receive(lua_State *L) {
   if (!p->mail.head) return byn_process_wait(L, p, BYN_WAIT_MESSAGE, ms);
   if (byn_process_gives_way(L, p))
     return byn_process_wait(L, p, BYN_WAIT_MESSAGE, -1);
-  byn_mail *mail = byn_mailbox_pop(&p->mail);
-  byn_mail_push(L, p->node->world, mail);
-  byn_mail_free(L, p->node->world, mail);
+  byn_process_take_mail(L, p);
   return 1;
 }
 

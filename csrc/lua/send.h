@@ -15,6 +15,11 @@ void byn_send_due(lua_State *L, byn_node *node, struct byn_send *send);
 /* Frees all that still wait, when the node closes. */
 void byn_sends_close(lua_State *L, byn_node *node);
 
+/* Mails a copy of the value at `index` to a LOCAL `dest`: a message or a
+ * cast. */
+void byn_post(lua_State *L, byn_node *node, const byn_dest *dest, int index,
+              byn_mail_kind kind);
+
 /* Sends the value at `index` to `dest`: true, or nil and an error on the
  * stack; answers how many values were pushed. */
 int byn_send_value(lua_State *L, byn_node *node, const byn_dest *dest,

@@ -12,21 +12,36 @@
 
 /* --- exit signals --------------------------------------------------------- */
 
+/* Pushes the reason at `index` for one who is to hear it, a value of its own,
+ * and reserves what telling it takes: that cannot fail then. */
+static void push_news(lua_State *L, byn_node *node, int index) {
+  byn_reason_copy(L, index);
+  byn_mail_reserve(L, node->world);
+}
+
+/* Pops the news. */
+static void signal_exit(lua_State *L, byn_process *p, const byn_id *from,
+                        bool linked) {
+  bool self = byn_id_equal(from, &p->id);
+  if (!linked && byn_reason_is(L, -1, "kill")) {
+    lua_pushliteral(L, "killed");
+    lua_replace(L, -2);
+    byn_process_end(L, p);
+  } else if (p->traps) {
+    byn_process_mail(L, p,
+                     byn_mail_new(L, p->node->world, BYN_MAIL_EXIT, from));
+  } else if (self || !byn_reason_is(L, -1, "normal")) {
+    byn_process_end(L, p);
+  } else {
+    lua_pop(L, 1);
+  }
+}
+
 void byn_signal_exit(lua_State *L, byn_process *p, const byn_id *from,
                      int index, bool linked) {
   luaL_checkstack(L, 8, NULL);
-  bool self = byn_id_equal(from, &p->id);
-  if (!linked && byn_reason_is(L, index, "kill")) {
-    lua_pushliteral(L, "killed");
-    byn_process_end(L, p);
-  } else if (p->traps) {
-    byn_reason_copy(L, index);
-    byn_process_mail(L, p,
-                     byn_mail_new(L, p->node->world, BYN_MAIL_EXIT, from));
-  } else if (self || !byn_reason_is(L, index, "normal")) {
-    byn_reason_copy(L, index);
-    byn_process_end(L, p);
-  }
+  push_news(L, p->node, index);
+  signal_exit(L, p, from, linked);
 }
 
 /* An exit signal whose reason is one of our own words. */
@@ -82,64 +97,56 @@ void byn_unlink_from(lua_State *L, byn_process *p, const byn_id *to) {
 
 /* --- monitors ------------------------------------------------------------- */
 
-/* Puts a DOWN into the mailbox of p. `what`: slot of what was monitored,
- * taken over, or 0 for the pid `b`. */
-static void deliver_down(lua_State *L, byn_process *p, uint64_t serial,
-                         const byn_id *b, int what, int index) {
+/* Pops what was monitored, and above it the news, into the mailbox of p. */
+static void mail_down(lua_State *L, byn_process *p, uint64_t serial) {
   byn_world *w = p->node->world;
   byn_id ref = {.origin = p->node->origin, .serial = serial, .kind = BYN_REF};
-  byn_reason_copy(L, index);
   byn_mail *mail = byn_mail_new(L, w, BYN_MAIL_DOWN, &ref);
-  mail->what = what;
-  if (!what) {
-    byn_id_push(L, b);
-    mail->what = byn_slot_put(L, &w->slots);
-  }
+  mail->what = byn_slot_put(L, &w->slots);
   byn_process_mail(L, p, mail);
 }
 
-static void down_code(lua_State *L, byn_process *p, uint64_t serial,
-                      const byn_id *b, int what, const char *code) {
-  lua_pushstring(L, code);
-  deliver_down(L, p, serial, b, what, lua_gettop(L));
-  lua_pop(L, 1);
+/* Pops what is monitored. */
+static void monitor_nobody(lua_State *L, byn_process *p, const byn_dest *to,
+                           uint64_t serial) {
+  lua_pushstring(L, to->kind == BYN_DEST_UNKNOWN ? to->error : "noproc");
+  byn_mail_reserve(L, p->node->world);
+  mail_down(L, p, serial);
 }
 
-/* Keeps the name or the {name=, node=} that a DOWN has to repeat. */
-static int keep_name(lua_State *L, byn_node *node, int index) {
-  if (byn_id_at(L, index)) return 0;
-  byn_reason_copy(L, index);
-  return byn_slot_put(L, &node->world->slots);
-}
-
-uint64_t byn_monitor_dest(lua_State *L, byn_process *p, const byn_dest *to,
-                          int index) {
+void byn_monitor_dest(lua_State *L, byn_process *p, const byn_dest *to,
+                      int index, const byn_id *ref) {
   byn_node *node = p->node;
-  byn_id ref;
-  byn_node_ref(node, &ref);
-  if (to->kind == BYN_DEST_LOCAL && to->process == p) return ref.serial;
-  bool alive = to->kind == BYN_DEST_LOCAL || to->kind == BYN_DEST_REMOTE;
+  if (to->kind == BYN_DEST_LOCAL && to->process == p) return;
+  bool named = !byn_id_at(L, index);
+  byn_reason_copy(L, index); /* a finalizer may end processes here */
+  bool alive = to->kind == BYN_DEST_REMOTE ||
+               (to->kind == BYN_DEST_LOCAL && byn_node_find(node, &to->id));
   if (!alive) {
-    down_code(L, p, ref.serial, &to->id, keep_name(L, node, index),
-              to->kind == BYN_DEST_DEAD ? "noproc" : to->error);
-    return ref.serial;
+    monitor_nobody(L, p, to, ref->serial);
+    return;
   }
+  byn_slots_reserve(L, &node->world->slots, 1);
   byn_relation *r =
-      byn_relate(L, node, BYN_MONITOR, &p->id, &to->id, ref.serial, true);
-  r->what = keep_name(L, node, index);
+      byn_relate(L, node, BYN_MONITOR, &p->id, &to->id, ref->serial, true);
+  if (named)
+    r->what = byn_slot_put(L, &node->world->slots);
+  else
+    lua_pop(L, 1);
   if (to->kind == BYN_DEST_REMOTE)
-    byn_remote_monitor(L, node, &p->id, ref.serial, to);
-  return ref.serial;
+    byn_remote_monitor(L, node, &p->id, ref->serial, to);
 }
 
 uint64_t byn_monitor(lua_State *L, byn_process *p, const byn_id *to) {
   byn_dest dest;
+  byn_id ref;
+  byn_node_ref(p->node, &ref);
   byn_id_push(L, to);
   int index = lua_gettop(L);
   byn_dest_at(L, p->node, index, "monitor", &dest);
-  uint64_t serial = byn_monitor_dest(L, p, &dest, index);
+  byn_monitor_dest(L, p, &dest, index, &ref);
   lua_settop(L, index - 1);
-  return serial;
+  return ref.serial;
 }
 
 void byn_demonitor(lua_State *L, byn_process *p, uint64_t serial) {
@@ -150,52 +157,85 @@ void byn_demonitor(lua_State *L, byn_process *p, uint64_t serial) {
 
 /* --- broken relations ----------------------------------------------------- */
 
-static void break_link(lua_State *L, byn_node *node, const byn_id *dead,
-                       const byn_id *other, int index) {
-  if (other->origin != node->origin) {
-    byn_remote_exit(L, node, dead, other, index, true);
+/* Each of these pops the news. They take the relation apart before they tell
+ * of it, with all that telling needs in hand. */
+
+static void break_link(lua_State *L, byn_node *node, byn_relation *r,
+                       struct byn_relation_end *dead) {
+  byn_id gone = dead->id;
+  byn_id other = dead == &r->a ? r->b.id : r->a.id;
+  byn_process *p =
+      other.origin == node->origin ? byn_node_find(node, &other) : NULL;
+  byn_unrelate(L, node, r);
+  if (p) {
+    signal_exit(L, p, &gone, true);
     return;
   }
-  byn_process *p = byn_node_find(node, other);
-  if (p) byn_signal_exit(L, p, dead, index, true);
+  if (other.origin != node->origin)
+    byn_remote_exit(L, node, &gone, &other, lua_gettop(L), true);
+  lua_pop(L, 1);
 }
 
-/* b of a MONITOR or CALL is gone: a hears of it. */
-static void tell_watcher(lua_State *L, byn_node *node, byn_relation *r,
-                         int index) {
-  byn_id a = r->a.id, b = r->b.id;
+static void break_monitor(lua_State *L, byn_node *node, byn_relation *r) {
+  byn_id a = r->a.id;
   uint64_t serial = r->serial;
-  bool call = r->kind == BYN_CALL;
-  if (a.origin != node->origin) {
+  byn_process *p = a.origin == node->origin ? byn_node_find(node, &a) : NULL;
+  if (p) {
+    if (r->what)
+      byn_slot_push(L, &node->world->slots, r->what);
+    else
+      byn_id_push(L, &r->b.id);
+    lua_insert(L, -2);
     byn_unrelate(L, node, r);
-    byn_remote_down(L, node, a.origin, serial, index);
-    return;
-  }
-  byn_process *p = byn_node_find(node, &a);
-  int what = r->what;
-  r->what = 0;
-  if (call) {
-    byn_call_failed(L, node, r, index);
+    mail_down(L, p, serial);
     return;
   }
   byn_unrelate(L, node, r);
-  if (p)
-    deliver_down(L, p, serial, &b, what, index);
-  else
-    byn_slot_free(L, &node->world->slots, what);
+  if (a.origin != node->origin)
+    byn_remote_down(L, node, a.origin, serial, lua_gettop(L));
+  lua_pop(L, 1);
+}
+
+static void break_call(lua_State *L, byn_node *node, byn_relation *r) {
+  byn_origin *a = r->a.id.origin;
+  uint64_t serial = r->serial;
+  if (a == node->origin) {
+    byn_call_failed(L, node, r);
+    return;
+  }
+  byn_unrelate(L, node, r);
+  byn_remote_down(L, node, a, serial, lua_gettop(L));
+  lua_pop(L, 1);
+}
+
+static void break_relation(lua_State *L, byn_node *node, byn_relation *r,
+                           struct byn_relation_end *dead) {
+  if (r->kind == BYN_LINK) {
+    break_link(L, node, r, dead);
+  } else if (dead == &r->a) {
+    lua_pop(L, 1);
+    byn_call_forget(L, node, r);
+  } else if (r->kind == BYN_CALL) {
+    break_call(L, node, r);
+  } else {
+    break_monitor(L, node, r);
+  }
 }
 
 void byn_relation_break(lua_State *L, byn_node *node, byn_relation *r,
                         struct byn_relation_end *dead, int index) {
   luaL_checkstack(L, 12, NULL);
-  if (r->kind == BYN_LINK) {
-    byn_id gone = dead->id;
-    byn_id other = dead == &r->a ? r->b.id : r->a.id;
-    byn_unrelate(L, node, r);
-    break_link(L, node, &gone, &other, index);
-  } else if (dead == &r->b) {
-    tell_watcher(L, node, r, index);
-  } else {
-    byn_call_forget(L, node, r);
-  }
+  push_news(L, node, index);
+  break_relation(L, node, r, dead);
+}
+
+void byn_relation_break_first(lua_State *L, byn_node *node,
+                              byn_relation_list *list, int index) {
+  luaL_checkstack(L, 12, NULL);
+  push_news(L, node, index); /* a finalizer may take relations away here */
+  byn_relation *r = list->first;
+  if (r)
+    break_relation(L, node, r, r->a.list == list ? &r->a : &r->b);
+  else
+    lua_pop(L, 1);
 }

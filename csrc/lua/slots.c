@@ -15,12 +15,12 @@ void byn_slots_close(lua_State *L, byn_slots *s) {
   size_t size = (size_t)s->free_capacity * sizeof *s->free;
   if (s->free) alloc(ud, s->free, size, 0);
   s->free = NULL;
-  s->free_capacity = 0;
+  s->free_count = s->free_capacity = 0;
 }
 
 /* The free list has room for every number that was ever given out, so that
- * freeing a slot can not fail. */
-static void reserve(lua_State *L, byn_slots *s) {
+ * freeing a slot cannot fail. */
+static void grow_free_list(lua_State *L, byn_slots *s) {
   if (s->high < s->free_capacity) return;
   void *ud;
   lua_Alloc alloc = lua_getallocf(L, &ud);
@@ -32,24 +32,29 @@ static void reserve(lua_State *L, byn_slots *s) {
   s->free_capacity = capacity;
 }
 
+void byn_slots_reserve(lua_State *L, byn_slots *s, int n) {
+  if (s->free_count >= n) return;
+  lua_rawgeti(L, LUA_REGISTRYINDEX, s->table);
+  while (s->free_count < n) {
+    grow_free_list(L, s);
+    lua_pushboolean(L, 0);
+    lua_rawseti(L, -2, s->high + 1);
+    s->free[s->free_count++] = ++s->high;
+  }
+  lua_pop(L, 1);
+}
+
 int byn_slot_put(lua_State *L, byn_slots *s) {
   if (lua_isnil(L, -1)) {
     lua_pop(L, 1);
     return 0;
   }
-  int slot = s->free_count ? s->free[s->free_count - 1] : 0;
-  if (!slot) {
-    reserve(L, s);
-    slot = s->high + 1;
-  }
+  byn_slots_reserve(L, s, 1);
+  int slot = s->free[--s->free_count];
   lua_rawgeti(L, LUA_REGISTRYINDEX, s->table);
   lua_pushvalue(L, -2);
   lua_rawseti(L, -2, slot);
   lua_pop(L, 2);
-  if (slot > s->high)
-    s->high = slot;
-  else
-    s->free_count--;
   return slot;
 }
 

@@ -2,8 +2,9 @@
  *
  * One table in the registry, and a free list in C: taking and giving back a
  * slot costs an array store, less than luaL_ref, which keeps its free list
- * in the table. A slot is a positive number; 0 is no slot, and stands for
- * nil wherever a value is expected.
+ * in the table. A free slot holds false, so that using it again takes no
+ * memory. A slot is a positive number; 0 is no slot, and stands for nil
+ * wherever a value is expected.
  */
 #ifndef BYN_SLOTS_H
 #define BYN_SLOTS_H
@@ -21,6 +22,10 @@ typedef struct byn_slots {
 void byn_slots_open(lua_State *L, byn_slots *s);
 /* Frees the C side; the table goes with the registry. */
 void byn_slots_close(lua_State *L, byn_slots *s);
+
+/* Afterwards the next `n` slots can be put without fail. Raises when memory
+ * is short. */
+void byn_slots_reserve(lua_State *L, byn_slots *s, int n);
 
 /* Pops a value and answers its slot; nil gives 0. Raises when memory is
  * short, the value then still on the stack. */

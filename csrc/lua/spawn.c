@@ -33,6 +33,7 @@ byn_process *byn_spawn(lua_State *L, byn_node *node, int first) {
   lua_pushvalue(L, first);
   for (int i = first + 1; i <= top; i++)
     byn_term_copy(L, i);
+  byn_thread_reserve(L, node->world, top - first + 4);
   byn_process *p = byn_process_new(L, node, &plain);
   byn_process_call(L, p, top - first);
   byn_process_ready(p);
@@ -46,6 +47,7 @@ static int l_spawn(lua_State *L) {
 
 static int l_spawn_link(lua_State *L) {
   byn_process *self = byn_process_here(L, "spawn_link");
+  byn_relation_reserve(L, self->node, false);
   byn_process *p = byn_spawn(L, self->node, 1);
   byn_link_to(L, self, &p->id);
   byn_process_push(L, p);
@@ -54,11 +56,16 @@ static int l_spawn_link(lua_State *L) {
 
 static int l_spawn_monitor(lua_State *L) {
   byn_process *self = byn_process_here(L, "spawn_monitor");
-  byn_process *p = byn_spawn(L, self->node, 1);
-  byn_id ref = {.origin = self->node->origin, .kind = BYN_REF};
-  ref.serial = byn_monitor(L, self, &p->id);
-  byn_process_push(L, p);
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  byn_id ref;
+  byn_node_ref(self->node, &ref);
   byn_id_push(L, &ref);
+  lua_insert(L, 1);
+  byn_relation_reserve(L, self->node, true);
+  byn_process *p = byn_spawn(L, self->node, 2);
+  byn_relate(L, self->node, BYN_MONITOR, &self->id, &p->id, ref.serial, true);
+  byn_process_push(L, p);
+  lua_pushvalue(L, 1);
   return 2;
 }
 

@@ -48,15 +48,20 @@ byn_world *byn_world_open(lua_State *L) {
   return w;
 }
 
-lua_State *byn_thread_take(lua_State *L, byn_world *w, int *slot) {
-  if (w->pooled) {
-    struct byn_thread *t = &w->pool[--w->pooled];
-    *slot = t->slot;
-    return t->co;
+void byn_thread_reserve(lua_State *L, byn_world *w, int values) {
+  if (!w->pooled) {
+    lua_State *co = lua_newthread(L);
+    byn_thread_give(L, w, co, byn_slot_put(L, &w->slots), LUA_OK);
   }
-  lua_State *co = lua_newthread(L);
-  *slot = byn_slot_put(L, &w->slots);
-  return co;
+  if (!lua_checkstack(w->pool[w->pooled - 1].co, values))
+    luaL_error(L, "not enough memory");
+}
+
+lua_State *byn_thread_take(lua_State *L, byn_world *w, int *slot) {
+  byn_thread_reserve(L, w, 0);
+  struct byn_thread *t = &w->pool[--w->pooled];
+  *slot = t->slot;
+  return t->co;
 }
 
 void byn_thread_give(lua_State *L, byn_world *w, lua_State *co, int slot,

@@ -41,6 +41,9 @@ byn_world *byn_world_open(lua_State *L);
 /* The same once it exists; NULL before. */
 byn_world *byn_world_of(lua_State *L);
 
+/* Afterwards the next coroutine can be taken, and given `values` values,
+ * without fail. Raises when memory is short. */
+void byn_thread_reserve(lua_State *L, byn_world *w, int values);
 /* A coroutine with an empty stack, and the slot that keeps it alive. */
 lua_State *byn_thread_take(lua_State *L, byn_world *w, int *slot);
 /* Gives one back. A coroutine that ended in an error or was suspended is

@@ -1,0 +1,146 @@
+-- What processes do, each thing once, for process_test.c: while one
+-- allocation of it fails, and then with all memory that it wants.
+--
+-- Answers functions: live() does it all, make() makes another node, crowd()
+-- leaves processes behind that are tied to each other, close() closes the node;
+-- probe() is true if the node still works, clear() ends every process.
+
+local core = ...
+
+local now = 0
+local node = core.node {
+  seed = 1, events = true, clock = function() return now end,
+}
+
+local function step(times)
+  for _ = 1, times do
+    pcall(node.step, node, now)
+    pcall(node.events, node)
+    now = now + 10
+  end
+end
+
+local function answer_calls()
+  while true do
+    local msg = core.receive()
+    if msg.from then core.reply(msg.from, { msg.msg }, "and more") end
+  end
+end
+
+local function wait_for_end()
+  core.receive()
+  core.exit { "shutdown", { "asked" } }
+end
+
+-- The things that a process does; what memory takes from one does not keep it
+-- from the next.
+local things = {
+  function(it) it.server = core.spawn(answer_calls) end,
+  function(it) it.linked = core.spawn_link(wait_for_end, { "argument" }) end,
+  function(it) it.watched = core.spawn_monitor(wait_for_end) end,
+  function() core.trap_exit(true) end,
+  function(it) core.register("server", it.server) end,
+  function() core.register("main") end,
+  function() core.monitor("server") end,
+  function() core.monitor("nobody") end,
+  function(it) it.ref = core.monitor(it.linked) end,
+  function() core.call("server", { "question" }) end,
+  function() core.call("server", "question", 50) end,
+  function() core.call("nobody", 1) end,
+  function() core.request("server", { 1 }) end,
+  function(it) core.request(it.watched, { 1 }) end,
+  function() core.cast("server", { 1 }) end,
+  function() core.send("main", { "to", { "myself" } }) end,
+  function() core.receive(0) end,
+  function(it) it.timer = core.send_after(20, "main", { "late" }) end,
+  function() core.send_after(5, core.self(), { "soon" }) end,
+  function() core.sleep(10) end,
+  function(it) core.cancel_timer(it.timer) end,
+  function(it) core.link(it.server) core.link(it.server) end,
+  function(it) core.unlink(it.server) end,
+  function(it) core.demonitor(it.ref, { flush = true }) end,
+  function(it) it.linked:exit { "gone", { 1 } } end,
+  function(it) core.send(it.watched, "end") end,
+  function() core.receive(20) core.receive(20) end,
+  function(it) core.call(it.watched, 1) end,
+  function() core.call("server", 1, 0) end,
+  function() core.spawn_link(error, { "crash" }) end,
+  function() core.spawn_link(function() pcall(core.exit, { "out" }) end) end,
+  function() core.process_info(core.self()) core.processes() end,
+  function() core.registered() core.unregister("main") end,
+  function() core.mail_peek() core.mail_skip() core.mail_rewind() end,
+  function() core.mail_wait(1) end,
+  function() while core.receive(0) do end end,
+  function() core.self():exit("kill") end,
+}
+
+local function main()
+  local it = {}
+  for _, thing in ipairs(things) do pcall(thing, it) end
+end
+
+local function live()
+  pcall(node.spawn, node, main)
+  step(40)
+end
+
+local function probe()
+  local done = false
+  node:spawn(function()
+    local pid, ref = core.spawn_monitor(answer_calls)
+    assert(core.call(pid, "ping")[1] == "ping")
+    core.send_after(5, core.self(), "timer")
+    assert(core.receive(1000) == "timer")
+    pid:exit("over")
+    local down = core.receive(1000)
+    done = down.ref == ref and down.reason == "over"
+  end)
+  step(10)
+  return done
+end
+
+local function clear()
+  node:spawn(function()
+    for _, pid in ipairs(core.processes()) do
+      if pid ~= core.self() then pid:exit("kill") end
+    end
+  end)
+  step(20)
+end
+
+local function make()
+  local ok, other = pcall(core.node, {
+    name = "a@127.0.0.1:1", incarnation = 1, secret = "a secret of the spec",
+    seed = 1, events = true, entropy = function(n) return ("x"):rep(n) end,
+  })
+  if ok then other:close() end
+end
+
+-- Ends by starting another, which sends to the name that is going.
+local last_words = load [[
+  local core, guard = ...
+  local it <close> = guard
+  core.receive()
+]]
+
+local function crowd()
+  local guard = setmetatable({}, { __close = function()
+    core.send("main", { "farewell" })
+    core.spawn(core.receive, { "too late" })
+  end })
+  node:spawn(function()
+    core.register("main")
+    for i = 1, 20 do
+      local pid = core.spawn_link(function() last_words(core, guard) end)
+      core.monitor(pid)
+      core.request(pid, { i })
+      core.send_after(i * 1000, pid, { i })
+    end
+    core.sleep(math.huge)
+  end)
+  step(2)
+end
+
+local function close() node:close() end
+
+return live, make, crowd, close, probe, clear
