@@ -296,7 +296,7 @@ describe("a node on luv", function()
     local a = assert(banyan.start {
       name = fresh_name("a"), secret = SECRET,
       on_event = function(event)
-        if event.event == "link_failed" then refused = event end
+        if event.event == "link_refused" then refused = event end
       end,
     })
     local b = assert(banyan.start {

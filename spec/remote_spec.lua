@@ -804,6 +804,17 @@ describe("a lost connection", function()
     end), "disconnected")
   end)
 
+  it("by disconnect stays, until one of the two connects", function()
+    nodes { A, B }
+    net:on(A, function() core.disconnect(B) end)
+    net:pass(60000)
+    net:on(B, function()
+      assert.same({}, core.nodes())
+      assert.is_true(core.connect(A))
+      assert.same({ A }, core.nodes())
+    end)
+  end)
+
   it("by a queue that ran over is told at once", function()
     nodes({ A, B }, { max_queue = 100000 })
     local messages = tied(function(pid)

@@ -401,6 +401,10 @@ void byn_membership_link_down(byn_membership *m, uint32_t link,
   if (p->state == UP) {
     tell_down(m, p, reason ? reason : "closed");
     p->forget_at = later(now, m->forget_after);
+    if (reason && !strcmp(reason, "disconnected")) {
+      p->configured = false;
+      p->removed = true;
+    }
   }
   settle(m, p);
   dial_later(m, p, now);

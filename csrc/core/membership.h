@@ -33,6 +33,8 @@
  * last up or added. One that was removed is remembered as such: it is not
  * dialled, and hearsay does not bring it back, until it is added again as
  * configured. If it dials in it is admitted: the other side wants the link.
+ * The goodbye of a node that has removed this one (reason "disconnected") is
+ * taken in the same way, or the two would be connected again at once.
  *
  * The state changes within the call; the actions tell of it in order. Close
  * a link on CLOSE before the next action is taken: nothing of it may be

@@ -10,7 +10,8 @@
 
 #define MESSAGE_MIN 1024 /* of max_message: any signal fits */
 #define FORGET_AFTER_MS 600000
-#define LINGER_MS 1000 /* for each part of the last words to be taken */
+#define STRANGERS_MAX 128 /* connections that have not proved themselves */
+#define LINGER_MS 1000    /* for each part of the last words to be taken */
 
 /* Of max_queue: from the first part on senders wait, below the second they
  * go on. The rest is for those that cannot wait. */
@@ -107,8 +108,29 @@ static byn_peer *new_peer(lua_State *L, byn_cluster *c, const char *name,
   return peer;
 }
 
+static void link_event(lua_State *L, byn_cluster *c, const char *event,
+                       const char *name, const char *reason) {
+  if (!byn_event(L, c->node, event)) return;
+  lua_pushstring(L, name);
+  lua_setfield(L, -2, "peer");
+  lua_pushstring(L, reason);
+  lua_setfield(L, -2, "reason");
+  byn_event_done(L, c->node);
+}
+
+/* Those who have come in and not yet proved who they are. */
+static int count_strangers(const byn_cluster *c) {
+  int count = 0;
+  for (const byn_peer *p = c->peers; p; p = p->next)
+    count += !p->dialled && !p->origin && !p->down;
+  return count;
+}
+
 byn_peer *byn_cluster_accept(lua_State *L, byn_cluster *c, const char **why) {
-  return new_peer(L, c, NULL, why);
+  if (count_strangers(c) < STRANGERS_MAX) return new_peer(L, c, NULL, why);
+  *why = "too_many_handshakes";
+  link_event(L, c, "link_refused", NULL, *why);
+  return NULL;
 }
 
 /* --- backpressure --------------------------------------------------------- */
@@ -143,18 +165,6 @@ void byn_peer_wrote(byn_cluster *c, byn_peer *peer, size_t n) {
   peer->linger_by = c->node->now + LINGER_MS;
   if (byn_link_queued(peer->link) <= c->config.max_queue / CALM_PART)
     unblock(c, peer);
-}
-
-/* --- events --------------------------------------------------------------- */
-
-static void link_event(lua_State *L, byn_cluster *c, const char *event,
-                       const char *name, const char *reason) {
-  if (!byn_event(L, c->node, event)) return;
-  lua_pushstring(L, name);
-  lua_setfield(L, -2, "peer");
-  lua_pushstring(L, reason);
-  lua_setfield(L, -2, "reason");
-  byn_event_done(L, c->node);
 }
 
 /* --- what links tell ------------------------------------------------------ */
@@ -200,8 +210,10 @@ static void go_down(lua_State *L, byn_cluster *c, byn_peer *peer,
   peer->linger_by = c->node->now + LINGER_MS;
   if (byn_map_get(&c->by_origin, key) == peer)
     byn_map_remove(&c->by_origin, key);
-  if (!peer->origin && !is_replaced(reason))
-    link_event(L, c, "link_failed", peer->dialled, reason);
+  if (peer->origin || is_replaced(reason)) return;
+  bool refused = !peer->gone && strcmp(reason, "handshake_timeout");
+  link_event(L, c, refused ? "link_refused" : "link_failed", peer->dialled,
+             reason);
 }
 
 /* Tells all who are tied to a link of its end. It may be done again, should

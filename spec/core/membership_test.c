@@ -345,6 +345,19 @@ static void a_removed_node_may_come_in_but_is_not_dialled(void **state) {
   expect(m, "");
 }
 
+static void a_node_that_has_disconnected_this_one_is_not_dialled(void **state) {
+  byn_membership *m = of(state);
+  add(m, "b", 0);
+  bring_up(m, "b", 5, 1, 0);
+  byn_membership_link_down(m, 1, "disconnected", 1);
+  expect(m, "down b/1 #5 disconnected");
+  byn_membership_tick(m, 1000000);
+  expect(m, "");
+  add(m, "b", 1000001);
+  byn_membership_tick(m, 1000001);
+  expect(m, "dial b");
+}
+
 static void a_node_removed_while_its_dial_is_opened_is_closed(void **state) {
   byn_membership *m = of(state);
   add(m, "b", 0);
@@ -694,6 +707,7 @@ int main(void) {
       ROOM(a_late_tick_dials_each_node_once),
       ROOM(removing_closes_and_tells_down_at_once),
       ROOM(a_removed_node_is_dialled_only_when_added_again),
+      ROOM(a_node_that_has_disconnected_this_one_is_not_dialled),
       ROOM(a_removed_node_may_come_in_but_is_not_dialled),
       ROOM(a_node_removed_while_its_dial_is_opened_is_closed),
       ROOM(waits_double_to_the_maximum_and_start_over_after_up),
