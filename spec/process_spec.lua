@@ -398,6 +398,113 @@ describe("a Lua error", function()
   end)
 end)
 
+describe("a process that recurses without end", function()
+  it("ends of the stack overflow, and nobody else does", function()
+    run(function()
+      local function deeper() return 1 + deeper() end
+      core.spawn_monitor(deeper)
+      assert.matches("stack overflow", core.receive().reason[2])
+    end)
+  end)
+end)
+
+describe("a finalizer", function()
+  it("may start, end and tell processes at any time", function()
+    run(function()
+      local me, ran, started = core.self(), 0, 0
+      local function work() ran = ran + 1 end
+      local final = { __gc = function()
+        started = started + 1
+        core.spawn(work)
+        core.spawn(core.receive):exit("kill")
+        core.send(me, "garbage")
+      end }
+      collectgarbage("incremental", 1, 1000, 1) -- a step at every chance
+      for i = 1, 3000 do
+        setmetatable({}, final)
+        core.spawn(work)
+        local pid, ref = core.spawn_monitor(core.receive)
+        core.send(pid, { i })
+        repeat local msg = core.receive() until msg.ref == ref
+        started = started + 1
+      end
+      collectgarbage("incremental", 200, 100, 13)
+      collectgarbage()
+      core.sleep(0)
+      assert.is_true(started > 3000)
+      assert.equal(started, ran)
+      assert.equal(2, #core.processes())
+    end)
+  end)
+end)
+
+describe("a node", function()
+  local now, trouble
+
+  local function make()
+    trouble = nil
+    return core.node { seed = 1, events = true, clock = function()
+      if trouble then trouble() end
+      return now
+    end }
+  end
+
+  before_each(function() now = 0 end)
+
+  it("cannot be closed or stepped within a step of its own", function()
+    local node, errors = make(), {}
+    trouble = function()
+      for _, method in ipairs { "step", "close" } do
+        local _, err = pcall(node[method], node, 1)
+        errors[#errors + 1] = err
+      end
+    end
+    node:spawn(error, "boom")
+    node:step(0)
+    trouble = nil
+    assert.matches("stepped within a step", errors[1])
+    assert.matches("closed within a step", errors[2])
+    assert.equal("process_crashed", node:events()[1].event)
+    node:close()
+  end)
+
+  it("keeps what a failing clock broke off out of later waits", function()
+    local node, seen = make(), {}
+    node:spawn(function()
+      local server = core.spawn(function()
+        local msg = core.receive()
+        core.reply(msg.from, "late")
+      end)
+      trouble = function() error("no time") end
+      seen.ok = pcall(core.call, server, "x")
+      trouble = nil
+      core.cast(server, "x")
+      seen.msg, seen.err = core.receive(10)
+    end)
+    for _ = 1, 5 do
+      node:step(now)
+      now = now + 10
+    end
+    node:close()
+    assert.same({ ok = false, err = "timeout" }, seen)
+  end)
+
+  it("closes what its processes start while it closes", function()
+    local node, pid = make(), nil
+    node:spawn(load([[
+      local core, guard = ...
+      return function() local it <close> = guard core.receive() end
+    ]])(core, setmetatable({}, { __close = function()
+      pid = core.spawn(core.receive)
+    end })))
+    node:step(0)
+    local count = node.process_count
+    assert.equal(1, count(node))
+    node:close()
+    assert.matches("^pid<", tostring(pid))
+  end)
+end)
+
 describe("a process that ends", function()
   it("closes its variables", function()
     run(function()

@@ -120,6 +120,39 @@ for _, traps in ipairs { false, true } do
   end
 end
 
+describe("an exit signal", function()
+  it("wants a reason", function()
+    run(function()
+      local ok, err = pcall(core.self().exit, core.self())
+      assert.is_false(ok)
+      assert.matches("a reason expected", err)
+      assert.is_false(pcall(core.self().exit, core.self(), nil))
+    end)
+  end)
+
+  it("gives each that hears of it a reason of its own", function()
+    run(function()
+      core.trap_exit(true)
+      local pid = core.spawn_link(core.receive)
+      core.monitor(pid)
+      core.monitor(pid)
+      local me = core.self()
+      core.spawn(function()
+        core.monitor(pid)
+        core.send(me, core.receive())
+      end)
+      core.sleep(0)
+      pid:exit { "why", {} }
+      for _ = 1, 4 do
+        local reason = core.receive(10).reason
+        assert.equal("why", reason[1])
+        assert.is_nil(reason[2].seen)
+        reason[2].seen = true
+      end
+    end)
+  end)
+end)
+
 describe("banyan.exit", function()
   for _, reason in ipairs(REASONS) do
     it(("ends its process for %q, whether or not it traps"):format(reason),
