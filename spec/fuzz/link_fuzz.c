@@ -213,28 +213,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 
 #ifdef BYN_FUZZ_MAIN
 
-/* Frames that look right more often than chance would have them. */
-static size_t random_input(byn_rng *rng, uint8_t *bytes, size_t max) {
-  size_t n = 1 + (size_t)byn_rng_below(rng, max - 1);
-  for (size_t i = 0; i < n; i++) {
-    uint64_t bits = byn_rng_next(rng);
-    bytes[i] = (uint8_t)(bits & 0x300 ? bits & 15 : bits);
-    if ((bits & 0x7000) == 0) bytes[i] = 0;
-  }
-  return n;
+#define BYN_FUZZ_SIZE 2048
+
+/* Bytes that look right more often than chance would have them. */
+static uint8_t random_byte(byn_rng *rng) {
+  uint64_t bits = byn_rng_next(rng);
+  if ((bits & 0x7000) == 0) return 0;
+  return (uint8_t)(bits & 0x300 ? bits & 15 : bits);
 }
 
-int main(int argc, char **argv) {
-  long count = argc > 1 ? atol(argv[1]) : 10000;
-  long first = argc > 2 ? atol(argv[2]) : 1;
-  uint8_t bytes[2048];
-  byn_rng rng;
-  for (long i = 0; i < count; i++) {
-    byn_rng_seed(&rng, (uint64_t)(first + i));
-    LLVMFuzzerTestOneInput(bytes, random_input(&rng, bytes, sizeof bytes));
-  }
-  printf("%ld inputs from seed %ld: nothing broke\n", count, first);
-  return 0;
-}
+#include "seeded.h"
 
 #endif

@@ -392,24 +392,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 
 #ifdef BYN_FUZZ_MAIN
 
-static size_t random_input(byn_rng *rng, uint8_t *bytes, size_t max) {
-  size_t n = 1 + (size_t)byn_rng_below(rng, max - 1);
-  for (size_t i = 0; i < n; i++)
-    bytes[i] = (uint8_t)byn_rng_next(rng);
-  return n;
+#define BYN_FUZZ_SIZE 1024
+
+static uint8_t random_byte(byn_rng *rng) {
+  return (uint8_t)byn_rng_next(rng);
 }
 
-int main(int argc, char **argv) {
-  long count = argc > 1 ? atol(argv[1]) : 10000;
-  long first = argc > 2 ? atol(argv[2]) : 1;
-  uint8_t bytes[1024];
-  byn_rng rng;
-  for (long i = 0; i < count; i++) {
-    byn_rng_seed(&rng, (uint64_t)(first + i));
-    LLVMFuzzerTestOneInput(bytes, random_input(&rng, bytes, sizeof bytes));
-  }
-  printf("%ld inputs from seed %ld: nothing broke\n", count, first);
-  return 0;
-}
+#include "seeded.h"
 
 #endif
