@@ -112,15 +112,16 @@ void byn_reason_copy(lua_State *L, int index) {
   }
   lua_pushcfunction(L, copy_protected);
   lua_pushvalue(L, index);
-  if (lua_pcall(L, 1, 1, 0) == LUA_OK) {
-    if (!lua_getmetatable(L, -1))
-      dress(L);
-    else
-      lua_pop(L, 1);
-    return;
+  int status = lua_pcall(L, 1, 1, 0);
+  if (status == LUA_ERRMEM) lua_error(L); /* a text would be another reason */
+  if (status != LUA_OK) {
+    lua_pop(L, 1);
+    push_text(L, index);
+  } else if (lua_getmetatable(L, -1)) {
+    lua_pop(L, 1);
+  } else {
+    dress(L);
   }
-  lua_pop(L, 1);
-  push_text(L, index);
 }
 
 void byn_reason_make(lua_State *L, const char *code, int n) {
@@ -159,10 +160,11 @@ bool byn_reason_of_error(lua_State *L, lua_State *co) {
   luaL_checkstack(L, 6, NULL);
   if (co == L) {
     lua_pushvalue(L, -1);
-  } else {
-    luaL_checkstack(co, 1, NULL);
+  } else if (lua_checkstack(co, 1)) { /* an error on co itself is fatal */
     lua_pushvalue(co, -1);
     lua_xmove(co, L, 1);
+  } else {
+    lua_pushliteral(L, "stack overflow");
   }
   int object = lua_gettop(L);
   if (is_token(L, object)) {

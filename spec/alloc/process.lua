@@ -32,6 +32,17 @@ local function wait_for_end()
   core.exit { "shutdown", { "asked" } }
 end
 
+local spoiled
+
+-- What memory takes from a reason must not make it another one.
+local function check_reason(msg)
+  local reason = type(msg) == "table" and msg.reason
+  if type(reason) == "string" and reason:find "^table:" then
+    spoiled = reason
+  end
+  return msg
+end
+
 -- The things that a process does; what memory takes from one does not keep it
 -- from the next.
 local things = {
@@ -61,7 +72,7 @@ local things = {
   function(it) core.demonitor(it.ref, { flush = true }) end,
   function(it) it.linked:exit { "gone", { 1 } } end,
   function(it) core.send(it.watched, "end") end,
-  function() core.receive(20) core.receive(20) end,
+  function() check_reason(core.receive(20)) check_reason(core.receive(20)) end,
   function(it) core.call(it.watched, 1) end,
   function() core.call("server", 1, 0) end,
   function() core.spawn_link(error, { "crash" }) end,
@@ -70,7 +81,7 @@ local things = {
   function() core.registered() core.unregister("main") end,
   function() core.mail_peek() core.mail_skip() core.mail_rewind() end,
   function() core.mail_wait(1) end,
-  function() while core.receive(0) do end end,
+  function() while check_reason(core.receive(0)) do end end,
   function() core.self():exit("kill") end,
 }
 
@@ -82,6 +93,7 @@ end
 local function live()
   pcall(node.spawn, node, main)
   step(40)
+  if spoiled then error("a reason became a text: " .. spoiled) end
 end
 
 local function probe()
