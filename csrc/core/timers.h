@@ -32,8 +32,7 @@ byn_timers *byn_timers_new(const byn_alloc *alloc);
 void byn_timers_free(byn_timers *t);
 
 /* Adds a timer due at `at`; 0 when memory is short. O(log n). */
-byn_timer byn_timers_add(byn_timers *t, int64_t at, uint32_t kind,
-                         void *owner);
+byn_timer byn_timers_add(byn_timers *t, int64_t at, uint32_t kind, void *owner);
 
 /* Takes a timer out and stores when it was due (`at` may be NULL).
  * false if it has fired, was cancelled or is 0. O(log n). */
