@@ -68,8 +68,8 @@ end
 ---  ("string", "boolean", "function", "table", "integer", "positive", "ms",
 ---  "timeout", "names") or {text, test}: what is expected, for people, and a
 ---  function(value) -> boolean
----@param level? integer  whom the error points at, as for error(); 2 is the
----  caller of check, which is the default
+---@param level? integer  whom the error points at, as for error() in the
+---  function that calls check; 2, its own caller, is the default
 ---@return table opts  the same table, or an empty one for nil
 function options.check(what, opts, schema, level)
   level = (level or 2) + 1
