@@ -146,9 +146,9 @@ int byn_process_leave(lua_State *L, byn_process *p, int results) {
 
 /* --- burying -------------------------------------------------------------- */
 
-/* A crash is told; an end by "shutdown" or a kill is nobody's fault. */
+/* A crash is told, once: not by those that it takes with it. */
 static void report_crash(lua_State *L, byn_process *p, int reason) {
-  if (lua_type(L, reason) != LUA_TTABLE) return;
+  if (p->felled || lua_type(L, reason) != LUA_TTABLE) return;
   lua_rawgeti(L, reason, 1);
   bool crash = byn_reason_is(L, -1, "error");
   lua_pop(L, 1);

@@ -103,6 +103,7 @@ struct byn_process {
   bool traps;    /* trap_exit */
   bool doomed;   /* ends when its slice does */
   bool exited;   /* doomed by its own banyan.exit */
+  bool felled;   /* what ended it is an exit signal: not its own crash */
   bool queued;   /* stands in the run queue */
   bool expired;  /* the wait's time is over */
   bool woken;    /* to be READY again after this slice */

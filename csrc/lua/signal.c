@@ -31,6 +31,7 @@ static void signal_exit(lua_State *L, byn_process *p, const byn_id *from,
     byn_process_mail(L, p,
                      byn_mail_new(L, p->node->world, BYN_MAIL_EXIT, from));
   } else if (self || !byn_reason_is(L, -1, "normal")) {
+    p->felled = p->felled || (p->state < BYN_ENDING && !p->doomed);
     byn_process_end(L, p);
   } else {
     lua_pop(L, 1);

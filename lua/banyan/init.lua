@@ -244,7 +244,8 @@ function banyan.receive(match, timeout)
     if timeout ~= nil then
       error("receive: match must be a function, got a " .. type(match), 2)
     end
-    return core.receive(match)
+    if match == nil then return core.receive() end
+    return core.receive(options.timeout(match, "receive"))
   end
   return receive_match(match, options.timeout(timeout, "receive"))
 end
