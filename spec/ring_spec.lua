@@ -299,3 +299,25 @@ describe("the golden vectors", function()
     assert.is_true(checked > 300)
   end)
 end)
+
+describe("pids and refs", function()
+  local core = require "banyan.core"
+  local run = require "spec.support.run"
+
+  it("are keys, by what they are and not by where they lie", function()
+    run(function()
+      local r = ring.new { nodes = names(10) }
+      local owners, seen = 0, {}
+      for _ = 1, 200 do
+        local ref = core.make_ref()
+        local owner = r:node_for(ref)
+        core.send(core.self(), ref)
+        assert.equal(owner, r:node_for(core.receive()))
+        if not seen[owner] then owners = owners + 1 end
+        seen[owner] = true
+      end
+      assert.is_true(owners > 5)
+      assert.is_string(r:node_for(core.self()))
+    end)
+  end)
+end)
