@@ -1,0 +1,189 @@
+-- Messages to another node, and what may travel in them.
+
+local core = require "banyan.core"
+local remote = require "spec.support.remote"
+
+local A, B, C = remote.A, remote.B, remote.C
+local spawn_on = remote.spawn_on
+local servant = remote.servant
+local assert_unrelated = remote.assert_unrelated
+
+local net
+local function nodes(...) net = remote.nodes(...) end
+
+after_each(remote.close)
+
+describe("a message to another node", function()
+  before_each(function() nodes { A, B } end)
+
+  local function echoed(...)
+    local values = { ... }
+    local pid = servant(B, "echo")
+    local back = {}
+    net:on(A, function()
+      for i = 1, #values do
+        core.send(i % 2 == 0 and pid or { name = "echo", node = B },
+          { echo = values[i], to = core.self() })
+        back[i] = core.receive()
+      end
+    end)
+    return back
+  end
+
+  it("keeps every value as it is", function()
+    local huge, max, min = math.huge, math.maxinteger, math.mininteger
+    local values = {
+      true, 0, 1, -1, 127, 128, -129, 2 ^ 31, -(2 ^ 53), 1.5, -0.0, 1e300,
+      huge, -huge, "", "a", "\0\255\n", ("x"):rep(70000),
+      {}, { 1, 2, 3 }, { a = { b = { c = "deep" } } }, { [1.5] = true },
+      { [true] = false }, { 1, nil, 3 }, { [-1] = "x", [0] = "y", "z" },
+    }
+    if max then
+      values[#values + 1] = max
+      values[#values + 1] = min
+      values[#values + 1] = 1.0
+    end
+    local back = echoed(table.unpack(values))
+    assert.same(values, back)
+    if not max then return end
+    for i, value in ipairs(values) do
+      assert.equal(math.type(value), math.type(back[i]))
+    end
+  end)
+
+  it("keeps nil and false, on their own and inside", function()
+    local got
+    local pid = spawn_on(B, function()
+      got = { n = 0 }
+      for i = 1, 3 do
+        got[i] = core.receive()
+        got.n = i
+      end
+    end)
+    net:on(A, function()
+      core.send(pid, nil)
+      core.send(pid, false)
+      core.send(pid, { false, x = false })
+    end)
+    net:settle()
+    assert.equal(3, got.n)
+    assert.is_nil(got[1])
+    assert.is_false(got[2])
+    assert.same({ false, x = false }, got[3])
+  end)
+
+  it("of several fragments arrives whole", function()
+    local big = { head = "h" }
+    for i = 1, 3000 do big[i] = ("%d:"):format(i) .. ("y"):rep(i % 700) end
+    assert.same({ big }, echoed(big))
+  end)
+
+  it("keeps a reason a reason", function()
+    local back
+    local pid = servant(B)
+    net:on(A, function()
+      core.send(pid, { echo = core.reason { "oops", 1 }, to = core.self() })
+      back = core.receive()
+    end)
+    assert.equal("oops: 1", tostring(back))
+  end)
+
+  it("is refused with an error where it cannot travel", function()
+    local pid = servant(B)
+    net:on(A, function()
+      local me = core.self()
+      for kind, value in pairs {
+        ["function"] = print, userdata = io.stdout, thread =
+        coroutine.create(print),
+      } do
+        for _, send in ipairs {
+          core.send, core.call, core.cast, core.request,
+        } do
+          local ok, err = pcall(send, pid, { deep = { value } })
+          assert.is_false(ok)
+          assert.truthy(tostring(err):find("cannot send a " .. kind ..
+            " to another node", 1, true), tostring(err))
+        end
+      end
+      local endless = {}
+      endless[1] = endless
+      assert.is_false(pcall(core.send, pid, endless))
+      assert.is_false(pcall(core.send, pid, setmetatable({}, {})))
+      assert.is_false(pcall(core.send, pid, { [{}] = 1 }))
+      core.send(pid, { echo = "still up", to = me })
+      assert.equal("still up", core.receive(1000))
+    end)
+    assert.equal(0, net:count("node_down"))
+    assert_unrelated(B, pid)
+  end)
+
+  it("to a name of more than 255 bytes is an error", function()
+    net:on(A, function()
+      for _, what in ipairs { core.send, core.monitor, core.call } do
+        local ok, err = pcall(what, { name = ("x"):rep(256), node = B }, 1)
+        assert.is_false(ok)
+        assert.truthy(tostring(err):find("255", 1, true))
+      end
+    end)
+  end)
+
+  it("to a name nobody has there is lost in silence", function()
+    net:on(A, function()
+      assert.is_true(core.send({ name = "nobody", node = B }, 1))
+      assert.is_true(core.cast({ name = "nobody", node = B }, 1))
+    end)
+    net:settle()
+    assert.equal(0, net:count("node_down"))
+  end)
+
+  it("to a node that is not connected is nil, noconnection", function()
+    net:on(A, function()
+      local ok, err = core.send({ name = "x", node = C }, 1)
+      assert.is_nil(ok)
+      assert.equal("noconnection", err)
+    end)
+  end)
+
+  it("to the own node by its name stays here", function()
+    net:on(A, function()
+      core.register("me")
+      core.send({ name = "me", node = A }, { print })
+      assert.equal(print, core.receive()[1])
+    end)
+  end)
+end)
+
+it("a message too large is an error that names the limit", function()
+  nodes({ A, B }, { max_message = 10000 })
+  local pid = servant(B)
+  net:on(A, function()
+    for _, send in ipairs { core.send, core.call, core.cast, core.request } do
+      local ok, err = pcall(send, pid, ("x"):rep(20000))
+      assert.is_false(ok)
+      assert.truthy(tostring(err):find("10000", 1, true), tostring(err))
+    end
+    assert.equal("fits", (core.call(pid, "fits")))
+  end)
+  assert_unrelated(B, pid)
+end)
+
+it("pids and refs of all nodes are the same values everywhere", function()
+  nodes { A, B, C }
+  local echo, third = servant(B), servant(C)
+  net:settle() -- B and C hear of each other
+  net:on(A, function()
+    local me, ref = core.self(), core.make_ref()
+    local sent = { me, echo, third, ref, [third] = ref, [ref] = me }
+    core.send(echo, { echo = sent, to = me })
+    local got = core.receive()
+    for i = 1, 4 do assert.equal(sent[i], got[i]) end
+    assert.equal(ref, got[third])
+    assert.equal(me, got[ref])
+    assert.equal(C, got[3]:node())
+    -- B answers with what C has sent it.
+    core.send(third, { to = echo, echo = { to = me, echo = { third, echo } } })
+    got = core.receive()
+    assert.equal(third, got[1])
+    assert.equal(echo, got[2])
+  end)
+end)

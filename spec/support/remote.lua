@@ -1,0 +1,114 @@
+--- Processes on several nodes, for specs of what one can do with another.
+--
+--    local net = remote.nodes { A, B }     the first is connected to the rest
+--    local pid = remote.servant(B)         does as it is told, see `obey`
+--    net:on(A, function() core.send(pid, ...) end)
+--    after_each(remote.close)
+--
+-- One network at a time: what starts processes does so in the latest.
+
+local assert = require "luassert"
+local core = require "banyan.core"
+local network = require "spec.support.network"
+
+local remote = {
+  A = "a@h:1", B = "b@h:1", C = "c@h:1",
+  SEEDS = 60, -- interleavings of what depends on them
+}
+
+local net
+
+--- Nodes of those names, none of them connected.
+function remote.strangers(names, opts, seed)
+  net = network.new { seed = seed or 1 }
+  for _, name in ipairs(names) do net:node(name, opts) end
+  return net
+end
+
+--- Nodes of those names; the first is connected to the others.
+function remote.nodes(names, opts, seed)
+  remote.strangers(names, opts, seed)
+  net:on(names[1], function()
+    for i = 2, #names do assert(core.connect(names[i])) end
+  end)
+  return net
+end
+
+--- Closes the latest network, if there is one.
+function remote.close()
+  if net then net:close() end
+  net = nil
+end
+
+function remote.node(name) return (net:find(name).core) end
+
+--- Starts `body` on a node, outside of any process of the spec.
+function remote.spawn_on(name, body, ...)
+  return remote.node(name):spawn(body, ...)
+end
+
+--- The body of a process that does as it is told.
+function remote.obey()
+  while true do
+    local msg = core.receive()
+    if msg.tag == "$call" then
+      local ask = msg.msg
+      if ask == "die" then core.exit("died") end
+      if ask ~= "silence" then core.reply(msg.from, ask, core.self()) end
+    elseif msg.run then
+      msg.run()
+    elseif msg.exit then
+      core.exit(msg.exit)
+    elseif msg.echo ~= nil then
+      core.send(msg.to, msg.echo)
+    end
+  end
+end
+
+--- A process that obeys, registered if there is a name.
+function remote.servant(where, name)
+  return remote.spawn_on(where, function()
+    if name then core.register(name) end
+    remote.obey()
+  end)
+end
+
+--- A reason, or the first word of one that is a table.
+function remote.traceless(reason)
+  return type(reason) == "table" and reason[1] or reason
+end
+
+--- Everything in the mailbox, once nothing comes for a second.
+function remote.drain()
+  local all = {}
+  while true do
+    local msg, late = core.receive(1000)
+    if msg == nil and late == "timeout" then return all end
+    all[#all + 1] = msg
+  end
+end
+
+--- Exactly one message: it.
+function remote.only()
+  local all = remote.drain()
+  assert.equal(1, #all, "messages")
+  return all[1]
+end
+
+--- What process_info says of a process on its own node.
+function remote.info(where, pid)
+  local found
+  net:on(where, function() found = core.process_info(pid) end)
+  return found
+end
+
+--- The process has no link, no monitor and no message.
+function remote.assert_unrelated(where, pid)
+  local found = remote.info(where, pid)
+  assert.same({}, found.links)
+  assert.same({}, found.monitors)
+  assert.same({}, found.monitored_by)
+  assert.equal(0, found.message_queue_len)
+end
+
+return remote
