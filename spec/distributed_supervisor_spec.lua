@@ -630,6 +630,54 @@ describe("the loss of a node", function()
   end)
 end)
 
+describe("a node that was out of sight for a while", function()
+  local function isolate(net, node, others, on)
+    for _, other in ipairs(others) do
+      net:hold(node, other, on)
+      net:hold(other, node, on)
+    end
+  end
+
+  -- C and the others take each other for lost and take over each other's
+  -- children, before A or C hear that one is to end.
+  local function after_a_split(where)
+    local net = cluster { A, B, C }
+    for i = 1, 60 do assert(start(net, A, i)) end
+    net:settle()
+    isolate(net, C, { A, B }, true)
+    net:run(function()
+      return #at(net, A, ds.nodes, NAME) == 2
+        and #at(net, C, ds.nodes, NAME) == 1
+    end)
+    net:pass(1000)
+    for i = 1, 30 do
+      assert(at(net, where, ds.terminate_child, NAME, i))
+    end
+    for i = 1, 10 do -- another child of the id, that ends as well
+      assert(start(net, where, i))
+      assert(at(net, where, ds.terminate_child, NAME, i))
+    end
+    isolate(net, C, { A, B }, false)
+    net:pass(60000)
+    return net
+  end
+
+  for _, where in ipairs { A, C } do
+    it("does not bring back what was terminated, asked on " .. where,
+      function()
+        local net = after_a_split(where)
+        for i = 1, 30 do assert.equal(0, alive(net, i)) end
+        for i = 31, 60 do assert.equal(1, alive(net, i)) end
+        local kids = at(net, A, ds.children, NAME)
+        for i = 1, 30 do assert.is_nil(kids[i]) end
+        assert.same(kids, at(net, B, ds.children, NAME))
+        assert.same(kids, at(net, C, ds.children, NAME))
+        assert.is_nil(crashes(net))
+        net:close()
+      end)
+  end
+end)
+
 describe("a message that another one overtakes", function()
   it("does not make a start fail for a child that has ended", function()
     local net = cluster { A, B, C }

@@ -14,6 +14,7 @@ typedef struct child {
   uint32_t next;         /* in the list to look at, or of free numbers */
   uint8_t run;
   uint8_t run_flags; /* RUNNING: those it was started with */
+  bool run_is_over;  /* RUNNING: the ENDED place is its end */
   bool used;
   bool to_look; /* stands in the list to look at */
 } child;
@@ -39,6 +40,7 @@ struct byn_placement {
   uint32_t review_at;             /* the next child of a full review */
   uint32_t oldest_end, newest_end;
   uint32_t running, ends;
+  uint32_t forgotten; /* the greatest epoch of a place that was forgotten */
   size_t node_len;
   char node[]; /* its own name */
 };
@@ -303,6 +305,7 @@ static void set_place(byn_placement *p, uint32_t i, const byn_place *place,
                       int64_t now) {
   count_place(p, i, false, now);
   p->children[i].place = *place;
+  p->children[i].run_is_over = false;
   count_place(p, i, true, now);
   look_at(p, i);
 }
@@ -329,10 +332,13 @@ bool byn_placement_merge(byn_placement *p, uint32_t i, const byn_place *place,
   return true;
 }
 
-/* A place of this host that is greater than the one there is. */
+/* A place of this host that is greater than the one there is. Where there is
+ * none, others may not have forgotten yet what this node has. */
 static void take_place(byn_placement *p, uint32_t i, byn_place_state state,
                        uint8_t flags, int64_t now) {
-  byn_place place = {.epoch = p->children[i].place.epoch + 1,
+  const byn_place *old = &p->children[i].place;
+  bool is_new = old->state == BYN_PLACE_NONE;
+  byn_place place = {.epoch = (is_new ? p->forgotten : old->epoch) + 1,
                      .host = 0,
                      .state = (uint8_t)state,
                      .flags = flags};
@@ -359,9 +365,10 @@ void byn_placement_starting(byn_placement *p, uint32_t i) {
 }
 
 bool byn_placement_started(byn_placement *p, uint32_t i, uint8_t flags) {
-  const child *c = &p->children[i];
+  child *c = &p->children[i];
   set_run(p, i, BYN_RUN_RUNNING);
-  p->children[i].run_flags = flags;
+  c->run_flags = flags;
+  c->run_is_over = false;
   if (c->place.state == BYN_PLACE_RUNNING && c->place.host != 0 &&
       host_of(p, c) == BYN_HOST_UP)
     return false;
@@ -401,6 +408,11 @@ bool byn_placement_ended(byn_placement *p, uint32_t i, int64_t now) {
   return advance(p, i, BYN_PLACE_ENDED, now);
 }
 
+void byn_placement_end_run(byn_placement *p, uint32_t i) {
+  p->children[i].run_is_over = true;
+  look_at(p, i);
+}
+
 void byn_placement_abandon(byn_placement *p, uint32_t i, int64_t now) {
   take_place(p, i, BYN_PLACE_ENDED, p->children[i].place.flags, now);
 }
@@ -428,7 +440,8 @@ static verdict judge_idle(const byn_placement *p, const child *c) {
 }
 
 static verdict judge_running(const byn_placement *p, const child *c) {
-  if (c->place.state != BYN_PLACE_RUNNING) return ANNOUNCE;
+  if (c->place.state != BYN_PLACE_RUNNING)
+    return c->run_is_over ? STOP : ANNOUNCE;
   if (c->place.host == 0) return FINE;
   if (host_of(p, c) == BYN_HOST_UP) return STOP;
   return host_of(p, c) == BYN_HOST_DEAD ? ANNOUNCE : FINE;
@@ -442,6 +455,7 @@ static verdict judge(const byn_placement *p, const child *c) {
 
 static void forget(byn_placement *p, uint32_t i) {
   child *c = &p->children[i];
+  if (c->place.epoch > p->forgotten) p->forgotten = c->place.epoch;
   count_place(p, i, false, 0);
   c->place.state = BYN_PLACE_NONE;
   c->used = false;

@@ -6,7 +6,8 @@
  * travel between nodes in any order and any number of times; the greater
  * one stays, by a total order, so all nodes end with the same:
  *
- *   epoch   counts the starts of the child on whatever host
+ *   epoch   of each start of the child, on whatever host, greater than of
+ *           all before; a host that takes a child over starts it, too
  *   seq     counts what its host did with it since: restarts, the end
  *   state   RUNNING before ENDED
  *   host    by rendezvous hashing of (child, host)
@@ -32,7 +33,8 @@
  *   RUNNING, DEAD host    RUNNING   ANNOUNCE: this run takes its place
  *   RUNNING, UP host      RUNNING   STOP: a conflict, and this run lost
  *   RUNNING, this host    NONE      END: nobody knows better than its host
- *   ENDED, NONE           RUNNING   ANNOUNCE: an end is the end of one run
+ *   ENDED, NONE           RUNNING   ANNOUNCE: an end is the end of one run;
+ *                                   STOP, if this is the run (end_run)
  *   ENDED, for long       NONE      FORGET
  *
  * All else is as it should be, or waits. ANNOUNCE and END have changed the
@@ -168,6 +170,9 @@ void byn_placement_stopping(byn_placement *p, uint32_t child);
 /* It runs no more; true if that is the child's end, false if the place is
  * another host's. */
 bool byn_placement_ended(byn_placement *p, uint32_t child, int64_t now);
+/* The ENDED place is the end of this host's run: it was taken over while this
+ * host was out of sight, and ended there. Holds until the next place. */
+void byn_placement_end_run(byn_placement *p, uint32_t child);
 /* The child of a lost host shall not come back: ENDED, of a new epoch. */
 void byn_placement_abandon(byn_placement *p, uint32_t child, int64_t now);
 

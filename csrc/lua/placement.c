@@ -286,6 +286,12 @@ static int l_ended(lua_State *L) {
   return push_truth(L, byn_placement_ended(p, check_child(L), now));
 }
 
+static int l_end_run(lua_State *L) {
+  byn_placement *p = check_placement(L);
+  byn_placement_end_run(p, check_child(L));
+  return 0;
+}
+
 static int l_abandon(lua_State *L) {
   byn_placement *p = check_placement(L);
   lua_Integer now = luaL_checkinteger(L, 3);
@@ -411,6 +417,7 @@ static const luaL_Reg methods[] = {{"set_host", l_set_host},
                                    {"restarted", l_restarted},
                                    {"stopping", l_stopping},
                                    {"ended", l_ended},
+                                   {"end_run", l_end_run},
                                    {"abandon", l_abandon},
                                    {"review", l_review},
                                    {"next", l_next},

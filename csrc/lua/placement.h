@@ -30,7 +30,7 @@
  *   merge(id, epoch, seq, state, host, flags, now) -> bool
  *   starting(id)  started(id, flags) -> bool  failed(id)
  *   restarted(id) -> bool  stopping(id)  ended(id, now) -> bool
- *   abandon(id, now)
+ *   end_run(id)  abandon(id, now)
  *   review()  next(now) -> action, id | nil
  *             "start", "stop", "announce", "end", "forget"
  *   list([host]) -> ids that have a place, on that host

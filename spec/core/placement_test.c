@@ -216,6 +216,31 @@ static void a_run_takes_the_place_of_a_dead_one(void **state) {
   assert_int_equal(byn_placement_get(f->p, f->child).host, 0);
 }
 
+/* While this host was out of sight another took the child over, and there it
+ * was ended: for good, not only that run. */
+static void a_run_that_was_taken_over_ends_with_what_took_over(void **state) {
+  fixture *f = *state;
+  start_here(f);
+  learn(f, 2, 1, BYN_PLACE_ENDED);
+  byn_placement_end_run(f->p, f->child);
+  expect(f, BYN_PLACEMENT_STOP);
+  assert_false(byn_placement_ended(f->p, f->child, 0));
+  expect_nothing(f);
+  assert_int_equal(byn_placement_get(f->p, f->child).state, BYN_PLACE_ENDED);
+}
+
+/* Others may still remember the end that this node has forgotten. */
+static void a_start_is_newer_than_ends_that_were_forgotten(void **state) {
+  fixture *f = *state;
+  learn(f, 7, 1, BYN_PLACE_ENDED);
+  byn_placement_action action;
+  assert_true(byn_placement_next(f->p, KEEP_MS, &action));
+  assert_int_equal(action.kind, BYN_PLACEMENT_FORGET);
+  f->child = byn_placement_add(f->p, hash_of(100));
+  start_here(f);
+  assert_int_equal(byn_placement_get(f->p, f->child).epoch, 8);
+}
+
 static void what_is_said_to_run_here_but_does_not_has_ended(void **state) {
   fixture *f = *state;
   byn_place place = {2, 9, 0, BYN_PLACE_RUNNING, 0};
@@ -695,6 +720,8 @@ int main(void) {
       WITH_NODE(a_start_overtaken_by_another_host_is_stopped),
       WITH_NODE(a_run_outlives_the_end_of_another),
       WITH_NODE(a_run_takes_the_place_of_a_dead_one),
+      WITH_NODE(a_run_that_was_taken_over_ends_with_what_took_over),
+      WITH_NODE(a_start_is_newer_than_ends_that_were_forgotten),
       WITH_NODE(what_is_said_to_run_here_but_does_not_has_ended),
       WITH_NODE(an_end_is_kept_for_a_while),
       WITH_NODE(ends_are_bounded_in_number),

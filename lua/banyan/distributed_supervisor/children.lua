@@ -215,7 +215,7 @@ function wants.start(self, id)
   self:start_here(id, row.spec, false, row.token, done)
 end
 
--- Another node runs it too, and its run is to stay.
+-- Another node runs it too, and its run is to stay; or did, and it has ended.
 function wants.stop(self, id)
   local run = self.runs[id]
   placement.event("placement_conflict", {

@@ -1,10 +1,11 @@
 -- What one node knows of the children of one distributed supervisor.
 --
--- Every member holds all of it. A row is {pid=, spec=, token=, reason=}, by
--- id; the token names the request that started it. Which row is the newest,
+-- Every member holds all of it. A row is {pid=, spec=, token=, past=, reason=},
+-- by id; the token names the request that started it, past those that had
+-- started the ones that have ended before it. Which row is the newest,
 -- and what follows from it, is for the placement to say
 -- (csrc/core/placement.h). An entry is a row on its way to another node:
--- {id, epoch, seq, state, host, flags, pid=, spec=, token=, reason=}.
+-- {id, epoch, seq, state, host, flags, pid=, spec=, token=, past=, reason=}.
 --
 -- The view is what lookups read, from any process of this node, without
 -- asking the coordinator: `pids` id -> pid, `ids` pid -> id, `here` id -> pid
@@ -25,6 +26,7 @@ registry.RUNNING, registry.ENDED = RUNNING, ENDED
 -- What has ended is remembered for so long, and so many at most, lest a node
 -- that was away brings it back.
 local KEEP_ENDED_MS, KEEP_ENDED = 60000, 10000
+local KEEP_PAST = 8 -- tokens
 
 -- Coordinator's pid -> view, for the lookups. A coordinator that is gone is
 -- registered no more, so nobody asks for its view.
@@ -33,8 +35,9 @@ registry.views = setmetatable({}, { __mode = "k" })
 --- An empty registry of the coordinator that runs.
 -- @param name the supervisor's
 -- @param node the name of this node
+-- @param runs id -> {pid=, spec=, token=}, what runs here; the coordinator's
 -- @param on_change function(kind, id, pid, reason): "start" or "stop"
-function registry.new(name, node, cached, on_change)
+function registry.new(name, node, cached, runs, on_change)
   local me = core.self()
   local places = placement.new(me, node, KEEP_ENDED_MS, KEEP_ENDED)
   local view = {
@@ -43,7 +46,7 @@ function registry.new(name, node, cached, on_change)
   }
   registry.views[me] = view
   return setmetatable({
-    me = me, rows = {}, placement = places, view = view,
+    me = me, rows = {}, placement = places, view = view, runs = runs,
     on_change = on_change,
   }, registry)
 end
@@ -91,8 +94,62 @@ local function changed(self, id)
   end
 end
 
+-- Is the token of the child that this row or entry is of, or of one before?
+local function covers(ended, token)
+  if ended.token == token then return true end
+  for _, past in ipairs(ended.past or {}) do
+    if past == token then return true end
+  end
+  return false
+end
+
+local function with_past(token, past)
+  local list = { token }
+  for i = 1, math.min(#(past or {}), KEEP_PAST - 1) do list[i + 1] = past[i] end
+  return list
+end
+
+-- A token stands for one child through all its restarts and moves, so its end
+-- is final: also for a host that took it over without having heard of the end,
+-- whatever epoch it has there. A temporary child is given up with its host,
+-- and that is no end if the host was not lost.
+local function is_final(self, entry)
+  local row = self.rows[entry[1]]
+  if not row or not row.token or not entry.token then return false end
+  if entry[6] % 2 == TEMPORARY then return false end
+  if entry[4] == ENDED then return covers(entry, row.token) end
+  return covers(row, entry.token)
+end
+
+-- What the greater of two, a run and the end of the same child, becomes: its
+-- end.
+local function with_end(self, entry)
+  local epoch, seq, state, host = self.placement:get(entry[1])
+  if state == nil or state == entry[4] or not is_final(self, entry) then
+    return entry
+  end
+  local run = state == RUNNING and { epoch, seq, host }
+    or { entry[2], entry[3], entry[5] }
+  local last = state == ENDED and { epoch, seq } or { entry[2], entry[3] }
+  if last[1] > run[1] or last[1] == run[1] and last[2] > run[2] then
+    return entry
+  end
+  local from = state == ENDED and self.rows[entry[1]] or entry
+  return {
+    entry[1], run[1], run[2] + 1, ENDED, run[3], entry[6], pid = from.pid,
+    reason = from.reason, token = from.token, past = from.past,
+  }
+end
+
+-- The run here is of the child that has ended.
+local function is_end_of(entry, run)
+  return run ~= nil and covers(entry, run.token)
+    and not child_spec.is_temporary(run.spec)
+end
+
 --- An entry came from another node; true if it is news.
 function registry:merge(entry, now)
+  entry = with_end(self, entry)
   local id, state = entry[1], entry[4]
   local news = self.placement:merge(id, entry[2], entry[3], state, entry[5],
     entry[6], now)
@@ -101,7 +158,10 @@ function registry:merge(entry, now)
   self.rows[id] = row
   row.pid, row.reason = entry.pid, entry.reason
   row.spec = state == RUNNING and entry.spec or nil
-  row.token = entry.token
+  row.token, row.past = entry.token, entry.past
+  if state == ENDED and is_end_of(entry, self.runs[id]) then
+    self.placement:end_run(id)
+  end
   changed(self, id)
   return true
 end
@@ -111,6 +171,9 @@ end
 function registry:update(id, fields)
   local row = self.rows[id] or {}
   self.rows[id] = row
+  if row.token and fields.token and row.token ~= fields.token then
+    row.past = with_past(row.token, row.past)
+  end
   for key, value in pairs(fields) do row[key] = value end
   local _, _, state = self.placement:get(id)
   if state == ENDED then
@@ -129,7 +192,8 @@ function registry:entry(id)
   local row = self.rows[id]
   return {
     id, epoch, seq, state, host, flags,
-    pid = row.pid, spec = row.spec, token = row.token, reason = row.reason,
+    pid = row.pid, spec = row.spec, token = row.token, past = row.past,
+    reason = row.reason,
   }
 end
 

@@ -130,9 +130,9 @@ local function queued(self, request, done)
   return false
 end
 
--- It runs already: by this very request, if that was made again because the
+-- It ran already: by this very request, if that was made again because the
 -- node that had served it was lost.
-local function running(self, request)
+local function started_before(self, request)
   local row = self.registry.rows[request.id]
   if row.token ~= request.token then return already_started(row.pid) end
   return { OK, pid = row.pid, entry = self.registry:entry(request.id) }
@@ -175,8 +175,10 @@ function serve.start(self, request, done)
   if not is_mine(self, id) then return forward_to_owner(self, request, done) end
   if self.elsewhere[id] then return done(RETRY) end
   local state = self.registry:state(id)
-  if state == "running" then
-    return done(running(self, request))
+  local row = self.registry.rows[id]
+  if state == "running"
+    or state == "ended" and row.token == request.token then
+    return done(started_before(self, request))
   elseif state == "lost" or self.runs[id] then
     return done(RETRY)
   end
