@@ -41,9 +41,21 @@ static int l_make_ref(lua_State *L) {
 
 /* --- links and monitors --------------------------------------------------- */
 
+/* A pid, or a child of a distributed supervisor; nobody's pid if there is no
+ * such child. */
+static byn_id link_target(lua_State *L, const byn_process *p) {
+  if (!lua_istable(L, 1) || lua_getfield(L, 1, "supervisor") == LUA_TNIL)
+    return *check_pid(L, 1);
+  byn_dest dest;
+  byn_dest_at(L, p->node, 1, "link", &dest);
+  if (dest.kind != BYN_DEST_UNKNOWN) return dest.id;
+  return (byn_id){.origin = p->node->origin, .kind = BYN_PID};
+}
+
 static int l_link(lua_State *L) {
   byn_process *p = byn_process_here(L, "link");
-  byn_link_to(L, p, check_pid(L, 1));
+  byn_id to = link_target(L, p);
+  byn_link_to(L, p, &to);
   truth(L);
   return byn_process_leave(L, p, 1);
 }

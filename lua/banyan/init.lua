@@ -252,7 +252,7 @@ end
 
 --- Links the caller to a process: the end of one is an exit signal to the
 -- other. What is dead answers with the signal "noproc".
----@param pid pid
+---@param pid pid|table  a pid, or what distributed_supervisor.via made
 ---@return true
 banyan.link = core.link
 
