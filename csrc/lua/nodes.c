@@ -157,6 +157,21 @@ static int l_connect(lua_State *L) {
   return byn_process_wait(L, p, BYN_WAIT_REPLY, ms);
 }
 
+/* connecting() -> list of the names for which a caller of connect waits. */
+static int l_connecting(lua_State *L) {
+  byn_cluster *c = cluster_here(L, "connecting");
+  byn_slot_push(L, &c->node->world->slots, c->waiting);
+  int waiting = lua_gettop(L);
+  lua_newtable(L);
+  lua_pushnil(L);
+  while (lua_next(L, waiting)) {
+    lua_pop(L, 1);
+    lua_pushvalue(L, -1);
+    lua_rawseti(L, waiting + 1, (lua_Integer)lua_rawlen(L, waiting + 1) + 1);
+  }
+  return 1;
+}
+
 /* disconnect(name) -> true | nil, "not_connected" */
 static int l_disconnect(lua_State *L) {
   byn_cluster *c = cluster_here(L, "disconnect");
@@ -193,6 +208,7 @@ void byn_nodes_functions(lua_State *L) {
   static const luaL_Reg functions[] = {{"node_name", l_node_name},
                                        {"nodes", l_nodes},
                                        {"connect", l_connect},
+                                       {"connecting", l_connecting},
                                        {"disconnect", l_disconnect},
                                        {"monitor_nodes", l_monitor_nodes},
                                        {NULL, NULL}};

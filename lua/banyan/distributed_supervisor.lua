@@ -54,6 +54,10 @@ end
 
 -- What this node knows, or nil.
 local function view_of(name)
+  if type(name) ~= "string" then
+    error("distributed_supervisor: name must be a string, got " .. type(name),
+      3)
+  end
   local pid = whereis_process(name)
   return pid and views[pid]
 end
@@ -61,8 +65,9 @@ end
 -- --- starting --------------------------------------------------------------
 
 --- Starts this node's part of a distributed supervisor, linked to the caller.
--- Yields until it knows what the other nodes know (or, where one of them does
--- not answer, for at most 10 s).
+-- Yields until it knows what the other nodes know, those included that the node
+-- is just connecting with (or, where one of them does not answer, for at most
+-- 10 s).
 ---@param opts table
 ---  name: string, the same on all nodes.
 ---  nodes: list of the names of the nodes that run children; default all that

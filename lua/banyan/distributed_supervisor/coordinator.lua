@@ -82,6 +82,8 @@ function Coordinator:init(opts)
   if core.node_name() then
     core.monitor_nodes(true)
     for _, node in ipairs(core.nodes()) do self:greet(node) end
+    -- Those that the node was started to connect with may know children.
+    self:reach(core.connecting())
   end
   self:try_ready()
   core.send_after(TICK_MS, self.me, { tag = "tick" })

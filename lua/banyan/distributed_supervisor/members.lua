@@ -167,8 +167,9 @@ function members:take_unready(msg)
   self:refresh()
 end
 
--- Others are connected with these nodes: this one should be too.
-local function reach(self, nodes)
+--- Others are connected with these nodes, or are to be: this one should be
+-- too.
+function members:reach(nodes)
   for _, node in ipairs(nodes) do
     if node ~= self.node and not self.by_node[node]
       and not self.asked[node] and not self.reaching[node] then
@@ -196,7 +197,7 @@ local function greeted(self, node, peer_card)
   for _, host in ipairs(peer_card.down) do
     self:hear_down(peer.pid, host, nil)
   end
-  reach(self, peer_card.nodes)
+  self:reach(peer_card.nodes)
   self:refresh()
   if peer.asks_ready then self:answer_ready(peer) end
 end
@@ -493,7 +494,7 @@ function members:take_digest(msg)
     if not up and not self.peers[host] then
       self:hear_down(msg.pid, host, nil)
     elseif up and self.placement:host_state(host) == "unknown" then
-      reach(self, { host:node() })
+      self:reach { host:node() }
     end
   end
   if #hosts == 0 then return end
