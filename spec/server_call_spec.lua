@@ -1,0 +1,195 @@
+-- Calls and requests, and who answers them.
+
+local core = require "banyan.core"
+local reasons = require "spec.support.reasons"
+local server = require "banyan.server"
+local servers = require "spec.support.servers"
+
+local start = servers.start
+local test = servers.test
+local assert_error_reason = reasons.assert_error
+
+describe("server.call", function()
+  test("answers all that handle_call returns", function()
+    local pid = start { handle_call = function() return 1, nil, "x", nil end }
+    assert.same({ n = 4, 1, nil, "x" }, table.pack(server.call(pid, 0)))
+  end)
+
+  test("answers nothing where handle_call returns nothing", function()
+    local pid = start { handle_call = function() end }
+    assert.equal(0, select("#", server.call(pid, 0)))
+  end)
+
+  test("copies the request and the reply", function()
+    local kept
+    local pid = start { handle_call = function(_, msg)
+      kept = msg
+      return msg
+    end }
+    local sent = { list = { 1 } }
+    local got = server.call(pid, sent)
+    assert.same(sent, got)
+    assert.is_false(rawequal(sent, kept) or rawequal(kept, got)
+      or rawequal(kept.list, got.list))
+  end)
+
+  test("to a server without handle_call fails at once", function()
+    local pid = start {}
+    assert.same({ nil, { "undef", "handle_call" } },
+      { server.call(pid, "?") })
+    assert.is_true(core.is_alive(pid))
+  end)
+
+  test("of a server that is busy gives up after its time", function()
+    local pid = start { handle_call = function() core.sleep(50) end }
+    local before = core.now()
+    assert.same({ nil, "timeout" }, { server.call(pid, 0, 20) })
+    assert.equal(20, core.now() - before)
+  end)
+
+  test("gives up after 5000 ms by default", function()
+    local pid = start { handle_call = function() return server.noreply end }
+    local before = core.now()
+    assert.same({ nil, "timeout" }, { server.call(pid, 0) })
+    assert.equal(5000, core.now() - before)
+  end)
+
+  for _, limit in ipairs { math.huge, "infinity" } do
+    test("waits for ever with " .. tostring(limit), function()
+      local pid = start { handle_call = function()
+        core.sleep(1e9)
+        return "at last"
+      end }
+      assert.equal("at last", server.call(pid, 0, limit))
+    end)
+  end
+
+  test("never gets a late reply into its mailbox", function()
+    local pid = start { handle_call = function()
+      core.sleep(50)
+      return "late"
+    end }
+    assert.same({ nil, "timeout" }, { server.call(pid, 0, 20) })
+    assert.same({ nil, "timeout" }, { core.receive(1000) })
+  end)
+
+  test("to itself fails", function()
+    local pid = start { handle_call = function()
+      return server.call(core.self(), 0)
+    end }
+    assert.same({ nil, "calling_self" }, { server.call(pid, 0) })
+  end)
+
+  test("to nobody fails with noproc", function()
+    local pid = start {}
+    server.stop(pid)
+    assert.same({ nil, "noproc" }, { server.call(pid, 0) })
+    assert.same({ nil, "noproc" }, { server.call("nobody", 0) })
+  end)
+
+  test("by name reaches the server", function()
+    start({ handle_call = function() return "named" end }, nil,
+      { name = "svc" })
+    assert.equal("named", server.call("svc", 0))
+  end)
+
+  test("answers the reason of a server that crashes on it", function()
+    local pid = start { handle_call = function() error("boom") end }
+    local reply, err = server.call(pid, 0)
+    assert.is_nil(reply)
+    assert_error_reason("boom", err)
+  end)
+
+  test("waiting in the mailbox hears the reason too", function()
+    local pid = start { handle_cast = function() core.exit("early") end }
+    server.cast(pid, "end")
+    assert.same({ nil, "early" }, { server.call(pid, 0) })
+  end)
+
+  test("that was not answered hears the reason when the server ends",
+    function()
+      local pid = start {
+        handle_call = function() return server.noreply end,
+        handle_cast = function() return server.stop_with("shutdown") end,
+      }
+      core.spawn(function() core.sleep(10) server.cast(pid, "end") end)
+      assert.same({ nil, "shutdown" }, { server.call(pid, 0) })
+    end)
+
+  test("of a server that returns what cannot be sent hears of the crash",
+    function()
+      local pid = start { handle_call = function()
+        return setmetatable({}, {})
+      end }
+      local _, err = server.call(pid, 0)
+      assert_error_reason("returned from handle_call what cannot be sent",
+        err)
+      assert.is_false(core.is_alive(pid))
+    end)
+
+  test("hands messages over in the order in which they were sent", function()
+    local pid = start {
+      init = function(self) self.log = {} end,
+      handle_cast = function(self, msg) table.insert(self.log, msg) end,
+      handle_info = function(self, msg) table.insert(self.log, msg) end,
+      handle_call = function(self) return self.log end,
+    }
+    server.cast(pid, 1)
+    core.send(pid, 2)
+    server.cast(pid, 3)
+    assert.same({ 1, 2, 3 }, server.call(pid, "?"))
+  end)
+end)
+
+describe("the `from` of a call", function()
+  test("is given to handlers that take it", function()
+    local count
+    local pid = start { handle_call = function(_, _, ...)
+      count = select("#", ...)
+      return ...
+    end }
+    assert.equal("userdata", type(server.call(pid, 0)))
+    assert.equal(1, count)
+  end)
+
+  test("lets the server answer later", function()
+    local pid = start {
+      handle_call = function(self, _, from)
+        self.from = from
+        core.send_after(30, core.self(), "now")
+        return server.noreply
+      end,
+      handle_info = function(self) server.reply(self.from, "later", 2) end,
+    }
+    assert.same({ "later", 2 }, { server.call(pid, 0) })
+  end)
+
+  test("lets another process answer", function()
+    local helper = core.spawn(function()
+      server.reply(core.receive().from, "from a helper")
+    end)
+    local pid = start { handle_call = function(_, _, from)
+      core.send(helper, { from = from })
+      return server.noreply
+    end }
+    assert.equal("from a helper", server.call(pid, 0))
+  end)
+
+  test("answers once only", function()
+    local pid = start { handle_call = function(_, _, from)
+      server.reply(from, "first")
+      return "second"
+    end }
+    assert.equal("first", server.call(pid, 0))
+    assert.equal("first", server.call(pid, 0))
+    assert.same({ nil, "timeout" }, { core.receive(100) })
+  end)
+end)
+
+describe("server.request", function()
+  test("brings the reply as a message", function()
+    local pid = start { handle_call = function(_, msg) return msg, 2 end }
+    local ref = server.request(pid, 1)
+    assert.same({ tag = "reply", ref = ref, n = 2, 1, 2 }, core.receive())
+  end)
+end)

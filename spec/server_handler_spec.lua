@@ -1,0 +1,284 @@
+-- What the other handlers of a server may do: casts, messages, continuations,
+-- idle time-outs.
+
+local core = require "banyan.core"
+local reasons = require "spec.support.reasons"
+local server = require "banyan.server"
+local servers = require "spec.support.servers"
+
+local start = servers.start
+local teller = servers.teller
+local test = servers.test
+local assert_error_reason = reasons.assert_error
+local reason_of = reasons.of
+
+describe("handle_cast", function()
+  test("gets what was cast", function()
+    local tell = teller("cast")
+    local pid = start { handle_cast = tell }
+    assert.is_true(server.cast(pid, "msg"))
+    assert.same({ "cast", "msg" }, core.receive())
+  end)
+
+  test("that is missing crashes the server, which says so", function()
+    local tell = teller("terminate")
+    local pid = start { name = "Deaf", terminate = tell }
+    server.cast(pid, "x")
+    assert_error_reason("Deaf has no handle_cast", core.receive()[2])
+    assert.equal("noproc", reason_of(pid))
+  end)
+
+  test("may return what it likes", function()
+    local pid = start {
+      handle_cast = function() return "ignored", 2, 3 end,
+      handle_call = function() return "alive" end,
+    }
+    server.cast(pid, "x")
+    assert.equal("alive", server.call(pid, 0))
+  end)
+end)
+
+describe("handle_info", function()
+  test("gets messages, DOWN, and EXIT of strangers", function()
+    local tell = teller("info")
+    local pid = start {
+      init = function(self)
+        core.trap_exit(true)
+        self.child, self.ref = core.spawn_monitor(function() end)
+        core.link(self.child)
+      end,
+      handle_info = tell,
+    }
+    core.send(pid, "plain")
+    local tags = {}
+    for _ = 1, 3 do
+      local msg = core.receive()[2]
+      tags[msg.tag or msg] = true
+    end
+    assert.same({ plain = true, DOWN = true, EXIT = true }, tags)
+  end)
+
+  test("that is missing drops the message", function()
+    local pid = start { handle_call = function() return "alive" end }
+    core.send(pid, "dropped")
+    assert.equal("alive", server.call(pid, 0))
+    assert.equal(0, core.process_info(pid).message_queue_len)
+  end)
+end)
+
+describe("server.continue", function()
+  local function recorder()
+    return {
+      init = function(self) self.log = {} end,
+      handle_call = function(self, msg, from)
+        if msg == "log" then return self.log end
+        server.reply(from, "answered")
+        return server.continue { "after", msg }
+      end,
+      handle_cast = function(self, msg) table.insert(self.log, msg) end,
+      handle_continue = function(self, arg)
+        core.sleep(10)
+        table.insert(self.log, arg)
+      end,
+    }
+  end
+
+  test("runs handle_continue before the messages that wait", function()
+    local pid = start(recorder())
+    local request = server.request(pid, "call")
+    server.cast(pid, "cast")
+    assert.equal(request, core.receive().ref)
+    assert.same({ { "after", "call" }, "cast" }, server.call(pid, "log"))
+  end)
+
+  test("from init runs after the starter has its pid", function()
+    local tell = teller("continue")
+    local pid = assert(server.start({
+      init = function() return server.continue("arg") end,
+      handle_continue = function(_, arg)
+        core.sleep(10)
+        tell(nil, arg, core.self())
+      end,
+    }))
+    assert.same({ nil, "timeout" }, { core.receive(0) })
+    assert.same({ "continue", "arg", pid }, core.receive())
+  end)
+
+  test("may be returned by handle_continue again", function()
+    local pid = start {
+      init = function(self) self.n = 0 return server.continue(3) end,
+      handle_continue = function(self, left)
+        self.n = self.n + 1
+        if left > 1 then return server.continue(left - 1) end
+      end,
+      handle_call = function(self) return self.n end,
+    }
+    assert.equal(3, server.call(pid, 0))
+  end)
+
+  for _, callback in ipairs { "handle_cast", "handle_info" } do
+    test("works from " .. callback, function()
+      local tell = teller("continue")
+      local pid = start {
+        [callback] = function(_, msg) return server.continue(msg) end,
+        handle_continue = tell,
+      }
+      if callback == "handle_cast" then
+        server.cast(pid, "m")
+      else
+        core.send(pid, "m")
+      end
+      assert.same({ "continue", "m" }, core.receive())
+    end)
+  end
+
+  test("without handle_continue crashes the server, which says so",
+    function()
+      local pid = start {
+        handle_cast = function() return server.continue(1) end,
+      }
+      local ref = core.monitor(pid)
+      server.cast(pid, 1)
+      local down = core.receive()
+      assert.equal(ref, down.ref)
+      assert_error_reason("has no handle_continue", down.reason)
+    end)
+end)
+
+describe("server.ignore", function()
+  test("from any callback but init crashes the server", function()
+    local pid = start { handle_call = function() return server.ignore end }
+    local _, err = server.call(pid, 0)
+    assert_error_reason("returned server.ignore", err)
+  end)
+end)
+
+describe("a handler that waits", function()
+  test("makes later messages wait until it returns", function()
+    local pid = start {
+      init = function(self) self.log = {} end,
+      handle_cast = function(self)
+        table.insert(self.log, "begin")
+        core.sleep(50)
+        table.insert(self.log, "end")
+      end,
+      handle_call = function(self) return self.log end,
+    }
+    server.cast(pid, 1)
+    server.cast(pid, 2)
+    assert.same({ "begin", "end", "begin", "end" }, server.call(pid, 0))
+  end)
+
+  test("may call another server", function()
+    local inner = start { handle_call = function(_, msg)
+      core.sleep(5)
+      return msg * 2
+    end }
+    local outer = start { handle_call = function(_, msg)
+      return server.call(inner, msg) + 1
+    end }
+    assert.equal(9, server.call(outer, 4))
+  end)
+
+  test("may receive messages itself", function()
+    local pid = start {
+      handle_call = function() return core.receive() end,
+      handle_info = function() error("the handler was to get it") end,
+    }
+    local ref = server.request(pid, 0)
+    core.sleep(1)
+    core.send(pid, "a message")
+    assert.same({ tag = "reply", ref = ref, n = 1, "a message" },
+      core.receive())
+  end)
+end)
+
+describe("server.timeout", function()
+  local function idler()
+    local tell = teller("info")
+    return {
+      init = function(_, ms) if ms then server.timeout(ms) end end,
+      handle_info = function(_, msg) tell(nil, msg, core.now()) end,
+      handle_cast = function(_, ms) server.timeout(ms) end,
+      handle_call = function(_, ms)
+        if ms then server.timeout(ms) end
+        return "reply"
+      end,
+    }
+  end
+
+  test("from init delivers \"timeout\" to handle_info", function()
+    start(idler(), 100)
+    assert.same({ "info", "timeout", 100 }, core.receive(1000))
+  end)
+
+  test("delivers it once", function()
+    start(idler(), 100)
+    core.receive(1000)
+    assert.is_nil((core.receive(1000)))
+  end)
+
+  test("from handle_call leaves the reply as it is", function()
+    local pid = start(idler())
+    assert.equal("reply", server.call(pid, 100))
+    assert.same({ "info", "timeout", 100 }, core.receive(1000))
+  end)
+
+  test("is over when anything else arrives", function()
+    local pid = start(idler(), 100)
+    core.sleep(50)
+    server.call(pid)
+    assert.is_nil((core.receive(1000)))
+  end)
+
+  test("begins again when a handler asks again", function()
+    local pid = start(idler(), 100)
+    core.sleep(50)
+    server.cast(pid, 100)
+    assert.same({ "info", "timeout", 150 }, core.receive(1000))
+  end)
+
+  test("counts from the end of the handler", function()
+    local tell = teller("info")
+    start {
+      init = function() server.timeout(10) core.sleep(100) end,
+      handle_info = function(_, msg) tell(nil, msg, core.now()) end,
+    }
+    assert.same({ "info", "timeout", 110 }, core.receive(1000))
+  end)
+
+  test("of 0 lets a message that waits go first", function()
+    local pid = start(idler())
+    server.cast(pid, 0)
+    core.send(pid, "first")
+    assert.equal("first", core.receive(1000)[2])
+    assert.is_nil((core.receive(1000)))
+    server.cast(pid, 0)
+    assert.equal("timeout", core.receive(1000)[2])
+  end)
+
+  test("is not ended by get_state", function()
+    local pid = start(idler(), 100)
+    core.sleep(50)
+    assert(server.get_state(pid))
+    assert.same({ "info", "timeout", 100 }, core.receive(1000))
+  end)
+
+  test("is not ended by a replace_state that takes longer", function()
+    local pid = start(idler(), 100)
+    core.sleep(50)
+    assert(server.replace_state(pid, function() core.sleep(200) end))
+    assert.same({ "info", "timeout", 250 }, core.receive(1000))
+  end)
+
+  test("without handle_info does nothing", function()
+    local pid = start { init = function() server.timeout(10) end }
+    core.sleep(100)
+    assert.is_true(core.is_alive(pid))
+  end)
+
+  test("outside a server raises", function()
+    assert.error_matches(function() server.timeout(10) end,
+      "server.timeout outside a server")
+  end)
+end)

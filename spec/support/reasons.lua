@@ -1,0 +1,25 @@
+--- The reasons for which processes end.
+
+local assert = require "luassert"
+local core = require "banyan.core"
+
+local reasons = {}
+
+--- Waits until a process has ended; for what reason.
+function reasons.of(pid)
+  local ref = core.monitor(pid)
+  while true do
+    local msg = assert(core.receive(1000))
+    if msg.ref == ref then return msg.reason end
+  end
+end
+
+--- The reason is that of a Lua error whose text has the pattern.
+function reasons.assert_error(pattern, reason)
+  assert.equal("table", type(reason))
+  assert.equal("error", reason[1])
+  assert.matches(pattern, reason[2])
+  assert.equal("string", type(reason[3]))
+end
+
+return reasons
