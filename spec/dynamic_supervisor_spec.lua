@@ -1,18 +1,12 @@
 local children = require "spec.support.children"
 local core = require "banyan.core"
 local dynamic_supervisor = require "banyan.dynamic_supervisor"
-local run = require "spec.support.run"
+local reasons = require "spec.support.reasons"
 local server = require "banyan.server"
 
-local reason_of = children.reason_of
+local reason_of = reasons.of
 local start_child = dynamic_supervisor.start_child
-
--- `it`, with the body run as a process; it gets a fresh log of children.
-local function test(name, body)
-  it(name, function()
-    run(function() body(children.log()) end)
-  end)
-end
+local test = children.test
 
 local function start(opts)
   return assert(dynamic_supervisor.start_link(opts))

@@ -7,7 +7,11 @@
 -- to stop. Sent {exit=reason} it ends for that reason, sent {hang=true} it
 -- does not stop when asked.
 
+local assert = require "luassert"
+local busted = require "busted"
 local core = require "banyan.core"
+local run = require "spec.support.run"
+local supervisor = require "banyan.supervisor"
 
 local children = {}
 
@@ -81,13 +85,35 @@ function Log:crash(id, reason)
   core.sleep(1)
 end
 
---- Waits until a process has ended; for what reason.
-function children.reason_of(pid)
-  local ref = core.monitor(pid)
-  while true do
-    local msg = core.receive()
-    if msg.ref == ref then return msg.reason end
+--- `it`, with the body run as a process; it gets a fresh log of children.
+function children.test(name, body)
+  busted.it(name, function()
+    run(function() body(children.log()) end)
+  end)
+end
+
+--- A supervisor of children with these ids.
+function children.start(log, ids, opts, more)
+  local list = {}
+  for id in ids:gmatch("%a+") do list[#list + 1] = log:child(id, more) end
+  local sup = assert(supervisor.start_link(list, opts))
+  log:take()
+  return sup
+end
+
+--- The children of a supervisor and their states: "a:running b:stopped".
+function children.states(sup)
+  local text = {}
+  for _, row in ipairs(supervisor.which_children(sup)) do
+    text[#text + 1] = row.id .. ":" .. row.state
+    assert.equal(row.state == "running", row.pid ~= nil)
   end
+  return table.concat(text, " ")
+end
+
+--- A start function that fails for that reason.
+function children.fails_with(reason)
+  return function() return nil, reason end
 end
 
 return children

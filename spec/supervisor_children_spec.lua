@@ -1,0 +1,177 @@
+-- Children that are started, ended and looked at by request.
+
+local children = require "spec.support.children"
+local core = require "banyan.core"
+local server = require "banyan.server"
+local supervisor = require "banyan.supervisor"
+
+local fails_with = children.fails_with
+local start = children.start
+local states = children.states
+local test = children.test
+
+describe("start_child", function()
+  test("starts one more, as the last", function(log)
+    local sup = start(log, "a")
+    local pid, extra = supervisor.start_child(sup, {
+      id = "b", start = function() return log:start "b", { more = true } end,
+    })
+    assert.equal(log.pids.b, pid)
+    assert.same({ more = true }, extra)
+    assert.equal("a:running b:running", states(sup))
+  end)
+
+  test("refuses an id that is there", function(log)
+    local sup = start(log, "a")
+    assert.same({ nil, { "already_started", log.pids.a } },
+      { supervisor.start_child(sup, log:child "a") })
+    supervisor.terminate_child(sup, "a")
+    assert.same({ nil, "already_present" },
+      { supervisor.start_child(sup, log:child "a") })
+  end)
+
+  test("answers the reason of a failure as it is", function(log)
+    local sup = start(log, "a")
+    log:fate("b", fails_with { "bad", { weather = true } })
+    local pid, err = supervisor.start_child(sup, log:child "b")
+    assert.is_nil(pid)
+    assert.same({ "bad", { weather = true } }, err)
+    assert.equal("a:running", states(sup))
+    log:fate("b", fails_with "ignore")
+    assert.same({ nil, "ignore" },
+      { supervisor.start_child(sup, log:child "b") })
+    assert.equal("a:running b:stopped", states(sup))
+  end)
+
+  test("answers the pid alone where what came with it cannot be sent",
+    function(log)
+      local sup = start(log, "")
+      local loop = {}
+      loop.loop = loop
+      local result = { supervisor.start_child(sup, {
+        id = "b", start = function() return log:start "b", loop end,
+      }) }
+      assert.same({ log.pids.b }, result)
+    end)
+
+  test("is refused for a significant child where none ends the supervisor",
+    function(log)
+      local sup = start(log, "a")
+      local spec = log:child("b",
+        { restart = "transient", significant = true })
+      assert.same({ nil, { "invalid_significant", true } },
+        { supervisor.start_child(sup, spec) })
+    end)
+
+  test("answers noproc where there is no supervisor", function(log)
+    assert.same({ nil, "noproc" },
+      { supervisor.start_child("nobody", log:child "a") })
+    assert.same({ nil, "noproc" }, { supervisor.which_children "nobody" })
+  end)
+end)
+
+describe("a supervisor", function()
+  test("terminates, restarts and deletes by id", function(log)
+    local sup = start(log, "a b")
+    assert.same({ nil, "running" }, { supervisor.restart_child(sup, "a") })
+    assert.same({ nil, "running" }, { supervisor.delete_child(sup, "a") })
+    assert.is_true(supervisor.terminate_child(sup, "a"))
+    assert.is_true(supervisor.terminate_child(sup, "a"))
+    assert.equal("a:stopped b:running", states(sup))
+    local pid = supervisor.restart_child(sup, "a")
+    assert.equal(log.pids.a, pid)
+    supervisor.terminate_child(sup, "a")
+    assert.is_true(supervisor.delete_child(sup, "a"))
+    assert.equal("b:running", states(sup))
+    for _, op in ipairs { "terminate_child", "restart_child", "delete_child",
+      "get_childspec" } do
+      assert.same({ nil, "not_found" }, { supervisor[op](sup, "a") })
+      assert.same({ nil, "not_found" }, { supervisor[op](sup, log.pids.b) })
+    end
+  end)
+
+  test("terminates a child that takes its time", function(log)
+    local sup = start(log, "a b", nil, { shutdown = 100 })
+    log:send("a", { hang = true })
+    local from = core.now()
+    assert.is_true(supervisor.terminate_child(sup, "a"))
+    assert.equal(100, core.now() - from)
+    assert.equal("a:stopped b:running", states(sup))
+  end)
+
+  test("forgets a temporary child that it terminates", function(log)
+    local sup = start(log, "a", nil, { restart = "temporary" })
+    assert.is_true(supervisor.terminate_child(sup, "a"))
+    assert.equal("", states(sup))
+    assert.same({ nil, "not_found" }, { supervisor.terminate_child(sup, "a") })
+  end)
+
+  test("shows the spec of a child with its defaults", function(log)
+    local fn = function() return log:start "f" end
+    package.loaded["spec.named"] = { go = fn }
+    local sup = assert(supervisor.start_link {
+      { id = "a", start = { "spec.named", "go", { 1, { 2 } } } },
+      { id = 2, start = fn, restart = "transient", shutdown = "brutal_kill",
+        backoff = { min = 5 } },
+      { id = 3, start = { "spec.named", "go", { "big" } },
+        restart = "temporary", type = "supervisor" },
+    })
+    assert.same({
+      id = "a", start = { "spec.named", "go", { 1, { 2 } } },
+      restart = "permanent", shutdown = 5000, type = "worker",
+      significant = false,
+    }, supervisor.get_childspec(sup, "a"))
+    assert.same({
+      id = 2, start = fn, restart = "transient", shutdown = "brutal_kill",
+      type = "worker", significant = false,
+      backoff = { min = 5, max = 30000, factor = 2, jitter = 0,
+        reset_after = 30000 },
+    }, supervisor.get_childspec(sup, 2))
+    local third = supervisor.get_childspec(sup, 3)
+    assert.equal("infinity", third.shutdown)
+    assert.same({ "spec.named", "go", {} }, third.start)
+    package.loaded["spec.named"] = nil
+  end)
+
+  test("counts its children", function(log)
+    local sup = assert(supervisor.start_link {
+      log:child "a", log:child("b", { type = "supervisor" }), log:child "c",
+    })
+    supervisor.terminate_child(sup, "c")
+    assert.same({ specs = 3, active = 2, supervisors = 1, workers = 2 },
+      supervisor.count_children(sup))
+  end)
+
+  test("answers what it does not know with an error", function(log)
+    local sup = start(log, "a")
+    assert.same({ nil, "unknown_request" }, { core.call(sup, "hello") })
+    assert.same({ nil, "unknown_request" }, { core.call(sup, { "hello" }) })
+    assert.same({ nil, "unknown_system_request" },
+      { server.get_state(sup) })
+    core.send(sup, "hello")
+    core.cast(sup, true)
+    assert.equal("a:running", states(sup))
+  end)
+
+  test("does not wait for itself", function(log)
+    local sup = start(log, "")
+    local inner
+    supervisor.start_child(sup, { id = 1, start = function()
+      inner = { supervisor.start_child(sup, log:child "x") }
+      return nil, "ignore"
+    end })
+    assert.same({ nil, "calling_self" }, inner)
+  end)
+
+  test("nests by shorthand", function(log)
+    local sup = assert(supervisor.start_link {
+      { "banyan.supervisor", { log:child "x" } },
+      { "banyan.dynamic_supervisor", { name = "pool" } },
+    })
+    assert.equal("banyan.supervisor:running pool:running", states(sup))
+    assert.same({ specs = 2, active = 2, supervisors = 2, workers = 0 },
+      supervisor.count_children(sup))
+    assert.equal("dynamic",
+      core.supervisor.kind("pool"))
+  end)
+end)

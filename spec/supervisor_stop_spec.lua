@@ -1,0 +1,134 @@
+-- How a supervisor stops its children, and itself.
+
+local children = require "spec.support.children"
+local core = require "banyan.core"
+local reasons = require "spec.support.reasons"
+local supervisor = require "banyan.supervisor"
+
+local start = children.start
+local states = children.states
+local test = children.test
+local reason_of = reasons.of
+
+describe("stopping a supervisor", function()
+  test("stops the children in reverse start order", function(log)
+    core.trap_exit(true)
+    local sup = start(log, "a b c")
+    assert.is_true(supervisor.stop(sup, "enough"))
+    assert.equal("-c -b -a", log:take())
+    assert.same({ tag = "EXIT", from = sup, reason = "enough" },
+      core.receive())
+  end)
+
+  test("kills those that do not stop, when their time is over", function(log)
+    core.trap_exit(true)
+    local sup = start(log, "a b", nil, { shutdown = 300 })
+    log:send("a", { hang = true })
+    log:send("b", { hang = true })
+    local a, b, from = log.pids.a, log.pids.b, core.now()
+    local first, second = core.monitor(b), core.monitor(a)
+    assert.is_true(supervisor.stop(sup))
+    assert.equal(600, core.now() - from)
+    local down = core.receive()
+    assert.equal(first, down.ref)
+    assert.equal("killed", down.reason)
+    assert.equal(second, core.receive().ref)
+  end)
+
+  test("is not held up by a child that unlinked itself", function(log)
+    core.trap_exit(true)
+    local sup = start(log, "a", nil, { shutdown = 50 })
+    log:send("a", { unlink = sup })
+    log:send("a", { hang = true })
+    assert.is_true(supervisor.stop(sup))
+    assert.is_false(core.is_alive(log.pids.a))
+  end)
+
+  test("waits for ever for a child with infinity", function(log)
+    core.trap_exit(true)
+    local sup = start(log, "a", nil, { shutdown = "infinity" })
+    log:send("a", { hang = true })
+    assert.same({ nil, "timeout" }, { supervisor.stop(sup, "normal", 1e6) })
+    assert.is_true(core.is_alive(sup))
+    log:send("a", { exit = "at last" })
+    assert.equal("normal", reason_of(sup))
+  end)
+
+  test("gives no time where it says brutal_kill", function(log)
+    core.trap_exit(true)
+    local sup = start(log, "a", nil, { shutdown = "brutal_kill" })
+    local pid = log.pids.a
+    local ref = core.monitor(pid)
+    assert.is_true(supervisor.stop(sup))
+    assert.equal("", log:take())
+    local down = core.receive()
+    assert.equal(ref, down.ref)
+    assert.equal("killed", down.reason)
+  end)
+
+  test("happens when its parent ends, for that reason", function(log)
+    local sup
+    local parent = core.spawn(function()
+      sup = start(log, "a b")
+      core.receive()
+    end)
+    core.sleep(1)
+    parent:exit("tired")
+    assert.equal("tired", reason_of(sup))
+    assert.equal("-b -a", log:take())
+  end)
+
+  test("does not happen when a stranger ends", function(log)
+    local sup = start(log, "a")
+    local stranger = core.spawn(function()
+      core.link(sup)
+      core.receive()
+    end)
+    core.sleep(1)
+    stranger:exit("crash")
+    core.spawn(function() sup:exit("please") end)
+    core.sleep(1)
+    assert.equal("a:running", states(sup))
+  end)
+
+  test("leaves no process behind when it is killed", function(log)
+    core.trap_exit(true)
+    local before = #core.processes()
+    local inner = { id = "inner", type = "supervisor", start = function()
+      return supervisor.start_link { log:child "x", log:child "y" }
+    end }
+    local sup = assert(supervisor.start_link { log:child "a", inner })
+    log:send("x", { hang = true })
+    assert.equal(before + 5, #core.processes())
+    sup:exit("kill")
+    core.sleep(1)
+    assert.equal(before, #core.processes())
+  end)
+
+  test("leaves no grandchild behind a supervisor that had too little time",
+    function(log)
+      core.trap_exit(true)
+      local before = #core.processes()
+      local sup = assert(supervisor.start_link {
+        { id = "inner", type = "supervisor", shutdown = 20,
+          start = function()
+            return supervisor.start_link {
+              log:child("x", { shutdown = "infinity" }),
+            }
+          end },
+      })
+      log:send("x", { hang = true })
+      assert.is_true(supervisor.stop(sup))
+      core.sleep(1)
+      assert.equal(before, #core.processes())
+    end)
+
+  test("stops 1,000 that had crashed at the same time", function(log)
+    core.trap_exit(true)
+    local list = {}
+    for i = 1, 1000 do list[i] = log:child("c" .. i) end
+    local sup = assert(supervisor.start_link(list))
+    for i = 1, 1000 do log.pids["c" .. i]:exit("kill") end
+    assert.equal("shutdown", reason_of(sup))
+  end)
+end)
