@@ -3,18 +3,13 @@
 local uv = require "luv"
 local banyan = require "banyan"
 local names = require "banyan.name"
+local address = require "spec.support.address"
 local program = require "spec.support.program"
 
 local SECRET = "secret of the spec"
 
-local function free_port()
-  local tcp = uv.new_tcp()
-  assert(tcp:bind("127.0.0.1", 0))
-  local port = tcp:getsockname().port
-  tcp:close()
-  uv.run("nowait")
-  return port
-end
+local free_port = address.free_port
+local fresh_name = address.fresh_name
 
 -- Not every machine has IPv6.
 local function has_ipv6()
@@ -24,10 +19,6 @@ local function has_ipv6()
   socket:close()
   uv.run "nowait"
   return ok
-end
-
-local function fresh_name(letter)
-  return ("%s@127.0.0.1:%d"):format(letter, free_port())
 end
 
 -- Runs the loop until `done` answers true.

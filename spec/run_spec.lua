@@ -2,21 +2,13 @@
 
 local uv = require "luv"
 local banyan = require "banyan"
+local address = require "spec.support.address"
 local program = require "spec.support.program"
 
 local SECRET = "secret of the spec"
 
 local function pack(...)
   return { n = select("#", ...), ... }
-end
-
-local function free_name()
-  local tcp = uv.new_tcp()
-  assert(tcp:bind("127.0.0.1", 0))
-  local port = tcp:getsockname().port
-  tcp:close()
-  uv.run("nowait")
-  return ("a@127.0.0.1:%d"):format(port)
 end
 
 local function quiet(opts)
@@ -78,7 +70,7 @@ describe("banyan.run", function()
   end)
 
   it("can be called again and again, with the same name too", function()
-    local name = free_name()
+    local name = address.fresh_name("a")
     for i = 1, 5 do
       assert.equal(name, banyan.run({ name = name, secret = SECRET },
         function() return banyan.node() end))
@@ -131,7 +123,7 @@ describe("banyan.run", function()
     end)
 
   it("raises when its address is taken", function()
-    local name = free_name()
+    local name = address.fresh_name("a")
     local node = assert(banyan.start { name = name, secret = SECRET })
     local ok, err = pcall(banyan.run, { name = name, secret = SECRET },
       function() end)

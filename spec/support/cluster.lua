@@ -11,7 +11,9 @@
 -- Functions travel as bytecode: they have no upvalues but the globals. All
 -- processes are killed at the end, however that comes.
 
+local address = require "spec.support.address"
 local banyan = require "banyan"
+local environment = require "spec.support.environment"
 local server = require "banyan.server"
 local uv = require "luv"
 
@@ -27,26 +29,6 @@ Node.__index = Node
 
 local unpack = table.unpack or unpack
 
--- A port that was free just now.
-local function free_port()
-  local socket = uv.new_tcp()
-  assert(socket:bind("127.0.0.1", 0))
-  local port = socket:getsockname().port
-  socket:close()
-  return port
-end
-
-local function node_name(short)
-  return ("%s@127.0.0.1:%d"):format(short, free_port())
-end
-
-local function environment(secret)
-  local env, list = uv.os_environ(), {}
-  env.BANYAN_SECRET = secret
-  for name, value in pairs(env) do list[#list + 1] = name .. "=" .. value end
-  return list
-end
-
 --- Waits until fn() is true, or fails saying what for.
 function Cluster.wait(_, what, fn)
   local limit = banyan.now() + DEADLINE_MS
@@ -61,7 +43,7 @@ function Cluster.wait(_, what, fn)
 end
 
 --- A name for a node that is started later.
-function Cluster.name(_, short) return node_name(short) end
+function Cluster.name(_, short) return address.fresh_name(short) end
 
 --- Starts a node without waiting for it.
 ---@param name string
@@ -73,7 +55,7 @@ function Cluster:launch(name, opts)
   for _, peer in ipairs(opts.connect or {}) do args[#args + 1] = peer end
   local program = arg and arg[-1] or "lua5.4"
   node.handle, node.pid = uv.spawn(program, {
-    args = args, env = environment(opts.secret or SECRET),
+    args = args, env = environment { BANYAN_SECRET = opts.secret or SECRET },
     stdio = { nil, nil, 2 },
   }, function(code, signal)
     node.ended = ("exit code %d, signal %d"):format(code, signal)
@@ -103,7 +85,7 @@ function Cluster:start(...)
     if not node.ended then names[#names + 1] = node.name end
   end
   for i, short in ipairs { ... } do
-    fresh[i] = self:launch(node_name(short), { connect = names })
+    fresh[i] = self:launch(address.fresh_name(short), { connect = names })
     names[#names + 1] = fresh[i].name
   end
   for _, node in ipairs(fresh) do self:await(node) end
@@ -171,7 +153,7 @@ function cluster.run(body)
     end
   end
   banyan.run({
-    name = node_name("test"), secret = SECRET, on_event = see,
+    name = address.fresh_name("test"), secret = SECRET, on_event = see,
   }, function()
     ok, err = xpcall(body, function(why)
       if type(why) ~= "string" then return why end

@@ -13,6 +13,7 @@
 -- waits cost no real time.
 
 local core = require "banyan.core"
+local outcome = require "spec.support.outcome"
 
 local MAX_ROUNDS = 1e5
 
@@ -335,24 +336,10 @@ end
 ---@param name string
 ---@param body function
 function Network:on(name, body)
-  local outcome = {}
-  local function keep(ok, ...)
-    if not ok then outcome.raised, outcome.error = true, (...) end
-  end
-  self:find(name).core:spawn(function()
-    local _, ref = core.spawn_monitor(function()
-      keep(xpcall(body, function(err)
-        if type(err) ~= "string" then return err end
-        return debug.traceback(err, 2)
-      end))
-    end)
-    local msg
-    repeat msg = core.receive() until msg.ref == ref
-    outcome.reason = msg.reason
-  end)
-  self:run(function() return outcome.reason ~= nil end)
-  if outcome.raised then error(outcome.error, 0) end
-  if outcome.reason ~= "normal" then error(outcome.reason, 0) end
+  local result = {}
+  self:find(name).core:spawn(function() outcome.watch(result, body) end)
+  self:run(function() return result.reason ~= nil end)
+  outcome.check(result)
 end
 
 --- How many events of that name there were so far.

@@ -6,6 +6,7 @@
 -- The clock jumps as in spec.support.run.
 
 local core = require "banyan.core"
+local outcome = require "spec.support.outcome"
 
 local NAMES = { "a@127.0.0.1:1", "b@127.0.0.1:2" }
 
@@ -43,7 +44,7 @@ local function carry(nodes, far, i, now)
   end
 end
 
-local function drive(nodes, clock, outcome)
+local function drive(nodes, clock, result)
   local far = { {}, {} }
   for _ = 1, 1e5 do
     local next_wake = math.huge
@@ -51,28 +52,24 @@ local function drive(nodes, clock, outcome)
       next_wake = math.min(next_wake, node:step(clock.now) or math.huge)
       if carry(nodes, far, i, clock.now) then next_wake = clock.now end
     end
-    if outcome.over then return end
+    if result.over then return end
     clock.now = math.max(clock.now, next_wake)
   end
   error("no end after many steps", 0)
 end
 
 return function(body)
-  local clock, outcome = { now = 0 }, {}
+  local clock, result = { now = 0 }, {}
   local nodes = { make_node(1, clock), make_node(2, clock) }
   nodes[1]:spawn(function()
-    local function keep(ok, ...)
-      outcome.ok, outcome.error, outcome.over = ok, (...), true
-    end
-    keep(xpcall(function()
+    result.ok, result.error = outcome.try(function()
       assert(core.connect(NAMES[2]))
       body(nodes[2])
-    end, function(err)
-      return type(err) == "string" and debug.traceback(err, 2) or err
-    end))
+    end)
+    result.over = true
   end)
-  local ok, err = pcall(drive, nodes, clock, outcome)
+  local ok, err = pcall(drive, nodes, clock, result)
   for _, node in ipairs(nodes) do node:close() end
   if not ok then error(err, 0) end
-  if not outcome.ok then error(outcome.error, 0) end
+  if not result.ok then error(result.error, 0) end
 end

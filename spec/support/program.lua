@@ -8,19 +8,13 @@
 -- program(code, { env = { NAME = "value" | false }, args = { ... } })
 -- Every wait has a limit, and what has not ended by then is killed.
 
+local environment = require "spec.support.environment"
 local uv = require "luv"
 
 local LIMIT_MS = 30000
 
 local Program = {}
 Program.__index = Program
-
-local function environment(changes)
-  local env, list = uv.os_environ(), {}
-  for name, value in pairs(changes or {}) do env[name] = value or nil end
-  for name, value in pairs(env) do list[#list + 1] = name .. "=" .. value end
-  return list
-end
 
 local function collect(self, field)
   local pipe = uv.new_pipe(false)

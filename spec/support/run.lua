@@ -9,39 +9,20 @@
 -- everything waits for ever is an error too.
 
 local core = require "banyan.core"
+local outcome = require "spec.support.outcome"
 
 local MAX_STEPS = 1e6
 
-local function report_end(outcome, body)
-  local function keep(ok, ...)
-    if ok then return end
-    outcome.raised, outcome.error = true, (...)
-  end
-  local _, ref = core.spawn_monitor(function()
-    keep(xpcall(body, function(err)
-      if type(err) ~= "string" then return err end
-      return debug.traceback(err, 2)
-    end))
-  end)
-  while true do
-    local msg = core.receive()
-    if type(msg) == "table" and msg.ref == ref then
-      outcome.reason = msg.reason
-      return
-    end
-  end
-end
-
-local function drive(node, clock, outcome)
+local function drive(node, clock, result)
   for _ = 1, MAX_STEPS do
     local deadline = node:step(clock.now)
     while node:action() do end
-    if outcome.events then
+    if result.events then
       for _, event in ipairs(node:events() or {}) do
-        outcome.events[#outcome.events + 1] = event
+        result.events[#result.events + 1] = event
       end
     end
-    if outcome.reason ~= nil then return end
+    if result.reason ~= nil then return end
     if not deadline then error("every process waits for ever", 0) end
     if deadline > clock.now then clock.now = deadline end
   end
@@ -53,17 +34,16 @@ end
 ---@param opts? table  options for core.node, besides clock; `events`: a table
 ---  that gets every event, in order
 return function(body, opts)
-  local clock, outcome = { now = 0 }, {}
+  local clock, result = { now = 0 }, {}
   local settings = { seed = 1, clock = function() return clock.now end }
   for key, value in pairs(opts or {}) do settings[key] = value end
   if settings.events then
-    outcome.events, settings.events = settings.events, true
+    result.events, settings.events = settings.events, true
   end
   local node = core.node(settings)
-  node:spawn(function() report_end(outcome, body) end)
-  local ok, err = pcall(drive, node, clock, outcome)
+  node:spawn(function() outcome.watch(result, body) end)
+  local ok, err = pcall(drive, node, clock, result)
   node:close()
   if not ok then error(err, 0) end
-  if outcome.raised then error(outcome.error, 0) end
-  if outcome.reason ~= "normal" then error(outcome.reason, 0) end
+  outcome.check(result)
 end
