@@ -361,6 +361,7 @@ static void set_run(byn_placement *p, uint32_t i, byn_run run) {
 }
 
 void byn_placement_starting(byn_placement *p, uint32_t i) {
+  p->children[i].run_is_over = false;
   set_run(p, i, BYN_RUN_STARTING);
 }
 
@@ -368,7 +369,7 @@ bool byn_placement_started(byn_placement *p, uint32_t i, uint8_t flags) {
   child *c = &p->children[i];
   set_run(p, i, BYN_RUN_RUNNING);
   c->run_flags = flags;
-  c->run_is_over = false;
+  if (c->run_is_over) return false;
   if (c->place.state == BYN_PLACE_RUNNING && c->place.host != 0 &&
       host_of(p, c) == BYN_HOST_UP)
     return false;

@@ -159,7 +159,8 @@ bool byn_placement_merge(byn_placement *p, uint32_t child,
 
 /* How this node's own run goes on. */
 void byn_placement_starting(byn_placement *p, uint32_t child);
-/* false if another host that is UP has it meanwhile: a STOP follows.
+/* false if another host that is UP has it meanwhile, or it is over
+ * (byn_placement_end_run): a STOP follows.
  * Otherwise the place is this host's, of a new epoch. */
 bool byn_placement_started(byn_placement *p, uint32_t child, uint8_t flags);
 /* No start after all; it is not tried again before byn_placement_review. */

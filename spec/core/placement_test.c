@@ -229,6 +229,19 @@ static void a_run_that_was_taken_over_ends_with_what_took_over(void **state) {
   assert_int_equal(byn_placement_get(f->p, f->child).state, BYN_PLACE_ENDED);
 }
 
+static void a_start_whose_end_comes_first_is_stopped(void **state) {
+  fixture *f = *state;
+  byn_placement_starting(f->p, f->child);
+  learn(f, 2, 1, BYN_PLACE_ENDED);
+  byn_placement_end_run(f->p, f->child);
+  expect_nothing(f);
+  assert_false(byn_placement_started(f->p, f->child, 0));
+  expect(f, BYN_PLACEMENT_STOP);
+  byn_placement_ended(f->p, f->child, 0);
+  start_here(f);
+  expect_nothing(f);
+}
+
 /* Others may still remember the end that this node has forgotten. */
 static void a_start_is_newer_than_ends_that_were_forgotten(void **state) {
   fixture *f = *state;
@@ -721,6 +734,7 @@ int main(void) {
       WITH_NODE(a_run_outlives_the_end_of_another),
       WITH_NODE(a_run_takes_the_place_of_a_dead_one),
       WITH_NODE(a_run_that_was_taken_over_ends_with_what_took_over),
+      WITH_NODE(a_start_whose_end_comes_first_is_stopped),
       WITH_NODE(a_start_is_newer_than_ends_that_were_forgotten),
       WITH_NODE(what_is_said_to_run_here_but_does_not_has_ended),
       WITH_NODE(an_end_is_kept_for_a_while),

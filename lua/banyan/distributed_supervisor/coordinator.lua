@@ -36,7 +36,8 @@ end
 local function new_registry(self)
   local tell = self.listeners
   return registry.new(self.name, self.node, self.opts.cache_children ~= false,
-    self.runs, function(kind, id, pid, reason)
+    function(id) return self.runs[id] or self.starting[id] end,
+    function(kind, id, pid, reason)
       if kind == "start" then
         listeners.tell(tell, "on_process_start", id, pid)
       else
@@ -50,7 +51,6 @@ local function set_up(self, opts)
   self.node = core.node_name() or NAMELESS
   self.allow, self.modules = set_of(opts.nodes), set_of(opts.modules) or {}
   self.listeners = listeners.new(opts.name, opts.listeners or {})
-  self.runs, self.run_count = {}, 0         -- id -> child that runs here
   self.registry = new_registry(self)
   self.placement = self.registry.placement
   self.ready, self.since = false, core.now()
@@ -62,6 +62,7 @@ local function set_up(self, opts)
   self.acks = {}                            -- who has not yet let us in
   self.noticed, self.dead, self.hearsay = {}, {}, {} -- hosts that are gone
   self.differences = {}                     -- of digests, by peer
+  self.runs, self.run_count = {}, 0         -- id -> child that runs here
   self.starting, self.local_starts = {}, 0  -- id -> start under way
   self.stopping = {}                        -- id -> who waits for its end
   self.elsewhere = {}                       -- id -> who is starting it

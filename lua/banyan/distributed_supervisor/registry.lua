@@ -35,9 +35,9 @@ registry.views = setmetatable({}, { __mode = "k" })
 --- An empty registry of the coordinator that runs.
 -- @param name the supervisor's
 -- @param node the name of this node
--- @param runs id -> {pid=, spec=, token=}, what runs here; the coordinator's
+-- @param run_of function(id): {spec=, token=} of what runs or starts here
 -- @param on_change function(kind, id, pid, reason): "start" or "stop"
-function registry.new(name, node, cached, runs, on_change)
+function registry.new(name, node, cached, run_of, on_change)
   local me = core.self()
   local places = placement.new(me, node, KEEP_ENDED_MS, KEEP_ENDED)
   local view = {
@@ -46,8 +46,8 @@ function registry.new(name, node, cached, runs, on_change)
   }
   registry.views[me] = view
   return setmetatable({
-    me = me, rows = {}, placement = places, view = view, runs = runs,
-    on_change = on_change,
+    me = me, rows = {}, placement = places, view = view,
+    run_of = run_of, on_change = on_change,
   }, registry)
 end
 
@@ -143,7 +143,7 @@ end
 
 -- The run here is of the child that has ended.
 local function is_end_of(entry, run)
-  return run ~= nil and covers(entry, run.token)
+  return run ~= nil and run.token ~= nil and covers(entry, run.token)
     and not child_spec.is_temporary(run.spec)
 end
 
@@ -159,7 +159,7 @@ function registry:merge(entry, now)
   row.pid, row.reason = entry.pid, entry.reason
   row.spec = state == RUNNING and entry.spec or nil
   row.token, row.past = entry.token, entry.past
-  if state == ENDED and is_end_of(entry, self.runs[id]) then
+  if state == ENDED and is_end_of(entry, self.run_of(id)) then
     self.placement:end_run(id)
   end
   changed(self, id)
