@@ -4,12 +4,28 @@ local uv = require "luv"
 
 local address = {}
 
---- A port that was free just now.
-function address.free_port()
+-- Below the ports that the system gives to connections that go out (32768 on
+-- Linux): one of those might take it before its node does.
+local FIRST, LAST = 15000, 32000
+
+local function random_port()
+  local a, b = uv.random(2):byte(1, 2)
+  return FIRST + (a * 256 + b) % (LAST - FIRST)
+end
+
+local function is_free(port)
   local socket = uv.new_tcp()
-  assert(socket:bind("127.0.0.1", 0))
-  local port = socket:getsockname().port
+  local free = socket:bind("127.0.0.1", port)
+    and socket:listen(1, function() end)
   socket:close()
+  return free
+end
+
+--- A port that was free just now. The loop must turn once more before the
+-- program ends: luv 1.44 does not survive a handle that is closing then.
+function address.free_port()
+  local port
+  repeat port = random_port() until is_free(port)
   return port
 end
 
