@@ -1,0 +1,474 @@
+-- Distributed supervisors where nodes are lost, come back and meet, and where
+-- messages are.
+
+local core = require "banyan.core"
+local ds = require "banyan.distributed_supervisor"
+local support = require "spec.support.kids"
+local network = require "spec.support.network"
+local registry = require "banyan.distributed_supervisor.registry"
+local supervisor = require "banyan.supervisor"
+local worker = require "spec.support.worker"
+
+local A, B, C, D = "a@h:1", "b@h:1", "c@h:1", "d@h:1"
+local NAME = support.NAME
+
+local boot = support.boot
+local open = support.open
+local join = support.join
+local cluster = support.cluster
+local at = support.at
+local start = support.start
+local id_for = support.id_for
+local alive = support.alive
+local crashes = support.crashes
+
+describe("the loss of a node", function()
+  it("moves each child to its own id's new owner, once", function()
+    local net = cluster { A, B, C }
+    for i = 1, 90 do
+      local kind = ({ "permanent", "transient", "temporary" })[i % 3 + 1]
+      assert(start(net, A, i, { restart = kind }))
+    end
+    net:settle()
+    local before = at(net, A, ds.children, NAME)
+    net:kill(B)
+    net:settle()
+    local after, both = at(net, A, ds.children, NAME), {}
+    assert.same(after, at(net, C, ds.children, NAME))
+    for i = 1, 90 do
+      local lost = before[i]:node() == B
+      if not lost then
+        assert.equal(before[i], after[i])
+      elseif i % 3 + 1 == 3 then
+        assert.is_nil(after[i])
+        assert.equal(0, alive(net, i))
+      else
+        assert.equal(at(net, A, ds.node_for, NAME, i), after[i]:node())
+        assert.equal(1, alive(net, i))
+        both[after[i]:node()] = true
+      end
+    end
+    assert.is_true(both[A] and both[C])
+    assert.is_nil(crashes(net))
+    net:close()
+  end)
+
+  it("does not lose a child that one survivor alone knows of", function()
+    local net = cluster { A, B, C }
+    local id
+    for i = 1, 1000 do -- of B, and then of C
+      id = "id" .. i
+      local r = require("banyan.ring").new { nodes = { A, C } }
+      if at(net, A, ds.node_for, NAME, id) == B and r:node_for(id) == C then
+        break
+      end
+    end
+    net:hold(B, C, true)
+    assert(start(net, A, id))
+    assert.is_nil(at(net, C, ds.whereis, NAME, id))
+    net:kill(B)
+    net:settle()
+    assert.equal(1, alive(net, id))
+    assert.equal(C, at(net, A, ds.whereis, NAME, id):node())
+    net:close()
+  end)
+
+  it("does not bring back a child whose end one survivor knows", function()
+    local net = cluster { A, B, C }
+    for i = 1, 20 do assert(start(net, A, i)) end
+    net:settle()
+    net:hold(B, C, true)
+    local ended = {}
+    for i = 1, 20 do
+      if at(net, A, ds.whereis, NAME, i):node() == B then
+        assert(at(net, A, ds.terminate_child, NAME, i))
+        ended[i] = true
+      end
+    end
+    assert.is_truthy(next(ended))
+    net:kill(B)
+    net:pass(5000)
+    for i = 1, 20 do
+      assert.equal(ended[i] and 0 or 1, alive(net, i))
+      assert.equal(ended[i] == nil,
+        at(net, C, ds.whereis, NAME, i) ~= nil)
+    end
+    net:close()
+  end)
+
+  it("answers a start that the lost node had done as done", function()
+    local net = cluster { A, B, C }
+    local id, answer = id_for(net, B), nil
+    net:hold(B, A, true)
+    net:find(A).core:spawn(function()
+      answer = { ds.start_child(NAME, worker.spec(id)) }
+    end)
+    net:settle()
+    assert.is_nil(answer)
+    assert.is_truthy(at(net, C, ds.whereis, NAME, id))
+    net:kill(B)
+    net:run(function() return answer ~= nil end)
+    assert.equal(id, answer[2])
+    assert.equal(answer[1], at(net, A, ds.whereis, NAME, id))
+    assert.equal(1, alive(net, id))
+    net:close()
+  end)
+
+  it("lets a start go on elsewhere that hangs on the lost node", function()
+    local net = cluster { A, B, C }
+    local id, answer = id_for(net, B), nil
+    net:find(A).core:spawn(function()
+      answer = { ds.start_child(NAME, worker.spec(id,
+        { start = { "spec.support.worker", "start_link",
+          { { sleep = 2000 } } } })) }
+    end)
+    net:pass(100)
+    net:kill(B)
+    net:run(function() return answer ~= nil end)
+    assert.equal(id, answer[2])
+    assert.not_equal(B, answer[1]:node())
+    net:close()
+  end)
+
+  it("in good order too moves the children: none of them has ended", function()
+    local net = cluster { A, B }
+    for i = 1, 20 do
+      assert(start(net, A, i, { restart = "transient" }))
+    end
+    -- As at the end of banyan.run, which stops supervisors from the top.
+    at(net, B, function()
+      for _, pid in ipairs(core.processes()) do
+        local info = core.process_info(pid)
+        if info and info.behaviour == "supervisor" then
+          assert(supervisor.stop(pid, "shutdown"))
+        end
+      end
+    end)
+    net:settle()
+    assert.equal(20, #at(net, A, ds.local_children, NAME))
+    for i = 1, 20 do assert.equal(1, alive(net, i)) end
+    net:close()
+  end)
+
+  it("is mended by what a broken connection leaves: one of each", function()
+    local net = cluster { A, B, C }
+    for i = 1, 30 do assert(start(net, A, i)) end
+    net:settle()
+    net:cut(A, B)
+    net:pass(20000)
+    for i = 1, 30 do assert.equal(1, alive(net, i)) end
+    local kids = at(net, A, ds.children, NAME)
+    assert.same(kids, at(net, B, ds.children, NAME))
+    assert.same(kids, at(net, C, ds.children, NAME))
+    net:close()
+  end)
+end)
+
+describe("a node that was out of sight for a while", function()
+  local function isolate(net, node, others, on)
+    for _, other in ipairs(others) do
+      net:hold(node, other, on)
+      net:hold(other, node, on)
+    end
+  end
+
+  -- C and the others take each other for lost and take over each other's
+  -- children, before A or C hear that one is to end.
+  local function after_a_split(where)
+    local net = cluster { A, B, C }
+    for i = 1, 60 do assert(start(net, A, i)) end
+    net:settle()
+    isolate(net, C, { A, B }, true)
+    net:run(function()
+      return #at(net, A, ds.nodes, NAME) == 2
+        and #at(net, C, ds.nodes, NAME) == 1
+    end)
+    net:pass(1000)
+    for i = 1, 30 do
+      assert(at(net, where, ds.terminate_child, NAME, i))
+    end
+    for i = 1, 10 do -- another child of the id, that ends as well
+      assert(start(net, where, i))
+      assert(at(net, where, ds.terminate_child, NAME, i))
+    end
+    isolate(net, C, { A, B }, false)
+    net:pass(60000)
+    return net
+  end
+
+  for _, where in ipairs { A, C } do
+    it("does not bring back what was terminated, asked on " .. where,
+      function()
+        local net = after_a_split(where)
+        for i = 1, 30 do assert.equal(0, alive(net, i)) end
+        for i = 31, 60 do assert.equal(1, alive(net, i)) end
+        local kids = at(net, A, ds.children, NAME)
+        for i = 1, 30 do assert.is_nil(kids[i]) end
+        assert.same(kids, at(net, B, ds.children, NAME))
+        assert.same(kids, at(net, C, ds.children, NAME))
+        assert.is_nil(crashes(net))
+        net:close()
+      end)
+  end
+end)
+
+describe("a message that another one overtakes", function()
+  it("does not make a start fail for a child that has ended", function()
+    local net = cluster { A, B, C }
+    local id = id_for(net, B)
+    assert(start(net, A, id, nil, C))
+    net:settle()
+    net:hold(C, B, true)
+    assert(at(net, A, ds.terminate_child, NAME, id))
+    assert.is_truthy(at(net, B, ds.whereis, NAME, id))
+    assert(start(net, A, id))
+    net:hold(C, B, false)
+    net:settle()
+    assert.equal(1, alive(net, id))
+    assert.equal(B, at(net, C, ds.whereis, NAME, id):node())
+    net:close()
+  end)
+
+  it("costs a delay if it gets lost, never a child", function()
+    local net = cluster { A, B, C }
+    assert(start(net, A, "old"))
+    net:settle()
+    local merge = registry.merge
+    registry.merge = function(self, ...)
+      if self.view.node == C then return false end
+      return merge(self, ...)
+    end
+    for i = 1, 10 do assert(start(net, A, i, nil, B)) end
+    assert(at(net, A, ds.terminate_child, NAME, "old"))
+    net:settle()
+    registry.merge = merge
+    assert.is_nil(at(net, C, ds.whereis, NAME, 1))
+    net:pass(10000)
+    local kids = at(net, A, ds.children, NAME)
+    assert.is_nil(kids.old)
+    assert.same(kids, at(net, C, ds.children, NAME))
+    net:close()
+  end)
+end)
+
+describe("nodes that meet", function()
+  it("are known to a late joiner with all that is theirs", function()
+    local net = cluster { A, B }
+    for i = 1, 300 do assert(start(net, A, i)) end
+    assert(at(net, A, ds.terminate_child, NAME, 300))
+    boot(net, C)
+    join(net, C, { A })
+    net:on(C, function()
+      core.trap_exit(true)
+      assert(ds.start_link { name = NAME })
+      for i = 1, 299 do assert.equal(i, (ds.call(NAME, i, "hi"))) end
+      assert.is_nil(ds.whereis(NAME, 300))
+      assert.same({ A, B, C }, ds.nodes(NAME))
+      assert.same({}, ds.local_children(NAME))
+    end)
+    net:close()
+  end)
+
+  it("keep exactly one of each that both had started", function()
+    for seed = 1, 10 do
+      local net = network.new { seed = seed }
+      worker.started = {}
+      for _, name in ipairs { A, B, C } do
+        boot(net, name)
+        open(net, name)
+        net:settle()
+        for i = 1, 10 do assert(start(net, name, i)) end
+        assert(start(net, name, name))
+      end
+      join(net, A, { B, C })
+      net:pass(5000)
+      local kids = at(net, A, ds.children, NAME)
+      for _, name in ipairs { A, B, C } do
+        assert.same({ A, B, C }, at(net, name, ds.nodes, NAME))
+        assert.same(kids, at(net, name, ds.children, NAME))
+        assert.equal(1, alive(net, name))
+      end
+      for i = 1, 10 do assert.equal(1, alive(net, i)) end
+      assert.equal(20, net:count("placement_conflict"))
+      assert.is_nil(crashes(net))
+      net:close()
+    end
+  end)
+
+  it("agree on who takes over, though one knew of nobody before", function()
+    for seed = 1, 20 do
+      local net = cluster({ A, B, C }, { seed = seed })
+      for i = 1, 40 do assert(start(net, A, i)) end
+      boot(net, D)
+      open(net, D)
+      net:pass(seed % 2 == 0 and 0 or 5000)
+      net:kill(C)
+      join(net, D, { A, B })
+      net:pass(3000)
+      for i = 1, 40 do assert.equal(1, alive(net, i)) end
+      assert.same({ A, B, D }, at(net, D, ds.nodes, NAME))
+      assert.same(at(net, A, ds.children, NAME),
+        at(net, D, ds.children, NAME))
+      assert.equal(0, net:count("placement_conflict"))
+      net:close()
+    end
+  end)
+
+  it("wait for the nodes that they are just connecting with", function()
+    local net = network.new()
+    boot(net, A)
+    open(net, A)
+    net:settle()
+    assert(start(net, A, "x"))
+    boot(net, B)
+    local known
+    net:find(B).core:spawn(function() core.connect(A) end)
+    net:on(B, function()
+      core.trap_exit(true)
+      assert(ds.start_link { name = NAME })
+      known = ds.children(NAME)
+    end)
+    assert.is_truthy(known.x)
+    net:close()
+  end)
+
+  it("start an id once, though they start at the same time", function()
+    for seed = 1, 30 do
+      local net = network.new { seed = seed }
+      worker.started = {}
+      local answers = 0
+      for _, name in ipairs { A, B } do
+        boot(net, name)
+        net:find(name).core:spawn(function()
+          core.connect(name == A and B or A)
+        end)
+        open(net, name)
+        net:find(name).core:spawn(function()
+          while not core.whereis(NAME) do core.sleep(1) end
+          ds.start_child(NAME, worker.spec("x"))
+          answers = answers + 1
+        end)
+      end
+      net:run(function() return answers == 2 end)
+      net:pass(3000)
+      assert.equal(1, alive(net, "x"))
+      assert.equal(at(net, A, ds.whereis, NAME, "x"),
+        at(net, B, ds.whereis, NAME, "x"))
+      net:close()
+    end
+  end)
+end)
+
+-- What is asked for while nodes come and go. The nodes A and B stay, on each
+-- two clients start and terminate children; C and D are killed and come back,
+-- their supervisors before or after their connections.
+describe("a storm of starts", function()
+  local function client(net, name, tag, storm)
+    storm.clients = storm.clients + 1
+    net:find(name).core:spawn(function()
+      while not core.whereis(NAME) do core.sleep(1) end
+      for i = 1, 60 do
+        local own = i % 5 > 0
+        local id = own and name .. tag .. i or i
+        local spec = worker.spec(id, { restart = i % 2 == 0 and "transient"
+          or nil })
+        if i % 4 == 0 then
+          spec.start = { "spec.support.worker", "launch_slowly", { id } }
+        end
+        local pid, err = ds.start_child(NAME, spec)
+        assert(pid or not own and err[1] == "already_started", err)
+        storm.wanted[id] = true
+        storm.started = storm.started + 1
+        storm.stir()
+        if own and i % 7 == 0 then
+          assert(ds.terminate_child(NAME, id))
+          if i % 2 == 0 then
+            assert(ds.start_child(NAME, spec))
+          else
+            storm.wanted[id] = false
+          end
+        end
+        if net:random(3) == 1 then core.sleep(net:random(5)) end
+      end
+      storm.clients = storm.clients - 1
+    end)
+  end
+
+  local function come_back(net, name)
+    boot(net, name)
+    net:find(name).core:spawn(function()
+      for _, other in ipairs { A, B, C, D } do
+        if other ~= name then core.connect(other) end
+      end
+    end)
+    open(net, name, { modules = { "spec.support.worker" } })
+  end
+
+  -- Kills a node, or brings it back, at some numbers of starts.
+  local function plan(net, storm)
+    local steps = {}
+    for i = 1, 5 do
+      steps[i] = { at = 40 * i + net:random(40), node = i % 2 == 0 and C or D }
+    end
+    return function()
+      local step = steps[1]
+      if not step or storm.started < step.at then return end
+      table.remove(steps, 1)
+      if net:find(step.node) then
+        net:kill(step.node)
+      else
+        come_back(net, step.node)
+      end
+    end
+  end
+
+  local function rage(seed)
+    local net = cluster({ A, B, C, D }, { seed = seed,
+      start = { modules = { "spec.support.worker" } } })
+    worker.launch_slowly = function(id)
+      core.sleep(net:random(6))
+      return worker.start_link(id)
+    end
+    local storm = { clients = 0, started = 0, wanted = {} }
+    storm.stir = plan(net, storm)
+    for _, name in ipairs { A, B } do
+      client(net, name, "first", storm)
+      client(net, name, "second", storm)
+    end
+    net:run(function()
+      local failure = crashes(net)
+      if failure then error(failure, 0) end
+      return storm.clients == 0
+    end)
+    net:pass(15000)
+    return net, storm
+  end
+
+  it("ends with exactly one of each, and every node knows", function()
+    for seed = 1, 25 do
+      local net, storm = rage(seed)
+      local counts = {}
+      for _, one in ipairs(worker.started) do
+        if net:find(one.node) then
+          local ok, up = pcall(at, net, one.node, function()
+            return core.is_alive(one.pid)
+          end)
+          if ok and up then counts[one.id] = (counts[one.id] or 0) + 1 end
+        end
+      end
+      local kids = at(net, A, ds.children, NAME)
+      for id, wanted in pairs(storm.wanted) do
+        assert.equal(wanted and 1 or 0, counts[id] or 0)
+        assert.equal(wanted, kids[id] ~= nil)
+      end
+      for _, name in ipairs { B, C, D } do
+        if net:find(name) then
+          assert.same(kids, at(net, name, ds.children, NAME))
+        end
+      end
+      assert.equal(0, net:count("placement_conflict"))
+      assert.is_nil(crashes(net))
+      net:close()
+    end
+  end)
+end)

@@ -1,0 +1,97 @@
+--- Distributed supervisors on nodes of one Lua state, joined by a network in
+-- memory: its seed decides in which order bytes arrive, and time passes only
+-- where nothing else can.
+
+local core = require "banyan.core"
+local ds = require "banyan.distributed_supervisor"
+local network = require "spec.support.network"
+local worker = require "spec.support.worker"
+
+local kids = { NAME = "kids" }
+
+local A = "a@h:1"
+local NAME = kids.NAME
+
+-- A life of a node, greater than all before: ids of earlier ones are still in
+-- memory.
+local lives = 0
+function kids.boot(net, name)
+  lives = lives + 1
+  return net:node(name, { incarnation = lives })
+end
+
+-- Starts the supervisor on a node, in a process that keeps it.
+function kids.open(net, node, opts)
+  local settings = { name = NAME }
+  for key, value in pairs(opts or {}) do settings[key] = value end
+  net:find(node).core:spawn(function()
+    core.trap_exit(true)
+    assert(ds.start_link(settings))
+    core.register("keeper")
+    local msg
+    repeat msg = core.receive() until msg == "end"
+    core.exit("shutdown")
+  end)
+end
+
+function kids.join(net, node, others)
+  net:on(node, function()
+    for _, other in ipairs(others) do assert(core.connect(other)) end
+  end)
+end
+
+-- Nodes that are connected, each with the supervisor.
+function kids.cluster(names, opts)
+  local net = network.new { seed = opts and opts.seed or 1 }
+  for i, name in ipairs(names) do
+    kids.boot(net, name)
+    local others = {}
+    for j = 1, i - 1 do others[j] = names[j] end
+    kids.join(net, name, others)
+  end
+  for _, name in ipairs(names) do kids.open(net, name, opts and opts.start) end
+  net:settle()
+  worker.started = {}
+  return net
+end
+
+-- What a function answers as a process of a node.
+function kids.at(net, node, fn, ...)
+  local args, results = { ... }, nil
+  net:on(node, function()
+    results = { fn(args[1], args[2], args[3], args[4]) }
+  end)
+  return results[1], results[2], results[3]
+end
+
+function kids.start(net, node, id, more, where)
+  return kids.at(net, node, ds.start_child, NAME, worker.spec(id, more), where)
+end
+
+-- The first id, counting up from a prefix, that the ring gives to a node.
+function kids.id_for(net, node, prefix)
+  for i = 1, 10000 do
+    local id = (prefix or "id") .. i
+    if kids.at(net, A, ds.node_for, NAME, id) == node then return id end
+  end
+end
+
+-- How many processes of a child are alive, on nodes that are up.
+function kids.alive(net, id)
+  local count = 0
+  for _, one in ipairs(worker.started) do
+    if one.id == id and net:find(one.node) then
+      local is_up = kids.at(net, one.node, core.is_alive, one.pid)
+      if is_up then count = count + 1 end
+    end
+  end
+  return count
+end
+
+function kids.crashes(net)
+  for _, event in ipairs(net.events) do
+    if event.event == "process_crashed" then return tostring(event.reason) end
+  end
+end
+
+return kids
