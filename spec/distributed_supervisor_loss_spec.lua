@@ -164,6 +164,44 @@ describe("the loss of a node", function()
   end)
 end)
 
+describe("what a caller was told", function()
+  local function told_only_when_shared(prepare, ask)
+    local net = cluster { A, B, C }
+    local id = id_for(net, A)
+    prepare(net, id)
+    for _, other in ipairs { B, C } do net:hold(A, other, true) end
+    local answered = false
+    net:find(A).core:spawn(function()
+      assert(ask(id))
+      answered = true
+    end)
+    net:pass(100)
+    assert.is_false(answered)
+    for _, other in ipairs { B, C } do net:hold(A, other, false) end
+    net:run(function() return answered end)
+    net:kill(A)
+    net:pass(5000)
+    return net, id
+  end
+
+  it("is not undone by the end of the node that told: a start", function()
+    local net, id = told_only_when_shared(function() end, function(id)
+      return ds.start_child(NAME, worker.spec(id))
+    end)
+    assert.equal(1, alive(net, id))
+    net:close()
+  end)
+
+  it("is not undone by the end of the node that told: an end", function()
+    local net, id = told_only_when_shared(function(net, id)
+      assert(start(net, A, id))
+    end, function(id) return ds.terminate_child(NAME, id) end)
+    assert.equal(0, alive(net, id))
+    assert.is_nil(at(net, B, ds.whereis, NAME, id))
+    net:close()
+  end)
+end)
+
 describe("a node that was out of sight for a while", function()
   local function isolate(net, node, others, on)
     for _, other in ipairs(others) do

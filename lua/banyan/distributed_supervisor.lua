@@ -82,7 +82,9 @@ end
 ---  cache_children = true: false has lookups ask this node's supervisor in
 ---  place of reading its memory, so that they wait their turn with all other
 ---  requests; they then yield.
----  rebalance = "passive", replicas = 2: no other values yet.
+---  replicas = 2: so many nodes know of a start or an end before the caller
+---  does, where there are so many; no other value yet.
+---  rebalance = "passive": no other value yet.
 ---
 ---  Callbacks, on every node as it learns of the event, each table in a
 ---  process of its own, so they may yield:

@@ -111,6 +111,9 @@ function calls.serve(self, msg, from) self:take_serve(msg, from) end
 function calls.place(self, msg, from) self:take_place(msg, from) end
 function calls.ready(self, msg, from) self:take_ready(msg, from) end
 
+-- What was published before it was asked has been taken in by now.
+function calls.shared(_, _, from) core.reply(from, true) end
+
 function calls.hello(self, msg, from) core.reply(from, self:take_hello(msg)) end
 
 function calls.bucket(self, msg, from)

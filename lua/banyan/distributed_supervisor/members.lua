@@ -67,6 +67,25 @@ function members:publish(id, fields)
   if next(self.peers) then self:tell { tag = "entries", list = { entry } } end
 end
 
+--- Runs fn once another node knows all that was published, or none is left
+-- that could. Two are asked, lest one that hangs holds it up.
+function members:when_shared(fn)
+  local asked, failed, done = 0, 0, false
+  local function heard(answer)
+    if not answer then failed = failed + 1 end
+    if done or not answer and failed < asked then return end
+    done = true
+    fn()
+  end
+  for _, peer in ipairs(self.ordered) do
+    if peer.synced and asked < 2 then
+      asked = asked + 1
+      self:ask(peer.pid, { tag = "shared" }, heard)
+    end
+  end
+  if asked == 0 then fn() end
+end
+
 function members:send_entries(pid, host)
   self.registry:each_batch(host, BATCH, function(list)
     core.cast(pid, { tag = "entries", list = list })

@@ -37,12 +37,19 @@ local function answer_caller(self, request, answer)
     end
     return core.reply(request.from, nil, answer[2])
   end
-  if answer.entry then self.registry:merge(answer.entry, core.now()) end
-  if request.kind == "terminate" then
-    core.reply(request.from, true)
-  else
-    core.reply(request.from, answer.pid, request.id)
+  local function reply()
+    if request.kind == "terminate" then
+      core.reply(request.from, true)
+    else
+      core.reply(request.from, answer.pid, request.id)
+    end
   end
+  local entry = answer.entry
+  if entry then self.registry:merge(entry, core.now()) end
+  -- Two nodes know of it before the caller does: the host and the asker are
+  -- two, unless they are one.
+  if entry and entry[5] == self.me then return self:when_shared(reply) end
+  reply()
 end
 
 local function try_later(self, request)
