@@ -297,6 +297,9 @@ lint-lua:
 	luacheck --quiet --no-color --no-cache $(LUA_FILES) \
 	  .luacheckrc rockspec/*.rockspec
 	@set -e; for f in $(LUA_FILES); do luac5.1 -p $$f; done
+	@! grep -nE '#include <(lua|lauxlib)\.h>' \
+	  $(filter-out csrc/lua/compat.h,$(filter csrc/lua/%,$(C_FILES))) || \
+	  { echo 'the binding sees Lua through compat.h' >&2; exit 1; }
 lint-format:
 	$(if $(C_FILES),$(CLANG_FORMAT) --dry-run -Werror $(C_FILES))
 lint-gcc:

@@ -1,8 +1,7 @@
 #include "api.h"
 
-#include <lauxlib.h>
-
 #include "call.h"
+#include "compat.h"
 #include "node.h"
 #include "process.h"
 #include "reason.h"

@@ -3,7 +3,7 @@
 #ifndef BYN_API_H
 #define BYN_API_H
 
-#include <lua.h>
+#include "compat.h"
 
 /* Into the table on top; also gives pids their methods. */
 void byn_api_functions(lua_State *L);

@@ -2,9 +2,8 @@
 
 #include <math.h>
 
-#include <lauxlib.h>
-
 #include "cluster.h"
+#include "compat.h"
 #include "reason.h"
 #include "remote.h"
 #include "send.h"

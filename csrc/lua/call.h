@@ -8,8 +8,7 @@
 #ifndef BYN_CALL_H
 #define BYN_CALL_H
 
-#include <lua.h>
-
+#include "compat.h"
 #include "node.h"
 
 /* The one called has ended, or cannot be reached: answers `nil, reason` with

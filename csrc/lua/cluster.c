@@ -2,9 +2,8 @@
 
 #include <string.h>
 
-#include <lauxlib.h>
-
 #include "../core/wire/handshake.h"
+#include "compat.h"
 #include "nodes.h"
 #include "remote.h"
 

@@ -7,11 +7,10 @@
 
 #include <stdbool.h>
 
-#include <lua.h>
-
 #include "../core/link.h"
 #include "../core/map.h"
 #include "../core/membership.h"
+#include "compat.h"
 #include "node.h"
 
 /* One link, from dial or accept until the driver is told to close it. After

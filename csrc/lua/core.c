@@ -1,9 +1,8 @@
 /* The C module banyan.core: what lua/banyan is made of. */
-#include <lauxlib.h>
-#include <lua.h>
 
 #include "api.h"
 #include "call.h"
+#include "compat.h"
 #include "nodes.h"
 #include "placement.h"
 #include "ring.h"

@@ -2,7 +2,7 @@
 
 #include <stdbool.h>
 
-#include <lauxlib.h>
+#include "compat.h"
 
 static const char META = 0; /* its address is a registry key */
 

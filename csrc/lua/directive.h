@@ -10,7 +10,7 @@
 #ifndef BYN_DIRECTIVE_H
 #define BYN_DIRECTIVE_H
 
-#include <lua.h>
+#include "compat.h"
 
 typedef enum byn_directive_kind {
   BYN_NO_DIRECTIVE, /* any other value */

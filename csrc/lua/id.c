@@ -1,10 +1,11 @@
 #include "id.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
-#include <lauxlib.h>
-
 #include "../core/wire/buffer.h"
+#include "compat.h"
 #include "world.h"
 
 /* The addresses of these are registry keys. */
@@ -181,11 +182,13 @@ bool byn_id_key(lua_State *L, int index, uint8_t *out, size_t *n) {
 static int id_tostring(lua_State *L) {
   const byn_id *id = byn_id_at(L, 1);
   if (!id) return luaL_error(L, "not a pid or ref");
+  char serial[24];
+  snprintf(serial, sizeof serial, "%" PRIu64, id->serial);
   if (id->kind == BYN_PID)
-    lua_pushfstring(L, "pid<%s %d.%I>", id->origin->name, (int)id->index,
-                    (LUAI_UACINT)id->serial);
+    lua_pushfstring(L, "pid<%s %d.%s>", id->origin->name, (int)id->index,
+                    serial);
   else
-    lua_pushfstring(L, "ref<%s %I>", id->origin->name, (LUAI_UACINT)id->serial);
+    lua_pushfstring(L, "ref<%s %s>", id->origin->name, serial);
   return 1;
 }
 

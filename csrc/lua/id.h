@@ -15,7 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include <lua.h>
+#include "compat.h"
 
 struct byn_world;
 struct byn_node;

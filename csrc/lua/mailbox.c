@@ -1,6 +1,6 @@
 #include "mailbox.h"
 
-#include <lauxlib.h>
+#include "compat.h"
 
 /* --- values --------------------------------------------------------------- */
 

@@ -10,8 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include <lua.h>
-
+#include "compat.h"
 #include "id.h"
 #include "world.h"
 

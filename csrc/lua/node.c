@@ -2,9 +2,8 @@
 
 #include <string.h>
 
-#include <lauxlib.h>
-
 #include "cluster.h"
+#include "compat.h"
 #include "reason.h"
 
 /* --- here ----------------------------------------------------------------- */

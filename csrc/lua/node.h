@@ -9,11 +9,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include <lua.h>
-
 #include "../core/map.h"
 #include "../core/rng.h"
 #include "../core/timers.h"
+#include "compat.h"
 #include "process.h"
 #include "world.h"
 

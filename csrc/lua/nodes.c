@@ -2,10 +2,9 @@
 
 #include <string.h>
 
-#include <lauxlib.h>
-
 #include "../core/wire/handshake.h"
 #include "call.h"
+#include "compat.h"
 #include "mailbox.h"
 
 /* --- opening and closing -------------------------------------------------- */

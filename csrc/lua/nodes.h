@@ -8,9 +8,8 @@
 #ifndef BYN_NODES_H
 #define BYN_NODES_H
 
-#include <lua.h>
-
 #include "cluster.h"
+#include "compat.h"
 
 /* Makes c->watchers and c->waiting; frees them. */
 void byn_nodes_open(lua_State *L, byn_cluster *c);

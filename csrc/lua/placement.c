@@ -2,10 +2,9 @@
 
 #include <string.h>
 
-#include <lauxlib.h>
-
 #include "../core/placement.h"
 #include "../core/ring.h"
+#include "compat.h"
 #include "id.h"
 #include "node.h"
 #include "ring.h"

@@ -8,7 +8,7 @@
 #ifndef BYN_LUA_PLACEMENT_H
 #define BYN_LUA_PLACEMENT_H
 
-#include <lua.h>
+#include "compat.h"
 
 /* Pushes the table of what distributed_supervisor builds on:
  *

@@ -1,7 +1,6 @@
 #include "process.h"
 
-#include <lauxlib.h>
-
+#include "compat.h"
 #include "node.h"
 #include "reason.h"
 

@@ -20,9 +20,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include <lua.h>
-
 #include "../core/timers.h"
+#include "compat.h"
 #include "id.h"
 #include "mailbox.h"
 #include "relation.h"

@@ -2,8 +2,7 @@
 
 #include <string.h>
 
-#include <lauxlib.h>
-
+#include "compat.h"
 #include "term.h"
 
 /* The addresses of these are registry keys. */

@@ -11,7 +11,7 @@
 
 #include <stdbool.h>
 
-#include <lua.h>
+#include "compat.h"
 
 /* Makes the metatables; leaves the stack as it was. */
 void byn_reason_open(lua_State *L);

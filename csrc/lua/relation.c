@@ -1,8 +1,7 @@
 #include "relation.h"
 
-#include <lauxlib.h>
-
 #include "cluster.h"
+#include "compat.h"
 #include "node.h"
 
 /* The list that an end hangs in, or NULL where nothing is there any more. */

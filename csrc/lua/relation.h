@@ -16,8 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include <lua.h>
-
+#include "compat.h"
 #include "id.h"
 
 struct byn_process;

@@ -2,11 +2,10 @@
 
 #include <string.h>
 
-#include <lauxlib.h>
-
 #include "../core/wire/handshake.h"
 #include "call.h"
 #include "cluster.h"
+#include "compat.h"
 #include "reason.h"
 #include "term.h"
 

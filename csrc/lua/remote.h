@@ -26,8 +26,7 @@
 
 #include <stdbool.h>
 
-#include <lua.h>
-
+#include "compat.h"
 #include "node.h"
 
 /* Each sends one signal to a connected node. false: it is not connected, or

@@ -3,9 +3,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include <lauxlib.h>
-
 #include "../core/ring.h"
+#include "compat.h"
 #include "id.h"
 
 #define TYPE "banyan.ring"

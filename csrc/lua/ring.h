@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include <lua.h>
+#include "compat.h"
 
 /* Leaves a table on the stack:
  *

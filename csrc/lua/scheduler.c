@@ -1,9 +1,8 @@
 /* The scheduler: turns, waits and wakes. */
 #include <math.h>
 
-#include <lauxlib.h>
-
 #include "call.h"
+#include "compat.h"
 #include "node.h"
 #include "process.h"
 #include "reason.h"

@@ -1,8 +1,7 @@
 #include "seam.h"
 
-#include <lauxlib.h>
-
 #include "cluster.h"
+#include "compat.h"
 #include "node.h"
 #include "reason.h"
 #include "send.h"

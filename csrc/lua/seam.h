@@ -29,7 +29,7 @@
 #ifndef BYN_SEAM_H
 #define BYN_SEAM_H
 
-#include <lua.h>
+#include "compat.h"
 
 /* `node`: into the table on top. */
 void byn_seam_functions(lua_State *L);

@@ -1,9 +1,8 @@
 #include "send.h"
 
-#include <lauxlib.h>
-
 #include "call.h"
 #include "cluster.h"
+#include "compat.h"
 #include "remote.h"
 #include "term.h"
 

@@ -3,8 +3,7 @@
 #ifndef BYN_SEND_H
 #define BYN_SEND_H
 
-#include <lua.h>
-
+#include "compat.h"
 #include "node.h"
 
 /* A message that waits for its time. */

@@ -1,8 +1,7 @@
 #include "server.h"
 
-#include <lauxlib.h>
-
 #include "call.h"
+#include "compat.h"
 #include "directive.h"
 #include "node.h"
 #include "process.h"
@@ -436,13 +435,19 @@ static void system_request(lua_State *L, byn_process *p, byn_system_op op) {
 /* --- mail ----------------------------------------------------------------- */
 
 /* Does the handler below the two values on top take a third parameter? A
- * call whose handler does not look at `from` needs no userdata for it. */
+ * call whose handler does not look at `from` needs no userdata for it.
+ * LuaJIT's API does not tell. */
 static bool wants_from(lua_State *L) {
+#if LUA_VERSION_NUM >= 504
   lua_Debug ar;
   if (lua_type(L, -3) != LUA_TFUNCTION) return true;
   lua_pushvalue(L, -3);
   lua_getinfo(L, ">u", &ar);
   return ar.nparams > 2 || ar.isvararg;
+#else
+  (void)L;
+  return true;
+#endif
 }
 
 static void take_call(lua_State *L, byn_process *p) {

@@ -22,7 +22,7 @@
 #ifndef BYN_SERVER_H
 #define BYN_SERVER_H
 
-#include <lua.h>
+#include "compat.h"
 
 /* Pushes the table of what server.lua builds on:
  *

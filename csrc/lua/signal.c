@@ -1,10 +1,10 @@
 /* Signals: exits, links and monitors, by Erlang's rules. The rules for exit
  * signals are those of the Erlang reference manual, "Processes".
  */
-#include <lauxlib.h>
 
 #include "call.h"
 #include "cluster.h"
+#include "compat.h"
 #include "node.h"
 #include "process.h"
 #include "reason.h"

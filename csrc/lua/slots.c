@@ -1,6 +1,6 @@
 #include "slots.h"
 
-#include <lauxlib.h>
+#include "compat.h"
 
 void byn_slots_open(lua_State *L, byn_slots *s) {
   s->free = NULL;

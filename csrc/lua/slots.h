@@ -9,7 +9,7 @@
 #ifndef BYN_SLOTS_H
 #define BYN_SLOTS_H
 
-#include <lua.h>
+#include "compat.h"
 
 typedef struct byn_slots {
   int table; /* the registry key of the table */

@@ -1,7 +1,6 @@
 #include "spawn.h"
 
-#include <lauxlib.h>
-
+#include "compat.h"
 #include "reason.h"
 #include "term.h"
 

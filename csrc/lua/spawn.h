@@ -3,8 +3,7 @@
 #ifndef BYN_SPAWN_H
 #define BYN_SPAWN_H
 
-#include <lua.h>
-
+#include "compat.h"
 #include "node.h"
 
 /* Starts a process that runs the function at stack index `first` with the

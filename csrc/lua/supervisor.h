@@ -17,10 +17,9 @@
 #ifndef BYN_SUPERVISOR_H
 #define BYN_SUPERVISOR_H
 
-#include <lua.h>
-
 #include "../core/map.h"
 #include "../core/restart.h"
+#include "compat.h"
 #include "node.h"
 #include "process.h"
 

@@ -1,5 +1,5 @@
-#include <lauxlib.h>
 
+#include "compat.h"
 #include "supervisor.h"
 #include "term.h"
 

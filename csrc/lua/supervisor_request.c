@@ -1,8 +1,7 @@
 #include <string.h>
 
-#include <lauxlib.h>
-
 #include "call.h"
+#include "compat.h"
 #include "reason.h"
 #include "supervisor.h"
 #include "system.h"

@@ -1,5 +1,5 @@
-#include <lauxlib.h>
 
+#include "compat.h"
 #include "reason.h"
 #include "supervisor.h"
 

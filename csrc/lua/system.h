@@ -10,7 +10,7 @@
 #ifndef BYN_SYSTEM_H
 #define BYN_SYSTEM_H
 
-#include <lua.h>
+#include "compat.h"
 
 typedef enum byn_system_op {
   BYN_SYSTEM_NONE, /* the message is the program's */

@@ -3,8 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#include <lauxlib.h>
-
+#include "compat.h"
 #include "node.h"
 
 enum {

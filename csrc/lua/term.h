@@ -26,9 +26,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include <lua.h>
-
 #include "../core/wire/buffer.h"
+#include "compat.h"
 #include "id.h"
 #include "reason.h"
 

@@ -1,7 +1,6 @@
 #include "world.h"
 
-#include <lauxlib.h>
-
+#include "compat.h"
 #include "process.h"
 #include "reason.h"
 

@@ -5,9 +5,8 @@
 #ifndef BYN_WORLD_H
 #define BYN_WORLD_H
 
-#include <lua.h>
-
 #include "../core/alloc.h"
+#include "compat.h"
 #include "id.h"
 #include "slots.h"
 

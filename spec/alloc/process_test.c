@@ -4,8 +4,6 @@
  */
 #include "../core/support.h"
 
-#include <lauxlib.h>
-#include <lua.h>
 #include <lualib.h>
 
 #include "../../csrc/lua/node.h"

@@ -20,8 +20,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <lauxlib.h>
-#include <lua.h>
 #include <lualib.h>
 
 #include "../../csrc/core/rng.h"
