@@ -77,6 +77,7 @@ LUA_FILES := $(call find,lua spec examples bench .ci,*.lua)
 LUA_LIB := $(patsubst lua/%,%,$(call find,lua,*.lua))
 SPECS := $(call find,spec,*_spec.lua)
 BENCH_LUA := $(sort $(wildcard bench/*.lua))
+BENCH_ERL := $(sort $(wildcard bench/erlang/*.erl))
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 CORE_OBJ := $(call obj,$(CORE_SRC))
@@ -280,12 +281,26 @@ sanitized:
 	  --need '$(MAKE) -k -j$(JOBS) build test-programs fuzzers' \
 	  $(RUN_C) $(RUN_FUZZ) $(RUN_SPECS)
 
+# Erlang's side of the comparison, where its compiler is installed.
+ERLANG := build/erlang
+.PHONY: bench-erlang
+bench-erlang: $(if $(shell command -v erlc),$(ERLANG)/built) ; @:
+$(ERLANG)/built: $(BENCH_ERL)
+	@mkdir -p $(@D)
+	$(call say,erlc bench/erlang)
+	$(Q)erlc -Werror -o $(@D) $(BENCH_ERL)
+	@touch $@
+
+# BENCH=call: of the comparison, the rows whose key has "call", and no other
+# program. ROUNDS=9 for steadier figures.
+RUN_BENCH = $(if $(BENCH),'$(LUA) bench/compare.lua',\
+  $(call program,$(call chosen,$(BENCH_SRC))) \
+  $(patsubst %,'$(LUA) %',$(call chosen,$(BENCH_LUA))))
 .PHONY: bench
-bench: runtime-deps ## build and run the benchmarks
-	@$(MAKE) -j$(JOBS) build bench-programs
-	@set -e; for b in $(call program,$(call chosen,$(BENCH_SRC))); do $$b; done
-	@set -e; for b in $(call chosen,$(BENCH_LUA)); do \
-	  $(WITH_LUA) $(LUA) $$b; done
+bench: runtime-deps ## compare with OTP; BENCH=call only rows with "call"
+	@$(MAKE) -j$(JOBS) build bench-programs bench-erlang
+	@set -e; for b in $(RUN_BENCH); do \
+	  $(WITH_LUA) BENCH='$(BENCH)' ROUNDS='$(ROUNDS)' $$b; done
 
 # -- taste --------------------------------------------------------------------
 
