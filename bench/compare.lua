@@ -9,7 +9,7 @@
 -- programs are bench/banyan/, bench/erlang/ and bench/plain/; a column whose
 -- program cannot run here shows "-".
 
-local ROUNDS = tonumber(os.getenv "ROUNDS") or 5
+local ROUNDS = tonumber(os.getenv "ROUNDS") or 3
 local WORDS = os.getenv "BENCH" or ""
 local LIMIT_S = 120 -- for one measurement
 
@@ -199,7 +199,7 @@ local function judge(row, ours, ratio)
   return ""
 end
 
-local FORMAT = "%-34s %-4s %20s %20s %6s  %-8s %-3s %9s %7s"
+local FORMAT = "%-35s %-4s %20s %20s %6s  %-8s %-3s %9s %7s"
 
 local function line(...)
   print((FORMAT:format(...):gsub("%s+$", "")))
