@@ -6,31 +6,38 @@
  * restarts by looking at all of them. How each start and stop goes is drawn
  * beforehand from (seed, child, how many before), so both meet the same fate.
  *
- *   restart_model_test              100,000 scripts
+ *   restart_model_test              1,000,000 scripts
  *   BYN_SCRIPTS=5000000 BYN_SEED=7 restart_model_test
  */
 #include "restart_rig.h"
 
 #include "../../csrc/core/rng.h"
 
-enum { MOST = 6, EVENTS = 24, LOG = 4096 };
+enum { MOST = 6, EVENTS = 24, LOG = 256 };
 
 /* --- fate --------------------------------------------------------------------
  */
 
-static uint64_t draw(uint64_t seed, uint64_t a, uint64_t b, uint64_t below) {
-  byn_rng rng;
-  byn_rng_seed(&rng, seed * 1000003 + a * 1009 + b);
-  return byn_rng_below(&rng, below);
+/* A number below `below` that depends on all the others. */
+static unsigned draw(uint64_t seed, int child, int nth, unsigned below) {
+  uint64_t x = seed * 0x9e3779b97f4a7c15u + (unsigned)(child * 64 + nth);
+  x = (x ^ (x >> 32)) * 0xd6e8feb86659fd93u;
+  x = (x ^ (x >> 32)) * 0xd6e8feb86659fd93u;
+  return (unsigned)(x >> 32) % below;
 }
 
 static rig_start start_fate(uint64_t seed, int child, int nth) {
-  uint64_t n = draw(seed, (uint64_t)child, (uint64_t)nth, 10);
+  unsigned n = draw(seed, child, nth, 10);
   return n < 7 ? STARTS_WELL : n < 9 ? FAILS : IGNORES;
 }
 
-static bool stop_fate(uint64_t seed, int child, int nth) {
-  return draw(seed, (uint64_t)child + 50, (uint64_t)nth, 4) == 0;
+/* After how many ms it stops. No two children, and no child and a time limit,
+ * come at the same moment. */
+static int64_t stop_fate(uint64_t seed, int child, int nth, int32_t shutdown) {
+  static const int tens[] = {0, 0, 0, 0, 10, 40, 90, -1};
+  int late = tens[draw(seed, child + 50, nth, 8)];
+  if (late > 0) return late + 1 + child;
+  return late < 0 && shutdown != BYN_SHUTDOWN_INFINITY ? RIG_FOR_EVER : 0;
 }
 
 /* --- the model
@@ -59,19 +66,14 @@ typedef struct model {
   int64_t now;
   int turns;
   bool ended;
-  char trace[RIG_TRACE];
-  size_t length;
+  rig_trace trace;
 } model;
 
 static const byn_backoff BACKOFF = {
     .min = 20, .max = 100, .reset_after = 1 << 30, .factor = 2};
 
 static void note(model *m, const char *what, int i, const char *after) {
-  char name[2] = {i < 0 ? 0 : (char)('a' + i), 0};
-  int n = snprintf(m->trace + m->length, RIG_TRACE - m->length, "%s%s%s%s",
-                   m->length ? " " : "", what, name, after);
-  assert_true(n > 0 && m->length + (size_t)n < RIG_TRACE);
-  m->length += (size_t)n;
+  trace_word(&m->trace, what, i < 0 ? 0 : (char)('a' + i), after);
 }
 
 static int place(const model *m, int i) {
@@ -124,19 +126,24 @@ static void settle(model *m, int i) {
   if (m->flags.dynamic || c->restart == BYN_TEMPORARY) forget(m, i);
 }
 
-/* Asks one to stop; answers after how many ms it has to be killed, or -1. */
-static int32_t ask_to_stop(model *m, int i) {
+/* How a child that was asked to stop will: after `ms`, killed or not. */
+typedef struct farewell {
+  int64_t ms;
+  bool killed;
+} farewell;
+
+static farewell ask_to_stop(model *m, int i) {
   model_child *c = &m->children[i];
+  int64_t late = stop_fate(m->seed, i, c->stops++, c->shutdown);
   note(m, "-", i, "");
-  bool hangs = stop_fate(m->seed, i, c->stops++);
-  if (hangs && c->shutdown >= 0) return c->shutdown;
-  note(m, "", i, ".");
-  settle(m, i);
-  return -1;
+  if (c->shutdown == BYN_SHUTDOWN_KILL || late == 0) return (farewell){0};
+  if (c->shutdown >= 0 && late > c->shutdown)
+    return (farewell){.ms = c->shutdown, .killed = true};
+  return (farewell){.ms = late};
 }
 
-static void kill_it(model *m, int i) {
-  note(m, "*", i, "");
+static void part(model *m, int i, farewell f) {
+  if (f.killed) note(m, "*", i, "");
   note(m, "", i, ".");
   settle(m, i);
 }
@@ -146,10 +153,9 @@ static void stop_it(model *m, int i) {
     settle(m, i);
     return;
   }
-  int32_t late = ask_to_stop(m, i);
-  if (late < 0) return;
-  pass(m, m->now + late);
-  kill_it(m, i);
+  farewell f = ask_to_stop(m, i);
+  pass(m, m->now + f.ms);
+  part(m, i, f);
 }
 
 static void stop_in_turn(model *m, int from) {
@@ -161,21 +167,22 @@ static void stop_in_turn(model *m, int from) {
 
 static void stop_side_by_side(model *m) {
   int order[MOST], count = m->count;
-  int32_t late[MOST];
+  bool waits[MOST] = {false};
+  farewell f[MOST];
   int64_t began = m->now;
   memcpy(order, m->order, sizeof order);
   for (int at = count - 1; at >= 0; at--) {
-    late[at] = -1;
-    if (m->children[order[at]].state == RUNNING)
-      late[at] = ask_to_stop(m, order[at]);
-    else
-      settle(m, order[at]);
+    bool runs = m->children[order[at]].state == RUNNING;
+    if (runs) f[at] = ask_to_stop(m, order[at]);
+    waits[at] = runs && (f[at].ms || f[at].killed);
+    if (runs && !waits[at]) part(m, order[at], f[at]);
+    if (!runs) settle(m, order[at]);
   }
-  for (int32_t ms = 0; ms < 1000; ms++)
+  for (int64_t ms = 0; ms < 100; ms++)
     for (int at = count - 1; at >= 0; at--) {
-      if (late[at] != ms) continue;
+      if (!waits[at] || f[at].ms != ms) continue;
       pass(m, began + ms);
-      kill_it(m, order[at]);
+      part(m, order[at], f[at]);
     }
 }
 
@@ -184,7 +191,7 @@ static void end(model *m, const char *cause) {
     stop_side_by_side(m);
   else
     stop_in_turn(m, 0);
-  note(m, "end(", -1, cause);
+  note(m, cause, -1, "");
   m->ended = true;
 }
 
@@ -194,12 +201,13 @@ static bool pay(model *m, int i) {
   for (int r = 0; r < m->restart_count; r++)
     in += m->now - m->restarts[r] <= m->flags.period;
   if (in < (int)m->flags.max_restarts) {
+    assert_true(m->restart_count < LOG);
     m->restarts[m->restart_count++] = m->now;
     return true;
   }
   note(m, "give_up(", i, ")");
   settle(m, i);
-  end(m, "gave up)");
+  end(m, "end(gave up)");
   return false;
 }
 
@@ -279,7 +287,7 @@ static void exited(model *m, int i, bool normal) {
   settle(m, i);
   if (!significant || m->flags.auto_shutdown == BYN_AUTO_NEVER) return;
   if (m->flags.auto_shutdown == BYN_AUTO_ANY || !significant_left(m))
-    end(m, "auto)");
+    end(m, "end(auto)");
 }
 
 static void retry(model *m) {
@@ -297,7 +305,7 @@ static void boot(model *m) {
   memcpy(order, m->order, sizeof order);
   for (int at = 0; at < count; at++)
     if (start_it(m, order[at]) == FAILS) {
-      end(m, "boot)");
+      end(m, "end(boot)");
       return;
     }
   note(m, "ok", -1, "");
@@ -318,37 +326,14 @@ static uint64_t pick(script *s, uint64_t below) {
   return byn_rng_below(&s->rng, below);
 }
 
-/* Gives the rig's child its next fates. The rig keeps FORGET and RETRY in the
- * trace; their place is the machine's own business, so they are left out. */
-static void prepare(script *s) {
-  for (int i = 0; i < MOST; i++) {
-    rig_child *c = &s->g.children[i];
-    const model_child *mc = &s->m.children[i];
-    c->starts = c->stops = 0;
-    c->hangs = 0;
-    for (int n = 0; n < 8; n++) {
-      c->next[n] = start_fate(s->seed, i, mc->starts + n);
-      if (c->core.shutdown == BYN_SHUTDOWN_INFINITY) continue;
-      c->hangs |= (unsigned)stop_fate(s->seed, i, mc->stops + n) << n;
-    }
-  }
-  s->g.length = s->m.length = 0;
-  s->g.trace[0] = s->m.trace[0] = 0;
+static rig_start rig_start_fate(rig *g, const rig_child *c) {
+  const script *s = g->owner;
+  return start_fate(s->seed, c->name - 'a', c->starts);
 }
 
-static void leave_out(char *trace) {
-  char *to = trace, *from = trace;
-  while (*from) {
-    size_t n = strcspn(from, " ");
-    bool skip = *from == '~' || *from == 'x';
-    if (!skip) {
-      if (to != trace) *to++ = ' ';
-      memmove(to, from, n);
-      to += n;
-    }
-    from += n + (from[n] == ' ');
-  }
-  *to = 0;
+static int64_t rig_stop_fate(rig *g, const rig_child *c) {
+  const script *s = g->owner;
+  return stop_fate(s->seed, c->name - 'a', c->stops, c->core.shutdown);
 }
 
 static byn_child_state machine_state(life s) {
@@ -361,10 +346,11 @@ static void compare(script *s) {
   model *m = &s->m;
   rig *g = &s->g;
   uint32_t active = 0, supervisors = 0;
-  leave_out(g->trace);
-  if (strcmp(g->trace, m->trace) != 0)
+  if (strcmp(g->trace.text, m->trace.text) != 0)
     fail_msg("BYN_SEED=%llu\n machine: %s\n model:   %s",
-             (unsigned long long)s->seed, g->trace, m->trace);
+             (unsigned long long)s->seed, g->trace.text, m->trace.text);
+  trace_clear(&g->trace);
+  trace_clear(&m->trace);
   assert_int_equal(g->ended, m->ended);
   if (m->ended) return;
   assert_int_equal(g->now, m->now);
@@ -405,7 +391,10 @@ static void new_child(script *s, int i) {
   mc->supervisor = pick(s, 2) == 0;
   s->m.order[s->m.count++] = i;
 
-  byn_child *c = &rig_child_new(&s->g, (char)('a' + i))->core;
+  rig_child *rc = rig_child_new(&s->g, (char)('a' + i));
+  byn_child *c = &rc->core;
+  rc->starts = starts;
+  rc->stops = stops;
   s->backoffs[i] = BACKOFF;
   c->restart = (uint8_t)mc->restart;
   c->shutdown = mc->shutdown;
@@ -419,7 +408,6 @@ static void do_start(script *s) {
   int i = absent(m);
   if (i < 0) return;
   new_child(s, i);
-  prepare(s);
   byn_child *c = &s->g.children[i].core;
   const char *no = byn_restart_start(&s->g.machine, c);
   if ((uint32_t)m->count > m->flags.max_children) {
@@ -498,7 +486,6 @@ static void do_pass(script *s) {
 
 static void event(script *s) {
   uint64_t what = pick(s, 16);
-  prepare(s);
   byn_restart_time(&s->g.machine, s->g.now);
   if (what < 3) {
     do_start(s);
@@ -510,7 +497,7 @@ static void event(script *s) {
     do_pass(s);
   } else if (pick(s, 6) == 0) {
     byn_restart_stop(&s->g.machine);
-    end(&s->m, "asked)");
+    end(&s->m, "end(asked)");
   }
   rig_settle(&s->g);
   pass(&s->m, s->m.now);
@@ -533,6 +520,10 @@ static void open_script(script *s, uint64_t seed, const byn_alloc *alloc) {
   }
   s->m.flags = flags;
   rig_open(&s->g, alloc, &flags);
+  s->g.quiet = true;
+  s->g.owner = s;
+  s->g.start_fate = rig_start_fate;
+  s->g.stop_fate = rig_stop_fate;
 }
 
 static void run_script(script *s, uint64_t seed, const byn_alloc *alloc) {
@@ -542,7 +533,6 @@ static void run_script(script *s, uint64_t seed, const byn_alloc *alloc) {
     new_child(s, i);
     byn_restart_add(&s->g.machine, &s->g.children[i].core);
   }
-  prepare(s);
   boot(&s->m);
   byn_restart_boot(&s->g.machine);
   rig_settle(&s->g);
@@ -563,7 +553,7 @@ static void it_agrees_with_the_model_on_random_scripts(void **state) {
   byn_test_alloc watch = {0};
   byn_alloc alloc = byn_test_allocator(&watch);
   uint64_t first = from_environment("BYN_SEED", 1);
-  uint64_t scripts = from_environment("BYN_SCRIPTS", 100000);
+  uint64_t scripts = from_environment("BYN_SCRIPTS", 1000000);
   for (uint64_t seed = first; seed < first + scripts; seed++)
     run_script(&s, seed, &alloc);
   byn_test_assert_clean(&watch);

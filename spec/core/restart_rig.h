@@ -15,7 +15,40 @@
 
 #include "../../csrc/core/restart.h"
 
-enum { RIG_CHILDREN = 26, RIG_TRACE = 4096 };
+enum { RIG_CHILDREN = 26, TRACE_SIZE = 4096 };
+
+/* --- what happened, as text -----------------------------------------------
+ */
+
+typedef struct rig_trace {
+  size_t length;
+  char text[TRACE_SIZE];
+} rig_trace;
+
+static inline void trace_clear(rig_trace *t) {
+  t->length = 0;
+  t->text[0] = 0;
+}
+
+static inline void trace_text(rig_trace *t, const char *text) {
+  size_t n = strlen(text);
+  assert_true(t->length + n < TRACE_SIZE);
+  memcpy(t->text + t->length, text, n + 1);
+  t->length += n;
+}
+
+/* Adds a word, such as "-a" or "give_up(a)"; `name` may be 0. */
+static inline void trace_word(rig_trace *t, const char *before, char name,
+                              const char *after) {
+  const char letter[2] = {name, 0};
+  if (t->length) trace_text(t, " ");
+  trace_text(t, before);
+  trace_text(t, letter);
+  trace_text(t, after);
+}
+
+/* --- the supervisor -------------------------------------------------------
+ */
 
 typedef enum rig_start { STARTS_WELL, FAILS, IGNORES } rig_start;
 
@@ -26,6 +59,7 @@ typedef struct rig_child {
   unsigned hangs;    /* bit n: does not stop when asked for the n-th time */
   rig_start next[8]; /* of the next starts; then they start well */
   int starts, stops;
+  int64_t stops_at; /* when it does what it was asked to do late; or 0 */
 } rig_child;
 
 #define HANGS (~0u) /* whenever it is asked to stop */
@@ -33,21 +67,24 @@ typedef struct rig_child {
 typedef struct rig {
   byn_restart machine;
   rig_child children[RIG_CHILDREN];
-  char trace[RIG_TRACE];
-  size_t length;
+  rig_trace trace;
   int64_t now;
   int retries; /* RETRYs not yet answered */
+  bool quiet;  /* leaves RETRY and FORGET out of the trace */
   bool ended;
   int cause;
+  /* In place of `next` and `hangs`, where given: how the child's next start
+   * goes, and how long it takes to stop, in ms: 0, or RIG_FOR_EVER. */
+  rig_start (*start_fate)(struct rig *g, const rig_child *c);
+  int64_t (*stop_fate)(struct rig *g, const rig_child *c);
+  const void *owner; /* the fates' own */
 } rig;
+
+#define RIG_FOR_EVER INT64_MAX
 
 static inline void rig_note(rig *g, const char *what, const byn_child *c,
                             const char *after) {
-  char name[2] = {c ? ((const rig_child *)c)->name : 0, 0};
-  int n = snprintf(g->trace + g->length, RIG_TRACE - g->length, "%s%s%s%s",
-                   g->length ? " " : "", what, name, after);
-  assert_true(n > 0 && g->length + (size_t)n < RIG_TRACE);
-  g->length += (size_t)n;
+  trace_word(&g->trace, what, c ? ((const rig_child *)c)->name : 0, after);
 }
 
 static inline void rig_open(rig *g, const byn_alloc *alloc,
@@ -77,9 +114,14 @@ static inline rig_child *rig_child_new(rig *g, char name) {
   return c;
 }
 
+static inline rig_start rig_how_it_starts(rig *g, const rig_child *c) {
+  if (g->start_fate) return g->start_fate(g, c);
+  return c->starts < 8 ? c->next[c->starts] : STARTS_WELL;
+}
+
 static inline void rig_start_it(rig *g, byn_child *core) {
   rig_child *c = (rig_child *)core;
-  rig_start how = c->starts < 8 ? c->next[c->starts] : STARTS_WELL;
+  rig_start how = rig_how_it_starts(g, c);
   c->starts++;
   assert_int_equal(core->state, BYN_CHILD_STARTING);
   if (how == STARTS_WELL) {
@@ -95,25 +137,34 @@ static inline void rig_start_it(rig *g, byn_child *core) {
 }
 
 static inline void rig_stopped(rig *g, byn_child *c) {
+  ((rig_child *)c)->stops_at = 0;
   rig_note(g, "", c, ".");
   byn_restart_stopped(&g->machine, c);
 }
 
 static inline void rig_end(rig *g, const byn_restart_action *a) {
-  static const char *const causes[] = {"asked", "gave up", "auto", "boot"};
-  char text[32];
-  snprintf(text, sizeof text, "end(%s)", causes[a->cause]);
-  rig_note(g, text, NULL, "");
+  static const char *const causes[] = {"end(asked)", "end(gave up)",
+                                       "end(auto)", "end(boot)"};
+  rig_note(g, causes[a->cause], NULL, "");
   assert_false(g->ended);
   g->ended = true;
   g->cause = a->cause;
 }
 
-static inline bool rig_hangs(byn_child *core) {
+static inline int64_t rig_how_long_it_stops(rig *g, const rig_child *c) {
+  if (c->core.shutdown == BYN_SHUTDOWN_KILL) return 0;
+  if (g->stop_fate) return g->stop_fate(g, c);
+  return c->hangs >> (c->stops & 31) & 1 ? RIG_FOR_EVER : 0;
+}
+
+static inline void rig_stop_it(rig *g, byn_child *core) {
   rig_child *c = (rig_child *)core;
-  bool hang = c->hangs >> (c->stops & 31) & 1;
+  int64_t wait = rig_how_long_it_stops(g, c);
   c->stops++;
-  return hang && core->shutdown != BYN_SHUTDOWN_KILL;
+  if (wait == 0)
+    rig_stopped(g, core);
+  else if (wait != RIG_FOR_EVER)
+    c->stops_at = g->now + wait;
 }
 
 static inline void rig_do(rig *g, const byn_restart_action *a) {
@@ -124,18 +175,18 @@ static inline void rig_do(rig *g, const byn_restart_action *a) {
     break;
   case BYN_DO_STOP:
     rig_note(g, "-", a->child, "");
-    if (!rig_hangs(a->child)) rig_stopped(g, a->child);
+    rig_stop_it(g, a->child);
     break;
   case BYN_DO_KILL:
     rig_note(g, "*", a->child, "");
     rig_stopped(g, a->child);
     break;
   case BYN_DO_RETRY:
-    rig_note(g, "~", NULL, "");
+    if (!g->quiet) rig_note(g, "~", NULL, "");
     g->retries++;
     break;
   case BYN_DO_FORGET:
-    rig_note(g, "x", a->child, "");
+    if (!g->quiet) rig_note(g, "x", a->child, "");
     ((rig_child *)a->child)->known = false;
     break;
   case BYN_DO_DONE:
@@ -165,13 +216,26 @@ static inline void rig_pass(rig *g, int64_t ms) {
   rig_run(g);
 }
 
+/* The next to stop late, or NULL. */
+static inline rig_child *rig_next_to_stop(rig *g) {
+  rig_child *next = NULL;
+  for (rig_child *c = g->children; c < g->children + RIG_CHILDREN; c++)
+    if (c->stops_at && (!next || c->stops_at < next->stops_at)) next = c;
+  return next;
+}
+
 /* Runs until the plan under way is done, time passing where it waits. */
 static inline void rig_settle(rig *g) {
   rig_run(g);
   while (byn_restart_busy(&g->machine) && !g->ended) {
     int64_t deadline = byn_restart_deadline(&g->machine);
+    rig_child *c = rig_next_to_stop(g);
+    bool stops = c && c->stops_at < deadline;
+    if (stops) deadline = c->stops_at;
     assert_true(deadline != BYN_NEVER);
     if (deadline > g->now) g->now = deadline;
+    byn_restart_time(&g->machine, g->now);
+    if (stops) rig_stopped(g, &c->core);
     rig_run(g);
   }
 }
@@ -191,11 +255,10 @@ static inline void rig_exit(rig *g, char name, bool normal) {
   rig_run(g);
 }
 
-#define rig_expect(g, text)                                                    \
+#define rig_expect(g, expected)                                                \
   do {                                                                         \
-    assert_string_equal((g)->trace, text);                                     \
-    (g)->length = 0;                                                           \
-    (g)->trace[0] = 0;                                                         \
+    assert_string_equal((g)->trace.text, expected);                            \
+    trace_clear(&(g)->trace);                                                  \
   } while (0)
 
 #endif

@@ -33,8 +33,7 @@ static rig *booted(fixture *f, byn_restart_flags flags, const char *names) {
   rig *g = open_rig(f, flags, names);
   byn_restart_boot(&g->machine);
   rig_run(g);
-  g->length = 0;
-  g->trace[0] = 0;
+  trace_clear(&g->trace);
   return g;
 }
 
@@ -389,7 +388,7 @@ static void any_significant_end_may_end_it(void **state) {
   rig_at(g, 'b')->core.significant = true;
   byn_restart_boot(&g->machine);
   rig_run(g);
-  g->length = 0;
+  trace_clear(&g->trace);
   rig_exit(g, 'b', false);
   rig_exit(g, 'a', true);
   rig_expect(g, "+b b+");
@@ -410,7 +409,7 @@ static void all_significant_ends_may_end_it(void **state) {
   }
   byn_restart_boot(&g->machine);
   rig_run(g);
-  g->length = 0;
+  trace_clear(&g->trace);
   rig_exit(g, 'a', false);
   rig_expect(g, "xa");
   rig_exit(g, 'b', true);
