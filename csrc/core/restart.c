@@ -143,7 +143,6 @@ static void finish(byn_restart *r, int cause, byn_child *about) {
 }
 
 static void give_up(byn_restart *r, byn_child *c) {
-  set_state(r, c, BYN_CHILD_STOPPED);
   plan *p = begin(r, FINISH, GIVING_UP, c);
   p->cause = BYN_END_GAVE_UP;
 }
@@ -454,7 +453,6 @@ static outcome start_step(byn_restart *r, byn_restart_action *a) {
   }
   p->cursor = p->all ? c->next : NULL;
   p->waits = true;
-  cancel_retry(r, c);
   c->paid = c->ran = false;
   set_state(r, c, BYN_CHILD_STARTING);
   return act(a, BYN_DO_START, c);
