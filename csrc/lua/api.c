@@ -20,7 +20,7 @@ static int truth(lua_State *L) {
 /* --- self and time -------------------------------------------------------- */
 
 static int l_self(lua_State *L) {
-  byn_process *p = byn_world_of(L)->running;
+  byn_process *p = byn_world_here(L)->running;
   if (!p) p = byn_process_here(L, "self"); /* raises */
   byn_process_push(L, p);
   return 1;
@@ -198,7 +198,7 @@ static int l_whereis(lua_State *L) {
 static int l_registered(lua_State *L) {
   byn_node *node = byn_node_here(L);
   lua_newtable(L);
-  byn_slot_push(L, &node->world->slots, node->names);
+  byn_slot_push(L, node->names);
   lua_pushnil(L);
   for (int i = 1; lua_next(L, -2); i++) {
     lua_pop(L, 1);
@@ -270,9 +270,8 @@ static void set_far_ends(lua_State *L, const byn_process *p, wanted want,
   lua_setfield(L, -2, field);
 }
 
-static void set_slot(lua_State *L, const byn_process *p, int slot,
-                     const char *field) {
-  byn_slot_push(L, &p->node->world->slots, slot);
+static void set_slot(lua_State *L, int slot, const char *field) {
+  byn_slot_push(L, slot);
   lua_setfield(L, -2, field);
 }
 
@@ -300,9 +299,9 @@ static int l_process_info(lua_State *L) {
   lua_setfield(L, -2, "coroutine");
   lua_pushstring(L, p->behaviour->name);
   lua_setfield(L, -2, "behaviour");
-  set_slot(L, p, p->pid, "pid");
-  set_slot(L, p, p->name, "registered_name");
-  set_slot(L, p, p->label, "label");
+  set_slot(L, p->pid, "pid");
+  set_slot(L, p->name, "registered_name");
+  set_slot(L, p->label, "label");
   if (p->parent.serial) {
     byn_id_push(L, &p->parent);
     lua_setfield(L, -2, "parent");
@@ -360,15 +359,15 @@ void byn_api_functions(lua_State *L) {
                                        {"reason", l_reason},
                                        {"set_resolver", l_set_resolver},
                                        {NULL, NULL}};
-  luaL_setfuncs(L, functions, 0);
+  byn_set_functions(L, functions);
   byn_pid_methods(L);
   lua_getfield(L, -2, "send");
   lua_setfield(L, -2, "send");
-  lua_pushcfunction(L, l_pid_exit);
+  byn_push_function(L, l_pid_exit);
   lua_setfield(L, -2, "exit");
-  lua_pushcfunction(L, l_is_alive);
+  byn_push_function(L, l_is_alive);
   lua_setfield(L, -2, "is_alive");
-  lua_pushcfunction(L, l_pid_node);
+  byn_push_function(L, l_pid_node);
   lua_setfield(L, -2, "node");
   lua_pop(L, 1);
 }

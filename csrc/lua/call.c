@@ -115,18 +115,23 @@ static byn_process *waiting_for(byn_node *node, const byn_id *ref,
   return asked ? p : NULL;
 }
 
+/* Pops `count` values that came from `from`, as the answer to p's call. */
+static void replied(lua_State *L, byn_process *p, byn_relation *r,
+                    uint64_t serial, byn_origin *from, int count) {
+  byn_node *node = p->node;
+  byn_origin *b = r ? r->b.id.origin : from;
+  answer(L, node, p, r, serial, count);
+  if (b != node->origin && b != from) byn_remote_demonitor(L, node, b, serial);
+}
+
 void byn_call_replied(lua_State *L, byn_node *node, const byn_id *ref,
                       byn_origin *from, int count) {
   byn_relation *r;
   byn_process *p = waiting_for(node, ref, &r);
-  if (!p) {
+  if (p)
+    replied(L, p, r, ref->serial, from, count);
+  else
     lua_pop(L, count);
-    return;
-  }
-  byn_origin *b = r ? r->b.id.origin : from;
-  answer(L, node, p, r, ref->serial, count);
-  if (b != node->origin && b != from)
-    byn_remote_demonitor(L, node, b, ref->serial);
 }
 
 static void reply_remote(lua_State *L, byn_node *node, const byn_id *ref,
@@ -137,24 +142,34 @@ static void reply_remote(lua_State *L, byn_node *node, const byn_id *ref,
   lua_pop(L, count);
 }
 
+/* Makes the tables among the `count` values on top the receiver's own. That
+ * may collect garbage, and a finalizer may end processes: true if it did. */
+static bool copy_tables(lua_State *L, int count) {
+  bool copied = false;
+  for (int i = -count; i < 0; i++) {
+    if (lua_type(L, i) != LUA_TTABLE) continue;
+    luaL_checkstack(L, 8, NULL);
+    int at = lua_absindex(L, i);
+    byn_term_copy(L, at);
+    lua_replace(L, at);
+    copied = true;
+  }
+  return copied;
+}
+
 void byn_reply(lua_State *L, byn_node *node, const byn_id *ref, int count) {
   if (ref->origin != node->origin) {
     reply_remote(L, node, ref, count);
     return;
   }
   byn_relation *r;
-  if (!waiting_for(node, ref, &r)) {
+  byn_process *p = waiting_for(node, ref, &r);
+  if (!p)
     lua_pop(L, count);
-    return;
-  }
-  luaL_checkstack(L, 8, NULL);
-  for (int i = -count; i < 0; i++) {
-    if (lua_type(L, i) != LUA_TTABLE) continue;
-    int at = lua_absindex(L, i);
-    byn_term_copy(L, at);
-    lua_replace(L, at);
-  }
-  byn_call_replied(L, node, ref, node->origin, count);
+  else if (copy_tables(L, count))
+    byn_call_replied(L, node, ref, node->origin, count);
+  else
+    replied(L, p, r, ref->serial, node->origin, count);
 }
 
 /* --- in Lua --------------------------------------------------------------- */
@@ -171,7 +186,7 @@ static byn_relation *relate_call(lua_State *L, byn_process *p,
 static void find_called(lua_State *L, byn_node *node, const char *what,
                         byn_dest *to) {
   byn_dest_at(L, node, 1, what, to);
-  if (to->kind != BYN_DEST_LOCAL) return;
+  if (to->kind != BYN_DEST_LOCAL || lua_type(L, 2) != LUA_TTABLE) return;
   byn_term_copy(L, 2);
   lua_replace(L, 2);
   to->process = byn_node_find(node, &to->id);
@@ -188,7 +203,7 @@ static void send_request(lua_State *L, byn_process *p, const byn_dest *to,
   }
   lua_pushvalue(L, 2);
   byn_mail_reserve(L, p->node->world);
-  *r = relate_call(L, p, to, ref->serial, mapped);
+  *r = byn_relate_local(L, BYN_CALL, p, to->process, ref->serial, mapped);
   byn_process_mail(L, to->process,
                    byn_mail_new(L, p->node->world, BYN_MAIL_CALL, ref));
 }
@@ -209,7 +224,7 @@ static const char *no_call(const byn_process *p, const byn_dest *to) {
 static int l_call(lua_State *L) {
   byn_process *p = byn_process_here(L, "call");
   int64_t ms = byn_check_timeout(L, 3, DEFAULT_TIMEOUT);
-  lua_settop(L, 3);
+  if (lua_gettop(L) != 2) lua_settop(L, 2);
   byn_dest to;
   find_called(L, p->node, "call", &to);
   const char *error = no_call(p, &to);
@@ -283,5 +298,5 @@ void byn_call_functions(lua_State *L) {
                                        {"cast", l_cast},
                                        {"reply", l_reply},
                                        {NULL, NULL}};
-  luaL_setfuncs(L, functions, 0);
+  byn_set_functions(L, functions);
 }

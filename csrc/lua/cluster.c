@@ -52,7 +52,7 @@ static bool fresh_nonce(lua_State *L, byn_cluster *c,
   size_t n = 0;
   const char *bytes = NULL;
   luaL_checkstack(L, 4, NULL);
-  byn_slot_push(L, &c->node->world->slots, c->entropy);
+  byn_slot_push(L, c->entropy);
   lua_pushinteger(L, BYN_NONCE_SIZE);
   if (lua_pcall(L, 1, 1, 0) == LUA_OK && lua_type(L, -1) == LUA_TSTRING)
     bytes = lua_tolstring(L, -1, &n);

@@ -38,7 +38,8 @@ typedef struct byn_id {
   byn_origin *origin;
   uint64_t serial;
   uint32_t index; /* of a pid: the process; of a call's ref: the caller */
-  uint8_t kind;
+  uint32_t kind : 8;
+  uint32_t mark : 24; /* of a userdata: see byn_id_at */
 } byn_id;
 
 /* Lives of nodes that are known at a time, at most: messages may name any. */

@@ -25,7 +25,7 @@ void byn_value_put(lua_State *L, byn_world *w, byn_value *v) {
   }
 }
 
-void byn_value_push(lua_State *L, byn_world *w, const byn_value *v) {
+void byn_value_push(lua_State *L, const byn_value *v) {
   switch (v->type) {
   case LUA_TNIL:
     lua_pushnil(L);
@@ -40,7 +40,7 @@ void byn_value_push(lua_State *L, byn_world *w, const byn_value *v) {
       lua_pushinteger(L, v->as.integer);
     break;
   default:
-    byn_slot_push(L, &w->slots, v->as.slot);
+    byn_slot_push(L, v->as.slot);
   }
 }
 
@@ -50,7 +50,7 @@ void byn_value_free(lua_State *L, byn_world *w, byn_value *v) {
 }
 
 void byn_value_take(lua_State *L, byn_world *w, byn_value *v) {
-  byn_value_push(L, w, v);
+  byn_value_push(L, v);
   byn_value_free(L, w, v);
 }
 
@@ -104,15 +104,14 @@ static void set_id(lua_State *L, const char *field, const byn_id *id) {
   lua_setfield(L, -2, field);
 }
 
-static void set_value(lua_State *L, byn_world *w, const char *field,
-                      const byn_mail *mail) {
-  byn_value_push(L, w, &mail->value);
+static void set_value(lua_State *L, const char *field, const byn_mail *mail) {
+  byn_value_push(L, &mail->value);
   lua_setfield(L, -2, field);
 }
 
-void byn_mail_push(lua_State *L, byn_world *w, const byn_mail *mail) {
+void byn_mail_push(lua_State *L, const byn_mail *mail) {
   if (mail->kind == BYN_MAIL_MESSAGE) {
-    byn_value_push(L, w, &mail->value);
+    byn_value_push(L, &mail->value);
     return;
   }
   lua_createtable(L, 0, 4);
@@ -120,23 +119,23 @@ void byn_mail_push(lua_State *L, byn_world *w, const byn_mail *mail) {
   case BYN_MAIL_EXIT:
     set_tag(L, "EXIT");
     set_id(L, "from", &mail->id);
-    set_value(L, w, "reason", mail);
+    set_value(L, "reason", mail);
     break;
   case BYN_MAIL_DOWN:
     set_tag(L, "DOWN");
     set_id(L, "ref", &mail->id);
-    byn_slot_push(L, &w->slots, mail->what);
+    byn_slot_push(L, mail->what);
     lua_setfield(L, -2, "pid");
-    set_value(L, w, "reason", mail);
+    set_value(L, "reason", mail);
     break;
   case BYN_MAIL_CAST:
     set_tag(L, "$cast");
-    set_value(L, w, "msg", mail);
+    set_value(L, "msg", mail);
     break;
   default:
     set_tag(L, mail->kind == BYN_MAIL_CALL ? "$call" : "$system");
     set_id(L, "from", &mail->id);
-    set_value(L, w, "msg", mail);
+    set_value(L, "msg", mail);
   }
 }
 

@@ -52,7 +52,7 @@ typedef struct byn_mailbox {
 /* Pops the value on top of the stack, as it is, into *v. */
 void byn_value_put(lua_State *L, byn_world *w, byn_value *v);
 /* Pushes it; take also frees its slot. */
-void byn_value_push(lua_State *L, byn_world *w, const byn_value *v);
+void byn_value_push(lua_State *L, const byn_value *v);
 void byn_value_take(lua_State *L, byn_world *w, byn_value *v);
 void byn_value_free(lua_State *L, byn_world *w, byn_value *v);
 
@@ -69,7 +69,7 @@ void byn_mail_free(lua_State *L, byn_world *w, byn_mail *mail);
 /* Pushes what a Lua program sees of it: the message itself, or
  * {tag="EXIT", from=, reason=}, {tag="DOWN", ref=, pid=, reason=},
  * {tag="$call", from=, msg=}, {tag="$cast", msg=}. */
-void byn_mail_push(lua_State *L, byn_world *w, const byn_mail *mail);
+void byn_mail_push(lua_State *L, const byn_mail *mail);
 
 void byn_mailbox_append(byn_mailbox *box, byn_mail *mail);
 /* Takes the first out, or NULL. */

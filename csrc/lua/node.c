@@ -9,7 +9,7 @@
 /* --- here ----------------------------------------------------------------- */
 
 byn_node *byn_node_here(lua_State *L) {
-  byn_world *w = byn_world_of(L);
+  byn_world *w = byn_world_here(L);
   if (w->running) return w->running->node;
   if (!w->nodes)
     luaL_error(L, "no node runs here: call this inside banyan.run, or after "
@@ -21,7 +21,7 @@ byn_node *byn_node_here(lua_State *L) {
 }
 
 byn_process *byn_process_here(lua_State *L, const char *what) {
-  byn_process *p = byn_world_of(L)->running;
+  byn_process *p = byn_world_here(L)->running;
   if (!p)
     luaL_error(L,
                "%s outside a process: call it inside banyan.run or a "
@@ -43,7 +43,7 @@ byn_process *byn_node_find(const byn_node *node, const byn_id *id) {
 
 byn_process *byn_node_named(lua_State *L, const byn_node *node, int index) {
   index = lua_absindex(L, index);
-  byn_slot_push(L, &node->world->slots, node->names);
+  byn_slot_push(L, node->names);
   lua_pushvalue(L, index);
   lua_rawget(L, -2);
   const byn_id *id = lua_touserdata(L, -1);
@@ -54,7 +54,7 @@ byn_process *byn_node_named(lua_State *L, const byn_node *node, int index) {
 
 /* Sets names[name at `name`] to the value on top, which it pops. */
 static void set_name(lua_State *L, const byn_node *node, int name) {
-  byn_slot_push(L, &node->world->slots, node->names);
+  byn_slot_push(L, node->names);
   lua_pushvalue(L, name);
   lua_rotate(L, -3, -1);
   lua_rawset(L, -3);
@@ -85,7 +85,7 @@ const char *byn_node_register(lua_State *L, byn_node *node, byn_process *p,
 void byn_node_unregister(lua_State *L, byn_process *p) {
   byn_slots *slots = &p->node->world->slots;
   if (!p->name) return;
-  byn_slot_push(L, slots, p->name);
+  byn_slot_push(L, p->name);
   int name = lua_gettop(L);
   lua_pushnil(L);
   set_name(L, p->node, name);
@@ -99,7 +99,7 @@ void byn_node_unregister(lua_State *L, byn_process *p) {
 int64_t byn_node_now(lua_State *L, byn_node *node) {
   if (node->clock_read || !node->clock) return node->now;
   luaL_checkstack(L, 4, NULL);
-  byn_slot_push(L, &node->world->slots, node->clock);
+  byn_slot_push(L, node->clock);
   lua_call(L, 0, 1);
   lua_Integer now = lua_tointeger(L, -1);
   lua_pop(L, 1);
@@ -144,7 +144,7 @@ bool byn_event(lua_State *L, byn_node *node, const char *event) {
 }
 
 void byn_event_done(lua_State *L, byn_node *node) {
-  byn_slot_push(L, &node->world->slots, node->events);
+  byn_slot_push(L, node->events);
   lua_insert(L, -2);
   lua_rawseti(L, -2, node->event_count + 1);
   node->event_count++;
@@ -207,7 +207,7 @@ static void dest_far(lua_State *L, byn_node *node, byn_dest *dest) {
 static void dest_child(lua_State *L, byn_node *node, int index,
                        byn_dest *dest) {
   byn_world *w = node->world;
-  byn_slot_push(L, &w->slots, w->resolver);
+  byn_slot_push(L, w->resolver);
   lua_pushvalue(L, index);
   lua_call(L, 1, 1);
   const byn_id *id = byn_pid_at(L, -1);

@@ -46,7 +46,7 @@ static void mail_watcher(lua_State *L, byn_process *p, const char *tag,
 void byn_nodes_tell(lua_State *L, byn_cluster *c, const char *tag,
                     const char *name, const char *reason) {
   int top = lua_gettop(L);
-  byn_slot_push(L, &c->node->world->slots, c->watchers);
+  byn_slot_push(L, c->watchers);
   lua_pushnil(L);
   while (lua_next(L, top + 1)) {
     lua_pop(L, 1);
@@ -67,7 +67,7 @@ void byn_nodes_answer(lua_State *L, byn_cluster *c, const char *name,
                       const char *reason) {
   int top = lua_gettop(L);
   luaL_checkstack(L, 10, NULL);
-  byn_slot_push(L, &c->node->world->slots, c->waiting);
+  byn_slot_push(L, c->waiting);
   if (lua_getfield(L, -1, name) == LUA_TTABLE) {
     for (int i = 1; lua_rawgeti(L, top + 2, i) != LUA_TNIL; i++) {
       byn_id ref = *byn_ref_at(L, -1);
@@ -114,7 +114,7 @@ static int l_nodes(lua_State *L) {
 
 /* Adds a ref to the list of those that wait for `name` (at index 1). */
 static void add_waiting(lua_State *L, byn_cluster *c, const byn_id *ref) {
-  byn_slot_push(L, &c->node->world->slots, c->waiting);
+  byn_slot_push(L, c->waiting);
   lua_pushvalue(L, 1);
   if (lua_rawget(L, -2) != LUA_TTABLE) {
     lua_pop(L, 1);
@@ -136,7 +136,7 @@ static int l_connect(lua_State *L) {
   int64_t ms = byn_check_timeout(L, 2, 5000);
   luaL_argcheck(L, byn_name_is_valid(name, strlen(name)), 1,
                 "is not a node's name");
-  byn_process *p = byn_world_of(L)->running;
+  byn_process *p = byn_world_here(L)->running;
   bool self = !strcmp(name, c->node->name);
   if (p) byn_process_check_wait(L, p);
   if (c->stopping) {
@@ -159,7 +159,7 @@ static int l_connect(lua_State *L) {
 /* connecting() -> list of the names for which a caller of connect waits. */
 static int l_connecting(lua_State *L) {
   byn_cluster *c = cluster_here(L, "connecting");
-  byn_slot_push(L, &c->node->world->slots, c->waiting);
+  byn_slot_push(L, c->waiting);
   int waiting = lua_gettop(L);
   lua_newtable(L);
   lua_pushnil(L);
@@ -179,7 +179,7 @@ static int l_disconnect(lua_State *L) {
     byn_cluster_act(L, c);
     byn_nodes_answer(L, c, name, "disconnected");
     lua_pushboolean(L, 1);
-    return byn_process_leave(L, byn_world_of(L)->running, 1);
+    return byn_process_leave(L, byn_world_here(L)->running, 1);
   }
   lua_pushnil(L);
   lua_pushliteral(L, "not_connected");
@@ -191,7 +191,7 @@ static int l_monitor_nodes(lua_State *L) {
   byn_process *p = byn_process_here(L, "monitor_nodes");
   luaL_checktype(L, 1, LUA_TBOOLEAN);
   if (p->node->cluster) {
-    byn_slot_push(L, &p->node->world->slots, p->node->cluster->watchers);
+    byn_slot_push(L, p->node->cluster->watchers);
     byn_process_push(L, p);
     if (lua_toboolean(L, 1))
       lua_pushboolean(L, 1);
@@ -211,5 +211,5 @@ void byn_nodes_functions(lua_State *L) {
                                        {"disconnect", l_disconnect},
                                        {"monitor_nodes", l_monitor_nodes},
                                        {NULL, NULL}};
-  luaL_setfuncs(L, functions, 0);
+  byn_set_functions(L, functions);
 }

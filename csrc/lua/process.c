@@ -84,7 +84,7 @@ void byn_process_free(byn_process *p) {
 }
 
 void byn_process_push(lua_State *L, const byn_process *p) {
-  byn_slot_push(L, &p->node->world->slots, p->pid);
+  byn_slot_push(L, p->pid);
 }
 
 /* --- ending --------------------------------------------------------------- */
@@ -124,7 +124,7 @@ void byn_process_bury_later(byn_process *p) {
  * yield is not possible, by an error that the scheduler understands. */
 static int abandon(lua_State *L, byn_process *p) {
   if (L == p->co && lua_isyieldable(L)) return lua_yield(L, 0);
-  byn_slot_push(L, &p->node->world->slots, p->doom);
+  byn_slot_push(L, p->doom);
   return byn_reason_raise(L, -1);
 }
 
@@ -156,7 +156,7 @@ static void report_crash(lua_State *L, byn_process *p, int reason) {
   lua_setfield(L, -2, "pid");
   lua_pushvalue(L, reason);
   lua_setfield(L, -2, "reason");
-  byn_slot_push(L, &p->node->world->slots, p->label);
+  byn_slot_push(L, p->label);
   lua_setfield(L, -2, "label");
   byn_event_done(L, p->node);
 }
@@ -167,7 +167,9 @@ static void close_coroutine(lua_State *L, byn_process *p) {
   byn_world *w = p->node->world;
   byn_process *running = w->running;
   w->running = p;
-  byn_thread_give(L, w, p->co, p->thread, lua_status(p->co));
+  int status = lua_status(p->co);
+  if (status == LUA_OK) lua_settop(p->co, 0); /* it never ran */
+  byn_thread_give(L, w, p->co, p->thread, status);
   w->running = running;
   p->co = NULL;
 }
@@ -193,7 +195,7 @@ static void break_relations(lua_State *L, byn_process *p, int reason) {
 /* Where memory was too short to say why it ends, that is the reason. */
 static void push_doom(lua_State *L, const byn_process *p) {
   if (p->doom)
-    byn_slot_push(L, &p->node->world->slots, p->doom);
+    byn_slot_push(L, p->doom);
   else
     lua_pushliteral(L, "out_of_memory");
 }

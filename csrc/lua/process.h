@@ -34,6 +34,9 @@ typedef struct byn_process byn_process;
  * codes: the code called banyan.exit, its reason is on top. */
 #define BYN_EXITED 100
 
+/* Free places that `run` and `returned` find on the scheduler's stack. */
+#define BYN_TURN_STACK 40
+
 /* The life of a process that is not a plain function. All callbacks run on
  * the scheduler's stack L, are given balanced stacks and leave them so. They
  * may raise nothing but memory errors, which end the process. */
@@ -70,7 +73,7 @@ typedef enum byn_process_state {
 } byn_process_state;
 
 typedef enum byn_wait {
-  BYN_WAIT_NOTHING,
+  BYN_WAIT_NOTHING, /* resumed with the values on its coroutine */
   BYN_WAIT_MESSAGE, /* receive: resumed with the first message */
   BYN_WAIT_MAIL,    /* receive with a match: resumed when more came */
   BYN_WAIT_SLEEP,
@@ -153,6 +156,10 @@ void byn_process_call(lua_State *L, byn_process *p, int arguments);
 
 /* Appends a mail (taken over) and wakes the process if it waits for one. */
 void byn_process_mail(lua_State *L, byn_process *p, byn_mail *mail);
+
+/* Pops a message and hands it to p right away if p waits in a receive for
+ * whatever comes: none is before it then. false: nothing is done. */
+bool byn_process_hand(lua_State *L, byn_process *p);
 
 /* Sets the behaviour's timer, `ms` from now; replaces one that is set.
  * byn_process_untimer takes it away. */

@@ -75,23 +75,42 @@ void byn_relation_reserve(lua_State *L, byn_node *node, bool mapped) {
   byn_map_remove(&node->monitors, 0); /* the room stays; no serial is 0 */
 }
 
-byn_relation *byn_relate(lua_State *L, byn_node *node, byn_relation_kind kind,
-                         const byn_id *a, const byn_id *b, uint64_t serial,
-                         bool mapped) {
-  byn_world *w = node->world;
+/* A relation between `a` and `b`, hung nowhere; in the map, if there is one. */
+static byn_relation *make(lua_State *L, byn_world *w, byn_relation_kind kind,
+                          const byn_id *a, const byn_id *b, uint64_t serial,
+                          byn_map *map) {
   byn_relation *r = reserve(L, w), *next = r->a.next;
-  byn_map *map = mapped ? map_of(node, a) : NULL;
   if (map && !byn_map_put(map, serial, r)) luaL_error(L, "not enough memory");
   w->spare_relations = next;
   w->spare_relation_count--;
-  *r =
-      (byn_relation){.serial = serial, .kind = (uint8_t)kind, .mapped = mapped};
   r->a.id = *a;
   r->b.id = *b;
   a->origin->uses++;
   b->origin->uses++;
+  r->serial = serial;
+  r->what = 0;
+  r->kind = (uint8_t)kind;
+  r->mapped = map != NULL;
+  return r;
+}
+
+byn_relation *byn_relate(lua_State *L, byn_node *node, byn_relation_kind kind,
+                         const byn_id *a, const byn_id *b, uint64_t serial,
+                         bool mapped) {
+  byn_map *map = mapped ? map_of(node, a) : NULL;
+  byn_relation *r = make(L, node->world, kind, a, b, serial, map);
   hang(r, &r->a, list_of(node, a));
   hang(r, &r->b, list_of(node, b));
+  return r;
+}
+
+byn_relation *byn_relate_local(lua_State *L, byn_relation_kind kind,
+                               byn_process *a, byn_process *b, uint64_t serial,
+                               bool mapped) {
+  byn_map *map = mapped ? &a->node->monitors : NULL;
+  byn_relation *r = make(L, a->node->world, kind, &a->id, &b->id, serial, map);
+  hang(r, &r->a, &a->relations);
+  hang(r, &r->b, &b->relations);
   return r;
 }
 

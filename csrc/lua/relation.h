@@ -57,6 +57,10 @@ void byn_relation_reserve(lua_State *L, struct byn_node *node, bool mapped);
 byn_relation *byn_relate(lua_State *L, struct byn_node *node,
                          byn_relation_kind kind, const byn_id *a,
                          const byn_id *b, uint64_t serial, bool mapped);
+/* The same for two processes of one node. */
+byn_relation *byn_relate_local(lua_State *L, byn_relation_kind kind,
+                               struct byn_process *a, struct byn_process *b,
+                               uint64_t serial, bool mapped);
 /* Unhangs and frees it. */
 void byn_unrelate(lua_State *L, struct byn_node *node, byn_relation *r);
 

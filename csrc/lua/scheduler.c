@@ -39,16 +39,26 @@ void byn_process_mail(lua_State *L, byn_process *p, byn_mail *mail) {
   if (waits) byn_process_ready(p);
 }
 
+bool byn_process_hand(lua_State *L, byn_process *p) {
+  bool waits = p->state == BYN_IDLE && p->co && p->wait == BYN_WAIT_MESSAGE;
+  if (!waits) return false;
+  lua_xmove(L, p->co, 1); /* a C function that yielded has room */
+  p->arguments = 1;
+  p->wait = BYN_WAIT_NOTHING;
+  byn_process_ready(p);
+  return true;
+}
+
 bool byn_process_take_mail(lua_State *L, byn_process *p) {
   byn_world *w = p->node->world;
   if (!p->mail.head) return false;
-  byn_mail_push(L, w, p->mail.head);
+  byn_mail_push(L, p->mail.head);
   byn_mail_free(L, w, byn_mailbox_pop(&p->mail));
   return true;
 }
 
 void byn_process_answer(lua_State *L, byn_process *p, int count) {
-  if (!lua_checkstack(p->co, count + 2)) luaL_error(L, "too many results");
+  if (!byn_has_room(p->co, count)) luaL_error(L, "too many results");
   lua_xmove(L, p->co, count);
   p->arguments = count;
   p->reply = 0;
@@ -119,8 +129,7 @@ void byn_process_untimer(byn_process *p) {
 /* --- turns ---------------------------------------------------------------- */
 
 void byn_process_call(lua_State *L, byn_process *p, int arguments) {
-  byn_thread_reserve(L, p->node->world, arguments + 4);
-  lua_State *co = byn_thread_take(L, p->node->world, &p->thread);
+  lua_State *co = byn_thread_take(L, p->node->world, &p->thread, arguments + 1);
   lua_xmove(L, co, arguments + 1);
   p->co = co;
   p->arguments = arguments;
@@ -185,7 +194,7 @@ static void broken_off(lua_State *L, byn_process *p, int status) {
 
 /* The code called banyan.exit, even if something caught that. */
 static void exited(lua_State *L, byn_process *p) {
-  byn_slot_push(L, &p->node->world->slots, p->doom);
+  byn_slot_push(L, p->doom);
   broken_off(L, p, BYN_EXITED);
 }
 
@@ -195,7 +204,7 @@ static void failed(lua_State *L, byn_process *p, int status) {
 }
 
 static void returned(lua_State *L, byn_process *p, int count) {
-  luaL_checkstack(L, count + 20, NULL);
+  if (count > 1) luaL_checkstack(L, count + BYN_TURN_STACK, NULL);
   lua_xmove(p->co, L, count);
   release(L, p, LUA_OK);
   p->behaviour->returned(L, p, LUA_OK, count);
@@ -214,7 +223,7 @@ static void resume(lua_State *L, byn_process *p) {
   } else if (p->doomed) {
     return; /* its end closes the coroutine */
   } else if (status == LUA_YIELD) {
-    lua_pop(p->co, count);
+    if (count) lua_pop(p->co, count);
     if (p->wait == BYN_WAIT_PAUSE) p->arguments = 0;
   } else if (status == LUA_OK) {
     returned(L, p, count);
@@ -269,6 +278,7 @@ static void settle(byn_process *p) {
 
 void byn_node_run(lua_State *L, byn_node *node, int slices) {
   byn_world *w = node->world;
+  luaL_checkstack(L, 2 * BYN_TURN_STACK, NULL);
   while (node->ready && slices-- > 0) {
     byn_process *p = node->ready;
     node->ready = p->next_ready;

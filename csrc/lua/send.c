@@ -12,10 +12,10 @@ void byn_post(lua_State *L, byn_node *node, const byn_dest *dest, int index,
               byn_mail_kind kind) {
   byn_term_copy(L, index); /* a finalizer may end processes here */
   byn_process *p = byn_node_find(node, &dest->id);
-  if (p)
-    byn_process_mail(L, p, byn_mail_new(L, node->world, kind, NULL));
-  else
+  if (!p)
     lua_pop(L, 1);
+  else if (kind != BYN_MAIL_MESSAGE || !byn_process_hand(L, p))
+    byn_process_mail(L, p, byn_mail_new(L, node->world, kind, NULL));
 }
 
 int byn_send_value(lua_State *L, byn_node *node, const byn_dest *dest,
@@ -54,7 +54,7 @@ int byn_send_throttle(lua_State *L, byn_node *node, const byn_dest *dest,
 static int l_send(lua_State *L) {
   byn_node *node = byn_node_here(L);
   byn_dest dest;
-  lua_settop(L, 2);
+  if (lua_gettop(L) != 2) lua_settop(L, 2);
   byn_dest_at(L, node, 1, "send", &dest);
   int results = byn_send_value(L, node, &dest, 2);
   return byn_send_throttle(L, node, &dest, results);
@@ -77,8 +77,8 @@ static void free_send(lua_State *L, byn_node *node, byn_send *send) {
 
 void byn_send_due(lua_State *L, byn_node *node, byn_send *send) {
   int top = lua_gettop(L);
-  byn_value_push(L, node->world, &send->dest);
-  byn_value_push(L, node->world, &send->message);
+  byn_value_push(L, &send->dest);
+  byn_value_push(L, &send->message);
   free_send(L, node, send);
   byn_dest dest;
   byn_dest_at(L, node, top + 1, "send_after", &dest);
@@ -183,7 +183,7 @@ static int l_mail_peek(lua_State *L) {
   byn_mail *mail = byn_mailbox_peek(&p->mail);
   lua_pushboolean(L, mail != NULL);
   if (!mail) return 1;
-  byn_mail_push(L, p->node->world, mail);
+  byn_mail_push(L, mail);
   p->matching = true;
   return 2;
 }
@@ -238,5 +238,5 @@ void byn_send_functions(lua_State *L) {
                                        {"mail_rewind", l_mail_rewind},
                                        {"mail_wait", l_mail_wait},
                                        {NULL, NULL}};
-  luaL_setfuncs(L, functions, 0);
+  byn_set_functions(L, functions);
 }

@@ -98,8 +98,7 @@ static void reply_error(lua_State *L, byn_process *p) {
  * such callback. */
 static bool push_callback(lua_State *L, byn_process *p, const char *name) {
   byn_server *s = p->self;
-  luaL_checkstack(L, 10, NULL);
-  byn_slot_push(L, slots_of(p), s->state);
+  byn_slot_push(L, s->state);
   if (lua_getfield(L, -1, name) == LUA_TNIL) {
     lua_pop(L, 2);
     return false;
@@ -116,7 +115,7 @@ static void begin(lua_State *L, byn_process *p, doing what, int arguments) {
 
 /* Pushes {"error", "<label> <text>", where}: what is wrong with the module. */
 static void push_fault(lua_State *L, byn_process *p, const char *text) {
-  byn_slot_push(L, slots_of(p), p->label);
+  byn_slot_push(L, p->label);
   const char *label = lua_tostring(L, -1);
   lua_pushfstring(L, "%s %s", label ? label : "the server", text);
   lua_remove(L, -2);
@@ -129,7 +128,7 @@ static void push_fault(lua_State *L, byn_process *p, const char *text) {
 /* Sends the reply that a stop_with held back until terminate was over. */
 static void say_farewell(lua_State *L, byn_process *p) {
   byn_server *s = p->self;
-  byn_slot_push(L, slots_of(p), s->farewell);
+  byn_slot_push(L, s->farewell);
   int directive = lua_gettop(L);
   byn_directive_replies(L, directive);
   reply(L, p, lua_gettop(L) - directive);
@@ -140,7 +139,7 @@ static void say_farewell(lua_State *L, byn_process *p) {
 static void finish(lua_State *L, byn_process *p) {
   byn_server *s = p->self;
   if (s->farewell) say_farewell(L, p);
-  byn_slot_push(L, slots_of(p), s->reason);
+  byn_slot_push(L, s->reason);
   byn_process_end(L, p);
 }
 
@@ -153,7 +152,7 @@ static void terminate(lua_State *L, byn_process *p) {
     finish(L, p);
     return;
   }
-  byn_slot_push(L, slots_of(p), s->reason);
+  byn_slot_push(L, s->reason);
   byn_reason_copy(L, -1);
   lua_remove(L, -2);
   begin(L, p, TERMINATING, 2);
@@ -349,7 +348,7 @@ static void start(lua_State *L, byn_process *p) {
 static void push_bare_state(lua_State *L, byn_process *p) {
   byn_server *s = p->self;
   lua_newtable(L);
-  byn_slot_push(L, slots_of(p), s->state);
+  byn_slot_push(L, s->state);
   int state = lua_gettop(L);
   lua_pushnil(L);
   while (lua_next(L, state)) {
@@ -374,7 +373,7 @@ static void reply_state(lua_State *L, byn_process *p) {
 /* Makes the table on top (popped) the instance. */
 static void set_state(lua_State *L, byn_process *p) {
   byn_server *s = p->self;
-  byn_slot_push(L, slots_of(p), s->state);
+  byn_slot_push(L, s->state);
   lua_getmetatable(L, -1);
   lua_setmetatable(L, -3);
   lua_pop(L, 1);
@@ -422,7 +421,7 @@ static void system_request(lua_State *L, byn_process *p, byn_system_op op) {
     reply_state(L, p);
     return;
   case BYN_SYSTEM_REPLACE_STATE:
-    byn_slot_push(L, slots_of(p), s->state);
+    byn_slot_push(L, s->state);
     begin(L, p, REPLACING, 1);
     return;
   default:
@@ -494,7 +493,7 @@ static void take_cast(lua_State *L, byn_process *p) {
 
 static void take_info(lua_State *L, byn_process *p) {
   byn_server *s = p->self;
-  byn_mail_push(L, p->node->world, s->mail);
+  byn_mail_push(L, s->mail);
   free_mail(L, p);
   give(L, p, INFO, "handle_info");
 }
@@ -512,10 +511,10 @@ static void take_exit(lua_State *L, byn_process *p) {
 }
 
 /* System requests do not end the wait for the idle time-out. */
-static bool is_system(lua_State *L, byn_process *p, const byn_mail *mail) {
+static bool is_system(lua_State *L, const byn_mail *mail) {
   if (mail->kind != BYN_MAIL_CALL || mail->value.type != LUA_TTABLE)
     return false;
-  byn_value_push(L, p->node->world, &mail->value);
+  byn_value_push(L, &mail->value);
   bool system = byn_system_at(L, -1) != BYN_SYSTEM_NONE;
   lua_pop(L, 1);
   return system;
@@ -524,7 +523,7 @@ static bool is_system(lua_State *L, byn_process *p, const byn_mail *mail) {
 static void take_mail(lua_State *L, byn_process *p, byn_mail *mail) {
   byn_server *s = p->self;
   s->mail = mail;
-  if ((s->due || p->own_timer) && !is_system(L, p, mail)) {
+  if ((s->due || p->own_timer) && !is_system(L, mail)) {
     s->due = false;
     byn_process_untimer(p);
   }
@@ -547,7 +546,6 @@ static void take_mail(lua_State *L, byn_process *p, byn_mail *mail) {
 
 static void server_run(lua_State *L, byn_process *p) {
   byn_server *s = p->self;
-  luaL_checkstack(L, 20, NULL);
   if (s->doing == STARTING) {
     start(L, p);
     return;
@@ -627,18 +625,18 @@ static const byn_behaviour server = {.name = "server",
 /* The arguments of start. */
 enum { MODULE = 1, ARG, LINKED, NAME, TIMEOUT, LABEL, ARGUMENTS = LABEL };
 
-/* Pushes a fresh instance of the module; upvalue 1 keeps the metatables. */
+/* Pushes a fresh instance of the module; upvalue 2 keeps the metatables. */
 static void push_instance(lua_State *L) {
   lua_newtable(L);
   lua_pushvalue(L, MODULE);
-  if (lua_rawget(L, lua_upvalueindex(1)) == LUA_TNIL) {
+  if (lua_rawget(L, lua_upvalueindex(2)) == LUA_TNIL) {
     lua_pop(L, 1);
     lua_createtable(L, 0, 1);
     lua_pushvalue(L, MODULE);
     lua_setfield(L, -2, "__index");
     lua_pushvalue(L, MODULE);
     lua_pushvalue(L, -2);
-    lua_rawset(L, lua_upvalueindex(1));
+    lua_rawset(L, lua_upvalueindex(2));
   }
   lua_setmetatable(L, -2);
 }
@@ -749,9 +747,11 @@ void byn_server_open(lua_State *L) {
                                        {"continue", l_continue},
                                        {NULL, NULL}};
   byn_directive_open(L);
-  luaL_newlib(L, functions);
+  lua_newtable(L);
+  byn_set_functions(L, functions);
+  lua_pushlightuserdata(L, byn_world_of(L));
   push_metatables(L);
-  lua_pushcclosure(L, l_start, 1);
+  lua_pushcclosure(L, l_start, 2);
   lua_setfield(L, -2, "start");
   byn_directive_make(L, BYN_NOREPLY, 0);
   lua_setfield(L, -2, "noreply");

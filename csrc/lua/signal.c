@@ -183,7 +183,7 @@ static void break_monitor(lua_State *L, byn_node *node, byn_relation *r) {
   byn_process *p = a.origin == node->origin ? byn_node_find(node, &a) : NULL;
   if (p) {
     if (r->what)
-      byn_slot_push(L, &node->world->slots, r->what);
+      byn_slot_push(L, r->what);
     else
       byn_id_push(L, &r->b.id);
     lua_insert(L, -2);

@@ -2,11 +2,9 @@
 
 #include "compat.h"
 
-void byn_slots_open(lua_State *L, byn_slots *s) {
+void byn_slots_open(byn_slots *s) {
   s->free = NULL;
-  s->free_count = s->free_capacity = s->high = 0;
-  lua_newtable(L);
-  s->table = luaL_ref(L, LUA_REGISTRYINDEX);
+  s->made = s->free_count = s->free_capacity = 0;
 }
 
 void byn_slots_close(lua_State *L, byn_slots *s) {
@@ -14,14 +12,13 @@ void byn_slots_close(lua_State *L, byn_slots *s) {
   lua_Alloc alloc = lua_getallocf(L, &ud);
   size_t size = (size_t)s->free_capacity * sizeof *s->free;
   if (s->free) alloc(ud, s->free, size, 0);
-  s->free = NULL;
-  s->free_count = s->free_capacity = 0;
+  byn_slots_open(s);
 }
 
-/* The free list has room for every number that was ever given out, so that
- * freeing a slot cannot fail. */
+/* The free list has room for every slot that was ever made, so that freeing
+ * one cannot fail. */
 static void grow_free_list(lua_State *L, byn_slots *s) {
-  if (s->high < s->free_capacity) return;
+  if (s->made < s->free_capacity) return;
   void *ud;
   lua_Alloc alloc = lua_getallocf(L, &ud);
   int capacity = s->free_capacity ? s->free_capacity * 2 : 64;
@@ -33,15 +30,13 @@ static void grow_free_list(lua_State *L, byn_slots *s) {
 }
 
 void byn_slots_reserve(lua_State *L, byn_slots *s, int n) {
-  if (s->free_count >= n) return;
-  lua_rawgeti(L, LUA_REGISTRYINDEX, s->table);
   while (s->free_count < n) {
     grow_free_list(L, s);
     lua_pushboolean(L, 0);
-    lua_rawseti(L, -2, s->high + 1);
-    s->free[s->free_count++] = ++s->high;
+    s->free[s->free_count] = luaL_ref(L, LUA_REGISTRYINDEX);
+    s->free_count++;
+    s->made++;
   }
-  lua_pop(L, 1);
 }
 
 int byn_slot_put(lua_State *L, byn_slots *s) {
@@ -51,33 +46,25 @@ int byn_slot_put(lua_State *L, byn_slots *s) {
   }
   byn_slots_reserve(L, s, 1);
   int slot = s->free[--s->free_count];
-  lua_rawgeti(L, LUA_REGISTRYINDEX, s->table);
-  lua_pushvalue(L, -2);
-  lua_rawseti(L, -2, slot);
-  lua_pop(L, 2);
+  lua_rawseti(L, LUA_REGISTRYINDEX, slot);
   return slot;
 }
 
-void byn_slot_push(lua_State *L, const byn_slots *s, int slot) {
-  if (!slot) {
+void byn_slot_push(lua_State *L, int slot) {
+  if (slot)
+    lua_rawgeti(L, LUA_REGISTRYINDEX, slot);
+  else
     lua_pushnil(L);
-    return;
-  }
-  lua_rawgeti(L, LUA_REGISTRYINDEX, s->table);
-  lua_rawgeti(L, -1, slot);
-  lua_replace(L, -2);
 }
 
 void byn_slot_free(lua_State *L, byn_slots *s, int slot) {
   if (!slot) return;
-  lua_rawgeti(L, LUA_REGISTRYINDEX, s->table);
   lua_pushboolean(L, 0);
-  lua_rawseti(L, -2, slot);
-  lua_pop(L, 1);
+  lua_rawseti(L, LUA_REGISTRYINDEX, slot);
   s->free[s->free_count++] = slot;
 }
 
 void byn_slot_take(lua_State *L, byn_slots *s, int slot) {
-  byn_slot_push(L, s, slot);
+  byn_slot_push(L, slot);
   byn_slot_free(L, s, slot);
 }

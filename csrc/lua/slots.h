@@ -1,10 +1,10 @@
 /* Lua values that C holds on to.
  *
- * One table in the registry, and a free list in C: taking and giving back a
- * slot costs an array store, less than luaL_ref, which keeps its free list
- * in the table. A free slot holds false, so that using it again takes no
- * memory. A slot is a positive number; 0 is no slot, and stands for nil
- * wherever a value is expected.
+ * A slot is a reference of luaL_ref that is not given back but kept in a free
+ * list in C: taking one and giving it back costs one store each, where
+ * luaL_ref keeps its free list in the table. A free slot holds false, so that
+ * using it again takes no memory. A slot is a positive number; 0 is no slot,
+ * and stands for nil wherever a value is expected.
  */
 #ifndef BYN_SLOTS_H
 #define BYN_SLOTS_H
@@ -12,15 +12,13 @@
 #include "compat.h"
 
 typedef struct byn_slots {
-  int table; /* the registry key of the table */
-  int *free; /* numbers that can be used again */
+  int *free; /* slots that can be used again */
   int free_count, free_capacity;
-  int high; /* the greatest number ever given out */
+  int made; /* how many there are */
 } byn_slots;
 
-/* Makes the table; raises when memory is short. */
-void byn_slots_open(lua_State *L, byn_slots *s);
-/* Frees the C side; the table goes with the registry. */
+void byn_slots_open(byn_slots *s);
+/* Frees the free list; the references go with the registry. */
 void byn_slots_close(lua_State *L, byn_slots *s);
 
 /* Afterwards the next `n` slots can be put without fail. Raises when memory
@@ -31,7 +29,7 @@ void byn_slots_reserve(lua_State *L, byn_slots *s, int n);
  * short, the value then still on the stack. */
 int byn_slot_put(lua_State *L, byn_slots *s);
 /* Pushes the value of a slot; it stays where it is. */
-void byn_slot_push(lua_State *L, const byn_slots *s, int slot);
+void byn_slot_push(lua_State *L, int slot);
 /* Pushes the value and frees the slot. */
 void byn_slot_take(lua_State *L, byn_slots *s, int slot);
 /* Frees the slot; 0 is nothing to do. Never fails. */

@@ -62,7 +62,7 @@ static int l_spawn_monitor(lua_State *L) {
   lua_insert(L, 1);
   byn_relation_reserve(L, self->node, true);
   byn_process *p = byn_spawn(L, self->node, 2);
-  byn_relate(L, self->node, BYN_MONITOR, &self->id, &p->id, ref.serial, true);
+  byn_relate_local(L, BYN_MONITOR, self, p, ref.serial, true);
   byn_process_push(L, p);
   lua_pushvalue(L, 1);
   return 2;
@@ -73,5 +73,5 @@ void byn_spawn_functions(lua_State *L) {
                                        {"spawn_link", l_spawn_link},
                                        {"spawn_monitor", l_spawn_monitor},
                                        {NULL, NULL}};
-  luaL_setfuncs(L, functions, 0);
+  byn_set_functions(L, functions);
 }

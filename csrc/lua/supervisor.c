@@ -28,8 +28,8 @@ static void tell_all_ended(lua_State *L, byn_process *p) {
 static void push_boot_failure(lua_State *L, byn_process *p,
                               const byn_kid *kid) {
   byn_supervisor *s = p->self;
-  byn_kid_push_id(L, p, kid);
-  byn_slot_push(L, byn_slots_at(p), s->last);
+  byn_kid_push_id(L, kid);
+  byn_slot_push(L, s->last);
   byn_reason_make(L, "failed_to_start_child", 2);
   byn_reason_make(L, "shutdown", 1);
 }
@@ -55,7 +55,7 @@ static void end(lua_State *L, byn_process *p, const byn_restart_action *a) {
     return;
   }
   if (a->cause == BYN_END_ASKED)
-    byn_slot_push(L, byn_slots_at(p), s->reason);
+    byn_slot_push(L, s->reason);
   else
     lua_pushliteral(L, "shutdown");
   byn_process_end(L, p);
@@ -115,7 +115,7 @@ static void done(lua_State *L, byn_process *p, byn_kid *kid) {
 
 static void give_up(lua_State *L, byn_process *p, byn_kid *kid) {
   byn_supervisor *s = p->self;
-  byn_slot_push(L, byn_slots_at(p), s->last);
+  byn_slot_push(L, s->last);
   byn_tell_gave_up(L, p, kid, lua_gettop(L));
   lua_pop(L, 1);
 }
@@ -209,7 +209,7 @@ static byn_kid *stopping_kid(lua_State *L, byn_process *p,
                              const byn_mail *mail) {
   byn_supervisor *s = p->self;
   if (mail->kind != BYN_MAIL_DOWN || !s) return NULL;
-  byn_slot_push(L, byn_slots_at(p), mail->what);
+  byn_slot_push(L, mail->what);
   const byn_id *pid = byn_pid_at(L, -1);
   byn_kid *kid = pid ? byn_kid_of(s, pid) : NULL;
   lua_pop(L, 1);
@@ -231,7 +231,7 @@ static bool supervisor_received(lua_State *L, byn_process *p, byn_mail *mail) {
   if (!kid) return false;
   byn_supervisor *s = p->self;
   s->taken = mail;
-  byn_value_push(L, p->node->world, &mail->value);
+  byn_value_push(L, &mail->value);
   byn_tell_exited(L, p, kid, lua_gettop(L));
   lua_pop(L, 1);
   byn_restart_stopped(&s->machine, &kid->core);
@@ -283,7 +283,7 @@ static void failed(lua_State *L, byn_process *p, byn_kid *kid) {
   keep(L, p, &s->last, reason);
   byn_restart_failed(&s->machine, &kid->core);
   lua_pushnil(L);
-  byn_slot_push(L, byn_slots_at(p), s->last);
+  byn_slot_push(L, s->last);
   answer_start(L, p, 2);
   lua_settop(L, reason - 1);
 }

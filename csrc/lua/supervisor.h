@@ -111,12 +111,12 @@ byn_kid *byn_kid_named(lua_State *L, byn_process *p, int index);
 byn_kid *byn_kid_of(const byn_supervisor *s, const byn_id *pid);
 
 /* Pushes its id, or nil. */
-void byn_kid_push_id(lua_State *L, const byn_process *p, const byn_kid *kid);
+void byn_kid_push_id(lua_State *L, const byn_kid *kid);
 /* Pushes what a call of its start function needs, the function first;
  * answers how many arguments. */
 int byn_kid_push_start(lua_State *L, byn_process *p, const byn_kid *kid);
 /* Pushes its spec as a person would write it, defaults filled in. */
-void byn_kid_push_spec(lua_State *L, const byn_process *p, const byn_kid *kid);
+void byn_kid_push_spec(lua_State *L, const byn_kid *kid);
 /* The same for a packed spec (a template) at `index`. */
 void byn_kid_push_packed(lua_State *L, int index);
 

@@ -141,8 +141,8 @@ byn_kid *byn_kid_of(const byn_supervisor *s, const byn_id *pid) {
 static void enter(lua_State *L, byn_process *p, const byn_kid *kid,
                   void *value) {
   byn_supervisor *s = p->self;
-  byn_slot_push(L, byn_slots_at(p), s->ids);
-  byn_kid_push_id(L, p, kid);
+  byn_slot_push(L, s->ids);
+  byn_kid_push_id(L, kid);
   if (value)
     lua_pushlightuserdata(L, value);
   else
@@ -160,7 +160,7 @@ byn_kid *byn_kid_named(lua_State *L, byn_process *p, int index) {
   byn_supervisor *s = p->self;
   index = lua_absindex(L, index);
   if (lua_isnil(L, index)) return NULL;
-  byn_slot_push(L, byn_slots_at(p), s->ids);
+  byn_slot_push(L, s->ids);
   lua_pushvalue(L, index);
   lua_rawget(L, -2);
   byn_kid *kid = lua_touserdata(L, -1);
@@ -180,13 +180,13 @@ void byn_kid_free(lua_State *L, byn_process *p, byn_kid *kid) {
  * ------------------------------------------------------------ */
 
 /* A child's slot holds the table, or only the id. */
-static bool push_kept(lua_State *L, const byn_process *p, const byn_kid *kid) {
-  byn_slot_push(L, byn_slots_at(p), kid->spec);
+static bool push_kept(lua_State *L, const byn_kid *kid) {
+  byn_slot_push(L, kid->spec);
   return lua_istable(L, -1);
 }
 
-void byn_kid_push_id(lua_State *L, const byn_process *p, const byn_kid *kid) {
-  if (push_kept(L, p, kid)) {
+void byn_kid_push_id(lua_State *L, const byn_kid *kid) {
+  if (push_kept(L, kid)) {
     lua_rawgeti(L, -1, KEPT_ID);
     lua_replace(L, -2);
   }
@@ -198,14 +198,14 @@ void byn_kid_push_id(lua_State *L, const byn_process *p, const byn_kid *kid) {
 void byn_kid_strip(lua_State *L, byn_process *p, byn_kid *kid) {
   byn_supervisor *s = p->self;
   if (s->kind == BYN_STATIC) {
-    push_kept(L, p, kid);
+    push_kept(L, kid);
     for (uint32_t i = 0; i < kid->arguments; i++) {
       lua_pushnil(L);
       lua_rawseti(L, -2, KEPT_FIRST + (int)i);
     }
     lua_pop(L, 1);
   } else {
-    byn_kid_push_id(L, p, kid);
+    byn_kid_push_id(L, kid);
     byn_slot_free(L, byn_slots_at(p), kid->spec);
     kid->spec = 0;
     kid->spec = byn_slot_put(L, byn_slots_at(p));
@@ -220,7 +220,7 @@ void byn_kid_strip(lua_State *L, byn_process *p, byn_kid *kid) {
 static int push_extra(lua_State *L, byn_process *p) {
   byn_supervisor *s = p->self;
   if (s->kind != BYN_DYNAMIC || !s->extra) return 0;
-  byn_slot_push(L, byn_slots_at(p), s->extra);
+  byn_slot_push(L, s->extra);
   int extra = lua_gettop(L);
   int count = (int)integer_at(L, extra, 1);
   luaL_checkstack(L, count + 8, "too many arguments");
@@ -249,12 +249,12 @@ int byn_kid_push_start(lua_State *L, byn_process *p, const byn_kid *kid) {
   byn_supervisor *s = p->self;
   int names = 0;
   luaL_checkstack(L, 8, NULL);
-  push_kept(L, p, kid);
+  push_kept(L, kid);
   int kept = lua_gettop(L);
   lua_rawgeti(L, kept, KEPT_START);
   if (lua_isstring(L, -1)) {
     names = 2;
-    byn_slot_push(L, byn_slots_at(p), s->apply);
+    byn_slot_push(L, s->apply);
     lua_insert(L, -2);
     lua_rawgeti(L, kept, KEPT_FN);
   }
@@ -324,13 +324,13 @@ static void push_policy(lua_State *L, const byn_child *c) {
   lua_setfield(L, -2, "backoff");
 }
 
-void byn_kid_push_spec(lua_State *L, const byn_process *p, const byn_kid *kid) {
+void byn_kid_push_spec(lua_State *L, const byn_kid *kid) {
   luaL_checkstack(L, 8, NULL);
-  bool whole = push_kept(L, p, kid);
+  bool whole = push_kept(L, kid);
   int kept = lua_gettop(L);
   push_policy(L, &kid->core);
   if (whole) set_start(L, kept, KEPT_START, KEPT_FIRST, (int)kid->arguments);
-  byn_kid_push_id(L, p, kid);
+  byn_kid_push_id(L, kid);
   lua_setfield(L, -2, "id");
   lua_remove(L, kept);
 }

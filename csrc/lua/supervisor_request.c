@@ -168,7 +168,7 @@ static void start_simple(lua_State *L, byn_process *p, int request) {
   }
   lua_rawgeti(L, request, 2);
   int more = (int)lua_tointeger(L, -1);
-  byn_slot_push(L, byn_slots_at(p), s->extra);
+  byn_slot_push(L, s->extra);
   byn_kid *kid = byn_kid_new(L, p, lua_gettop(L), request, more);
   lua_pop(L, 2);
   begin_start(L, p, kid);
@@ -256,11 +256,11 @@ static void get_childspec(lua_State *L, byn_process *p, int request) {
   byn_supervisor *s = p->self;
   byn_kid *kid = kid_meant(L, p, request);
   if (kid) {
-    byn_kid_push_spec(L, p, kid);
+    byn_kid_push_spec(L, kid);
     byn_supervisor_answer(L, p, 1);
     return;
   }
-  byn_slot_push(L, byn_slots_at(p), s->kind == BYN_SIMPLE ? s->extra : 0);
+  byn_slot_push(L, s->kind == BYN_SIMPLE ? s->extra : 0);
   if (lua_istable(L, -1) && is_template(L, request)) {
     byn_kid_push_packed(L, lua_gettop(L));
     byn_supervisor_answer(L, p, 1);
@@ -276,7 +276,7 @@ static void push_row(lua_State *L, byn_process *p, const byn_kid *kid) {
   bool again = kid->core.state == BYN_CHILD_RESTARTING;
   lua_createtable(L, 0, 4);
   if (s->kind == BYN_STATIC) {
-    byn_kid_push_id(L, p, kid);
+    byn_kid_push_id(L, kid);
     lua_setfield(L, -2, "id");
   }
   if (running) {

@@ -13,9 +13,8 @@ typedef struct news {
 } news;
 
 /* Sets the fields that an event and a message have in common. */
-static void set_fields(lua_State *L, byn_process *p, const byn_kid *kid,
-                       const news *n) {
-  byn_kid_push_id(L, p, kid);
+static void set_fields(lua_State *L, const byn_kid *kid, const news *n) {
+  byn_kid_push_id(L, kid);
   lua_setfield(L, -2, "id");
   if (n->pid) {
     byn_id_push(L, &kid->pid);
@@ -33,7 +32,7 @@ static void set_fields(lua_State *L, byn_process *p, const byn_kid *kid,
 
 static void push_supervisor(lua_State *L, byn_process *p) {
   if (p->name)
-    byn_slot_push(L, byn_slots_at(p), p->name);
+    byn_slot_push(L, p->name);
   else
     byn_process_push(L, p);
 }
@@ -43,7 +42,7 @@ static void tell_node(lua_State *L, byn_process *p, const byn_kid *kid,
   if (!n->event || !byn_event(L, p->node, n->event)) return;
   push_supervisor(L, p);
   lua_setfield(L, -2, "supervisor");
-  set_fields(L, p, kid, n);
+  set_fields(L, kid, n);
   byn_event_done(L, p->node);
 }
 
@@ -58,7 +57,7 @@ static void tell_observer(lua_State *L, byn_process *p, const byn_kid *kid,
   lua_setfield(L, -2, "tag");
   lua_pushstring(L, n->word);
   lua_setfield(L, -2, "event");
-  set_fields(L, p, kid, n);
+  set_fields(L, kid, n);
   byn_process_mail(L, observer,
                    byn_mail_new(L, p->node->world, BYN_MAIL_MESSAGE, NULL));
 }

@@ -30,13 +30,23 @@ byn_world *byn_world_of(lua_State *L) {
   return w;
 }
 
+void byn_push_function(lua_State *L, lua_CFunction fn) {
+  lua_pushlightuserdata(L, byn_world_of(L));
+  lua_pushcclosure(L, fn, 1);
+}
+
+void byn_set_functions(lua_State *L, const luaL_Reg *functions) {
+  lua_pushlightuserdata(L, byn_world_of(L));
+  luaL_setfuncs(L, functions, 1);
+}
+
 byn_world *byn_world_open(lua_State *L) {
   byn_world *w = byn_world_of(L);
   if (w) return w;
   w = lua_newuserdatauv(L, sizeof *w, 0);
   *w = (byn_world){.pooled = 0};
   w->alloc.fn = lua_getallocf(L, &w->alloc.ud);
-  byn_slots_open(L, &w->slots);
+  byn_slots_open(&w->slots);
   lua_createtable(L, 0, 1);
   lua_pushcfunction(L, close_world);
   lua_setfield(L, -2, "__gc");
@@ -52,12 +62,12 @@ void byn_thread_reserve(lua_State *L, byn_world *w, int values) {
     lua_State *co = lua_newthread(L);
     byn_thread_give(L, w, co, byn_slot_put(L, &w->slots), LUA_OK);
   }
-  if (!lua_checkstack(w->pool[w->pooled - 1].co, values))
+  if (!byn_has_room(w->pool[w->pooled - 1].co, values))
     luaL_error(L, "not enough memory");
 }
 
-lua_State *byn_thread_take(lua_State *L, byn_world *w, int *slot) {
-  byn_thread_reserve(L, w, 0);
+lua_State *byn_thread_take(lua_State *L, byn_world *w, int *slot, int values) {
+  byn_thread_reserve(L, w, values);
   struct byn_thread *t = &w->pool[--w->pooled];
   *slot = t->slot;
   return t->co;
@@ -66,7 +76,6 @@ lua_State *byn_thread_take(lua_State *L, byn_world *w, int *slot) {
 void byn_thread_give(lua_State *L, byn_world *w, lua_State *co, int slot,
                      int status) {
   if (status == LUA_OK && w->pooled < BYN_POOL_SIZE) {
-    lua_settop(co, 0);
     w->pool[w->pooled++] = (struct byn_thread){co, slot};
     return;
   }

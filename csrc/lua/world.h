@@ -5,6 +5,8 @@
 #ifndef BYN_WORLD_H
 #define BYN_WORLD_H
 
+#include <stdbool.h>
+
 #include "../core/alloc.h"
 #include "compat.h"
 #include "id.h"
@@ -35,16 +37,34 @@ typedef struct byn_world {
   int resolver; /* slot of the function that resolves named children */
 } byn_world;
 
+/* Room for `values` more on a coroutine that is new, or that has yielded: it
+ * has LUA_MINSTACK places in any case. false: memory is short. */
+static inline bool byn_has_room(lua_State *co, int values) {
+  return values < LUA_MINSTACK / 2 || lua_checkstack(co, values);
+}
+
 /* The world of this Lua state, made at the first call. */
 byn_world *byn_world_open(lua_State *L);
 /* The same once it exists; NULL before. */
 byn_world *byn_world_of(lua_State *L);
 
+/* Our functions carry the world as their first upvalue, a light userdata:
+ * that is found in a fraction of the time. */
+void byn_push_function(lua_State *L, lua_CFunction fn);
+/* Sets such functions in the table on top. */
+void byn_set_functions(lua_State *L, const luaL_Reg *functions);
+/* The world, in any C function. */
+static inline byn_world *byn_world_here(lua_State *L) {
+  byn_world *w = lua_touserdata(L, lua_upvalueindex(1));
+  return w ? w : byn_world_of(L);
+}
+
 /* Afterwards the next coroutine can be taken, and given `values` values,
  * without fail. Raises when memory is short. */
 void byn_thread_reserve(lua_State *L, byn_world *w, int values);
-/* A coroutine with an empty stack, and the slot that keeps it alive. */
-lua_State *byn_thread_take(lua_State *L, byn_world *w, int *slot);
+/* A coroutine with an empty stack and room for `values` values, and the slot
+ * that keeps it alive. Raises when memory is short. */
+lua_State *byn_thread_take(lua_State *L, byn_world *w, int *slot, int values);
 /* Gives one back. A coroutine that ended in an error or was suspended is
  * closed (its to-be-closed variables run) and dropped. */
 void byn_thread_give(lua_State *L, byn_world *w, lua_State *co, int slot,
