@@ -31,6 +31,15 @@ describe("options", function()
     assert.equal(opts, options.check("paint", opts, schema))
   end)
 
+  it("know what only this library gives, and do not name it", function()
+    local hidden = { "a pid", function(v) return v == 1 end, hidden = true }
+    local known = { name = "string", inner = hidden }
+    assert.same({ inner = 1 }, options.check("paint", { inner = 1 }, known))
+    local ok, err = pcall(options.check, "paint", { nmae = "x" }, known)
+    assert.is_false(ok)
+    assert.matches("%(it knows: name%)$", err)
+  end)
+
   it("name the unknown key and what there is", function()
     assert.matches('paint: unknown option "nmae".*name.*size',
       complaint { nmae = "x" })

@@ -503,6 +503,16 @@ describe("a node", function()
     assert.same({ ok = false, err = "timeout" }, seen)
   end)
 
+  it("answers the events that nobody fetched when it closes", function()
+    local node = make()
+    node:spawn(error, "boom")
+    node:step(0)
+    local last = node:close()
+    assert.equal(1, #last)
+    assert.equal("process_crashed", last[1].event)
+    assert.is_nil(make():close())
+  end)
+
   it("closes what its processes start while it closes", function()
     local node, pid = make(), nil
     node:spawn(load([[

@@ -84,7 +84,7 @@ describe("supervisor.start_link", function()
 
   test("names a module or a function that is missing", function()
     local reason = failure_of { id = 1, start = { "no.such", "f", {} } }
-    assert_error_reason("module 'no%.such' not found", reason)
+    assert_error_reason("^module 'no%.such' not found$", reason)
     assert_error_reason("no%.such", failure_of "no.such")
     reason = failure_of { id = 1, start = { "banyan.core", "nope" } }
     assert_error_reason('module "banyan.core" has no function "nope"', reason)

@@ -183,6 +183,14 @@ static int l_node(lua_State *L) {
   return 1;
 }
 
+/* Pushes the list of events that were not fetched; false if there are none. */
+static bool push_events(lua_State *L, const byn_node *node) {
+  if (!node->event_count) return false;
+  byn_slot_push(L, &node->world->slots, node->events);
+  return true;
+}
+
+/* close() -> the last events, or nothing */
 static int l_close(lua_State *L) {
   byn_node **at = luaL_checkudata(L, 1, TYPE);
   byn_node *node = *at;
@@ -193,9 +201,10 @@ static int l_close(lua_State *L) {
     return luaL_error(L, "a node cannot be closed within a step of its own");
   luaL_checkstack(L, 20, NULL);
   end_all(L, node);
+  bool told = push_events(L, node);
   *at = NULL;
   close_node(L, node);
-  return 0;
+  return told;
 }
 
 /* --- stepping ------------------------------------------------------------- */

@@ -262,6 +262,17 @@ function child_spec.start_of(packed)
   return packed[8], packed[9] or nil
 end
 
+--- Loads a module, as require does, for a process that starts: the error for
+-- one that is not there does not list every place where it is not.
+---@param name string
+---@return any module
+function child_spec.load(name)
+  local ok, result = pcall(require, name)
+  if ok then return result end
+  if type(result) ~= "string" then error(result, 0) end
+  error((result:gsub("(module '.-' not found):\n.*", "%1")), 0)
+end
+
 --- Calls a function that is known by its names, as a supervisor does to
 -- start a child. Yields if that does.
 ---@param module string
@@ -269,7 +280,7 @@ end
 ---@param ... any
 ---@return any ...  what it returns
 function child_spec.apply(module, fn, ...)
-  local loaded = package.loaded[module] or require(module)
+  local loaded = package.loaded[module] or child_spec.load(module)
   local found = type(loaded) == "table" and loaded[fn]
   if not found then
     error(("module %q has no function %q"):format(module, fn), 0)

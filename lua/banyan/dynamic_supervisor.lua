@@ -28,7 +28,7 @@ local start_options = {
   strategy = supervisor._kinds.one_of { one_for_one = true },
   max_restarts = supervisor._kinds.max_restarts,
   max_seconds = supervisor._kinds.max_seconds,
-  observer = supervisor._kinds.pid,
+  observer = supervisor._kinds.observer,
   extra_arguments = "table",
   max_children = {
     "an integer not below 0, or math.huge",

@@ -130,6 +130,9 @@ end
 -- What a session calls back: see Driver.open in driver/luv.lua.
 local function make_host(node, sink)
   local emit = sink and protected(sink)
+  function node.hand_out(events)
+    for _, event in ipairs(emit and events or {}) do emit(event) end
+  end
   local fallback = protected(log.text())
   local host = { core = node.core, listen = node.address }
   function host.report(where, err)
@@ -142,7 +145,7 @@ local function make_host(node, sink)
   function host.dispatch()
     local events = emit and node.core and node.core:events()
     if not events then return false end
-    for _, event in ipairs(events) do emit(event) end
+    node.hand_out(events)
     return true
   end
   return host
@@ -337,8 +340,9 @@ function Node:close()
   if self.closing or not self.core then return end
   self.closing = true
   self.session:close(function()
-    self.core:close()
+    local last_events = self.core:close()
     self.core = nil
+    self.hand_out(last_events)
   end)
 end
 

@@ -54,9 +54,14 @@ local function show(value)
   return "a " .. type(value)
 end
 
-local function sorted_keys(map)
+-- The options that people are told of.
+local function shown_keys(schema)
   local keys = {}
-  for key in pairs(map) do keys[#keys + 1] = tostring(key) end
+  for key, kind in pairs(schema) do
+    if not (type(kind) == "table" and kind.hidden) then
+      keys[#keys + 1] = tostring(key)
+    end
+  end
   table.sort(keys)
   return keys
 end
@@ -67,7 +72,8 @@ end
 ---@param schema table<string, string|table>  for each option its kind
 ---  ("string", "boolean", "function", "table", "integer", "positive", "ms",
 ---  "timeout", "names") or {text, test}: what is expected, for people, and a
----  function(value) -> boolean
+---  function(value) -> boolean, and `hidden = true` for what only this library
+---  itself gives
 ---@param level? integer  whom the error points at, as for error() in the
 ---  function that calls check; 2, its own caller, is the default
 ---@return table opts  the same table, or an empty one for nil
@@ -83,7 +89,7 @@ function options.check(what, opts, schema, level)
     if kind == nil then
       error(("%s: unknown option %s (it knows: %s)"):format(what,
         type(key) == "string" and ("%q"):format(key) or tostring(key),
-        table.concat(sorted_keys(schema), ", ")), level)
+        table.concat(shown_keys(schema), ", ")), level)
     end
     if type(kind) == "string" then
       kind = kinds[kind] or error("no such kind of option: " .. kind)

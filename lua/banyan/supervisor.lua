@@ -87,9 +87,10 @@ local max_seconds = {
   end,
 }
 
-local is_pid = {
+local observer = {
   "a pid",
   function(value) return type(value) == "userdata" end,
+  hidden = true,
 }
 
 local init_options = {
@@ -97,7 +98,7 @@ local init_options = {
   auto_shutdown = one_of(auto_shutdowns),
   max_restarts = max_restarts,
   max_seconds = max_seconds,
-  observer = is_pid,
+  observer = observer,
 }
 local start_options = { name = "string" }
 local all_options = { name = "string" }
@@ -105,7 +106,7 @@ for name, kind in pairs(init_options) do all_options[name] = kind end
 
 -- Also used by dynamic_supervisor.
 supervisor._kinds = {
-  max_restarts = max_restarts, max_seconds = max_seconds, pid = is_pid,
+  max_restarts = max_restarts, max_seconds = max_seconds, observer = observer,
   one_of = one_of,
 }
 
@@ -180,7 +181,7 @@ end
 
 -- Runs in the new supervisor.
 local function run_init(module, arg)
-  if type(module) == "string" then module = require(module) end
+  if type(module) == "string" then module = child_spec.load(module) end
   local result, reason = module.init(arg)
   if made[result] then return result end
   if result == supervisor.ignore then return nil, "ignore" end
