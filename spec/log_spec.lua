@@ -57,6 +57,28 @@ describe("the text log", function()
       text, 1, true)
   end)
 
+  it("shows what an error object holds", function()
+    local text = written(log.text, {}, {
+      event = "process_crashed",
+      reason = { "error", { code = 7 }, "stack traceback:" },
+    })
+    assert.matches("reason=error: {code=7}\n", text, 1, true)
+  end)
+
+  it("writes a bounded part of the state of a server", function()
+    local state = { 1, text = ("x"):rep(5000) }
+    state.state, state.again = state, state
+    for i = 2, 1000 do state[i] = { state } end
+    for _, make in ipairs { log.text, log.json } do
+      local text = written(make, {}, {
+        event = "process_crashed", reason = "r", message = { n = 1 },
+        state = setmetatable(state, { __pairs = error, __len = error }),
+      })
+      assert.is_true(#text < 20000)
+      assert.matches("...", text, 1, true)
+    end
+  end)
+
   it("lets nothing in a value break the line", function()
     local text = written(log.text, { level = "debug" },
       { event = "e", id = "a\nb\0c\"d" })

@@ -46,6 +46,10 @@ typedef struct byn_node {
   bool stepping;
 } byn_node;
 
+static inline byn_slots *byn_slots_at(const byn_process *p) {
+  return &p->node->world->slots;
+}
+
 /* The node whose process runs, else the only one there is; raises if there
  * is none or the choice is not clear. */
 byn_node *byn_node_here(lua_State *L);

@@ -147,18 +147,17 @@ int byn_process_leave(lua_State *L, byn_process *p, int results) {
 
 /* A crash is told, once: not by those that it takes with it. */
 static void report_crash(lua_State *L, byn_process *p, int reason) {
-  if (p->felled || lua_type(L, reason) != LUA_TTABLE) return;
-  lua_rawgeti(L, reason, 1);
-  bool crash = byn_reason_is(L, -1, "error");
-  lua_pop(L, 1);
-  if (!crash || !byn_event(L, p->node, "process_crashed")) return;
+  if (p->felled || !byn_reason_is_error(L, reason)) return;
+  if (!byn_event(L, p->node, "process_crashed")) return;
   byn_process_push(L, p);
   lua_setfield(L, -2, "pid");
   lua_pushvalue(L, reason);
   lua_setfield(L, -2, "reason");
   byn_slot_push(L, p->label);
   lua_setfield(L, -2, "label");
+  if (p->self && p->behaviour->tell) p->behaviour->tell(L, p);
   byn_event_done(L, p->node);
+  p->felled = true;
 }
 
 /* Closes the coroutine; its to-be-closed variables run as p. */
@@ -209,9 +208,9 @@ static void bury(lua_State *L, byn_process *p) {
   close_coroutine(L, p);
   byn_node_unregister(L, p);
   stop_timers(p);
+  report_crash(L, p, reason);
   if (p->self) p->behaviour->ended(L, p, reason);
   p->self = NULL;
-  report_crash(L, p, reason);
   break_relations(L, p, reason);
   byn_mailbox_clear(L, node->world, &p->mail);
   lua_settop(L, reason - 1);

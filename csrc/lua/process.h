@@ -59,6 +59,10 @@ typedef struct byn_behaviour {
   /* Optional: the timer set with byn_process_timer is due. */
   void (*timed_out)(lua_State *L, byn_process *p);
 
+  /* Optional: adds to the event of its crash, on top, what else people want
+   * to know. Called if p->self is set. */
+  void (*tell)(lua_State *L, byn_process *p);
+
   /* The process has ended for the reason at index `reason`, before its links
    * and monitors hear of it: frees p->self. Called if p->self is set. */
   void (*ended)(lua_State *L, byn_process *p, int reason);
@@ -105,7 +109,7 @@ struct byn_process {
   bool traps;    /* trap_exit */
   bool doomed;   /* ends when its slice does */
   bool exited;   /* doomed by its own banyan.exit */
-  bool felled;   /* what ended it is an exit signal: not its own crash */
+  bool felled;   /* its end is no news: an exit signal's, or told already */
   bool queued;   /* stands in the run queue */
   bool expired;  /* the wait's time is over */
   bool woken;    /* to be READY again after this slice */

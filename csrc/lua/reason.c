@@ -20,9 +20,35 @@ const char *byn_reason_tostring(lua_State *L, int index) {
 
 static int reason_tostring(lua_State *L);
 
+/* Pushes {a=1, b=x} for a table that is no array: some of its fields. */
+static void push_fields(lua_State *L, int index) {
+  int left = 8;
+  luaL_checkstack(L, 8, NULL);
+  lua_pushliteral(L, "{");
+  int text = lua_gettop(L);
+  for (lua_pushnil(L); lua_next(L, index) && left; left--) {
+    lua_pushvalue(L, text);
+    lua_pushstring(L, left < 8 ? ", " : "");
+    luaL_tolstring(L, text + 1, NULL);
+    lua_pushliteral(L, "=");
+    if (lua_istable(L, text + 2))
+      lua_pushliteral(L, "{...}");
+    else
+      luaL_tolstring(L, text + 2, NULL);
+    lua_concat(L, 5);
+    lua_replace(L, text);
+    lua_settop(L, text + 1);
+  }
+  lua_settop(L, text);
+  lua_pushliteral(L, "}");
+  lua_concat(L, 2);
+}
+
 /* Adds one element; an array prints as its elements do. */
 static void add_part(lua_State *L, luaL_Buffer *b, int index) {
-  if (lua_istable(L, index)) {
+  if (lua_istable(L, index) && luaL_len(L, index) == 0) {
+    push_fields(L, index);
+  } else if (lua_istable(L, index)) {
     lua_pushcfunction(L, reason_tostring);
     lua_pushvalue(L, index);
     lua_call(L, 1, 1);
@@ -173,6 +199,8 @@ bool byn_reason_of_error(lua_State *L, lua_State *co) {
   }
   if (lua_isstring(L, object))
     lua_pushvalue(L, object);
+  else if (lua_isnil(L, object))
+    lua_pushliteral(L, "(error object is a nil value)");
   else if (lua_istable(L, object))
     byn_reason_copy(L, object);
   else
@@ -190,12 +218,20 @@ bool byn_reason_is(lua_State *L, int index, const char *code) {
          !strcmp(lua_tostring(L, index), code);
 }
 
+static bool has_code(lua_State *L, int index, const char *code) {
+  if (lua_type(L, index) != LUA_TTABLE) return false;
+  lua_rawgeti(L, index, 1);
+  bool same = byn_reason_is(L, -1, code);
+  lua_pop(L, 1);
+  return same;
+}
+
+bool byn_reason_is_error(lua_State *L, int index) {
+  return has_code(L, index, "error");
+}
+
 bool byn_reason_is_normal(lua_State *L, int index) {
   if (byn_reason_is(L, index, "normal") || byn_reason_is(L, index, "shutdown"))
     return true;
-  if (lua_type(L, index) != LUA_TTABLE) return false;
-  lua_rawgeti(L, index, 1);
-  bool shutdown = byn_reason_is(L, -1, "shutdown");
-  lua_pop(L, 1);
-  return shutdown;
+  return has_code(L, index, "shutdown");
 }

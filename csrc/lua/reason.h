@@ -27,6 +27,8 @@ bool byn_reason_of_error(lua_State *L, lua_State *co);
 /* "normal", "shutdown" or {"shutdown", x}: no cause for a restart of a
  * transient child. */
 bool byn_reason_is_normal(lua_State *L, int index);
+/* {"error", message, traceback}, or what looks like it. */
+bool byn_reason_is_error(lua_State *L, int index);
 /* Is it exactly that string? */
 bool byn_reason_is(lua_State *L, int index, const char *code);
 

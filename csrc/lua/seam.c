@@ -186,7 +186,7 @@ static int l_node(lua_State *L) {
 /* Pushes the list of events that were not fetched; false if there are none. */
 static bool push_events(lua_State *L, const byn_node *node) {
   if (!node->event_count) return false;
-  byn_slot_push(L, &node->world->slots, node->events);
+  byn_slot_push(L, node->events);
   return true;
 }
 

@@ -6,41 +6,13 @@
 #include "node.h"
 #include "process.h"
 #include "reason.h"
-#include "system.h"
+#include "server_parts.h"
+#include "status.h"
 #include "term.h"
-
-typedef enum doing {
-  IDLE,
-  STARTING,
-  CALL,
-  CAST,
-  INFO,
-  CONTINUE,
-  REPLACING,
-  TERMINATING
-} doing;
-
-/* The slots are 0 while they hold nothing. */
-typedef struct byn_server {
-  byn_mail *mail;  /* in hand: the request to start, a call, a request */
-  int state;       /* slot of the instance */
-  int reason;      /* TERMINATING: slot of why */
-  int farewell;    /* TERMINATING: slot of the stop_with that holds a reply */
-  int64_t timeout; /* asked for by the handler that runs; ASKED_NONE */
-  uint8_t doing;
-  bool linked; /* started by start_link: the end of p->parent is its end */
-  bool due;    /* the idle time-out is to be delivered */
-} byn_server;
-
-#define ASKED_NONE (-1)
 
 static const byn_behaviour server;
 
-static byn_slots *slots_of(byn_process *p) {
-  return &p->node->world->slots;
-}
-
-static void free_mail(lua_State *L, byn_process *p) {
+void byn_server_free_mail(lua_State *L, byn_process *p) {
   byn_server *s = p->self;
   byn_mail *mail = s->mail;
   s->mail = NULL;
@@ -68,9 +40,7 @@ static bool all_plain(lua_State *L, int count) {
   return true;
 }
 
-/* Pops `count` values and replies with them to the call in hand. false: one
- * cannot be sent; the error is on top. */
-static bool reply(lua_State *L, byn_process *p, int count) {
+bool byn_server_reply(lua_State *L, byn_process *p, int count) {
   byn_server *s = p->self;
   if (all_plain(L, count)) {
     byn_reply(L, p->node, &s->mail->id, count);
@@ -85,11 +55,10 @@ static bool reply(lua_State *L, byn_process *p, int count) {
   return lua_pcall(L, count + 1, 0, 0) == LUA_OK;
 }
 
-/* Pops an error and replies `nil, reason` with it. */
-static void reply_error(lua_State *L, byn_process *p) {
+void byn_server_reply_error(lua_State *L, byn_process *p) {
   lua_pushnil(L);
   lua_insert(L, -2);
-  if (!reply(L, p, 2)) lua_pop(L, 1);
+  if (!byn_server_reply(L, p, 2)) lua_pop(L, 1);
 }
 
 /* --- callbacks ------------------------------------------------------------ */
@@ -107,8 +76,8 @@ static bool push_callback(lua_State *L, byn_process *p, const char *name) {
   return true;
 }
 
-/* Runs the callback below the `arguments` values on top. */
-static void begin(lua_State *L, byn_process *p, doing what, int arguments) {
+void byn_server_begin(lua_State *L, byn_process *p, byn_doing what,
+                      int arguments) {
   ((byn_server *)p->self)->doing = what;
   byn_process_call(L, p, arguments);
 }
@@ -131,11 +100,36 @@ static void say_farewell(lua_State *L, byn_process *p) {
   byn_slot_push(L, s->farewell);
   int directive = lua_gettop(L);
   byn_directive_replies(L, directive);
-  reply(L, p, lua_gettop(L) - directive);
+  byn_server_reply(L, p, lua_gettop(L) - directive);
   lua_settop(L, directive - 1);
 }
 
-/* terminate has run, or there is none. */
+/* Pushes {state=, message=, reason=}, all as they are. */
+static void push_crash(lua_State *L, byn_process *p) {
+  byn_server *s = p->self;
+  lua_createtable(L, 0, 3);
+  byn_slot_push(L, s->state);
+  lua_setfield(L, -2, "state");
+  byn_slot_push(L, s->reason);
+  lua_setfield(L, -2, "reason");
+  if (!s->mail) return;
+  if (s->mail->kind == BYN_MAIL_CALL || s->mail->kind == BYN_MAIL_CAST)
+    byn_value_push(L, &s->mail->value);
+  else
+    byn_mail_push(L, s->mail);
+  lua_setfield(L, -2, "message");
+}
+
+/* Is the reason an error, and does anybody want to know? */
+static bool is_news(lua_State *L, byn_process *p) {
+  byn_server *s = p->self;
+  if (!p->node->events) return false;
+  byn_slot_push(L, s->reason);
+  bool error = byn_reason_is_error(L, -1);
+  lua_pop(L, 1);
+  return error;
+}
+
 static void finish(lua_State *L, byn_process *p) {
   byn_server *s = p->self;
   if (s->farewell) say_farewell(L, p);
@@ -143,24 +137,62 @@ static void finish(lua_State *L, byn_process *p) {
   byn_process_end(L, p);
 }
 
-/* Pops the reason and ends the server for it, by way of terminate. */
-static void terminate(lua_State *L, byn_process *p) {
+bool byn_server_format(lua_State *L, byn_process *p, byn_doing what) {
   byn_server *s = p->self;
-  s->reason = byn_slot_put(L, slots_of(p));
+  if (!push_callback(L, p, "format_status")) return false;
+  lua_getfield(L, -3, "state");
+  byn_status_push_state(L, -1);
+  lua_setfield(L, -5, "state");
+  lua_pop(L, 1);
+  lua_pushvalue(L, -3);
+  s->status = byn_slot_put(L, byn_slots_at(p));
+  lua_rotate(L, -3, 2);
+  byn_server_begin(L, p, what, 2);
+  return true;
+}
+
+/* terminate has run, or there is none. The event of a crash is to show what
+ * it crashed with. */
+static void wind_up(lua_State *L, byn_process *p) {
+  byn_server *s = p->self;
+  if (is_news(L, p)) {
+    push_crash(L, p);
+    if (byn_server_format(L, p, BYN_REPORTING)) return;
+    s->status = byn_slot_put(L, byn_slots_at(p));
+  }
+  finish(L, p);
+}
+
+/* Pops what came of format_status; s->status is what is to be shown. */
+static void formatted(lua_State *L, byn_process *p, int status, int count) {
+  byn_server *s = p->self;
+  byn_slot_push(L, s->status);
+  lua_insert(L, -count - 1);
+  int given = lua_gettop(L) - count;
+  byn_status_formatted(L, given, status, count);
+  byn_slot_free(L, byn_slots_at(p), s->status);
+  s->status = 0;
+  s->status = byn_slot_put(L, byn_slots_at(p));
+  lua_settop(L, given - 1);
+}
+
+void byn_server_terminate(lua_State *L, byn_process *p) {
+  byn_server *s = p->self;
+  s->reason = byn_slot_put(L, byn_slots_at(p));
   byn_process_untimer(p);
   if (!push_callback(L, p, "terminate")) {
-    finish(L, p);
+    wind_up(L, p);
     return;
   }
   byn_slot_push(L, s->reason);
   byn_reason_copy(L, -1);
   lua_remove(L, -2);
-  begin(L, p, TERMINATING, 2);
+  byn_server_begin(L, p, BYN_TERMINATING, 2);
 }
 
 static void terminate_fault(lua_State *L, byn_process *p, const char *text) {
   push_fault(L, p, text);
-  terminate(L, p);
+  byn_server_terminate(L, p);
 }
 
 static void terminated(lua_State *L, byn_process *p, int status, int count) {
@@ -168,21 +200,20 @@ static void terminated(lua_State *L, byn_process *p, int status, int count) {
   if (status == LUA_OK) {
     lua_pop(L, count);
   } else {
-    byn_slot_free(L, slots_of(p), s->reason);
+    byn_slot_free(L, byn_slots_at(p), s->reason);
     s->reason = 0;
-    s->reason = byn_slot_put(L, slots_of(p));
+    s->reason = byn_slot_put(L, byn_slots_at(p));
   }
-  finish(L, p);
+  wind_up(L, p);
 }
 
 /* --- between handlers ----------------------------------------------------- */
 
-/* Waits for the next mail, or for as long as the handler asked. */
-static void rest(lua_State *L, byn_process *p) {
+void byn_server_rest(lua_State *L, byn_process *p) {
   byn_server *s = p->self;
-  s->doing = IDLE;
-  if (s->timeout != ASKED_NONE) byn_process_timer(L, p, s->timeout);
-  s->timeout = ASKED_NONE;
+  s->doing = BYN_IDLING;
+  if (s->timeout != BYN_NO_TIMEOUT) byn_process_timer(L, p, s->timeout);
+  s->timeout = BYN_NO_TIMEOUT;
   if (s->due) byn_process_ready(p);
 }
 
@@ -197,24 +228,22 @@ static void go_on(lua_State *L, byn_process *p) {
   }
   byn_directive_value(L, -3);
   lua_remove(L, -4);
-  begin(L, p, CONTINUE, 2);
+  byn_server_begin(L, p, BYN_IN_CONTINUE, 2);
 }
 
 /* Replaces the directive on top with its reason and ends the server. A reply
  * to the call in hand waits for terminate, as in OTP. */
 static void stop_with(lua_State *L, byn_process *p) {
   byn_server *s = p->self;
-  if (s->doing == CALL && byn_directive_reply_count(L, -1)) {
+  if (s->doing == BYN_IN_CALL && byn_directive_reply_count(L, -1)) {
     lua_pushvalue(L, -1);
-    s->farewell = byn_slot_put(L, slots_of(p));
-  } else {
-    free_mail(L, p);
+    s->farewell = byn_slot_put(L, byn_slots_at(p));
   }
   byn_directive_value(L, -1);
   byn_reason_copy(L, -1);
   lua_replace(L, -3);
   lua_pop(L, 1);
-  terminate(L, p);
+  byn_server_terminate(L, p);
 }
 
 /* Does what the directive on top (popped) says, after a handler. */
@@ -223,7 +252,7 @@ static void obey(lua_State *L, byn_process *p, byn_directive_kind kind) {
     stop_with(L, p);
     return;
   }
-  free_mail(L, p);
+  byn_server_free_mail(L, p);
   if (kind == BYN_CONTINUE) {
     go_on(L, p);
     return;
@@ -234,7 +263,7 @@ static void obey(lua_State *L, byn_process *p, byn_directive_kind kind) {
                     "returned server.ignore from a callback that is "
                     "not init");
   else
-    rest(L, p);
+    byn_server_rest(L, p);
 }
 
 /* The error on top (popped): handle_call returned what cannot be sent. */
@@ -244,8 +273,7 @@ static void unsendable(lua_State *L, byn_process *p) {
   push_fault(L, p, lua_tostring(L, -1));
   lua_replace(L, -3);
   lua_pop(L, 1);
-  free_mail(L, p);
-  terminate(L, p);
+  byn_server_terminate(L, p);
 }
 
 /* A handler has returned `count` values (popped). */
@@ -258,14 +286,14 @@ static void handled(lua_State *L, byn_process *p, int count) {
     obey(L, p, kind);
     return;
   }
-  if (s->doing != CALL) {
+  if (s->doing != BYN_IN_CALL) {
     lua_pop(L, count);
-  } else if (!reply(L, p, count)) {
+  } else if (!byn_server_reply(L, p, count)) {
     unsendable(L, p);
     return;
   }
-  free_mail(L, p);
-  rest(L, p);
+  byn_server_free_mail(L, p);
+  byn_server_rest(L, p);
 }
 
 /* --- starting ------------------------------------------------------------- */
@@ -289,8 +317,8 @@ static void fail_start(lua_State *L, byn_process *p) {
 static void give_up(lua_State *L, byn_process *p, const char *answer,
                     const char *reason) {
   lua_pushstring(L, answer);
-  reply_error(L, p);
-  free_mail(L, p);
+  byn_server_reply_error(L, p);
+  byn_server_free_mail(L, p);
   lua_pushstring(L, reason);
   fail_start(L, p);
 }
@@ -298,8 +326,8 @@ static void give_up(lua_State *L, byn_process *p, const char *answer,
 static void started(lua_State *L, byn_process *p) {
   byn_process_untimer(p);
   byn_process_push(L, p);
-  reply(L, p, 1);
-  free_mail(L, p);
+  byn_server_reply(L, p, 1);
+  byn_server_free_mail(L, p);
 }
 
 /* Did init return `nil, reason`? */
@@ -326,7 +354,7 @@ static void init_returned(lua_State *L, byn_process *p, int count) {
     if (kind == BYN_CONTINUE)
       go_on(L, p);
     else
-      rest(L, p);
+      byn_server_rest(L, p);
   }
   lua_settop(L, first - 1);
 }
@@ -335,100 +363,11 @@ static void start(lua_State *L, byn_process *p) {
   byn_server *s = p->self;
   if (!push_callback(L, p, "init")) {
     started(L, p);
-    rest(L, p);
+    byn_server_rest(L, p);
     return;
   }
   byn_value_take(L, p->node->world, &s->mail->value);
-  begin(L, p, STARTING, 2);
-}
-
-/* --- system requests ------------------------------------------------------ */
-
-/* Pushes the state as a plain table, fit to be copied. */
-static void push_bare_state(lua_State *L, byn_process *p) {
-  byn_server *s = p->self;
-  lua_newtable(L);
-  byn_slot_push(L, s->state);
-  int state = lua_gettop(L);
-  lua_pushnil(L);
-  while (lua_next(L, state)) {
-    lua_pushvalue(L, -2);
-    lua_insert(L, -2);
-    lua_rawset(L, state - 1);
-  }
-  lua_settop(L, state - 1);
-}
-
-/* Replies with a copy of the state to the request in hand. */
-static void reply_state(lua_State *L, byn_process *p) {
-  push_bare_state(L, p);
-  if (!reply(L, p, 1)) {
-    byn_reason_make(L, "bad_state", 1);
-    reply_error(L, p);
-  }
-  free_mail(L, p);
-  rest(L, p);
-}
-
-/* Makes the table on top (popped) the instance. */
-static void set_state(lua_State *L, byn_process *p) {
-  byn_server *s = p->self;
-  byn_slot_push(L, s->state);
-  lua_getmetatable(L, -1);
-  lua_setmetatable(L, -3);
-  lua_pop(L, 1);
-  int fresh = byn_slot_put(L, slots_of(p));
-  byn_slot_free(L, slots_of(p), s->state);
-  s->state = fresh;
-}
-
-static void refuse_replacement(lua_State *L, byn_process *p) {
-  reply_error(L, p);
-  free_mail(L, p);
-  rest(L, p);
-}
-
-/* The function of replace_state has returned `count` values (popped): a new
- * instance, or nothing when it changed the one it got. */
-static void replaced(lua_State *L, byn_process *p, int count) {
-  lua_pop(L, count - (count ? 1 : 0));
-  if (count && lua_istable(L, -1)) {
-    set_state(L, p);
-  } else if (count && !lua_isnil(L, -1)) {
-    lua_pushstring(L, luaL_typename(L, -1));
-    lua_replace(L, -2);
-    byn_reason_make(L, "bad_return_value", 1);
-    refuse_replacement(L, p);
-    return;
-  } else {
-    lua_pop(L, count ? 1 : 0);
-  }
-  reply_state(L, p);
-}
-
-/* Does what the system request on top (popped), now in hand, asks for. */
-static void system_request(lua_State *L, byn_process *p, byn_system_op op) {
-  byn_server *s = p->self;
-  byn_system_argument(L, -1);
-  lua_replace(L, -2);
-  switch (op) {
-  case BYN_SYSTEM_STOP:
-    free_mail(L, p);
-    terminate(L, p);
-    return;
-  case BYN_SYSTEM_GET_STATE:
-    lua_pop(L, 1);
-    reply_state(L, p);
-    return;
-  case BYN_SYSTEM_REPLACE_STATE:
-    byn_slot_push(L, s->state);
-    begin(L, p, REPLACING, 1);
-    return;
-  default:
-    lua_pop(L, 1);
-    lua_pushliteral(L, "unknown_system_request");
-    refuse_replacement(L, p);
-  }
+  byn_server_begin(L, p, BYN_STARTING, 2);
 }
 
 /* --- mail ----------------------------------------------------------------- */
@@ -451,51 +390,50 @@ static bool wants_from(lua_State *L) {
 
 static void take_call(lua_State *L, byn_process *p) {
   byn_server *s = p->self;
-  byn_value_take(L, p->node->world, &s->mail->value);
+  byn_value_push(L, &s->mail->value);
   byn_system_op op = byn_system_at(L, -1);
   if (op) {
-    system_request(L, p, op);
+    byn_server_request(L, p, op);
     return;
   }
   if (!push_callback(L, p, "handle_call")) {
     lua_pushliteral(L, "handle_call");
     byn_reason_make(L, "undef", 1);
     lua_replace(L, -2);
-    reply_error(L, p);
-    free_mail(L, p);
+    byn_server_reply_error(L, p);
+    byn_server_free_mail(L, p);
     return;
   }
   lua_rotate(L, -3, 2);
   bool from = wants_from(L);
   if (from) byn_id_push(L, &s->mail->id);
-  begin(L, p, CALL, from ? 3 : 2);
+  byn_server_begin(L, p, BYN_IN_CALL, from ? 3 : 2);
 }
 
 /* Gives the message on top (popped) to the handler. */
-static bool give(lua_State *L, byn_process *p, doing what, const char *name) {
+static bool give(lua_State *L, byn_process *p, byn_doing what,
+                 const char *name) {
   bool known = push_callback(L, p, name);
   if (!known) {
     lua_pop(L, 1);
     return false;
   }
   lua_rotate(L, -3, 2);
-  begin(L, p, what, 2);
+  byn_server_begin(L, p, what, 2);
   return true;
 }
 
 static void take_cast(lua_State *L, byn_process *p) {
   byn_server *s = p->self;
-  byn_value_take(L, p->node->world, &s->mail->value);
-  free_mail(L, p);
-  if (!give(L, p, CAST, "handle_cast"))
+  byn_value_push(L, &s->mail->value);
+  if (!give(L, p, BYN_IN_CAST, "handle_cast"))
     terminate_fault(L, p, "has no handle_cast, but a cast came");
 }
 
 static void take_info(lua_State *L, byn_process *p) {
   byn_server *s = p->self;
   byn_mail_push(L, s->mail);
-  free_mail(L, p);
-  give(L, p, INFO, "handle_info");
+  if (!give(L, p, BYN_IN_INFO, "handle_info")) byn_server_free_mail(L, p);
 }
 
 /* An EXIT of the parent is never for handle_info. */
@@ -506,8 +444,8 @@ static void take_exit(lua_State *L, byn_process *p) {
     return;
   }
   byn_value_take(L, p->node->world, &s->mail->value);
-  free_mail(L, p);
-  terminate(L, p);
+  byn_server_free_mail(L, p);
+  byn_server_terminate(L, p);
 }
 
 /* System requests do not end the wait for the idle time-out. */
@@ -546,7 +484,7 @@ static void take_mail(lua_State *L, byn_process *p, byn_mail *mail) {
 
 static void server_run(lua_State *L, byn_process *p) {
   byn_server *s = p->self;
-  if (s->doing == STARTING) {
+  if (s->doing == BYN_STARTING) {
     start(L, p);
     return;
   }
@@ -556,41 +494,51 @@ static void server_run(lua_State *L, byn_process *p) {
   } else if (s->due) {
     s->due = false;
     lua_pushliteral(L, "timeout");
-    give(L, p, INFO, "handle_info");
+    give(L, p, BYN_IN_INFO, "handle_info");
   }
 }
 
 /* The callback raised, or called banyan.exit: the reason is on top. */
 static void failed(lua_State *L, byn_process *p) {
   byn_server *s = p->self;
-  if (s->doing == STARTING) {
+  if (s->doing == BYN_STARTING) {
     fail_start(L, p);
-  } else if (s->doing == REPLACING) {
-    refuse_replacement(L, p);
+  } else if (s->doing == BYN_REPLACING) {
+    byn_server_refuse(L, p);
   } else {
-    free_mail(L, p);
-    terminate(L, p);
+    byn_server_terminate(L, p);
   }
+}
+
+/* format_status has ended. */
+static void shown(lua_State *L, byn_process *p, int status, int count) {
+  formatted(L, p, status, count);
+  if (((byn_server *)p->self)->doing == BYN_REPORTING)
+    finish(L, p);
+  else
+    byn_server_reply_status(L, p);
 }
 
 static void server_returned(lua_State *L, byn_process *p, int status,
                             int count) {
   byn_server *s = p->self;
-  if (s->doing == TERMINATING)
+  if (s->doing == BYN_TERMINATING)
     terminated(L, p, status, count);
+  else if (s->doing >= BYN_FORMATTING)
+    shown(L, p, status, count);
   else if (status != LUA_OK)
     failed(L, p);
-  else if (s->doing == STARTING)
+  else if (s->doing == BYN_STARTING)
     init_returned(L, p, count);
-  else if (s->doing == REPLACING)
-    replaced(L, p, count);
+  else if (s->doing == BYN_REPLACING)
+    byn_server_replaced(L, p, count);
   else
     handled(L, p, count);
 }
 
 static void server_timed_out(lua_State *L, byn_process *p) {
   byn_server *s = p->self;
-  if (s->doing == STARTING) {
+  if (s->doing == BYN_STARTING) {
     give_up(L, p, "timeout", "killed");
     return;
   }
@@ -600,24 +548,34 @@ static void server_timed_out(lua_State *L, byn_process *p) {
 
 static void server_ended(lua_State *L, byn_process *p, int reason) {
   byn_server *s = p->self;
-  if (s->doing == STARTING && s->mail) {
+  if (s->doing == BYN_STARTING && s->mail) {
     cut_loose(L, p);
     lua_pushvalue(L, reason);
-    reply_error(L, p);
+    byn_server_reply_error(L, p);
   }
-  free_mail(L, p);
-  int *slots[] = {&s->state, &s->reason, &s->farewell};
+  byn_server_free_mail(L, p);
+  int *slots[] = {&s->state, &s->reason, &s->farewell, &s->status};
   for (size_t i = 0; i < sizeof slots / sizeof *slots; i++) {
-    byn_slot_free(L, slots_of(p), *slots[i]);
+    byn_slot_free(L, byn_slots_at(p), *slots[i]);
     *slots[i] = 0;
   }
   byn_free(&p->node->world->alloc, s, sizeof *s);
+}
+
+static void server_tell(lua_State *L, byn_process *p) {
+  byn_server *s = p->self;
+  if (!s->status) return;
+  byn_slot_push(L, s->status);
+  lua_insert(L, -2);
+  byn_status_tell(L, lua_gettop(L) - 1);
+  lua_remove(L, -2);
 }
 
 static const byn_behaviour server = {.name = "server",
                                      .run = server_run,
                                      .returned = server_returned,
                                      .timed_out = server_timed_out,
+                                     .tell = server_tell,
                                      .ended = server_ended};
 
 /* --- in Lua --------------------------------------------------------------- */
@@ -653,10 +611,10 @@ static int furnish(lua_State *L) {
   birth *b = lua_touserdata(L, 1);
   byn_process *p = b->p;
   byn_server *s = p->self;
-  p->label = byn_slot_put(L, slots_of(p));
+  p->label = byn_slot_put(L, byn_slots_at(p));
   if (!lua_isnil(L, -1)) byn_node_register(L, p->node, p, -1);
   lua_settop(L, 3);
-  s->state = byn_slot_put(L, slots_of(p));
+  s->state = byn_slot_put(L, byn_slots_at(p));
   s->mail = byn_mail_new(L, p->node->world, BYN_MAIL_CALL, &b->ref);
   if (b->timeout >= 0) byn_process_timer(L, p, b->timeout);
   if (b->linked) byn_link_to(L, b->starter, &p->id);
@@ -670,7 +628,7 @@ static void bear(lua_State *L, birth *b) {
   b->p = p;
   p->self = s;
   if (s) {
-    *s = (byn_server){.timeout = ASKED_NONE, .doing = STARTING};
+    *s = (byn_server){.timeout = BYN_NO_TIMEOUT, .doing = BYN_STARTING};
     s->linked = b->linked;
     if (lua_pcall(L, 5, 0, 0) == LUA_OK) return;
   } else {
@@ -715,7 +673,7 @@ static int l_timeout(lua_State *L) {
   byn_process *p = byn_process_here(L, "server.timeout");
   if (p->behaviour != &server)
     luaL_error(L, "server.timeout outside a server: call it in a handler");
-  ((byn_server *)p->self)->timeout = byn_check_timeout(L, 1, ASKED_NONE);
+  ((byn_server *)p->self)->timeout = byn_check_timeout(L, 1, BYN_NO_TIMEOUT);
   lua_pushboolean(L, 1);
   return 1;
 }

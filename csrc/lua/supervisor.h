@@ -68,10 +68,6 @@ typedef struct byn_supervisor {
   int last;   /* the last reason that a child ended or failed for */
 } byn_supervisor;
 
-static inline byn_slots *byn_slots_at(const byn_process *p) {
-  return &p->node->world->slots;
-}
-
 /* --- children ---------------------------------------------------------------
  */
 

@@ -5,6 +5,7 @@
 static byn_system_op op_at(lua_State *L, int index) {
   if (byn_reason_is(L, index, "stop")) return BYN_SYSTEM_STOP;
   if (byn_reason_is(L, index, "get_state")) return BYN_SYSTEM_GET_STATE;
+  if (byn_reason_is(L, index, "get_status")) return BYN_SYSTEM_GET_STATUS;
   if (byn_reason_is(L, index, "replace_state")) return BYN_SYSTEM_REPLACE_STATE;
   return BYN_SYSTEM_UNKNOWN;
 }

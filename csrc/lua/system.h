@@ -5,6 +5,7 @@
  *
  *   {"$system", "stop", reason}        ends it; the caller hears the reason
  *   {"$system", "get_state"}           a copy of its state | nil, err
+ *   {"$system", "get_status"}          what it shows of itself, see status.h
  *   {"$system", "replace_state", fn}   fn(state) -> new state, in the server
  */
 #ifndef BYN_SYSTEM_H
@@ -16,6 +17,7 @@ typedef enum byn_system_op {
   BYN_SYSTEM_NONE, /* the message is the program's */
   BYN_SYSTEM_STOP,
   BYN_SYSTEM_GET_STATE,
+  BYN_SYSTEM_GET_STATUS,
   BYN_SYSTEM_REPLACE_STATE,
   BYN_SYSTEM_UNKNOWN
 } byn_system_op;

@@ -91,6 +91,39 @@ local function writer(opts)
   end
 end
 
+-- So much is written of the state of a server that crashed, and of what it was
+-- handling: values of all tables together, tables in tables, bytes of a string.
+local MOST, DEEPEST, LONGEST = 100, 6, 1000
+
+-- A copy in plain tables that is not larger; a state may well hold itself.
+local function bounded(value, depth, left)
+  if type(value) == "string" and #value > LONGEST then
+    return value:sub(1, LONGEST) .. "..."
+  end
+  if type(value) ~= "table" then return value end
+  if depth > DEEPEST then return "..." end
+  local copy = {}
+  for key, part in next, value do
+    if left.n == 0 then
+      copy["..."] = "..."
+      break
+    end
+    left.n = left.n - 1
+    if type(key) == "table" then key = "a table" end
+    copy[key] = bounded(part, depth + 1, left)
+  end
+  return copy
+end
+
+local function without_excess(event)
+  if event.event ~= "process_crashed" then return event end
+  local copy = {}
+  for key, value in pairs(event) do copy[key] = value end
+  copy.message = bounded(event.message, 1, { n = MOST })
+  copy.state = bounded(event.state, 1, { n = MOST })
+  return copy
+end
+
 -- A receiver of events that writes what `format(event, level, time)` makes of
 -- those that matter enough.
 local function sink(what, opts, format)
@@ -102,7 +135,7 @@ local function sink(what, opts, format)
   return function(event)
     local level = log.level(event)
     if rank[level] < least then return end
-    write(format(event, level, clock and clock()))
+    write(format(without_excess(event), level, clock and clock()))
   end
 end
 
@@ -179,7 +212,7 @@ end
 -- {"error", message, traceback}: the message, and below it the traceback.
 local function show_error(reason)
   local message = reason[2]
-  if type(message) ~= "string" then message = tostring(message) end
+  if type(message) ~= "string" then message = show(message, 0) end
   return "error: " .. escaped(message),
     "    " .. reason[3]:gsub("\t", "  "):gsub("%s+$", ""):gsub("\n", "\n    ")
 end

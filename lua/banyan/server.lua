@@ -28,6 +28,13 @@
 --    (but init), stop_with, server.stop, and when the process that called
 --    start_link ends while this one traps exits. An exit signal that is not
 --    trapped ends the server without it. An error in it becomes the reason.
+--  * `format_status(self, status)`: changes what others are shown of the
+--    server, so that no secret is in a log. `status` is {state=, message=,
+--    reason=}; state is a copy of self, but not of the tables in it. It may
+--    put other values in place of them, and returns the status. Called by
+--    get_status (with state alone), and after terminate when the server
+--    crashed, for the event process_crashed. Where it fails, that is what is
+--    shown in place of the state.
 --
 -- A handler that waits (call, receive, sleep) makes later messages wait; to
 -- answer later without waiting, return server.noreply and use server.reply.
@@ -177,6 +184,16 @@ end
 ---  what cannot be sent
 function server.get_state(dest, timeout)
   return call(dest, { "$system", "get_state" }, timeout)
+end
+
+--- What a server shows of itself, for debugging. Yields.
+---@param dest banyan.Pid|string|table  as for call
+---@param timeout? integer|string  milliseconds, default 5000
+---@return table|nil status  {pid=, parent=, label=, state=}: the state as
+---  get_state has it, or as the module's format_status makes it
+---@return any err  as for get_state
+function server.get_status(dest, timeout)
+  return call(dest, { "$system", "get_status" }, timeout)
 end
 
 --- Changes a server's state from outside, for debugging. Yields. On the
