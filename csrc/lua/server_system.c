@@ -1,5 +1,3 @@
-#include <lauxlib.h>
-
 #include "reason.h"
 #include "server_parts.h"
 #include "status.h"

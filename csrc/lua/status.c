@@ -1,7 +1,5 @@
 #include "status.h"
 
-#include <lauxlib.h>
-
 void byn_status_push_state(lua_State *L, int index) {
   index = lua_absindex(L, index);
   luaL_checkstack(L, 5, NULL);

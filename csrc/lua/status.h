@@ -8,7 +8,7 @@
 #ifndef BYN_STATUS_H
 #define BYN_STATUS_H
 
-#include <lua.h>
+#include "compat.h"
 
 /* Pushes the instance at `index` as a plain table, without its module. */
 void byn_status_push_state(lua_State *L, int index);
