@@ -378,7 +378,7 @@ describe("a Lua error", function()
   it("that is no string has a text that says what it is", function()
     run(function()
       local function text_of(object)
-        core.spawn_monitor(function() error(object) end)
+        core.spawn_monitor(function() error(object, 0) end)
         return tostring(core.receive().reason):match "^[^\n]*"
       end
       assert.equal("(error object is a nil value)", text_of(nil))
