@@ -100,6 +100,22 @@ describe("process_info of a server", function()
   end)
 end)
 
+describe("a module", function()
+  test("can be collected once its servers have ended", function()
+    local kept = setmetatable({}, { __mode = "k" })
+    local function use()
+      local Short = { handle_call = function() return "answer" end }
+      kept[Short] = true
+      local pid = server.start(Short)
+      assert.equal("answer", server.call(pid, "question"))
+      assert.is_true(server.stop(pid))
+    end
+    use()
+    for _ = 1, 3 do collectgarbage() end
+    assert.is_nil(next(kept))
+  end)
+end)
+
 describe("10,000 idle servers", function()
   test("weigh less in Lua than 10,000 coroutines would", function()
     local Idle = {}

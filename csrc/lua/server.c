@@ -690,11 +690,13 @@ static int l_continue(lua_State *L) {
   return 1;
 }
 
-/* A table with weak keys: module -> metatable of its instances. */
+/* A weak table: module -> metatable of its instances, as long as there are
+ * any. Weak keys alone would not do: the metatable refers to its module, and
+ * not every Lua has ephemerons. */
 static void push_metatables(lua_State *L) {
   lua_newtable(L);
   lua_createtable(L, 0, 1);
-  lua_pushliteral(L, "k");
+  lua_pushliteral(L, "kv");
   lua_setfield(L, -2, "__mode");
   lua_setmetatable(L, -2);
 }
