@@ -51,11 +51,13 @@ static byn_link *link_new(const byn_link_config *config, const char *peer,
   byn_frame_reader_init(&l->in, &l->config.alloc, BYN_UNPROVEN_MAX);
   byn_outbox_init(&l->out, &l->config.alloc);
   byn_buf_init(&l->parts, &l->config.alloc);
-  if (byn_handshake_init(&l->shake, config->name, config->incarnation, peer,
-                         nonce, config->secret, config->secret_len))
-    return l;
-  byn_link_free(l);
-  return NULL;
+  if (!byn_handshake_init(&l->shake, config->name, config->incarnation, peer,
+                          nonce, config->secret, config->secret_len)) {
+    byn_link_free(l);
+    return NULL;
+  }
+  l->shake.traits = config->traits;
+  return l;
 }
 
 byn_link *byn_link_dial(const byn_link_config *config, const char *peer,
@@ -159,6 +161,7 @@ static bool set_event(const byn_link *l, byn_link_event *event,
   event->kind = kind;
   event->name = l->shake.peer;
   event->incarnation = l->shake.peer_incarnation;
+  event->traits = l->shake.peer_traits;
   return true;
 }
 

@@ -57,6 +57,7 @@ typedef struct byn_link_config {
   byn_alloc alloc;
   const char *name;     /* this node's, NUL-ended, at most BYN_NAME_MAX */
   uint64_t incarnation; /* of this node */
+  uint8_t traits;       /* of this node: see wire/handshake.h */
   const uint8_t *secret;
   size_t secret_len;     /* not 0 */
   int64_t heartbeat_ms;  /* a sign of life at least this often */
@@ -78,6 +79,7 @@ typedef struct byn_link_event {
   byn_link_event_kind kind;
   const char *name;       /* ADMIT, UP: the peer's proven name */
   uint64_t incarnation;   /* ADMIT, UP: the peer's */
+  uint8_t traits;         /* ADMIT, UP: the peer's */
   const uint8_t *message; /* MESSAGE */
   size_t length;          /* MESSAGE */
   const char *reason;     /* DOWN */

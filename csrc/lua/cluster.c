@@ -186,6 +186,7 @@ static void came_up(lua_State *L, byn_cluster *c, byn_peer *peer,
   byn_origins_prune(L, c->node->world);
   peer->origin = byn_origin_get(L, c->node->world, e->name, e->incarnation);
   peer->origin->uses++;
+  peer->origin->doubles = e->traits & BYN_TRAIT_DOUBLES;
   if (!byn_map_put(&c->by_origin, origin_key(peer->origin), peer)) {
     byn_link_close(peer->link, "out_of_memory");
     return;
@@ -457,6 +458,7 @@ static void configure(lua_State *L, byn_cluster *c, int options) {
   c->config.alloc = node->world->alloc;
   c->config.name = node->name;
   c->config.incarnation = node->origin->incarnation;
+  c->config.traits = BYN_DOUBLES ? BYN_TRAIT_DOUBLES : 0;
   c->config.heartbeat_ms = option(L, options, "heartbeat_ms", 1000);
   c->config.down_after_ms = option(L, options, "down_after_ms", 5000);
   c->config.handshake_ms = option(L, options, "handshake_ms", 5000);

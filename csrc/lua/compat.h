@@ -27,6 +27,9 @@
 /* Whole numbers up to this are exact in a double. */
 #define BYN_EXACT ((int64_t)1 << 53)
 
+/* Are all numbers doubles, integers too? */
+#define BYN_DOUBLES (LUA_VERSION_NUM < 503)
+
 #if LUA_VERSION_NUM < 504
 
 #include <luajit.h> /* Lua 5.1 itself, 5.2 and 5.3 will not do */

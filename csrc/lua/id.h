@@ -31,6 +31,7 @@ typedef struct byn_origin {
   uint64_t incarnation;
   uint32_t uses; /* by mails, relations and peers */
   int ids;       /* registry key of the weak table serial -> userdata */
+  bool doubles;  /* a node that was up and has no integers: LuaJIT */
   bool retired;  /* its name and incarnation were given to another node */
 } byn_origin;
 
@@ -44,6 +45,9 @@ typedef struct byn_id {
 
 /* Lives of nodes that are known at a time, at most: messages may name any. */
 #define BYN_ORIGINS_MAX 4096
+
+/* Serials are keys of tables, also where those are doubles. */
+#define BYN_SERIAL_MAX BYN_EXACT
 
 /* Room for the canonical bytes of any id. */
 #define BYN_ID_BYTES 512

@@ -351,7 +351,8 @@ static bool get_ref(inbound *in, byn_origin *origin, byn_id *ref) {
                   .serial = serial,
                   .index = (uint32_t)index,
                   .kind = BYN_REF};
-  return !in->r.failed && index <= UINT32_MAX && serial && serial <= INT64_MAX;
+  return !in->r.failed && index <= UINT32_MAX && serial &&
+         serial <= BYN_SERIAL_MAX;
 }
 
 /* A process of the sender's, and one of ours; NULL if that is gone. */

@@ -166,14 +166,30 @@ static void encode_other(lua_State *L, int index, encoder *e) {
   byn_id_encode(e->b, id, e->from, e->to);
 }
 
-static void encode_number(lua_State *L, int index, byn_buf *b) {
+/* Is there a double of exactly that value? 2^63 is none of an integer. */
+static bool is_double(int64_t v) {
+  double d = (double)v;
+  return d < 0x1p63 && (int64_t)d == v;
+}
+
+static void encode_integer(lua_State *L, int index, encoder *e) {
+  int64_t v = lua_tointeger(L, index);
+  if (e->to->doubles && !is_double(v))
+    luaL_error(L,
+               "cannot send the integer %s to a node under LuaJIT: its "
+               "numbers are doubles",
+               luaL_tolstring(L, index, NULL));
+  byn_put_u8(e->b, TAG_INTEGER);
+  byn_put_signed(e->b, v);
+}
+
+static void encode_number(lua_State *L, int index, encoder *e) {
   if (lua_isinteger(L, index)) {
-    byn_put_u8(b, TAG_INTEGER);
-    byn_put_signed(b, lua_tointeger(L, index));
-  } else {
-    byn_put_u8(b, TAG_FLOAT);
-    byn_put_double(b, lua_tonumber(L, index));
+    encode_integer(L, index, e);
+    return;
   }
+  byn_put_u8(e->b, TAG_FLOAT);
+  byn_put_double(e->b, lua_tonumber(L, index));
 }
 
 static void encode_value(lua_State *L, int index, encoder *e) {
@@ -190,7 +206,7 @@ static void encode_value(lua_State *L, int index, encoder *e) {
     byn_put_u8(e->b, lua_toboolean(L, index) ? TAG_TRUE : TAG_FALSE);
     break;
   case LUA_TNUMBER:
-    encode_number(L, index, e->b);
+    encode_number(L, index, e);
     break;
   case LUA_TSTRING:
     bytes = lua_tolstring(L, index, &n);
@@ -296,7 +312,7 @@ static bool decode_id(lua_State *L, decoder *d, uint8_t kind) {
 
 static bool decode_integer(lua_State *L, decoder *d) {
   int64_t v = byn_get_signed(d->r);
-  if (d->r->failed) return false;
+  if (d->r->failed || (BYN_DOUBLES && !is_double(v))) return false;
   lua_pushinteger(L, v);
   return true;
 }
@@ -385,7 +401,7 @@ bool byn_id_decode(lua_State *L, byn_reader *r, byn_id *id, byn_origin *from,
                    byn_origin *to) {
   byn_origin *origin = decode_origin(L, r, from, to);
   uint64_t serial = byn_get_varint(r), index = byn_get_varint(r);
-  if (r->failed || !origin || serial == 0 || serial > INT64_MAX ||
+  if (r->failed || !origin || serial == 0 || serial > BYN_SERIAL_MAX ||
       index > UINT32_MAX)
     return false;
   /* A name for what is still to be made would be taken for it one day. */

@@ -16,6 +16,10 @@
  *   7 reason     the same, with the metatable of reasons
  *   8 pid        id         9 ref       id
  *
+ * A number of LuaJIT, a double, is an integer here where it counts as one
+ * (compat.h). An integer that no double equals is refused at the sender if
+ * the receiver has only doubles, and is nonsense where it came to such a one.
+ *
  *   id           origin, varint serial, varint index
  *   origin       0 the sender, 1 the receiver, 2 varint length, name,
  *                u64 incarnation

@@ -228,6 +228,36 @@ static void a_later_minor_version_may_say_more(void **state) {
   assert_int_equal(acceptor.minor, BYN_WIRE_MINOR);
 }
 
+static void each_end_learns_the_traits_of_the_other(void **state) {
+  (void)state;
+  dialer.traits = BYN_TRAIT_DOUBLES;
+  acceptor.traits = 6;
+  assert_int_equal(say_hello(), BYN_SHAKE_OK);
+  assert_int_equal(say_challenge(), BYN_SHAKE_OK);
+  assert_int_equal(acceptor.peer_traits, BYN_TRAIT_DOUBLES);
+  assert_int_equal(dialer.peer_traits, 6);
+}
+
+static void the_first_minor_version_has_no_traits(void **state) {
+  (void)state;
+  byn_handshake_put_hello(&dialer, &hello);
+  hello.data[5] = 0;
+  assert_int_equal(byn_handshake_on_hello(&acceptor, hello.data, hello.len - 1),
+                   BYN_SHAKE_OK);
+  assert_int_equal(acceptor.minor, 0);
+  assert_int_equal(acceptor.peer_traits, 0);
+}
+
+static void traits_that_were_changed_on_the_way_are_not_believed(void **state) {
+  (void)state;
+  byn_handshake_put_hello(&dialer, &hello);
+  hello.data[hello.len - 1] ^= BYN_TRAIT_DOUBLES;
+  assert_int_equal(byn_handshake_on_hello(&acceptor, hello.data, hello.len),
+                   BYN_SHAKE_OK);
+  assert_int_equal(say_challenge(), BYN_SHAKE_OK);
+  assert_int_equal(say_proof(), BYN_SHAKE_BAD_SECRET);
+}
+
 static void a_hello_cut_short_anywhere_is_refused(void **state) {
   (void)state;
   byn_handshake_put_hello(&dialer, &hello);
@@ -352,6 +382,9 @@ int main(void) {
       TEST(a_dialer_that_meant_another_is_told_so_once_proven),
       TEST(another_major_version_is_refused_whatever_follows),
       TEST(a_later_minor_version_may_say_more),
+      TEST(each_end_learns_the_traits_of_the_other),
+      TEST(the_first_minor_version_has_no_traits),
+      TEST(traits_that_were_changed_on_the_way_are_not_believed),
       TEST(a_hello_cut_short_anywhere_is_refused),
       TEST(another_magic_is_refused),
       TEST(names_have_a_length_and_no_blanks),

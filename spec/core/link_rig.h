@@ -23,6 +23,7 @@ typedef struct rig_end {
   size_t sent;                 /* messages that were committed */
   char name[BYN_NAME_MAX + 1]; /* the peer's, as UP told it */
   uint64_t incarnation;
+  uint8_t traits;
   const char *reason; /* of DOWN; valid while the link lives */
 } rig_end;
 
@@ -54,6 +55,7 @@ static inline byn_link_config rig_config(rig *r, const char *name,
   byn_link_config c = {.alloc = byn_test_allocator(&r->test),
                        .name = name,
                        .incarnation = incarnation,
+                       .traits = (uint8_t)incarnation,
                        .secret = rig_secret,
                        .secret_len = sizeof rig_secret - 1,
                        .heartbeat_ms = 1000,
@@ -128,6 +130,7 @@ static inline void rig_events(rig *r, rig_end *e) {
       assert_true(byn_link_is_up(e->link));
       strcpy(e->name, event.name);
       e->incarnation = event.incarnation;
+      e->traits = event.traits;
       break;
     case BYN_LINK_MESSAGE:
       assert_int_equal(e->ups, 1);

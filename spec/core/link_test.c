@@ -41,8 +41,10 @@ static void two_ends_come_up_and_know_each_other(void **state) {
   open_up();
   assert_string_equal(r.a.name, "b@host:2");
   assert_int_equal(r.a.incarnation, 22);
+  assert_int_equal(r.a.traits, 22);
   assert_string_equal(r.b.name, "a@host:1");
   assert_int_equal(r.b.incarnation, 11);
+  assert_int_equal(r.b.traits, 11);
   assert_int_equal(r.b.admits, 1);
   assert_int_equal(r.a.admits, 0);
 }

@@ -11,8 +11,9 @@
  *   type            payload
  *   1 HELLO         | magic "BYAN" | major u8 | minor u8 | nonce 32 bytes |
  *                   | incarnation u64 | name string | dialled name string |
+ *                   | traits u8 |
  *   2 CHALLENGE     | major u8 | minor u8 | nonce 32 bytes |
- *                   | incarnation u64 | name string |
+ *                   | incarnation u64 | name string | traits u8 |
  *   3 PROOF         | proof of the dialer, 32 bytes |
  *   4 WELCOME       | proof of the acceptor, 32 bytes |
  *   5 REFUSE        | reason string | nothing, or proof 32 bytes |
@@ -33,7 +34,7 @@
  * versions. With equal majors both ends speak the smaller minor; a minor
  * version may add fields at the end of HELLO and CHALLENGE, which a reader
  * that does not know them passes over, and may send new frame types only to
- * a peer whose minor knows them.
+ * a peer whose minor knows them. Minor 1 added the traits.
  */
 #ifndef BYN_WIRE_FRAME_H
 #define BYN_WIRE_FRAME_H
@@ -46,7 +47,7 @@
 
 #define BYN_WIRE_MAGIC 0x4259414eu
 #define BYN_WIRE_MAJOR 1
-#define BYN_WIRE_MINOR 0
+#define BYN_WIRE_MINOR 1
 
 #define BYN_FRAME_HEADER 5
 

@@ -109,12 +109,14 @@ void byn_handshake_put_hello(byn_handshake *h, byn_buf *out) {
   byn_put_u32(out, BYN_WIRE_MAGIC);
   put_identity(h, out);
   byn_put_string(out, h->peer, strlen(h->peer));
+  byn_put_u8(out, h->traits);
   if (!out->failed) absorb(h, out->data + start, out->len - start);
 }
 
 void byn_handshake_put_challenge(byn_handshake *h, byn_buf *out) {
   size_t start = out->len;
   put_identity(h, out);
+  byn_put_u8(out, h->traits);
   if (out->failed) return;
   absorb(h, out->data + start, out->len - start);
   h->complete = true;
@@ -148,6 +150,12 @@ static byn_verdict get_version(byn_handshake *h, byn_reader *r) {
   return BYN_SHAKE_OK;
 }
 
+/* At the end of HELLO and CHALLENGE, as of minor version 1. */
+static bool get_traits(byn_handshake *h, byn_reader *r) {
+  h->peer_traits = h->minor < 1 ? 0 : byn_get_u8(r);
+  return !r->failed;
+}
+
 static const char *get_name(byn_reader *r, size_t *n) {
   const char *name = (const char *)byn_get_string(r, n);
   return name && byn_name_is_valid(name, *n) ? name : NULL;
@@ -171,7 +179,7 @@ byn_verdict byn_handshake_on_hello(byn_handshake *h, const uint8_t *payload,
   h->peer_incarnation = byn_get_u64(&r);
   name = get_name(&r, &name_len);
   dialed = get_name(&r, &dialed_len);
-  if (!name || !dialed) return BYN_SHAKE_BAD_FRAME;
+  if (!name || !dialed || !get_traits(h, &r)) return BYN_SHAKE_BAD_FRAME;
   memcpy(h->peer, name, name_len);
   h->peer[name_len] = '\0';
   h->misdialed = !is_name(h->name, dialed, dialed_len);
@@ -191,7 +199,7 @@ byn_verdict byn_handshake_on_challenge(byn_handshake *h, const uint8_t *payload,
   byn_get_bytes(&r, BYN_NONCE_SIZE);
   h->peer_incarnation = byn_get_u64(&r);
   name = get_name(&r, &name_len);
-  if (!name) return BYN_SHAKE_BAD_FRAME;
+  if (!name || !get_traits(h, &r)) return BYN_SHAKE_BAD_FRAME;
   if (!is_name(h->peer, name, name_len)) return BYN_SHAKE_WRONG_NAME;
   absorb(h, payload, n);
   h->complete = true;

@@ -2,8 +2,9 @@
  * dialer first.
  *
  *   dialer                                                    acceptor
- *     | HELLO{versions, nonce, incarnation, name, whom I dial} -> |
- *     | <- CHALLENGE{versions, nonce, incarnation, name}          |
+ *     | HELLO{versions, nonce, incarnation, name, whom I dial,    |
+ *     |       traits} ->                                          |
+ *     | <- CHALLENGE{versions, nonce, incarnation, name, traits}  |
  *     | PROOF{dialer's proof} ->                                  |
  *     |               (the acceptor judges; its owner may refuse) |
  *     | <- WELCOME{acceptor's proof}  or  REFUSE{reason, proof}   |
@@ -14,9 +15,9 @@
  *             "banyan dialer" or "banyan acceptor" or
  *             "banyan refusal:" and the reason)
  *
- * So a proof covers both nonces, names, incarnations and versions, and whom
- * the dialer meant. A recorded proof is worthless under another nonce; one
- * end's proof is not the other's, and an end whose own HELLO is played back
+ * So a proof covers both nonces, names, incarnations, versions and traits,
+ * and whom the dialer meant. A recorded proof is worthless under another nonce;
+ * one end's proof is not the other's, and an end whose own HELLO is played back
  * to it meets a CHALLENGE in its own name, which is not whom it dialled.
  *
  * What goes out before the peer has proved itself: the acceptor's CHALLENGE,
@@ -52,6 +53,10 @@ typedef enum byn_verdict {
   BYN_SHAKE_WRONG_NAME
 } byn_verdict;
 
+/* Traits: what the other end must know of a node to be understood by it.
+ * Bits that a reader does not know mean nothing to it. */
+#define BYN_TRAIT_DOUBLES 1 /* its numbers are doubles, without integers */
+
 typedef struct byn_handshake {
   crypto_auth_hmacsha256_state transcript; /* keyed with the secret */
   uint8_t nonce[BYN_NONCE_SIZE];
@@ -59,6 +64,8 @@ typedef struct byn_handshake {
   uint64_t incarnation;
   char peer[BYN_NAME_MAX + 1]; /* dialer: whom it dials; acceptor: HELLO's */
   uint64_t peer_incarnation;
+  uint8_t traits; /* 0 unless set after init */
+  uint8_t peer_traits;
   uint8_t minor;  /* of the versions' the smaller one */
   bool misdialed; /* acceptor: the dialer meant another name */
   bool complete;  /* HELLO and CHALLENGE are both in the transcript */

@@ -11,7 +11,7 @@
 #define BYN_FRAGMENT_SIZE 65536 /* the payload of one frame, at most */
 
 /* The payload of one frame before the peer has proved itself. HELLO, the
- * longest, takes 560. */
+ * longest, takes 561. */
 #define BYN_UNPROVEN_MAX 600
 
 #endif
