@@ -7,6 +7,7 @@ read_globals = {
   "loadstring",
   "setfenv",
   "jit",
+  "newproxy",
   table = { fields = { "unpack", "pack" } },
   math = { fields = { "type", "tointeger", "maxinteger", "mininteger" } },
   string = { fields = { "pack", "unpack" } },

@@ -27,6 +27,11 @@ LUA_VERSION ?= $(patsubst lua%,%,$(LUA))
 LUA_INCDIR ?= /usr/include/$(LUA)
 endif
 
+# The other Lua that Banyan runs on, where it is installed: a spec joins nodes
+# of both.
+OTHER_LUA := $(if $(filter luajit,$(LUA)),lua5.4,luajit)
+OTHER_LUA := $(if $(shell command -v $(OTHER_LUA)),$(OTHER_LUA))
+
 # Installing; the rockspec sets both.
 LUADIR ?= $(PREFIX)/share/lua/$(LUA_VERSION)
 LIBDIR ?= $(PREFIX)/lib/lua/$(LUA_VERSION)
@@ -252,16 +257,22 @@ demo: runtime-deps ## three nodes, one killed, every child back
 RUN_C = $(foreach t,$(call program,$(call chosen,$(TEST_SRC))),--tap '$(t)')
 RUN_SPECS = $(foreach s,$(call chosen,$(SPECS)),--tap '$(BUSTED) $(s)')
 
-.PHONY: test check-core spec
+.PHONY: test check-core spec other-build
+other-build:
+	$(if $(OTHER_LUA),@$(MAKE) -j$(JOBS) build LUA=$(OTHER_LUA) \
+	  BUILD=build/$(OTHER_LUA),@:)
+
 test: dev-deps ## run all tests; SPEC=ring only those whose path has "ring"
 	@$(WITH_LUA) .ci/tally \
-	  --need '$(MAKE) -k -j$(JOBS) build test-programs' $(RUN_C) $(RUN_SPECS)
+	  --need '$(MAKE) -k -j$(JOBS) build other-build test-programs' \
+	  $(RUN_C) $(RUN_SPECS)
 
 check-core: dev-deps ## run the C unit tests
 	@.ci/tally --need '$(MAKE) -k -j$(JOBS) test-programs' $(RUN_C)
 
 spec: dev-deps ## run the Lua specs
-	@$(WITH_LUA) .ci/tally --need '$(MAKE) -j$(JOBS) build' $(RUN_SPECS)
+	@$(WITH_LUA) .ci/tally --need '$(MAKE) -j$(JOBS) build other-build' \
+	  $(RUN_SPECS)
 
 # C programs and specs alike look for leaks as well.
 FUZZ_COUNT ?= 20000

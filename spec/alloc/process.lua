@@ -133,7 +133,7 @@ local last_words = load [[
   local core, guard = ...
   local it <close> = guard
   core.receive()
-]]
+]] or core.receive -- LuaJIT has nothing to close
 
 local function crowd()
   local guard = setmetatable({}, { __close = function()

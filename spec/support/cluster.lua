@@ -8,8 +8,9 @@
 --      c:wait("what for", function() return true end)
 --    end)
 --
--- Functions travel as bytecode: they have no upvalues but the globals. All
--- processes are killed at the end, however that comes.
+-- Functions travel as bytecode: they have no upvalues but the globals. A
+-- string is the body of one, for a node that runs another Lua. All processes
+-- are killed at the end, however that comes.
 
 local address = require "spec.support.address"
 local banyan = require "banyan"
@@ -29,6 +30,10 @@ Node.__index = Node
 
 local unpack = table.unpack or unpack
 
+local function code_of(fn)
+  return type(fn) == "string" and fn or string.dump(fn)
+end
+
 --- Waits until fn() is true, or fails saying what for.
 function Cluster.wait(_, what, fn)
   local limit = banyan.now() + DEADLINE_MS
@@ -47,16 +52,17 @@ function Cluster.name(_, short) return address.fresh_name(short) end
 
 --- Starts a node without waiting for it.
 ---@param name string
----@param opts? table  secret; connect: list of names of nodes to dial
+---@param opts? table  secret; connect: list of names of nodes to dial; lua:
+---  the program to run; env: changes to its environment
 function Cluster:launch(name, opts)
   opts = opts or {}
   local node = setmetatable({ name = name }, Node)
   local args = { "spec/support/node.lua", node.name, banyan.node() }
   for _, peer in ipairs(opts.connect or {}) do args[#args + 1] = peer end
-  local program = arg and arg[-1] or "lua5.4"
-  node.handle, node.pid = uv.spawn(program, {
-    args = args, env = environment { BANYAN_SECRET = opts.secret or SECRET },
-    stdio = { nil, nil, 2 },
+  local env = { BANYAN_SECRET = opts.secret or SECRET }
+  for key, value in pairs(opts.env or {}) do env[key] = value end
+  node.handle, node.pid = uv.spawn(opts.lua or arg[-1], {
+    args = args, env = environment(env), stdio = { nil, nil, 2 },
   }, function(code, signal)
     node.ended = ("exit code %d, signal %d"):format(code, signal)
   end)
@@ -71,7 +77,7 @@ function Cluster:await(node)
     if node.ended then error(node.name .. " has ended", 0) end
     return banyan.connect(node.name, 1000)
       and server.call({ name = "agent", node = node.name },
-        { code = string.dump(function() return 1 end), args = {}, n = 0 })
+        { code = "return 1", args = {}, n = 0 })
   end)
   return node
 end
@@ -102,7 +108,7 @@ end
 --- Calls a function there. Its error is raised here.
 function Node:call(fn, ...)
   local ok, a, b, c, d = server.call({ name = "agent", node = self.name },
-    { code = string.dump(fn), args = { ... }, n = select("#", ...) },
+    { code = code_of(fn), args = { ... }, n = select("#", ...) },
     DEADLINE_MS)
   if ok == nil then error(self.name .. ": " .. tostring(a), 2) end
   if not ok then error(self.name .. ": " .. a, 2) end
@@ -112,7 +118,7 @@ end
 --- The same, without an error: nil and what went wrong where it did.
 function Node:try(fn, ...)
   local ok, a, b, c, d = server.call({ name = "agent", node = self.name },
-    { code = string.dump(fn), args = { ... }, n = select("#", ...) },
+    { code = code_of(fn), args = { ... }, n = select("#", ...) },
     DEADLINE_MS)
   if not ok then return nil, a end
   return a, b, c, d
@@ -121,7 +127,7 @@ end
 --- Runs a function there in a process that stays, with what it started.
 function Node:open(fn, ...)
   server.cast({ name = "agent", node = self.name },
-    { code = string.dump(fn), args = { ... }, n = select("#", ...) })
+    { code = code_of(fn), args = { ... }, n = select("#", ...) })
 end
 
 --- SIGKILL.

@@ -1,9 +1,10 @@
 --- A node in an OS process of its own, told what to do by another node.
 --
---    lua5.4 spec/support/node.lua NAME PARENT [CONNECT ...]
+--    lua spec/support/node.lua NAME PARENT [CONNECT ...]
 --
--- It runs a server named "agent" that calls functions, sent as bytecode; ends
--- when it is killed, when PARENT (a node) is lost, or when told to.
+-- It runs a server named "agent" that calls functions, sent as bytecode or as
+-- source; ends when it is killed, when PARENT (a node) is lost, or when told
+-- to.
 
 local banyan = require "banyan"
 local server = require "banyan.server"
@@ -19,7 +20,7 @@ local agent = {}
 -- In a process of its own, so that one call that waits holds up no other.
 function agent.handle_call(_, msg, from)
   banyan.spawn(function()
-    local fn = assert(load(msg.code, "=call", "b"))
+    local fn = assert(load(msg.code, "=call"))
     local results = { pcall(fn, unpack(msg.args, 1, msg.n)) }
     if results[1] then
       server.reply(from, true, unpack(results, 2, 6))
@@ -34,7 +35,7 @@ end
 function agent.handle_cast(_, msg)
   banyan.spawn(function()
     banyan.trap_exit(true)
-    assert(load(msg.code, "=cast", "b"))(unpack(msg.args, 1, msg.n))
+    assert(load(msg.code, "=cast"))(unpack(msg.args, 1, msg.n))
     local message
     repeat message = banyan.receive() until message == "end"
   end)

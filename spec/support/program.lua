@@ -85,7 +85,7 @@ return function(code, opts)
   self.stdin = uv.new_pipe(false)
   local args = { "-e", code }
   for _, arg in ipairs(opts.args or {}) do args[#args + 1] = arg end
-  local lua = opts.lua or arg and arg[-1] or "lua5.4"
+  local lua = opts.lua or arg[-1]
   self.handle, self.pid = uv.spawn(lua, {
     args = args,
     env = environment(opts.env),
