@@ -299,7 +299,8 @@ static int l_process_info(lua_State *L) {
   lua_setfield(L, -2, "coroutine");
   lua_pushstring(L, p->behaviour->name);
   lua_setfield(L, -2, "behaviour");
-  set_slot(L, p->pid, "pid");
+  byn_process_push(L, p);
+  lua_setfield(L, -2, "pid");
   set_slot(L, p->name, "registered_name");
   set_slot(L, p->label, "label");
   if (p->parent.serial) {

@@ -42,19 +42,21 @@ static void reserve(lua_State *L, byn_node *node) {
   node->free = p;
 }
 
-/* Reserves all that a process needs and pushes its pid. That may collect
- * garbage, and a finalizer may take what was reserved: then again. */
-static void push_new_pid(lua_State *L, byn_node *node, byn_id *id) {
+static byn_id next_id(const byn_node *node) {
+  return (byn_id){.origin = node->origin,
+                  .serial = node->serial + 1,
+                  .index = node->spare[node->spare_count - 1],
+                  .kind = BYN_PID};
+}
+
+/* That may collect garbage, and a finalizer may take what was reserved: then
+ * again. */
+void byn_process_push_next(lua_State *L, byn_node *node) {
   for (;;) {
     reserve(L, node);
-    *id = (byn_id){.origin = node->origin,
-                   .serial = ++node->serial,
-                   .index = node->spare[node->spare_count - 1],
-                   .kind = BYN_PID};
-    byn_id_push(L, id);
-    byn_slots_reserve(L, &node->world->slots, 1);
-    if (node->free && node->spare_count &&
-        node->spare[node->spare_count - 1] == id->index)
+    byn_id id = next_id(node);
+    byn_id_push(L, &id);
+    if (node->free && node->spare_count && node->serial + 1 == id.serial)
       return;
     lua_pop(L, 1);
   }
@@ -62,17 +64,15 @@ static void push_new_pid(lua_State *L, byn_node *node, byn_id *id) {
 
 byn_process *byn_process_new(lua_State *L, byn_node *node,
                              const byn_behaviour *behaviour) {
-  byn_id id;
-  push_new_pid(L, node, &id);
-  int pid = byn_slot_put(L, &node->world->slots);
+  reserve(L, node);
   byn_process *p = node->free;
   node->free = p->next_ready;
+  *p = (byn_process){.node = node, .id = next_id(node), .behaviour = behaviour};
   node->spare_count--;
-  *p =
-      (byn_process){.node = node, .id = id, .behaviour = behaviour, .pid = pid};
+  node->serial++;
   const byn_process *running = node->world->running;
   if (running && running->node == node) p->parent = running->id;
-  node->table[id.index] = p;
+  node->table[p->id.index] = p;
   node->process_count++;
   return p;
 }
@@ -84,7 +84,7 @@ void byn_process_free(byn_process *p) {
 }
 
 void byn_process_push(lua_State *L, const byn_process *p) {
-  byn_slot_push(L, p->pid);
+  byn_id_push(L, &p->id);
 }
 
 /* --- ending --------------------------------------------------------------- */
@@ -182,7 +182,6 @@ static void stop_timers(byn_process *p) {
 static void free_slots(lua_State *L, byn_process *p) {
   byn_slots *slots = &p->node->world->slots;
   byn_slot_free(L, slots, p->label);
-  byn_slot_free(L, slots, p->pid);
   byn_slot_free(L, slots, p->doom);
 }
 

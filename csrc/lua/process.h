@@ -95,7 +95,6 @@ struct byn_process {
   lua_State *co;
   int thread;    /* slot of co */
   int arguments; /* values on co to resume with; -1: no reply yet */
-  int pid;       /* slot of its own pid: keeps it from being collected */
   int name;      /* slot of the registered name, or 0 */
   int doom;      /* slot of the reason it must end for */
   int label;     /* slot: a name for people, or 0 (process_info.label) */
@@ -124,6 +123,10 @@ struct byn_process {
 byn_process *byn_process_new(lua_State *L, struct byn_node *node,
                              const byn_behaviour *behaviour);
 
+/* Reserves what byn_process_new takes, and pushes the pid of the process that
+ * it will make next: neither it nor pushing that pid can fail then. */
+void byn_process_push_next(lua_State *L, struct byn_node *node);
+
 /* In a C function called from the code of a process: ends it for the reason
  * on top, as banyan.exit. The caller returns what this returns. */
 int byn_process_exit(lua_State *L, byn_process *p);
@@ -145,7 +148,7 @@ void byn_process_bury_later(byn_process *p);
 /* Takes back what byn_process_end decided while p ran. */
 void byn_process_pardon(lua_State *L, byn_process *p);
 
-/* Pushes the pid of p. */
+/* Pushes the pid of p: made anew if nobody in Lua holds it. */
 void byn_process_push(lua_State *L, const byn_process *p);
 
 /* --- the scheduler's side ---------------------------------------------- */

@@ -438,7 +438,7 @@ static int l_events(lua_State *L) {
 }
 
 static int l_spawn(lua_State *L) {
-  byn_process_push(L, byn_spawn(L, check_node(L), 2));
+  byn_spawn(L, check_node(L), 2);
   return 1;
 }
 

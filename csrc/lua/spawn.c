@@ -33,6 +33,8 @@ byn_process *byn_spawn(lua_State *L, byn_node *node, int first) {
   for (int i = first + 1; i <= top; i++)
     byn_term_copy(L, i);
   byn_thread_reserve(L, node->world, top - first + 4);
+  byn_process_push_next(L, node);
+  lua_insert(L, top + 1);
   byn_process *p = byn_process_new(L, node, &plain);
   byn_process_call(L, p, top - first);
   byn_process_ready(p);
@@ -40,7 +42,7 @@ byn_process *byn_spawn(lua_State *L, byn_node *node, int first) {
 }
 
 static int l_spawn(lua_State *L) {
-  byn_process_push(L, byn_spawn(L, byn_node_here(L), 1));
+  byn_spawn(L, byn_node_here(L), 1);
   return 1;
 }
 
@@ -49,7 +51,6 @@ static int l_spawn_link(lua_State *L) {
   byn_relation_reserve(L, self->node, false);
   byn_process *p = byn_spawn(L, self->node, 1);
   byn_link_to(L, self, &p->id);
-  byn_process_push(L, p);
   return 1;
 }
 
@@ -63,7 +64,6 @@ static int l_spawn_monitor(lua_State *L) {
   byn_relation_reserve(L, self->node, true);
   byn_process *p = byn_spawn(L, self->node, 2);
   byn_relate_local(L, BYN_MONITOR, self, p, ref.serial, true);
-  byn_process_push(L, p);
   lua_pushvalue(L, 1);
   return 2;
 }

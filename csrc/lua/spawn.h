@@ -7,7 +7,7 @@
 #include "node.h"
 
 /* Starts a process that runs the function at stack index `first` with the
- * values after it, copied. */
+ * values after it, copied. Pushes its pid. */
 byn_process *byn_spawn(lua_State *L, byn_node *node, int first);
 
 /* spawn, spawn_link, spawn_monitor: into the table on top. */
