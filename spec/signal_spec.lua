@@ -1,5 +1,5 @@
--- Links, monitors and exit signals: the rules of the Erlang reference manual,
--- cell by cell.
+-- Links, monitors, exit signals and banyan.exit on one node, beside what
+-- signal_table_spec has of them.
 
 local banyan = require "banyan"
 local core = require "banyan.core"
@@ -10,118 +10,6 @@ local run = require "spec.support.run"
 local closing = lua.closes and it or pending
 
 local REASONS = { "normal", "shutdown", "kill", "other" }
-
---- A process that waits; it traps exits or does not. Its mailbox is told to
--- `to` on request.
-local function waiting(traps)
-  local me = core.self()
-  local pid = core.spawn(function()
-    core.trap_exit(traps)
-    core.send(me, "ready")
-    local msg = core.receive()
-    core.send(me, { got = msg })
-    core.receive()
-  end)
-  assert.equal("ready", core.receive())
-  return pid
-end
-
---- What became of what `ref` watches: {"dead", reason}, {"got", reason, from}
--- or {"nothing"}.
-local function fate(ref)
-  local msg = core.receive(10)
-  if msg == nil then return { "nothing" } end
-  if msg.got then return { "got", msg.got.reason, msg.got.from } end
-  assert.equal(ref, msg.ref)
-  return { "dead", msg.reason }
-end
-
--- What Erlang does, by [traps][reason].
-local SIGNAL = {
-  [false] = {
-    normal = { "nothing" }, shutdown = { "dead", "shutdown" },
-    kill = { "dead", "killed" }, other = { "dead", "other" },
-  },
-  [true] = {
-    normal = { "got", "normal" }, shutdown = { "got", "shutdown" },
-    kill = { "dead", "killed" }, other = { "got", "other" },
-  },
-}
-local LINK = {
-  [false] = {
-    normal = { "nothing" }, shutdown = { "dead", "shutdown" },
-    kill = { "dead", "kill" }, other = { "dead", "other" },
-  },
-  [true] = {
-    normal = { "got", "normal" }, shutdown = { "got", "shutdown" },
-    kill = { "got", "kill" }, other = { "got", "other" },
-  },
-}
-local SELF = { -- exit signals to oneself
-  [false] = {
-    normal = { "dead", "normal" }, shutdown = { "dead", "shutdown" },
-    kill = { "dead", "killed" }, other = { "dead", "other" },
-  },
-  [true] = SIGNAL[true],
-}
-
-local function check(expected, actual)
-  assert.equal(expected[1], actual[1])
-  assert.equal(expected[2], actual[2])
-end
-
-for _, traps in ipairs { false, true } do
-  local kind = traps and "one that traps exits" or "one that does not trap"
-  for _, reason in ipairs(REASONS) do
-    describe(("%q to %s"):format(reason, kind), function()
-      it("as an exit signal", function()
-        run(function()
-          local pid = waiting(traps)
-          local ref = core.monitor(pid)
-          pid:exit(reason)
-          local got = fate(ref)
-          check(SIGNAL[traps][reason], got)
-          if got[1] == "got" then assert.equal(core.self(), got[3]) end
-        end)
-      end)
-
-      it("through a link", function()
-        run(function()
-          local pid = waiting(traps)
-          local ref = core.monitor(pid)
-          local linked = core.spawn(function()
-            core.link(pid)
-            core.exit(reason)
-          end)
-          local got = fate(ref)
-          check(LINK[traps][reason], got)
-          if got[1] == "got" then assert.equal(linked, got[3]) end
-        end)
-      end)
-
-      it("from itself", function()
-        run(function()
-          local me = core.self()
-          local _, ref = core.spawn_monitor(function()
-            core.trap_exit(traps)
-            core.self():exit(reason)
-            core.send(me, { got = core.receive(0) or "still here" })
-            core.receive()
-          end)
-          check(SELF[traps][reason], fate(ref))
-        end)
-      end)
-
-      it("to the dead is silence", function()
-        run(function()
-          local pid = core.spawn(function() core.trap_exit(traps) end)
-          core.sleep(0)
-          assert.is_true(pid:exit(reason))
-        end)
-      end)
-    end)
-  end
-end
 
 describe("an exit signal", function()
   it("wants a reason", function()
