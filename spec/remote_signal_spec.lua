@@ -265,6 +265,67 @@ describe("across nodes", function()
   end)
 end)
 
+describe("links made and taken away from both ends at once", function()
+  -- Each of the two, with a number for its acts.
+  local function actor(where, draw)
+    local it = { told = 0 }
+    it.pid = spawn_on(where, function()
+      core.trap_exit(true)
+      while true do
+        local msg = core.receive()
+        if msg.tag == "EXIT" then
+          it.told, it.why = it.told + 1, msg.reason
+        elseif msg.exit then
+          core.exit(msg.exit)
+        else
+          for _ = 1, msg.acts do
+            local act = draw(2) == 1 and core.link or core.unlink
+            act(msg.whom)
+            if draw(3) == 1 then core.sleep(0) end
+          end
+        end
+      end
+    end)
+    return it
+  end
+
+  it("are in the end for both or for neither, and break for both", function()
+    for seed = 1, SEEDS * 5 do
+      nodes({ A, B }, nil, seed)
+      local function draw(n) return net:random(n) end
+      local a, b = actor(A, draw), actor(B, draw)
+      remote.node(A):send(a.pid, { acts = 6, whom = b.pid })
+      remote.node(B):send(b.pid, { acts = 6, whom = a.pid })
+      net:settle()
+      local linked = info(A, a.pid).links[1] == b.pid
+      assert.same(linked and { a.pid } or {}, info(B, b.pid).links)
+      assert.equal(0, a.told + b.told)
+      remote.node(B):send(b.pid, { exit = "over" })
+      net:settle()
+      assert.equal(linked and 1 or 0, a.told)
+      assert.equal(linked and "over" or nil, a.why)
+      assert.same({}, info(A, a.pid).links)
+      net:close()
+    end
+  end)
+
+  it("tell nothing of an end from before an unlink", function()
+    nodes { A, B }
+    local pid = servant(B)
+    net:on(A, function()
+      local me = core.self()
+      core.trap_exit(true)
+      core.link(pid)
+      core.sleep(10)
+      remote.node(B):send(pid, { exit = "old" })
+      core.unlink(pid)
+      core.link(pid)
+      assert.same({ tag = "EXIT", from = pid, reason = "noproc" }, only())
+      assert.same({}, core.process_info(me).links)
+    end)
+  end)
+end)
+
 describe("signals between one pair", function()
   it("keep their order", function()
     for seed = 1, SEEDS do

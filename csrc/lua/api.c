@@ -242,7 +242,7 @@ typedef bool (*wanted)(const byn_relation *r, bool at_a);
 
 static bool is_link(const byn_relation *r, bool at_a) {
   (void)at_a;
-  return r->kind == BYN_LINK;
+  return r->kind == BYN_LINK && byn_tie_is_linked(&r->tie);
 }
 
 static bool is_monitor(const byn_relation *r, bool at_a) {

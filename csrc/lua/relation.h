@@ -4,7 +4,8 @@
  * process's list; an end that is remote stands in the list of its peer, so
  * that the end of a process and the end of a connection are the same walk.
  *
- *   LINK      both ends alike; the end of one is an exit signal to the other
+ *   LINK      both ends alike; the end of one is an exit signal to the other.
+ *             Between nodes also the memory of one, see core/tie.h
  *   MONITOR   a watches b; the end of b is a DOWN to a
  *   CALL      a waits for b's reply; the end of b answers `nil, reason`
  *
@@ -17,6 +18,7 @@
 #include <stdint.h>
 
 #include "compat.h"
+#include "../core/tie.h"
 #include "id.h"
 
 struct byn_process;
@@ -40,7 +42,10 @@ typedef struct byn_relation {
     byn_relation_list *list;
     byn_id id; /* the process at this end */
   } a, b;
-  uint64_t serial;
+  union {
+    uint64_t serial;
+    byn_tie tie; /* of a LINK; of one on this node always 0 */
+  };
   int what; /* slot: what a DOWN calls the monitored one, or 0: its pid */
   uint8_t kind;
   bool mapped; /* byn_find_monitor knows it */
@@ -64,7 +69,7 @@ byn_relation *byn_relate_local(lua_State *L, byn_relation_kind kind,
 /* Unhangs and frees it. */
 void byn_unrelate(lua_State *L, struct byn_node *node, byn_relation *r);
 
-/* The link between a local process and another, or NULL. */
+/* The link between a local process and another, or its memory; or NULL. */
 byn_relation *byn_find_link(const struct byn_process *p, const byn_id *other);
 /* The monitor or call with that serial made by a process of `origin`. */
 byn_relation *byn_find_monitor(struct byn_node *node, const byn_origin *origin,

@@ -21,7 +21,8 @@ enum {
   MONITOR,
   DEMONITOR,
   DOWN,
-  NODES
+  NODES,
+  CONFIRM
 };
 
 #define REPLY_MAX 200    /* values in one reply */
@@ -210,25 +211,27 @@ bool byn_remote_reply(lua_State *L, byn_node *node, const byn_id *ref,
   return commit_message(L, &d);
 }
 
+/* A pair of ids, and with a `number` that too. */
 static bool send_pair(byn_node *node, uint8_t kind, const byn_id *from,
-                      const byn_id *to) {
+                      const byn_id *to, uint64_t number) {
   draft d;
   if (!begin(node, to->origin, kind, &d)) return false;
   put_id(&d, from);
   put_id(&d, to);
+  if (number) byn_put_varint(d.b, number);
   return commit(&d);
 }
 
 bool byn_remote_link(lua_State *L, byn_node *node, const byn_id *from,
                      const byn_id *to) {
   (void)L;
-  return send_pair(node, LINK, from, to);
+  return send_pair(node, LINK, from, to, 0);
 }
 
 bool byn_remote_unlink(lua_State *L, byn_node *node, const byn_id *from,
-                       const byn_id *to) {
+                       const byn_id *to, uint64_t number) {
   (void)L;
-  return send_pair(node, UNLINK, from, to);
+  return send_pair(node, UNLINK, from, to, number);
 }
 
 /* Begins a signal that ends with the reason in `reason`, which it fills. */
@@ -416,13 +419,20 @@ static bool on_reply(inbound *in) {
   return true;
 }
 
+static void drop_if_over(inbound *in, byn_relation *r) {
+  if (r && byn_tie_is_over(&r->tie)) byn_unrelate(in->L, in->node, r);
+}
+
 static bool on_link(inbound *in) {
   byn_id from, to;
   byn_process *p;
   if (!get_pair(in, &from, &to, &p)) return false;
-  if (p && !byn_find_link(p, &from)) {
+  byn_relation *r = p ? byn_find_link(p, &from) : NULL;
+  if (r) {
+    byn_tie_on_link(&r->tie);
+  } else if (p) {
     byn_relate(in->L, in->node, BYN_LINK, &p->id, &from, 0, false);
-  } else if (!p) {
+  } else {
     lua_pushliteral(in->L, "noproc");
     byn_remote_exit(in->L, in->node, &to, &from, lua_gettop(in->L), true);
     lua_pop(in->L, 1);
@@ -430,12 +440,34 @@ static bool on_link(inbound *in) {
   return true;
 }
 
+/* UNLINK and CONFIRM. */
+static bool get_numbered(inbound *in, byn_id *from, byn_id *to,
+                         byn_relation **r, uint64_t *number) {
+  byn_process *p;
+  if (!get_pair(in, from, to, &p)) return false;
+  *number = byn_get_varint(&in->r);
+  *r = p ? byn_find_link(p, from) : NULL;
+  return !in->r.failed && *number;
+}
+
 static bool on_unlink(inbound *in) {
   byn_id from, to;
-  byn_process *p;
-  if (!get_pair(in, &from, &to, &p)) return false;
-  byn_relation *r = p ? byn_find_link(p, &from) : NULL;
-  if (r) byn_unrelate(in->L, in->node, r);
+  byn_relation *r;
+  uint64_t number;
+  if (!get_numbered(in, &from, &to, &r, &number)) return false;
+  if (r) byn_tie_on_unlink(&r->tie);
+  drop_if_over(in, r);
+  send_pair(in->node, CONFIRM, &to, &from, number);
+  return true;
+}
+
+static bool on_confirm(inbound *in) {
+  byn_id from, to;
+  byn_relation *r;
+  uint64_t number;
+  if (!get_numbered(in, &from, &to, &r, &number)) return false;
+  if (r) byn_tie_on_confirm(&r->tie, number);
+  drop_if_over(in, r);
   return true;
 }
 
@@ -446,8 +478,9 @@ static bool on_exit_signal(inbound *in, bool linked) {
   byn_process *p;
   if (!get_pair(in, &from, &to, &p) || !get_term(in)) return false;
   byn_relation *r = linked && p ? byn_find_link(p, &from) : NULL;
-  if (r) byn_unrelate(in->L, in->node, r);
-  if (p && (r || !linked))
+  bool broke = r && byn_tie_on_exit(&r->tie);
+  drop_if_over(in, r);
+  if (p && (broke || !linked))
     byn_signal_exit(in->L, p, &from, lua_gettop(in->L), linked);
   lua_pop(in->L, 1);
   return true;
@@ -532,6 +565,8 @@ bool byn_remote_receive(lua_State *L, byn_node *node, byn_peer *peer,
     return on_down(&in);
   case NODES:
     return on_nodes(&in);
+  case CONFIRM:
+    return on_confirm(&in);
   default:
     return false;
   }

@@ -6,13 +6,14 @@
  *   3 CAST        dest, term
  *   4 REPLY       caller's index, serial, varint count, terms
  *   5 LINK        id of the sender's process, id of the receiver's
- *   6 UNLINK      the same
+ *   6 UNLINK      the same, then a varint: its number
  *   7 UNLINKED    the same, then the reason: a link broke
  *   8 EXIT        the same: pid:exit
  *   9 MONITOR     id of the watcher, serial of the ref, dest
  *  10 DEMONITOR   serial: the watcher or caller has lost interest
  *  11 DOWN        serial, the reason: what it watched or called has ended
  *  12 NODES       varint count, names: whom the sender is connected to
+ *  13 CONFIRM     the same as UNLINK, which it answers
  *
  *   dest      0, id of a process   or   1, name
  *   id, term  as in term.h; numbers are varints, names strings
@@ -46,7 +47,7 @@ bool byn_remote_reply(lua_State *L, byn_node *node, const byn_id *ref,
 bool byn_remote_link(lua_State *L, byn_node *node, const byn_id *from,
                      const byn_id *to);
 bool byn_remote_unlink(lua_State *L, byn_node *node, const byn_id *from,
-                       const byn_id *to);
+                       const byn_id *to, uint64_t number);
 bool byn_remote_exit(lua_State *L, byn_node *node, const byn_id *from,
                      const byn_id *to, int index, bool linked);
 bool byn_remote_monitor(lua_State *L, byn_node *node, const byn_id *watcher,

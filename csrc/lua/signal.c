@@ -71,8 +71,9 @@ static void link_remote(lua_State *L, byn_process *p, const byn_id *to) {
     signal_code(L, p, to, byn_peer_absence(node, to->origin));
     return;
   }
-  if (byn_find_link(p, to)) return;
-  byn_relate(L, node, BYN_LINK, &p->id, to, 0, false);
+  byn_relation *r = byn_find_link(p, to);
+  if (r && !byn_tie_link(&r->tie)) return;
+  if (!r) byn_relate(L, node, BYN_LINK, &p->id, to, 0, false);
   byn_remote_link(L, node, &p->id, to);
 }
 
@@ -90,10 +91,13 @@ void byn_link_to(lua_State *L, byn_process *p, const byn_id *to) {
 void byn_unlink_from(lua_State *L, byn_process *p, const byn_id *to) {
   byn_relation *r = byn_find_link(p, to);
   if (!r) return;
-  byn_id other = *to;
-  byn_unrelate(L, p->node, r);
-  if (other.origin != p->node->origin)
-    byn_remote_unlink(L, p->node, &p->id, &other);
+  if (to->origin == p->node->origin) {
+    byn_unrelate(L, p->node, r);
+    return;
+  }
+  uint64_t number = ++p->node->serial;
+  if (byn_tie_unlink(&r->tie, number))
+    byn_remote_unlink(L, p->node, &p->id, to, number);
 }
 
 /* --- monitors ------------------------------------------------------------- */
@@ -165,14 +169,15 @@ static void break_link(lua_State *L, byn_node *node, byn_relation *r,
                        struct byn_relation_end *dead) {
   byn_id gone = dead->id;
   byn_id other = dead == &r->a ? r->b.id : r->a.id;
+  bool linked = byn_tie_is_linked(&r->tie);
   byn_process *p =
       other.origin == node->origin ? byn_node_find(node, &other) : NULL;
   byn_unrelate(L, node, r);
-  if (p) {
+  if (p && linked) {
     signal_exit(L, p, &gone, true);
     return;
   }
-  if (other.origin != node->origin)
+  if (linked && other.origin != node->origin)
     byn_remote_exit(L, node, &gone, &other, lua_gettop(L), true);
   lua_pop(L, 1);
 }
