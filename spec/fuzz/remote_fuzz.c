@@ -233,8 +233,11 @@ static void put_nodes(scene *s) {
 }
 
 /* The fields of each kind: i id, d dest, n number, t term, c count of terms */
-static const char *const FIELDS[] = {"",   "dt",  "nndt", "dt",  "nnc", "ii",
-                                     "ii", "iit", "iit",  "ind", "n",   "nt"};
+#define KINDS 14
+#define NODES 12
+static const char *const FIELDS[KINDS] = {"",   "dt",  "nndt", "dt",  "nnc",
+                                          "ii", "iin", "iit",  "iit", "ind",
+                                          "n",  "nt",  NULL,   "iin"};
 
 static void put_field(scene *s, char field) {
   unsigned count;
@@ -271,12 +274,12 @@ static void spoil(scene *s) {
 }
 
 static void make_message(scene *s) {
-  uint8_t kind = next_byte(s) % 14;
+  uint8_t kind = next_byte(s) % (KINDS + 1);
   byn_buf_truncate(&s->message, 0);
   byn_put_u8(&s->message, kind);
-  if (kind == 12)
+  if (kind == NODES)
     put_nodes(s);
-  else if (kind < 12)
+  else if (kind < KINDS)
     for (const char *f = FIELDS[kind]; *f; f++)
       put_field(s, *f);
   spoil(s);
