@@ -2,6 +2,7 @@
 
 local children = require "spec.support.children"
 local core = require "banyan.core"
+local dynamic_supervisor = require "banyan.dynamic_supervisor"
 local server = require "banyan.server"
 local supervisor = require "banyan.supervisor"
 
@@ -59,9 +60,30 @@ describe("start_child", function()
       local sup = start(log, "a")
       local spec = log:child("b",
         { restart = "transient", significant = true })
-      assert.same({ nil, { "invalid_significant", true } },
+      assert.same({ nil, { "bad_combination",
+        { auto_shutdown = "never", significant = true } } },
         { supervisor.start_child(sup, spec) })
     end)
+
+  test("keeps nothing of a child that is started elsewhere", function(log)
+    local sup = start(log, "a")
+    local other = core.spawn(function() core.receive() end)
+    log:fate("b", fails_with { "already_started", other })
+    assert.same({ nil, { "already_started", other } },
+      { supervisor.start_child(sup, log:child "b") })
+    assert.equal("a:running", states(sup))
+  end)
+
+  test("needs an id where children are known by it", function(log)
+    local sup = start(log, "a")
+    local spec = log:child "b"
+    spec.id = nil
+    assert.error_matches(function() supervisor.start_child(sup, spec) end,
+      "id must be")
+    assert.same({ nil, "missing_id" },
+      { dynamic_supervisor.start_child(sup, spec) })
+    assert.equal("a:running", states(sup))
+  end)
 
   test("answers noproc where there is no supervisor", function(log)
     assert.same({ nil, "noproc" },
@@ -89,6 +111,47 @@ describe("a supervisor", function()
       assert.same({ nil, "not_found" }, { supervisor[op](sup, log.pids.b) })
     end
   end)
+
+  -- What each request answers for a child in each state.
+  local answers = {
+    running = { start_child = "already_started", restart_child = "running",
+      delete_child = "running", terminate_child = true },
+    restarting = { start_child = "already_present",
+      restart_child = "restarting", delete_child = "restarting",
+      terminate_child = true },
+    stopped = { start_child = "already_present", delete_child = true,
+      restart_child = "pid", terminate_child = true },
+    unknown = { start_child = "pid", restart_child = "not_found",
+      delete_child = "not_found", terminate_child = "not_found" },
+  }
+  local into = {
+    running = function() end,
+    restarting = function(log) log:crash "a" end,
+    stopped = function(_, sup) supervisor.terminate_child(sup, "a") end,
+    unknown = function(_, sup)
+      supervisor.terminate_child(sup, "a")
+      supervisor.delete_child(sup, "a")
+    end,
+  }
+  for state, requests in pairs(answers) do
+    for request, expected in pairs(requests) do
+      test(("answers %s of a child that is %s with %s"):format(request, state,
+        tostring(expected)), function(log)
+        local sup = start(log, "a", nil, { backoff = { min = 1000 } })
+        into[state](log, sup)
+        local what = request == "start_child" and log:child "a" or "a"
+        local ok, err = supervisor[request](sup, what)
+        if expected == "pid" then
+          assert.equal(log.pids.a, ok)
+        elseif expected == true then
+          assert.is_true(ok)
+        else
+          assert.is_nil(ok)
+          assert.equal(expected, type(err) == "table" and err[1] or err)
+        end
+      end)
+    end
+  end
 
   test("terminates a child that takes its time", function(log)
     local sup = start(log, "a b", nil, { shutdown = 100 })
@@ -151,6 +214,41 @@ describe("a supervisor", function()
     core.send(sup, "hello")
     core.cast(sup, true)
     assert.equal("a:running", states(sup))
+  end)
+
+  -- As child_spec.lua packs it; each case spoils one place.
+  local function packed()
+    return { "start_child", "x", 0, 5000, false, false, false,
+      "spec.nothing", "go", 0 }
+  end
+  for place, values in pairs {
+    [2] = { true, 0 / 0, {} }, [3] = { -1, 3 },
+    [4] = { -3, 2 ^ 31 }, [7] = { { 0, 10, 2, 0, 0 }, { 1, 10, 0 / 0, 0, 0 },
+      { 10, 1, 2, 0, 0 }, { 1, 10, 2, 2, 0 } }, [10] = { -1, 1e9 },
+  } do
+    test("is not harmed by a spec that is wrong at place " .. place,
+      function(log)
+        local sup = start(log, "a")
+        for _, value in ipairs(values) do
+          local request = packed()
+          request[place] = value
+          local ok, err = core.call(sup, request)
+          assert.is_nil(ok)
+          assert.equal("invalid_child_spec", err)
+        end
+        assert.equal("a:running", states(sup))
+      end)
+  end
+
+  test("does not take a signal of a living child for its end", function(log)
+    local sup = start(log, "a b")
+    local a = log.pids.a
+    log:send("a", { signal = sup })
+    core.sleep(1)
+    assert.equal("", log:take())
+    assert.equal(a, supervisor.which_children(sup)[1].pid)
+    log:crash "a"
+    assert.equal("+a", log:take())
   end)
 
   test("does not wait for itself", function(log)

@@ -62,4 +62,52 @@ describe("a supervisor tells of", function()
     assert.equal("a", gave_up.id)
     assert.same({ "no", "way" }, gave_up.reason)
   end)
+
+  test_events("the last reasons when it gives up", function(log, events)
+    core.trap_exit(true)
+    local sup = start(log, "a b c", { max_restarts = 6 })
+    log:crash("a", "one")
+    log:crash("b", "normal")
+    log:crash("c", { "shutdown", 3 })
+    log:fate("a", fails_with "four", fails_with "five", fails_with "six")
+    core.send(log.pids.a, { exit = "crash" })
+    reason_of(sup)
+    local gave_up = events("supervisor_gave_up")[1]
+    assert.equal("a", gave_up.id)
+    assert.equal("six", gave_up.reason)
+    assert.same({
+      { id = "c", reason = { "shutdown", 3 } }, { id = "a", reason = "crash" },
+      { id = "a", reason = "four" }, { id = "a", reason = "five" },
+      { id = "a", reason = "six" },
+    }, gave_up.reasons)
+  end)
+
+  test_events("a normal end too when that was once too often",
+    function(log, events)
+      core.trap_exit(true)
+      local sup = start(log, "a", { max_restarts = 0 })
+      log:send("a", { exit = "normal" })
+      reason_of(sup)
+      local gave_up = events("supervisor_gave_up")[1]
+      assert.equal("normal", gave_up.reason)
+      assert.same({ { id = "a", reason = "normal" } }, gave_up.reasons)
+    end)
+
+  test_events("why a child had ended that it was about to stop",
+    function(log, events)
+      local sup = start(log, "a b", nil, { shutdown = 50 })
+      log:send("b", { hang = true })
+      core.spawn(function() supervisor.terminate_child(sup, "b") end)
+      core.spawn(function()
+        core.sleep(10)
+        supervisor.terminate_child(sup, "a")
+      end)
+      core.sleep(20)
+      log:send("a", { exit = "boom" })
+      core.sleep(100)
+      local exited = events "child_exited"
+      assert.equal(2, #exited)
+      assert.equal("a", exited[2].id)
+      assert.equal("boom", exited[2].reason)
+    end)
 end)

@@ -166,7 +166,7 @@ static bool pay(byn_restart *r, byn_child *c) {
   return false;
 }
 
-static bool wants_restart(const byn_child *c, bool normal) {
+bool byn_restart_wants(const byn_child *c, bool normal) {
   return c->restart == BYN_PERMANENT ||
          (c->restart == BYN_TRANSIENT && !normal);
 }
@@ -273,7 +273,7 @@ void byn_restart_stop(byn_restart *r) {
 
 void byn_restart_exited(byn_restart *r, byn_child *c, bool normal) {
   set_state(r, c, BYN_CHILD_STOPPED);
-  if (wants_restart(c, normal)) {
+  if (byn_restart_wants(c, normal)) {
     if (pay(r, c)) plan_restart(r, c, c->backoff != NULL);
     return;
   }

@@ -195,6 +195,8 @@ void byn_restart_stop(byn_restart *r);
 
 /* --- events --------------------------------------------------------------- */
 
+/* Would a running child be restarted if it ended? */
+bool byn_restart_wants(const byn_child *c, bool normal);
 /* A running child has ended. Only while not busy. */
 void byn_restart_exited(byn_restart *r, byn_child *c, bool normal);
 /* The owner's answer to one RETRY. Only while not busy. */

@@ -27,9 +27,8 @@ static void tell_all_ended(lua_State *L, byn_process *p) {
 /* Pushes {"shutdown", {"failed_to_start_child", id, reason}}. */
 static void push_boot_failure(lua_State *L, byn_process *p,
                               const byn_kid *kid) {
-  byn_supervisor *s = p->self;
   byn_kid_push_id(L, kid);
-  byn_slot_push(L, s->last);
+  byn_trouble_push_last(L, p);
   byn_reason_make(L, "failed_to_start_child", 2);
   byn_reason_make(L, "shutdown", 1);
 }
@@ -113,13 +112,6 @@ static void done(lua_State *L, byn_process *p, byn_kid *kid) {
   }
 }
 
-static void give_up(lua_State *L, byn_process *p, byn_kid *kid) {
-  byn_supervisor *s = p->self;
-  byn_slot_push(L, s->last);
-  byn_tell_gave_up(L, p, kid, lua_gettop(L));
-  lua_pop(L, 1);
-}
-
 static void perform(lua_State *L, byn_process *p, const byn_restart_action *a) {
   byn_kid *kid = (byn_kid *)a->child;
   switch (a->what) {
@@ -142,7 +134,7 @@ static void perform(lua_State *L, byn_process *p, const byn_restart_action *a) {
     done(L, p, kid);
     break;
   case BYN_DO_GIVE_UP:
-    give_up(L, p, kid);
+    byn_tell_gave_up(L, p, kid);
     break;
   case BYN_DO_END:
     end(L, p, a);
@@ -182,18 +174,26 @@ static void child_exited(lua_State *L, byn_process *p, byn_kid *kid) {
   int reason = lua_gettop(L);
   bool normal = byn_reason_is_normal(L, reason);
   byn_tell_exited(L, p, kid, reason);
-  if (!normal) keep(L, p, &s->last, reason);
+  if (byn_restart_wants(&kid->core, normal)) byn_trouble_add(L, p, kid, reason);
   byn_restart_exited(&s->machine, &kid->core, normal);
   bool over = kid->core.state == BYN_CHILD_STOPPED;
   if (over && !byn_restart_busy(&s->machine)) byn_tell_ended(L, p, kid);
   lua_settop(L, reason - 1);
 }
 
+/* Has it ended? A living process may send exit signals too; they are not its
+ * end. */
+static bool is_gone(const byn_process *p, const byn_id *pid) {
+  return pid->origin != p->node->origin || !byn_node_find(p->node, pid);
+}
+
 static void take_exit(lua_State *L, byn_process *p, byn_mail *mail) {
   byn_supervisor *s = p->self;
   byn_kid *kid = byn_kid_of(s, &mail->id);
+  if (kid && kid->news == mail) kid->news = NULL;
   byn_value_take(L, p->node->world, &mail->value);
-  if (kid && kid->core.state == BYN_CHILD_RUNNING) {
+  bool running = kid && kid->core.state == BYN_CHILD_RUNNING;
+  if (running && is_gone(p, &kid->pid)) {
     child_exited(L, p, kid);
     return;
   }
@@ -225,13 +225,26 @@ static void free_taken(lua_State *L, byn_process *p) {
   if (mail) byn_mail_free(L, p->node->world, mail);
 }
 
+static void note_exit(byn_supervisor *s, const byn_mail *mail) {
+  byn_kid *kid = s ? byn_kid_of(s, &mail->id) : NULL;
+  if (kid) kid->news = mail;
+}
+
+/* The reason why a child has ended: a DOWN of one that was dead when it was
+ * told to stop does not know, but its EXIT does. */
+static void push_end(lua_State *L, const byn_kid *kid, const byn_mail *down) {
+  const byn_mail *mail = kid->news ? kid->news : down;
+  byn_value_push(L, &mail->value);
+}
+
 static bool supervisor_received(lua_State *L, byn_process *p, byn_mail *mail) {
   luaL_checkstack(L, 12, NULL);
+  if (mail->kind == BYN_MAIL_EXIT) note_exit(p->self, mail);
   byn_kid *kid = stopping_kid(L, p, mail);
   if (!kid) return false;
   byn_supervisor *s = p->self;
   s->taken = mail;
-  byn_value_push(L, &mail->value);
+  push_end(L, kid, mail);
   byn_tell_exited(L, p, kid, lua_gettop(L));
   lua_pop(L, 1);
   byn_restart_stopped(&s->machine, &kid->core);
@@ -280,10 +293,10 @@ static void failed(lua_State *L, byn_process *p, byn_kid *kid) {
   byn_supervisor *s = p->self;
   int reason = lua_gettop(L);
   byn_tell_failed(L, p, kid, reason);
-  keep(L, p, &s->last, reason);
+  byn_trouble_add(L, p, kid, reason);
   byn_restart_failed(&s->machine, &kid->core);
   lua_pushnil(L);
-  byn_slot_push(L, s->last);
+  lua_pushvalue(L, reason);
   answer_start(L, p, 2);
   lua_settop(L, reason - 1);
 }
@@ -363,6 +376,7 @@ static void add_children(lua_State *L, byn_process *p, int children) {
   for (int i = 1; i <= count; i++) {
     lua_rawgeti(L, children, i);
     byn_kid *kid = byn_kid_new(L, p, lua_gettop(L), 0, 0);
+    if (!kid) luaL_error(L, "an invalid child spec");
     byn_restart_add(&s->machine, &kid->core);
     byn_kid_name(L, p, kid);
     lua_pop(L, 1);
@@ -531,6 +545,21 @@ static void supervisor_timed_out(lua_State *L, byn_process *p) {
   byn_process_ready(p);
 }
 
+/* What a start function was about to start dies too: left to itself, a
+ * supervisor would stop its own children first, in their own time. */
+static void kill_unborn(lua_State *L, byn_process *p) {
+  const byn_relation_list *list = &p->relations;
+  for (byn_relation *r = list->first; r;) {
+    bool at_a = r->a.list == list;
+    const byn_id *far = at_a ? &r->b.id : &r->a.id;
+    bool ours = far->origin == p->node->origin;
+    const byn_process *q = ours ? byn_node_find(p->node, far) : NULL;
+    bool child = r->kind == BYN_LINK && q && byn_id_equal(&q->parent, &p->id);
+    if (child) send_exit(L, p, far, "kill");
+    r = at_a ? r->a.next : r->b.next;
+  }
+}
+
 /* None of its children outlives it; those that still run are killed. */
 static void free_children(lua_State *L, byn_process *p) {
   byn_supervisor *s = p->self;
@@ -553,7 +582,7 @@ static void free_children(lua_State *L, byn_process *p) {
 static void free_slots(lua_State *L, byn_process *p) {
   byn_supervisor *s = p->self;
   int *slots[] = {&s->birth, &s->apply,  &s->ids,
-                  &s->extra, &s->reason, &s->last};
+                  &s->extra, &s->reason, &s->recent};
   for (size_t i = 0; i < sizeof slots / sizeof *slots; i++) {
     byn_slot_free(L, byn_slots_at(p), *slots[i]);
     *slots[i] = 0;
@@ -576,6 +605,7 @@ static void supervisor_ended(lua_State *L, byn_process *p, int reason) {
   s->mail = NULL;
   free_taken(L, p);
   if (s->ready) {
+    if (s->starting) kill_unborn(L, p);
     free_children(L, p);
     byn_restart_clear(&s->machine);
     byn_map_clear(&s->pids);

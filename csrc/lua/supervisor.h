@@ -28,6 +28,7 @@ typedef struct byn_kid {
   byn_child core;
   byn_id pid;           /* the last one; no origin: never started */
   struct byn_kid *twin; /* another child whose pid has this serial */
+  const byn_mail *news; /* the EXIT of this pid that waits to be read; NULL */
   int spec;             /* slot of {id, start, fn, args...}, or, of a dynamic
                            temporary child that runs, of its id */
   uint32_t arguments : 31;
@@ -65,8 +66,12 @@ typedef struct byn_supervisor {
   int extra;  /* BYN_DYNAMIC: arguments that come first, or 0;
                  BYN_SIMPLE: the template */
   int reason; /* why it was told to end */
-  int last;   /* the last reason that a child ended or failed for */
+  int recent; /* for what children had to be restarted or did not start: a
+                 table of the last BYN_RECENT pairs of id and reason */
+  uint32_t troubles; /* how many there were */
 } byn_supervisor;
+
+enum { BYN_RECENT = 5 };
 
 /* --- children ---------------------------------------------------------------
  */
@@ -86,9 +91,11 @@ enum {
   BYN_SPEC_FIRST
 };
 
+enum { BYN_ARGUMENTS_MOST = 1000 }; /* of a start function */
+
 /* Makes a child from the packed spec at `index`, which stays; with the
- * `more` arguments at places 3.. of the table at `extra`. Raises when memory
- * is short. */
+ * `more` arguments at places 3.. of the table at `extra`. NULL: it is not as
+ * child_spec.lua packs it. Raises when memory is short. */
 byn_kid *byn_kid_new(lua_State *L, byn_process *p, int index, int extra,
                      int more);
 /* Takes it out of the tables and frees it. */
@@ -116,6 +123,16 @@ void byn_kid_push_spec(lua_State *L, const byn_kid *kid);
 /* The same for a packed spec (a template) at `index`. */
 void byn_kid_push_packed(lua_State *L, int index);
 
+/* --- troubles
+ * ----------------------------------------------------------------- */
+
+/* The child has to be restarted, or did not start, for the reason at `index`.
+ * Raises when memory is short. */
+void byn_trouble_add(lua_State *L, byn_process *p, const byn_kid *kid,
+                     int index);
+/* Pushes the reason of the last one, or nil. */
+void byn_trouble_push_last(lua_State *L, const byn_process *p);
+
 /* --- telling
  * ------------------------------------------------------------------ */
 
@@ -125,7 +142,7 @@ void byn_tell_started(lua_State *L, byn_process *p, byn_kid *kid,
                       const byn_id *old);
 void byn_tell_exited(lua_State *L, byn_process *p, byn_kid *kid, int reason);
 void byn_tell_failed(lua_State *L, byn_process *p, byn_kid *kid, int reason);
-void byn_tell_gave_up(lua_State *L, byn_process *p, byn_kid *kid, int reason);
+void byn_tell_gave_up(lua_State *L, byn_process *p, byn_kid *kid);
 /* It will not be started again by itself: for the observer, once. */
 void byn_tell_ended(lua_State *L, byn_process *p, byn_kid *kid);
 

@@ -53,6 +53,12 @@ static double number_at(lua_State *L, int index, int place) {
   return n;
 }
 
+static bool is_sound(const byn_backoff *b) {
+  return b->min >= 1 && b->max >= b->min && b->max <= INT32_MAX &&
+         b->factor >= 1 && b->factor <= 1e6 && b->jitter >= 0 &&
+         b->jitter <= 1 && b->reset_after >= 0;
+}
+
 /* false when memory is short. */
 static bool read_backoff(lua_State *L, byn_process *p, byn_child *c,
                          int index) {
@@ -79,9 +85,37 @@ static void free_memory(byn_process *p, byn_kid *kid) {
   byn_free(alloc, kid, sizeof *kid);
 }
 
+/* Reads what is neither id nor start; false: it makes no sense. */
+static bool read_policy(lua_State *L, byn_child *c, int index) {
+  lua_Integer restart = integer_at(L, index, BYN_SPEC_RESTART);
+  lua_Integer shutdown = integer_at(L, index, BYN_SPEC_SHUTDOWN);
+  if (restart < BYN_PERMANENT || restart > BYN_TEMPORARY) return false;
+  if (shutdown < BYN_SHUTDOWN_KILL || shutdown > INT32_MAX) return false;
+  c->restart = (uint8_t)restart;
+  c->shutdown = (int32_t)shutdown;
+  c->supervisor = boolean_at(L, index, BYN_SPEC_SUPERVISOR);
+  c->significant = boolean_at(L, index, BYN_SPEC_SIGNIFICANT);
+  return !c->backoff || is_sound(c->backoff);
+}
+
+/* May the value at that place be an id, or false for none? */
+static bool has_id(lua_State *L, int index) {
+  lua_rawgeti(L, index, BYN_SPEC_ID);
+  int type = lua_type(L, -1);
+  bool good = type == LUA_TSTRING || type == LUA_TUSERDATA ||
+              lua_isinteger(L, -1) ||
+              (type == LUA_TBOOLEAN && !lua_toboolean(L, -1));
+  lua_pop(L, 1);
+  return good;
+}
+
 byn_kid *byn_kid_new(lua_State *L, byn_process *p, int index, int extra,
                      int more) {
   luaL_checkstack(L, 8, NULL);
+  lua_Integer count = integer_at(L, index, BYN_SPEC_COUNT);
+  if (count < 0 || count > BYN_ARGUMENTS_MOST) return NULL;
+  if (more < 0 || more > BYN_ARGUMENTS_MOST - count) return NULL;
+  if (!has_id(L, index)) return NULL;
   int spec = keep(L, p, index, extra, more);
   byn_kid *kid = byn_new(&p->node->world->alloc, sizeof *kid);
   if (kid) *kid = (byn_kid){.spec = spec};
@@ -91,12 +125,11 @@ byn_kid *byn_kid_new(lua_State *L, byn_process *p, int index, int extra,
     luaL_error(L, "not enough memory");
     return NULL;
   }
-  kid->core.restart = (uint8_t)integer_at(L, index, BYN_SPEC_RESTART);
-  kid->core.shutdown = (int32_t)integer_at(L, index, BYN_SPEC_SHUTDOWN);
-  kid->core.supervisor = boolean_at(L, index, BYN_SPEC_SUPERVISOR);
-  kid->core.significant = boolean_at(L, index, BYN_SPEC_SIGNIFICANT);
-  kid->arguments = (uint32_t)(count_at(L, index) + more) & 0x7fffffff;
-  return kid;
+  kid->arguments = (uint32_t)(count + more) & 0x7fffffff;
+  if (read_policy(L, &kid->core, index)) return kid;
+  byn_slot_free(L, byn_slots_at(p), spec);
+  free_memory(p, kid);
+  return NULL;
 }
 
 /* --- where to find it --------------------------------------------------------
@@ -126,6 +159,7 @@ void byn_kid_set_pid(lua_State *L, byn_process *p, byn_kid *kid,
   if (!byn_map_put(&s->pids, pid->serial, kid))
     luaL_error(L, "not enough memory");
   kid->twin = twin;
+  kid->news = NULL;
   kid->pid = *pid;
   kid->pid.origin->uses++;
 }

@@ -124,9 +124,10 @@ static void refuse_present(lua_State *L, byn_process *p, const byn_kid *kid) {
 
 static void begin_start(lua_State *L, byn_process *p, byn_kid *kid) {
   byn_supervisor *s = p->self;
-  const char *no = byn_restart_start(&s->machine, &kid->core);
+  const char *no = "invalid_child_spec";
+  if (kid) no = byn_restart_start(&s->machine, &kid->core);
   if (no) {
-    byn_kid_free(L, p, kid);
+    if (kid) byn_kid_free(L, p, kid);
     refuse(L, p, no);
     return;
   }
@@ -142,18 +143,36 @@ static bool is_insignificant(lua_State *L, const byn_supervisor *s, int spec) {
   return !significant || s->machine.flags.auto_shutdown != BYN_AUTO_NEVER;
 }
 
+static void refuse_significant(lua_State *L, byn_process *p) {
+  lua_pushnil(L);
+  lua_createtable(L, 0, 2);
+  lua_pushliteral(L, "never");
+  lua_setfield(L, -2, "auto_shutdown");
+  lua_pushboolean(L, 1);
+  lua_setfield(L, -2, "significant");
+  byn_reason_make(L, "bad_combination", 1);
+  byn_supervisor_answer(L, p, 2);
+}
+
+/* Only children that are known by id need one. */
+static bool lacks_id(lua_State *L, const byn_supervisor *s, int spec) {
+  lua_rawgeti(L, spec, BYN_SPEC_ID);
+  bool none = !lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  return none && s->kind == BYN_STATIC;
+}
+
 static void start_child(lua_State *L, byn_process *p, int request) {
   byn_supervisor *s = p->self;
   byn_kid *old = s->kind == BYN_STATIC ? kid_meant(L, p, request) : NULL;
   if (s->kind == BYN_SIMPLE) {
     refuse(L, p, "simple_one_for_one");
+  } else if (lacks_id(L, s, request)) {
+    refuse(L, p, "missing_id");
   } else if (old) {
     refuse_present(L, p, old);
   } else if (!is_insignificant(L, s, request)) {
-    lua_pushnil(L);
-    lua_pushboolean(L, 1);
-    byn_reason_make(L, "invalid_significant", 1);
-    byn_supervisor_answer(L, p, 2);
+    refuse_significant(L, p);
   } else {
     begin_start(L, p, byn_kid_new(L, p, request, 0, 0));
   }
@@ -185,7 +204,8 @@ static void terminate_unknown(lua_State *L, byn_process *p, int request) {
   byn_supervisor *s = p->self;
   lua_rawgeti(L, request, 2);
   const byn_id *pid = byn_pid_at(L, -1);
-  bool dead = pid && !byn_node_find(p->node, pid);
+  bool ours = pid && pid->origin == p->node->origin;
+  bool dead = ours && !byn_node_find(p->node, pid);
   lua_pop(L, 1);
   if (s->kind != BYN_SIMPLE)
     refuse(L, p, "not_found");

@@ -22,6 +22,7 @@ local types = { worker = false, supervisor = true }
 
 local INFINITY, BRUTAL_KILL = -1, -2
 local LONGEST = 2 ^ 31 - 1 -- ms, in 32 bits
+local MOST_ARGUMENTS = 1000 -- as csrc/lua/supervisor.h
 
 -- Problems with a spec are raised as tables of this kind, so that whoever
 -- checks can tell them from errors in a module's child_spec.
@@ -158,6 +159,10 @@ local function pack_start(packed, start)
   end
   args = args or {}
   local count = args.n or #args
+  if count > MOST_ARGUMENTS then
+    fail("a start function takes at most %d arguments, got %d",
+      MOST_ARGUMENTS, count)
+  end
   packed[8], packed[9], packed[10] = module, fn, count
   for i = 1, count do packed[10 + i] = args[i] end
   return packed

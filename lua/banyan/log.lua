@@ -238,7 +238,7 @@ end
 
 local function show_reason(reason)
   local found = inner_error(reason, 0)
-  if not found then return show(reason, 0) end
+  if not found then return show(brief(reason, 0), 0) end
   local message, below = show_error(found)
   if found ~= reason then message = show(brief(reason, 0), 0) end
   return message, below

@@ -271,8 +271,9 @@ end
 ---@return banyan.Pid|nil pid
 ---@return any extra  what came with the pid; or the error: "ignore" (its spec
 ---  is kept unless it is temporary), {"already_started", pid},
----  "already_present", {"invalid_significant", true}, what the start function
----  failed with, {"bad_return", value}; "noproc", "noconnection"
+---  "already_present", {"bad_combination", {auto_shutdown="never",
+---  significant=true}}, what the start function failed with, {"bad_return",
+---  value}; "noproc", "noconnection"
 function supervisor.start_child(sup, spec)
   local kind, err = kind_of(sup)
   if not kind then kind, err = call(sup, { "kind" }, math.huge) end

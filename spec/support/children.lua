@@ -5,11 +5,13 @@
 --
 -- A child traps exits; it writes "+a" when it starts and "-a" when it is asked
 -- to stop. Sent {exit=reason} it ends for that reason, sent {hang=true} it
--- does not stop when asked.
+-- does not stop when asked; {unlink=pid} and {signal=pid} make it unlink from
+-- a process, and send that an exit signal.
 
 local assert = require "luassert"
 local busted = require "busted"
 local core = require "banyan.core"
+local dynamic_supervisor = require "banyan.dynamic_supervisor"
 local run = require "spec.support.run"
 local supervisor = require "banyan.supervisor"
 
@@ -33,6 +35,14 @@ function Log:take()
   return text
 end
 
+-- Was that written since?
+function Log:has(text)
+  for _, entry in ipairs(self) do
+    if entry == text then return true end
+  end
+  return false
+end
+
 local function live(log, id)
   local hangs = false
   core.trap_exit(true)
@@ -41,6 +51,7 @@ local function live(log, id)
     if msg.exit then core.exit(msg.exit) end
     if msg.hang then hangs = true end
     if msg.unlink then core.unlink(msg.unlink) end
+    if msg.signal then msg.signal:exit "signal" end
     if msg.tag == "EXIT" then
       log:note("-" .. id)
       if not hangs then core.exit(msg.reason) end
@@ -99,6 +110,42 @@ function children.start(log, ids, opts, more)
   local sup = assert(supervisor.start_link(list, opts))
   log:take()
   return sup
+end
+
+local pools = {}
+
+function pools.static(log, more, opts)
+  local sup = assert(supervisor.start_link({}, opts))
+  return sup, function(id)
+    return supervisor.start_child(sup, log:child(id, more))
+  end
+end
+
+function pools.simple(log, more, opts)
+  local template = log:child("template", more)
+  template.start = function(id) return log:start(id) end
+  opts.strategy = "simple_one_for_one"
+  local sup = assert(supervisor.start_link({ template }, opts))
+  return sup, function(id) return supervisor.start_child(sup, { id }) end
+end
+
+function pools.dynamic(log, more, opts)
+  local sup = assert(dynamic_supervisor.start_link(opts))
+  return sup, function(id)
+    return dynamic_supervisor.start_child(sup, log:child(id, more))
+  end
+end
+
+--- A supervisor that has no children yet, and what starts one.
+---@param kind string  "static", "simple" or "dynamic"
+---@param more? table  fields of the child specs
+---@param opts? table  options of the supervisor
+---@return banyan.Pid sup
+---@return function start_one  (id) -> pid | nil, err
+function children.pool(kind, log, more, opts)
+  local copy = {}
+  for key, value in pairs(opts or {}) do copy[key] = value end
+  return pools[kind](log, more, copy)
 end
 
 --- The children of a supervisor and their states: "a:running b:stopped".
