@@ -221,17 +221,6 @@ describe("a dynamic supervisor", function()
     assert.equal(before, #core.processes())
     assert.is_true(second < first * 1.1 + 100)
   end)
-
-  test("restarts 5,000 that crashed at the same time", function(log)
-    local sup = start { max_restarts = 5000 }
-    for i = 1, 5000 do start_child(sup, log:child("c" .. i)) end
-    log:take()
-    for i = 1, 5000 do log.pids["c" .. i]:exit("kill") end
-    core.sleep(1)
-    assert.equal(5000, #log)
-    assert.same({ specs = 5000, active = 5000, supervisors = 0,
-      workers = 5000 }, dynamic_supervisor.count_children(sup))
-  end)
 end)
 
 describe("an observer", function()

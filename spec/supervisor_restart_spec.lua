@@ -1,11 +1,10 @@
--- Which children come back, how often, and after what time.
+-- Which children come back, with whom, and how often.
 
 local children = require "spec.support.children"
 local core = require "banyan.core"
 local reasons = require "spec.support.reasons"
 local supervisor = require "banyan.supervisor"
 
-local fails_with = children.fails_with
 local start = children.start
 local states = children.states
 local test = children.test
@@ -111,100 +110,4 @@ describe("a child that ends", function()
       core.sleep(1)
       assert.equal("+slow +a", log:take())
     end)
-end)
-
-describe("a restart that fails", function()
-  test("is tried again until it succeeds", function(log)
-    local sup = start(log, "a")
-    log:fate("a", fails_with "x", function() error "y" end)
-    log:crash "a"
-    core.sleep(1)
-    assert.equal("!a !a +a", log:take())
-    assert.equal("a:running", states(sup))
-  end)
-
-  -- A child that never comes back, under a supervisor that never gives up.
-  local function stuck(log)
-    local sup = start(log, "a b", { max_restarts = math.huge })
-    local function fail()
-      log:fate("a", fail)
-      return nil, "stuck"
-    end
-    log:fate("a", fail)
-    core.send(log.pids.a, { exit = "crash" })
-    return sup
-  end
-
-  test("leaves the supervisor able to answer", function(log)
-    local sup = stuck(log)
-    repeat local now = states(sup) until now ~= "a:running b:running"
-    assert.equal("a:restarting b:running", states(sup))
-    assert.same({ nil, "restarting" }, { supervisor.restart_child(sup, "a") })
-    assert.same({ nil, "restarting" }, { supervisor.delete_child(sup, "a") })
-    assert.same({ nil, "already_present" },
-      { supervisor.start_child(sup, log:child "a") })
-    assert.same({ specs = 2, active = 1, supervisors = 0, workers = 2 },
-      supervisor.count_children(sup))
-    assert.is_true(supervisor.terminate_child(sup, "a"))
-    assert.equal("a:stopped b:running", states(sup))
-    log:take()
-    core.sleep(5)
-    assert.equal("", log:take())
-    log.fates.a = nil
-    assert.is_true(core.is_alive((supervisor.restart_child(sup, "a"))))
-  end)
-
-  test("does not starve others, nor the stop of the supervisor", function(log)
-    core.trap_exit(true)
-    local sup = stuck(log)
-    for _ = 1, 20 do states(sup) end
-    assert.is_true(supervisor.stop(sup))
-  end)
-
-  test("costs a unit of intensity each time", function(log)
-    core.trap_exit(true)
-    local sup = start(log, "a b", { max_restarts = 3 })
-    log:fate("a", fails_with(1), fails_with(2), fails_with(3))
-    core.send(log.pids.a, { exit = "crash" })
-    assert.equal("shutdown", reason_of(sup))
-    assert.equal("!a !a !a -b", log:take())
-  end)
-
-  test("stops the group again in one_for_all", function(log)
-    start(log, "a b c", { strategy = "one_for_all" })
-    log:fate("b", fails_with "x")
-    log:crash "c"
-    core.sleep(1)
-    assert.equal("-b -a +a !b -a +a +b +c", log:take())
-  end)
-end)
-
-describe("a back-off", function()
-  test("delays restarts, longer each time", function(log)
-    local sup = start(log, "a b", { max_restarts = 10 },
-      { backoff = { min = 100, max = 250, factor = 2 } })
-    for _, wait in ipairs { 100, 200, 250, 250 } do
-      log:crash "a"
-      assert.equal("a:restarting b:running", states(sup))
-      core.sleep(wait - 2)
-      assert.equal("", log:take())
-      core.sleep(2)
-      assert.equal("+a", log:take())
-    end
-  end)
-
-  test("is cancelled by terminate_child and by stop", function(log)
-    core.trap_exit(true)
-    local sup = start(log, "a b", nil, { backoff = { min = 1000 } })
-    log:crash "a"
-    log:crash "b"
-    assert.is_true(supervisor.terminate_child(sup, "a"))
-    core.sleep(5000)
-    assert.equal("a:stopped b:running", states(sup))
-    assert.equal("+b", log:take())
-    log:crash "b"
-    assert.is_true(supervisor.stop(sup))
-    core.sleep(5000)
-    assert.equal("", log:take())
-  end)
 end)

@@ -2,6 +2,7 @@
 
 local children = require "spec.support.children"
 local core = require "banyan.core"
+local dynamic_supervisor = require "banyan.dynamic_supervisor"
 local reasons = require "spec.support.reasons"
 local supervisor = require "banyan.supervisor"
 
@@ -109,6 +110,86 @@ describe("supervisor.start_link", function()
       })
       assert.equal("a:stopped c:running", states(sup))
     end)
+
+  for position, expected in ipairs {
+    "a:stopped b:running c:running", "a:running b:stopped c:running",
+    "a:running b:running c:stopped",
+  } do
+    test("starts the others when the child at " .. position .. " ignores",
+      function(log)
+        local id = ("abc"):sub(position, position)
+        log:fate(id, fails_with "ignore")
+        local sup = start(log, "a b c")
+        assert.equal(expected, states(sup))
+        assert.same({ specs = 3, active = 2, supervisors = 0, workers = 3 },
+          supervisor.count_children(sup))
+        log:fate(id, fails_with "ignore")
+        assert.same({ nil, "ignore" }, { supervisor.restart_child(sup, id) })
+        assert.equal(expected, states(sup))
+        assert.is_true(core.is_alive((supervisor.restart_child(sup, id))))
+        log:take()
+        assert.is_true(supervisor.stop(sup))
+        assert.equal("-c -b -a", log:take())
+      end)
+  end
+
+  test("leaves a significant child that ignores out of account",
+    function(log)
+      local spec = { restart = "transient", significant = true }
+      log:fate("a", fails_with "ignore")
+      local sup = assert(supervisor.start_link({
+        log:child("a", spec), log:child("b", spec),
+      }, { auto_shutdown = "all_significant" }))
+      assert.equal("a:stopped b:running", states(sup))
+      core.trap_exit(true)
+      log:crash("b", "normal")
+      assert.is_false(core.is_alive(sup))
+    end)
+
+  for _, kind in ipairs { "simple", "dynamic" } do
+    test("keeps nothing of a " .. kind .. " child that ignores",
+      function(log)
+        local sup, start_one = children.pool(kind, log)
+        log:fate("a", fails_with "ignore")
+        assert.same({ nil, "ignore" }, { start_one "a" })
+        assert.same({}, supervisor.which_children(sup))
+        assert.equal(0, supervisor.count_children(sup).workers)
+      end)
+  end
+
+  -- Five children of 1 MB of arguments each; how many kB that takes.
+  local function kilobytes(kind, restart)
+    local spec = { id = "template", restart = restart,
+      start = { "spec.big", "go" } }
+    local sup = assert(kind == "dynamic" and dynamic_supervisor.start_link()
+      or kind == "static" and supervisor.start_link {}
+      or supervisor.start_link({ spec }, { strategy = "simple_one_for_one" }))
+    collectgarbage()
+    local before = collectgarbage "count"
+    for i = 1, 5 do
+      local args = { ("x"):rep(1e6) .. i }
+      assert(supervisor.start_child(sup, kind == "simple" and args
+        or { id = i, restart = restart, start = { "spec.big", "go", args } }))
+    end
+    collectgarbage()
+    collectgarbage()
+    local used = collectgarbage "count" - before
+    assert(supervisor.stop(sup))
+    return used
+  end
+
+  for _, kind in ipairs { "static", "simple", "dynamic" } do
+    test("keeps no arguments of a temporary " .. kind .. " child",
+      function()
+        package.loaded["spec.big"] = { go = function()
+          return core.spawn_link(function() core.receive() end)
+        end }
+        core.trap_exit(true)
+        assert.is_true(kilobytes(kind, "permanent") > 4000)
+        assert.is_true(kilobytes(kind, "temporary") < 1000)
+        package.loaded["spec.big"] = nil
+      end)
+  end
 
   test("links a child whose start function did not", function()
     local child
