@@ -8,6 +8,7 @@ local supervisor = require "banyan.supervisor"
 
 local fails_with = children.fails_with
 local start = children.start
+local states = children.states
 local reason_of = reasons.of
 
 -- `it`, with the body run as a process; it gets a fresh log of children, and
@@ -105,6 +106,7 @@ describe("a supervisor tells of", function()
       core.sleep(20)
       log:send("a", { exit = "boom" })
       core.sleep(100)
+      assert.equal("a:stopped b:stopped", states(sup))
       local exited = events "child_exited"
       assert.equal(2, #exited)
       assert.equal("a", exited[2].id)

@@ -79,6 +79,41 @@ describe("a child that ends", function()
     assert.equal("-d -c +b +c +d", log:take())
   end)
 
+  -- All of them crash before the supervisor hears of the first.
+  local function crash_together(log, sup, ids)
+    supervisor.start_child(sup, { id = "killer", restart = "temporary",
+      start = function()
+        for _, id in ipairs(ids) do log.pids[id]:exit "kill" end
+        return nil, "ignore"
+      end })
+    core.sleep(1)
+  end
+
+  local groups = {
+    -- which crash, in that order; what happens; how many units it costs
+    { "one_for_all", { "a", "c" }, "-b +a +b +c", 1 },
+    { "one_for_all", { "c", "b", "a" }, "+a +b +c", 1 },
+    { "rest_for_one", { "a", "c" }, "-b +a +b +c", 1 },
+    { "rest_for_one", { "c", "a" }, "+c -c -b +a +b +c", 2 },
+    { "one_for_one", { "c", "a" }, "+c +a", 2 },
+  }
+  for _, group in ipairs(groups) do
+    local strategy, ids, trace, units = group[1], group[2], group[3], group[4]
+    test(("together with others, %s, costs %d in %s"):format(
+      table.concat(ids, " "), units, strategy), function(log)
+      local sup = start(log, "a b c",
+        { strategy = strategy, max_restarts = units })
+      crash_together(log, sup, ids)
+      assert.equal(trace, log:take())
+      assert.equal("a:running b:running c:running", states(sup))
+      core.trap_exit(true)
+      sup = start(log, "a b c",
+        { strategy = strategy, max_restarts = units - 1 })
+      crash_together(log, sup, ids)
+      assert.is_false(core.is_alive(sup))
+    end)
+  end
+
   test("ends its supervisor by itself where any significant one may",
     function(log)
       core.trap_exit(true)

@@ -83,6 +83,24 @@ describe("supervisor.start_link", function()
     assert.equal(before, #core.processes())
   end)
 
+  test("keeps nothing of what failed to start", function(log)
+    local function round()
+      for _ = 1, 200 do
+        log:fate("c", fails_with { "no", ("luck"):rep(100) })
+        supervisor.start_link({ log:child "a", log:child "b", log:child "c" },
+          { name = "top" })
+        log:take()
+        log.pids = {}
+      end
+      collectgarbage()
+      collectgarbage()
+      return collectgarbage "count"
+    end
+    round()
+    local first = round()
+    assert.is_true(round() < first + 20)
+  end)
+
   test("names a module or a function that is missing", function()
     local reason = failure_of { id = 1, start = { "no.such", "f", {} } }
     assert_error_reason("^module 'no%.such' not found$", reason)
@@ -302,6 +320,35 @@ describe("a supervisor made from a module", function()
     assert_error_reason("children%[1%]", failure(function()
       return supervisor.init { { id = 1 } }
     end))
+  end)
+
+  test("may be a child, and runs its init at each restart", function(log)
+    local runs = 0
+    package.loaded["spec.tree"] = {
+      init = function(id)
+        runs = runs + 1
+        return supervisor.init { log:child(id) }
+      end,
+      start_link = function(id)
+        return supervisor.start_link("spec.tree", id)
+      end,
+      child_spec = function(id)
+        return { id = "tree", type = "supervisor",
+          start = { "spec.tree", "start_link", { id } } }
+      end,
+    }
+    local sup = assert(supervisor.start_link { { "spec.tree", "x" } })
+    supervisor.which_children(sup)[1].pid:exit "kill"
+    core.sleep(1)
+    assert.equal(2, runs)
+    local inner = supervisor.which_children(sup)[1].pid
+    assert.equal("x:running", states(inner))
+    assert.equal(log.pids.x, supervisor.which_children(inner)[1].pid)
+    package.loaded["spec.tree"].init = function() return supervisor.ignore end
+    inner:exit "kill"
+    core.sleep(1)
+    assert.equal("tree:stopped", states(sup))
+    package.loaded["spec.tree"] = nil
   end)
 
   test("may be named by a string", function(log)

@@ -87,6 +87,25 @@ describe("stopping a supervisor", function()
     assert.equal("killed", down.reason)
   end)
 
+  test("answers why it could not, or how it ended otherwise", function(log)
+    core.trap_exit(true)
+    assert.same({ nil, "noproc" }, { supervisor.stop "nobody" })
+    local sup = start(log, "a", nil, { shutdown = "infinity" })
+    local inner
+    supervisor.start_child(sup, { id = 1, start = function()
+      inner = { supervisor.stop(sup) }
+      return nil, "ignore"
+    end })
+    assert.same({ nil, "calling_self" }, inner)
+    log:send("a", { hang = true })
+    core.spawn(function()
+      core.sleep(10)
+      sup:exit "kill"
+    end)
+    assert.same({ nil, "killed" }, { supervisor.stop(sup) })
+    assert.same({ nil, "noproc" }, { supervisor.stop(sup) })
+  end)
+
   test("happens when its parent ends, for that reason", function(log)
     local sup
     local parent = core.spawn(function()
