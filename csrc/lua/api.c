@@ -1,6 +1,7 @@
 #include "api.h"
 
 #include "call.h"
+#include "clock.h"
 #include "compat.h"
 #include "node.h"
 #include "process.h"
@@ -342,6 +343,7 @@ static int l_set_resolver(lua_State *L) {
 
 void byn_api_functions(lua_State *L) {
   static const luaL_Reg functions[] = {{"self", l_self},
+                                       {"clock", byn_clock_function},
                                        {"now", l_now},
                                        {"make_ref", l_make_ref},
                                        {"link", l_link},

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "clock.h"
 #include "cluster.h"
 #include "compat.h"
 #include "reason.h"
@@ -96,13 +97,19 @@ void byn_node_unregister(lua_State *L, byn_process *p) {
 
 /* --- time and ids --------------------------------------------------------- */
 
-int64_t byn_node_now(lua_State *L, byn_node *node) {
-  if (node->clock_read || !node->clock) return node->now;
+static int64_t read_clock(lua_State *L, const byn_node *node) {
+  if (node->system_clock) return byn_clock();
   luaL_checkstack(L, 4, NULL);
   byn_slot_push(L, node->clock);
   lua_call(L, 0, 1);
   lua_Integer now = lua_tointeger(L, -1);
   lua_pop(L, 1);
+  return now;
+}
+
+int64_t byn_node_now(lua_State *L, byn_node *node) {
+  if (node->clock_read || !node->clock) return node->now;
+  int64_t now = read_clock(L, node);
   if (now > node->now) node->now = now;
   node->clock_read = true;
   return node->now;

@@ -35,8 +35,9 @@ typedef struct byn_node {
   uint64_t serial;  /* of the last pid or ref made */
   int64_t now;
   byn_rng rng;
-  int names;  /* slot: table name -> pid */
-  int clock;  /* slot: function that answers the time, or 0 */
+  int names;         /* slot: table name -> pid */
+  int clock;         /* slot: function that answers the time, or 0 */
+  bool system_clock; /* the clock is core.clock */
   int events; /* slot: list of events not yet fetched, or 0 if unwanted */
   int event_count;
   struct byn_cluster *cluster; /* links and membership; NULL without name */

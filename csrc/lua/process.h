@@ -161,6 +161,10 @@ void byn_process_ready(byn_process *p);
  * The process must have no coroutine in use. */
 void byn_process_call(lua_State *L, byn_process *p, int arguments);
 
+/* The same, with the function on top and its arguments below, the first on
+ * top of the others: what is found last need not be put below the rest. */
+void byn_process_callback(lua_State *L, byn_process *p, int arguments);
+
 /* Appends a mail (taken over) and wakes the process if it waits for one. */
 void byn_process_mail(lua_State *L, byn_process *p, byn_mail *mail);
 

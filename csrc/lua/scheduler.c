@@ -128,12 +128,22 @@ void byn_process_untimer(byn_process *p) {
 
 /* --- turns ---------------------------------------------------------------- */
 
-void byn_process_call(lua_State *L, byn_process *p, int arguments) {
-  lua_State *co = byn_thread_take(L, p->node->world, &p->thread, arguments + 1);
-  lua_xmove(L, co, arguments + 1);
-  p->co = co;
+/* A coroutine for p, to be resumed with `arguments` values. */
+static lua_State *lend(lua_State *L, byn_process *p, int arguments) {
+  p->co = byn_thread_take(L, p->node->world, &p->thread, arguments + 1);
   p->arguments = arguments;
   p->wait = BYN_WAIT_NOTHING;
+  return p->co;
+}
+
+void byn_process_call(lua_State *L, byn_process *p, int arguments) {
+  lua_xmove(L, lend(L, p, arguments), arguments + 1);
+}
+
+void byn_process_callback(lua_State *L, byn_process *p, int arguments) {
+  lua_State *co = lend(L, p, arguments);
+  for (int i = 0; i <= arguments; i++)
+    lua_xmove(L, co, 1);
 }
 
 static int push_timeout(lua_State *L, byn_process *p) {

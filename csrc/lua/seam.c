@@ -1,5 +1,6 @@
 #include "seam.h"
 
+#include "clock.h"
 #include "cluster.h"
 #include "compat.h"
 #include "node.h"
@@ -74,6 +75,9 @@ static void fill(lua_State *L, byn_node *node) {
   lua_newtable(L);
   node->names = byn_slot_put(L, slots);
   node->clock = optional_slot(L, node, "clock", LUA_TFUNCTION);
+  byn_slot_push(L, node->clock);
+  node->system_clock = lua_tocfunction(L, -1) == byn_clock_function;
+  lua_pop(L, 1);
   lua_getfield(L, 1, "events");
   bool events = lua_toboolean(L, -1);
   lua_pop(L, 1);

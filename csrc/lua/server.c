@@ -1,5 +1,6 @@
 #include "server.h"
 
+#include "arity.h"
 #include "call.h"
 #include "compat.h"
 #include "directive.h"
@@ -63,17 +64,28 @@ void byn_server_reply_error(lua_State *L, byn_process *p) {
 
 /* --- callbacks ------------------------------------------------------------ */
 
-/* Pushes the callback and the instance; false, and nothing, if there is no
+/* Pushes the instance and the callback; false, and nothing, if there is no
  * such callback. */
-static bool push_callback(lua_State *L, byn_process *p, const char *name) {
+static bool find_callback(lua_State *L, byn_process *p, const char *name) {
   byn_server *s = p->self;
   byn_slot_push(L, s->state);
-  if (lua_getfield(L, -1, name) == LUA_TNIL) {
-    lua_pop(L, 2);
-    return false;
-  }
-  lua_insert(L, -2);
-  return true;
+  if (lua_getfield(L, -1, name) != LUA_TNIL) return true;
+  lua_pop(L, 2);
+  return false;
+}
+
+/* The same, the callback first. */
+static bool push_callback(lua_State *L, byn_process *p, const char *name) {
+  bool found = find_callback(L, p, name);
+  if (found) lua_insert(L, -2);
+  return found;
+}
+
+/* Runs the callback that was found, on an instance and what lies below. */
+static void handle(lua_State *L, byn_process *p, byn_doing what,
+                   int arguments) {
+  ((byn_server *)p->self)->doing = what;
+  byn_process_callback(L, p, arguments);
 }
 
 void byn_server_begin(lua_State *L, byn_process *p, byn_doing what,
@@ -372,22 +384,6 @@ static void start(lua_State *L, byn_process *p) {
 
 /* --- mail ----------------------------------------------------------------- */
 
-/* Does the handler below the two values on top take a third parameter? A
- * call whose handler does not look at `from` needs no userdata for it.
- * LuaJIT's API does not tell. */
-static bool wants_from(lua_State *L) {
-#if LUA_VERSION_NUM >= 504
-  lua_Debug ar;
-  if (lua_type(L, -3) != LUA_TFUNCTION) return true;
-  lua_pushvalue(L, -3);
-  lua_getinfo(L, ">u", &ar);
-  return ar.nparams > 2 || ar.isvararg;
-#else
-  (void)L;
-  return true;
-#endif
-}
-
 static void take_call(lua_State *L, byn_process *p) {
   byn_server *s = p->self;
   byn_value_push(L, &s->mail->value);
@@ -396,7 +392,7 @@ static void take_call(lua_State *L, byn_process *p) {
     byn_server_request(L, p, op);
     return;
   }
-  if (!push_callback(L, p, "handle_call")) {
+  if (!find_callback(L, p, "handle_call")) {
     lua_pushliteral(L, "handle_call");
     byn_reason_make(L, "undef", 1);
     lua_replace(L, -2);
@@ -404,22 +400,24 @@ static void take_call(lua_State *L, byn_process *p) {
     byn_server_free_mail(L, p);
     return;
   }
-  lua_rotate(L, -3, 2);
-  bool from = wants_from(L);
-  if (from) byn_id_push(L, &s->mail->id);
-  byn_server_begin(L, p, BYN_IN_CALL, from ? 3 : 2);
+  /* A call whose handler does not look at `from` needs no userdata for it. */
+  bool from = byn_takes(L, p->node->world, -1, 3);
+  if (from) {
+    byn_id_push(L, &s->mail->id);
+    lua_insert(L, -4);
+  }
+  handle(L, p, BYN_IN_CALL, from ? 3 : 2);
 }
 
 /* Gives the message on top (popped) to the handler. */
 static bool give(lua_State *L, byn_process *p, byn_doing what,
                  const char *name) {
-  bool known = push_callback(L, p, name);
+  bool known = find_callback(L, p, name);
   if (!known) {
     lua_pop(L, 1);
     return false;
   }
-  lua_rotate(L, -3, 2);
-  byn_server_begin(L, p, what, 2);
+  handle(L, p, what, 2);
   return true;
 }
 

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 
 #include "../core/alloc.h"
+#include "arity.h"
 #include "compat.h"
 #include "id.h"
 #include "slots.h"
@@ -34,6 +35,7 @@ typedef struct byn_world {
   int spare_mail_count;
   struct byn_relation *spare_relations;
   int spare_relation_count;
+  byn_arity arities[BYN_ARITIES];
   int resolver; /* slot of the function that resolves named children */
 } byn_world;
 

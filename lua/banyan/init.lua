@@ -213,6 +213,8 @@ local function find(match)
   return false
 end
 
+local receive_any = core.receive
+
 local function receive_match(match, timeout)
   local deadline = timeout and core.now() + timeout
   core.mail_begin()
@@ -240,11 +242,11 @@ end
 ---@return any message
 ---@return string|nil err  "timeout"; nothing where the message was nil
 function banyan.receive(match, timeout)
+  if match == nil and timeout == nil then return receive_any() end
   if type(match) ~= "function" then
     if timeout ~= nil then
       error("receive: match must be a function, got a " .. type(match), 2)
     end
-    if match == nil then return core.receive() end
     return core.receive(options.timeout(match, "receive"))
   end
   return receive_match(match, options.timeout(timeout, "receive"))
