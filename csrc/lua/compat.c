@@ -100,6 +100,24 @@ void byn_compat_rawsetp(lua_State *L, int index, const void *key) {
   lua_rawset(L, index);
 }
 
+/* --- functions ------------------------------------------------------------ */
+
+/* Each is made once and kept in the registry, by its address: Lua 5.4 takes no
+ * memory for it at all. */
+void byn_compat_pushcfunction(lua_State *L, lua_CFunction fn) {
+  union {
+    lua_CFunction in;
+    void *out;
+  } address = {fn};
+  lua_pushlightuserdata(L, address.out);
+  if (lua_rawget(L, LUA_REGISTRYINDEX) == LUA_TFUNCTION) return;
+  lua_pop(L, 1);
+  lua_pushcclosure(L, fn, 0);
+  lua_pushlightuserdata(L, address.out);
+  lua_pushvalue(L, -2);
+  lua_rawset(L, LUA_REGISTRYINDEX);
+}
+
 /* --- userdata ------------------------------------------------------------- */
 
 /* The one user value, a table, is the environment; the registry stands for

@@ -32,7 +32,9 @@
 
 #if LUA_VERSION_NUM < 504
 
-#include <luajit.h> /* Lua 5.1 itself, 5.2 and 5.3 will not do */
+#if LUA_VERSION_NUM != 501 || !__has_include(<luajit.h>)
+#error "Banyan runs on Lua 5.4 and on LuaJIT 2.1"
+#endif
 
 /* It only looks: a caller that drops its answer need not call it. */
 LUA_API int(lua_type)(lua_State *L, int index) __attribute__((pure));
@@ -46,6 +48,7 @@ int byn_compat_rawgeti(lua_State *L, int index, lua_Integer n);
 void byn_compat_rawseti(lua_State *L, int index, lua_Integer n);
 int byn_compat_rawgetp(lua_State *L, int index, const void *key);
 void byn_compat_rawsetp(lua_State *L, int index, const void *key);
+void byn_compat_pushcfunction(lua_State *L, lua_CFunction fn);
 void *byn_compat_newuserdatauv(lua_State *L, size_t size, int values);
 int byn_compat_getiuservalue(lua_State *L, int index, int n);
 int byn_compat_setiuservalue(lua_State *L, int index, int n);
@@ -86,6 +89,8 @@ static inline int byn_compat_resume(lua_State *co, int arguments,
 #define lua_rawseti(L, index, n) byn_compat_rawseti(L, index, n)
 #define lua_rawgetp(L, index, key) byn_compat_rawgetp(L, index, key)
 #define lua_rawsetp(L, index, key) byn_compat_rawsetp(L, index, key)
+#undef lua_pushcfunction
+#define lua_pushcfunction(L, fn) byn_compat_pushcfunction(L, fn)
 #define lua_newuserdatauv(L, size, values)                                     \
   byn_compat_newuserdatauv(L, size, values)
 #define lua_getiuservalue(L, index, n) byn_compat_getiuservalue(L, index, n)

@@ -12,6 +12,11 @@
 
 int luaopen_banyan_core(lua_State *L);
 
+/* LuaJIT does not survive what this does: a table that cannot be made larger
+ * has lost values that were in it. There only what the binding itself asks
+ * for fails. Lua 5.4 has to bear all of it. */
+#define VM_SURVIVES (!BYN_DOUBLES)
+
 /* Lua asks again after it has collected garbage, so a failure is one that
  * the same request meets twice. Memory that shrinks is always there. */
 typedef struct scarcity {
@@ -31,7 +36,7 @@ static bool must_fail(scarcity *s, size_t size) {
     return true;
   }
   if (++s->calls != s->fail_at) return false;
-  s->refused = size;
+  s->refused = VM_SURVIVES ? size : 0;
   s->failed++;
   return true;
 }
@@ -41,6 +46,12 @@ static void *scarce_alloc(void *ud, void *block, size_t old_size,
   scarcity *s = ud;
   bool grows = new_size > (block ? old_size : 0);
   if (grows && must_fail(s, new_size)) return NULL;
+  return byn_test_alloc_fn(&s->alloc, block, old_size, new_size);
+}
+
+static void *plenty_alloc(void *ud, void *block, size_t old_size,
+                          size_t new_size) {
+  scarcity *s = ud;
   return byn_test_alloc_fn(&s->alloc, block, old_size, new_size);
 }
 
@@ -78,10 +89,11 @@ static void assert_same(const holdings *a, const holdings *b, uint64_t n) {
 enum { LIVE = 1, MAKE, CROWD, CLOSE, PROBE, CLEAR, FUNCTIONS = CLEAR };
 
 static lua_State *set_up(scarcity *s) {
-  lua_State *L = lua_newstate(scarce_alloc, s);
+  lua_State *L = lua_newstate(VM_SURVIVES ? scarce_alloc : plenty_alloc, s);
   assert_non_null(L);
   luaL_openlibs(L);
   luaL_requiref(L, "banyan.core", luaopen_banyan_core, 0);
+  byn_world_of(L)->alloc.fn = scarce_alloc;
   if (luaL_loadfile(L, SCENARIO)) fail_msg("%s", lua_tostring(L, -1));
   lua_insert(L, 1);
   lua_call(L, 1, FUNCTIONS);
@@ -141,7 +153,7 @@ static void processes_survive_each_failing_allocation(void **state) {
   uint64_t n = 1;
   while (leaves_nothing(LIVE, n))
     n++;
-  assert_true(n > 200); /* the scenario did what it says */
+  assert_true(n > (VM_SURVIVES ? 200 : 20)); /* it did what it says */
 }
 
 static void a_node_that_cannot_be_made_leaves_nothing(void **state) {
@@ -149,7 +161,7 @@ static void a_node_that_cannot_be_made_leaves_nothing(void **state) {
   uint64_t n = 1;
   while (leaves_nothing(MAKE, n))
     n++;
-  assert_true(n > 10);
+  assert_true(n > (VM_SURVIVES ? 10 : 5));
 }
 
 static void a_node_that_closes_takes_everything_with_it(void **state) {
