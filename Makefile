@@ -230,7 +230,8 @@ install: build ## install below PREFIX (/usr/local)
 .PHONY: rock
 rock: dev-deps ## build and install the rock into TREE (build/tree)
 	luarocks --lua-version=$(LUA_VERSION) make --deps-mode=none \
-	  --tree "$(or $(TREE),build/tree)" rockspec/banyan-scm-1.rockspec
+	  --tree "$(or $(TREE),build/tree)" rockspec/banyan-scm-1.rockspec \
+	  LUA_INCDIR=$(LUA_INCDIR)
 
 .PHONY: clean
 clean: ## remove all that was built
@@ -273,6 +274,16 @@ check-core: dev-deps ## run the C unit tests
 spec: dev-deps ## run the Lua specs
 	@$(WITH_LUA) .ci/tally --need '$(MAKE) -j$(JOBS) build other-build' \
 	  $(RUN_SPECS)
+
+# Fewer scripts of the one test that plays a million of them.
+MEMCHECK = valgrind -q --error-exitcode=1 --leak-check=full
+RUN_MEMCHECK = $(foreach t,$(call program,$(call chosen,$(TEST_SRC))),\
+  --tap '$(MEMCHECK) $(t)')
+
+.PHONY: memcheck
+memcheck: dev-deps ## run the C unit tests under valgrind's memcheck
+	@BYN_SCRIPTS=20000 .ci/tally --need '$(MAKE) -k -j$(JOBS) test-programs' \
+	  $(RUN_MEMCHECK)
 
 # C programs and specs alike look for leaks as well.
 FUZZ_COUNT ?= 20000

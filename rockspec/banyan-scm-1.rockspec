@@ -16,7 +16,7 @@ description = {
 }
 supported_platforms = { "unix" }
 dependencies = {
-  "lua >= 5.4, < 5.5",
+  "lua >= 5.1, < 5.5, ~= 5.2, ~= 5.3", -- 5.1 stands for LuaJIT
   "luv >= 1.44",
   "lua-cjson >= 2.1",
 }
