@@ -94,7 +94,7 @@ describe("a message to another node", function()
       local me = core.self()
       for kind, value in pairs {
         ["function"] = print, userdata = io.stdout, thread =
-        coroutine.create(print),
+        coroutine.create(print), cdata = jit and require("ffi").new("int64_t"),
       } do
         for _, send in ipairs {
           core.send, core.call, core.cast, core.request,
