@@ -180,15 +180,34 @@ static byn_relation *relate_call(lua_State *L, byn_process *p,
   return byn_relate(L, p->node, BYN_CALL, &p->id, &to->id, serial, mapped);
 }
 
+/* Makes the request at stack index 2 the receiver's own. A fresh one was made
+ * for this call: only tables in it may be somebody else's. */
+static void own_request(lua_State *L, bool fresh) {
+  if (!fresh) {
+    byn_term_copy(L, 2);
+    lua_replace(L, 2);
+    return;
+  }
+  lua_pushnil(L);
+  while (lua_next(L, 2)) {
+    if (lua_type(L, -1) == LUA_TTABLE) {
+      byn_term_copy(L, -1);
+      lua_pushvalue(L, -3);
+      lua_insert(L, -2);
+      lua_rawset(L, 2);
+    }
+    lua_pop(L, 1);
+  }
+}
+
 /* Works out the destination at stack index 1 and, if it is here, makes the
  * request at 2 its own: that may collect garbage, and a finalizer may end
  * processes. */
 static void find_called(lua_State *L, byn_node *node, const char *what,
-                        byn_dest *to) {
+                        bool fresh, byn_dest *to) {
   byn_dest_at(L, node, 1, what, to);
   if (to->kind != BYN_DEST_LOCAL || lua_type(L, 2) != LUA_TTABLE) return;
-  byn_term_copy(L, 2);
-  lua_replace(L, 2);
+  own_request(L, fresh);
   to->process = byn_node_find(node, &to->id);
   if (!to->process) to->kind = BYN_DEST_DEAD;
 }
@@ -220,13 +239,9 @@ static const char *no_call(const byn_process *p, const byn_dest *to) {
   }
 }
 
-/* call(dest, msg [, timeout]) -> what was replied | nil, err */
-static int l_call(lua_State *L) {
-  byn_process *p = byn_process_here(L, "call");
-  int64_t ms = byn_check_timeout(L, 3, DEFAULT_TIMEOUT);
-  if (lua_gettop(L) != 2) lua_settop(L, 2);
+static int call(lua_State *L, byn_process *p, bool fresh, int64_t ms) {
   byn_dest to;
-  find_called(L, p->node, "call", &to);
+  find_called(L, p->node, "call", fresh, &to);
   const char *error = no_call(p, &to);
   if (error) {
     lua_pushnil(L);
@@ -243,6 +258,23 @@ static int l_call(lua_State *L) {
   return byn_process_wait_reply(L, p, r, &ref, ms);
 }
 
+/* call(dest, msg [, timeout]) -> what was replied | nil, err */
+static int l_call(lua_State *L) {
+  byn_process *p = byn_process_here(L, "call");
+  int64_t ms = byn_check_timeout(L, 3, DEFAULT_TIMEOUT);
+  if (lua_gettop(L) != 2) lua_settop(L, 2);
+  return call(L, p, false, ms);
+}
+
+/* ask(dest, msg): the same without a time limit, for a table that was made
+ * for it */
+static int l_ask(lua_State *L) {
+  byn_process *p = byn_process_here(L, "call");
+  lua_settop(L, 2);
+  luaL_checktype(L, 2, LUA_TTABLE);
+  return call(L, p, true, -1);
+}
+
 /* request(dest, msg) -> ref; the reply is a message {tag="reply", ...} */
 static int l_request(lua_State *L) {
   byn_process *p = byn_process_here(L, "request");
@@ -252,7 +284,7 @@ static int l_request(lua_State *L) {
   ref.index = p->id.index;
   byn_id_push(L, &ref);
   byn_dest to;
-  find_called(L, p->node, "request", &to);
+  find_called(L, p->node, "request", false, &to);
   const char *error = no_call(p, &to);
   if (error) {
     lua_pushnil(L);
@@ -294,6 +326,7 @@ static int l_reply(lua_State *L) {
 
 void byn_call_functions(lua_State *L) {
   static const luaL_Reg functions[] = {{"call", l_call},
+                                       {"ask", l_ask},
                                        {"request", l_request},
                                        {"cast", l_cast},
                                        {"reply", l_reply},

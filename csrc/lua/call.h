@@ -27,7 +27,7 @@ void byn_call_replied(lua_State *L, byn_node *node, const byn_id *ref,
  * Raises on anything else. */
 int64_t byn_check_timeout(lua_State *L, int index, int64_t otherwise);
 
-/* call, cast, request, reply: into the table on top. */
+/* call, ask, cast, request, reply: into the table on top. */
 void byn_call_functions(lua_State *L);
 
 #endif

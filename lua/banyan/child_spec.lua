@@ -15,6 +15,8 @@
 -- A packed spec is an array, see csrc/lua/supervisor.h; its first place is
 -- free for the request that it travels in.
 
+local unpack = table.unpack or unpack
+
 local child_spec = {}
 
 local restarts = { permanent = 0, transient = 1, temporary = 2 }
@@ -96,9 +98,8 @@ local function read_shutdown(value, supervisor)
     .. '"infinity" or "brutal_kill", got %s', show(value))
 end
 
-local function read_flag(what, value)
-  if value == nil then return false end
-  if type(value) == "boolean" then return value end
+local function check_flag(what, value)
+  if value == nil or type(value) == "boolean" then return end
   fail("a child spec's %s must be a boolean, got %s", what, show(value))
 end
 
@@ -137,13 +138,10 @@ local function read_backoff(value)
   }
 end
 
--- Puts module, function, and arguments at their places; a function has no
--- arguments of its own.
-local function pack_start(packed, start)
-  if type(start) == "function" then
-    packed[8], packed[9], packed[10] = start, false, 0
-    return packed
-  end
+-- What is at the places from 8 on: module, function, how many arguments, and
+-- these; a function has none of its own.
+local function read_start(start)
+  if type(start) == "function" then return start, false, 0 end
   if type(start) ~= "table" then
     fail('a child spec\'s start must be {"module", "fn", {args}} or a '
       .. "function, got %s", start == nil and "nil" or show(start))
@@ -153,19 +151,17 @@ local function pack_start(packed, start)
     fail('a child spec\'s start must be {"module", "fn", {args}}, got '
       .. "{%s, %s}", show(module), show(fn))
   end
-  if args ~= nil and type(args) ~= "table" then
+  if args == nil then return module, fn, 0 end
+  if type(args) ~= "table" then
     fail("the arguments in a child spec's start must be a list, got %s",
       show(args))
   end
-  args = args or {}
   local count = args.n or #args
   if count > MOST_ARGUMENTS then
     fail("a start function takes at most %d arguments, got %d",
       MOST_ARGUMENTS, count)
   end
-  packed[8], packed[9], packed[10] = module, fn, count
-  for i = 1, count do packed[10 + i] = args[i] end
-  return packed
+  return module, fn, count, unpack(args, 1, count)
 end
 
 -- --- shorthands -------------------------------------------------------------
@@ -201,11 +197,12 @@ local function pack(spec, optional)
   check_keys("a child spec", spec, known)
   local restart = one_of("restart", spec.restart, restarts, 0)
   local supervisor = one_of("type", spec.type, types, false)
-  local significant = read_flag("significant", spec.significant)
+  local significant = spec.significant or false
+  check_flag("significant", significant)
   if significant and restart == 0 then
     fail("a permanent child cannot be significant: it never ends for good")
   end
-  return pack_start({
+  return {
     false,
     check_id(spec.id, optional),
     restart,
@@ -213,7 +210,8 @@ local function pack(spec, optional)
     supervisor,
     significant,
     read_backoff(spec.backoff),
-  }, spec.start)
+    read_start(spec.start),
+  }
 end
 
 -- --- for the supervisors ----------------------------------------------------

@@ -16,7 +16,7 @@ local core = require "banyan.core"
 local options = require "banyan.options"
 local supervisor = require "banyan.supervisor"
 
-local call = core.call
+local ask = core.ask
 local start = core.supervisor.start
 
 local DYNAMIC = 2
@@ -82,7 +82,7 @@ function dynamic_supervisor.start_child(sup, spec)
     error("dynamic_supervisor.start_child: " .. message, 2)
   end
   packed[1] = "start_child"
-  return call(sup, packed, math.huge)
+  return ask(sup, packed)
 end
 
 --- Stops a child, or its restarting, and forgets it. Yields until it has
@@ -96,7 +96,7 @@ function dynamic_supervisor.terminate_child(sup, pid)
     error("dynamic_supervisor.terminate_child: a pid expected, got a "
       .. type(pid), 2)
   end
-  return call(sup, { "terminate_child", pid }, math.huge)
+  return ask(sup, { "terminate_child", pid })
 end
 
 --- The children, in start order. Yields.

@@ -47,7 +47,7 @@ local core = require "banyan.core"
 local options = require "banyan.options"
 local server = require "banyan.server"
 
-local call = core.call
+local ask = core.ask
 local kind_of = core.supervisor.kind
 local start = core.supervisor.start
 
@@ -276,7 +276,7 @@ end
 ---  value}; "noproc", "noconnection"
 function supervisor.start_child(sup, spec)
   local kind, err = kind_of(sup)
-  if not kind then kind, err = call(sup, { "kind" }, math.huge) end
+  if not kind then kind, err = ask(sup, { "kind" }) end
   if not kind then return nil, err end
   local request
   if kind == "simple" then
@@ -284,7 +284,7 @@ function supervisor.start_child(sup, spec)
   else
     request = start_request(spec)
   end
-  return call(sup, request, math.huge)
+  return ask(sup, request)
 end
 
 local function check_id(what, id)
@@ -302,7 +302,7 @@ end
 ---  "noconnection"
 function supervisor.terminate_child(sup, id)
   check_id("terminate_child", id)
-  return call(sup, { "terminate_child", id }, math.huge)
+  return ask(sup, { "terminate_child", id })
 end
 
 --- Starts a child again that is not running. Yields until it has started.
@@ -314,7 +314,7 @@ end
 ---  function failed with, "noproc", "noconnection"
 function supervisor.restart_child(sup, id)
   check_id("restart_child", id)
-  return call(sup, { "restart_child", id }, math.huge)
+  return ask(sup, { "restart_child", id })
 end
 
 --- Forgets a child that is not running. Yields.
@@ -325,7 +325,7 @@ end
 ---  "simple_one_for_one", "noproc", "noconnection"
 function supervisor.delete_child(sup, id)
   check_id("delete_child", id)
-  return call(sup, { "delete_child", id }, math.huge)
+  return ask(sup, { "delete_child", id })
 end
 
 --- The spec of a child, with its defaults filled in. Yields.
@@ -337,7 +337,7 @@ end
 ---@return any err  "not_found", "noproc", "noconnection"
 function supervisor.get_childspec(sup, id)
   check_id("get_childspec", id)
-  return call(sup, { "get_childspec", id }, math.huge)
+  return ask(sup, { "get_childspec", id })
 end
 
 --- The children, in start order. Yields.
@@ -347,7 +347,7 @@ end
 ---  pid is nil where none runs
 ---@return any err  "noproc", "noconnection"
 function supervisor.which_children(sup)
-  return call(sup, { "which_children" }, math.huge)
+  return ask(sup, { "which_children" })
 end
 
 --- How many children there are. Yields. Costs the same however many.
@@ -356,7 +356,7 @@ end
 ---  those that run, and all by their type
 ---@return any err  "noproc", "noconnection"
 function supervisor.count_children(sup)
-  return call(sup, { "count_children" }, math.huge)
+  return ask(sup, { "count_children" })
 end
 
 --- Stops a supervisor, after its children in reverse start order. Yields until
