@@ -325,11 +325,8 @@ static int l_reply(lua_State *L) {
 }
 
 void byn_call_functions(lua_State *L) {
-  static const luaL_Reg functions[] = {{"call", l_call},
-                                       {"ask", l_ask},
-                                       {"request", l_request},
-                                       {"cast", l_cast},
-                                       {"reply", l_reply},
-                                       {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"call", l_call},       {"ask", l_ask},
+                                       {"request", l_request}, {"cast", l_cast},
+                                       {"reply", l_reply},     {NULL, NULL}};
   byn_set_functions(L, functions);
 }

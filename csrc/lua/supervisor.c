@@ -735,4 +735,6 @@ void byn_supervisor_open(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"start", l_start}, {"kind", l_kind}, {NULL, NULL}};
   luaL_newlib(L, functions);
+  byn_child_spec_open(L);
+  lua_setfield(L, -2, "pack");
 }

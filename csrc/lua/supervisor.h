@@ -20,6 +20,7 @@
 #include "../core/map.h"
 #include "../core/restart.h"
 #include "compat.h"
+#include "child_spec.h"
 #include "node.h"
 #include "process.h"
 
@@ -76,26 +77,9 @@ enum { BYN_RECENT = 5 };
 /* --- children ---------------------------------------------------------------
  */
 
-/* The places in a packed spec, as lua/banyan/child_spec.lua makes it. */
-enum {
-  BYN_SPEC_OP = 1, /* free for the request it travels in */
-  BYN_SPEC_ID,     /* or false */
-  BYN_SPEC_RESTART,
-  BYN_SPEC_SHUTDOWN,
-  BYN_SPEC_SUPERVISOR,
-  BYN_SPEC_SIGNIFICANT,
-  BYN_SPEC_BACKOFF, /* {min, max, factor, jitter, reset_after} or false */
-  BYN_SPEC_START,   /* a function, or the name of a module */
-  BYN_SPEC_FN,      /* the name of the function in the module, or false */
-  BYN_SPEC_COUNT,   /* of arguments, which follow */
-  BYN_SPEC_FIRST
-};
-
-enum { BYN_ARGUMENTS_MOST = 1000 }; /* of a start function */
-
 /* Makes a child from the packed spec at `index`, which stays; with the
  * `more` arguments at places 3.. of the table at `extra`. NULL: it is not as
- * child_spec.lua packs it. Raises when memory is short. */
+ * child_spec.c packs it. Raises when memory is short. */
 byn_kid *byn_kid_new(lua_State *L, byn_process *p, int index, int extra,
                      int more);
 /* Takes it out of the tables and frees it. */

@@ -12,19 +12,18 @@
 --
 --    { id = "module", start = { "module", "start_link", { arg } } }
 --
--- A packed spec is an array, see csrc/lua/supervisor.h; its first place is
+-- A packed spec is an array, see csrc/lua/child_spec.h; its first place is
 -- free for the request that it travels in.
 
-local unpack = table.unpack or unpack
+local core = require "banyan.core"
+
+local read = core.supervisor.pack
 
 local child_spec = {}
 
-local restarts = { permanent = 0, transient = 1, temporary = 2 }
-local types = { worker = false, supervisor = true }
-
-local INFINITY, BRUTAL_KILL = -1, -2
+local TEMPORARY = 2
+local BACKOFF = 7 -- its place
 local LONGEST = 2 ^ 31 - 1 -- ms, in 32 bits
-local MOST_ARGUMENTS = 1000 -- as csrc/lua/supervisor.h
 
 -- Problems with a spec are raised as tables of this kind, so that whoever
 -- checks can tell them from errors in a module's child_spec.
@@ -39,69 +38,16 @@ local function show(value)
   return tostring(value)
 end
 
-local function is_integer(value)
-  return type(value) == "number" and value % 1 == 0
-    and value > -math.huge and value < math.huge
-end
-
 -- Numbers such as 5000.0 reach C as integers.
 local function whole(value)
   return math.tointeger and math.tointeger(value) or value
 end
 
--- --- parts ------------------------------------------------------------------
-
-local known = {
-  id = true, start = true, restart = true, shutdown = true, type = true,
-  significant = true, backoff = true,
-}
+-- --- back-off --------------------------------------------------------------
 
 local known_backoff = {
   min = true, max = true, factor = true, jitter = true, reset_after = true,
 }
-
-local function check_keys(what, map, keys)
-  for key in pairs(map) do
-    if not keys[key] then fail("%s has no option %s", what, show(key)) end
-  end
-end
-
-local function check_id(id, optional)
-  if id == nil and optional then return false end
-  local kind = type(id)
-  if kind == "string" or kind == "userdata" or is_integer(id) then return id end
-  fail("a child spec's id must be a string, an integer, a ref or a pid, "
-    .. "got %s", id == nil and "nil" or show(id))
-end
-
-local function one_of(what, value, values, default)
-  if value == nil then return default end
-  local found = values[value]
-  if found == nil then
-    local names = {}
-    for name in pairs(values) do names[#names + 1] = ("%q"):format(name) end
-    table.sort(names)
-    fail("a child spec's %s must be one of %s, got %s", what,
-      table.concat(names, ", "), show(value))
-  end
-  return found
-end
-
-local function read_shutdown(value, supervisor)
-  if value == nil then return supervisor and INFINITY or 5000 end
-  if value == "infinity" or value == math.huge then return INFINITY end
-  if value == "brutal_kill" then return BRUTAL_KILL end
-  if is_integer(value) and value >= 0 and value <= LONGEST then
-    return whole(value)
-  end
-  fail('a child spec\'s shutdown must be milliseconds from 0 to 2^31 - 1, '
-    .. '"infinity" or "brutal_kill", got %s', show(value))
-end
-
-local function check_flag(what, value)
-  if value == nil or type(value) == "boolean" then return end
-  fail("a child spec's %s must be a boolean, got %s", what, show(value))
-end
 
 -- One number of a back-off: `least` to `most`.
 local function number(name, value, default, least, most)
@@ -123,11 +69,11 @@ local function milliseconds(name, value, default, least)
 end
 
 local function read_backoff(value)
-  if value == nil then return false end
-  if type(value) ~= "table" then
-    fail("a child spec's backoff must be a table, got %s", show(value))
+  for key in pairs(value) do
+    if not known_backoff[key] then
+      fail("backoff has no option %s", show(key))
+    end
   end
-  check_keys("backoff", value, known_backoff)
   local min = milliseconds("min", value.min, 100, 1)
   local max = milliseconds("max", value.max, math.max(30000, min), min)
   return {
@@ -136,32 +82,6 @@ local function read_backoff(value)
     number("jitter", value.jitter, 0, 0, 1),
     milliseconds("reset_after", value.reset_after, max, 0),
   }
-end
-
--- What is at the places from 8 on: module, function, how many arguments, and
--- these; a function has none of its own.
-local function read_start(start)
-  if type(start) == "function" then return start, false, 0 end
-  if type(start) ~= "table" then
-    fail('a child spec\'s start must be {"module", "fn", {args}} or a '
-      .. "function, got %s", start == nil and "nil" or show(start))
-  end
-  local module, fn, args = start[1], start[2], start[3]
-  if type(module) ~= "string" or type(fn) ~= "string" then
-    fail('a child spec\'s start must be {"module", "fn", {args}}, got '
-      .. "{%s, %s}", show(module), show(fn))
-  end
-  if args == nil then return module, fn, 0 end
-  if type(args) ~= "table" then
-    fail("the arguments in a child spec's start must be a list, got %s",
-      show(args))
-  end
-  local count = args.n or #args
-  if count > MOST_ARGUMENTS then
-    fail("a start function takes at most %d arguments, got %d",
-      MOST_ARGUMENTS, count)
-  end
-  return module, fn, count, unpack(args, 1, count)
 end
 
 -- --- shorthands -------------------------------------------------------------
@@ -189,29 +109,15 @@ local function expand(spec)
   return ask_module(spec[1], spec[2])
 end
 
-local function pack(spec, optional)
+local function finish(spec, optional)
   spec = expand(spec)
   if type(spec) ~= "table" then
     fail("child_spec must return a table, got %s", show(spec))
   end
-  check_keys("a child spec", spec, known)
-  local restart = one_of("restart", spec.restart, restarts, 0)
-  local supervisor = one_of("type", spec.type, types, false)
-  local significant = spec.significant or false
-  check_flag("significant", significant)
-  if significant and restart == 0 then
-    fail("a permanent child cannot be significant: it never ends for good")
-  end
-  return {
-    false,
-    check_id(spec.id, optional),
-    restart,
-    read_shutdown(spec.shutdown, supervisor),
-    supervisor,
-    significant,
-    read_backoff(spec.backoff),
-    read_start(spec.start),
-  }
+  local packed, message = read(spec, optional)
+  if not packed then fail("%s", message) end
+  if packed[BACKOFF] then packed[BACKOFF] = read_backoff(packed[BACKOFF]) end
+  return packed
 end
 
 -- --- for the supervisors ----------------------------------------------------
@@ -223,7 +129,10 @@ end
 ---@return table|nil packed
 ---@return string|nil message  what is wrong with it
 function child_spec.pack(spec, optional)
-  local ok, result = pcall(pack, spec, optional)
+  if type(spec) == "table" and spec[1] == nil and spec.backoff == nil then
+    return read(spec, optional)
+  end
+  local ok, result = pcall(finish, spec, optional)
   if ok then return result end
   if getmetatable(result) ~= problem then error(result, 0) end
   return nil, result.text
@@ -247,7 +156,7 @@ end
 ---@param packed table
 ---@return boolean
 function child_spec.is_temporary(packed)
-  return packed[3] == restarts.temporary
+  return packed[3] == TEMPORARY
 end
 
 --- Is it significant?
