@@ -261,7 +261,7 @@ RUN_SPECS = $(foreach s,$(call chosen,$(SPECS)),--tap '$(BUSTED) $(s)')
 .PHONY: test check-core spec other-build
 other-build:
 	$(if $(OTHER_LUA),@$(MAKE) -j$(JOBS) build LUA=$(OTHER_LUA) \
-	  BUILD=build/$(OTHER_LUA),@:)
+	  BUILD=build/$(OTHER_LUA) SANITIZE=,@:)
 
 test: dev-deps ## run all tests; SPEC=ring only those whose path has "ring"
 	@$(WITH_LUA) .ci/tally \
@@ -300,7 +300,7 @@ sanitize: dev-deps ## run tests and fuzzers under ASan and UBSan
 	@$(MAKE) sanitized SANITIZE=1 BUILD=$(SAN_BUILD)
 sanitized:
 	@$(WITH_LUA) .ci/tally \
-	  --need '$(MAKE) -k -j$(JOBS) build test-programs fuzzers' \
+	  --need '$(MAKE) -k -j$(JOBS) build other-build test-programs fuzzers' \
 	  $(RUN_C) $(RUN_FUZZ) $(RUN_SPECS)
 
 # Erlang's side of the comparison, where its compiler is installed.

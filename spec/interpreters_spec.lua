@@ -9,6 +9,7 @@ local server = require "banyan.server"
 
 local OTHER_ENV = {
   LUA_CPATH = ("./build/%s/?.so;;"):format(lua.other),
+  LD_PRELOAD = false, -- no sanitizer: that build is a plain one
 }
 
 local here_and_there = lua.finds(lua.other) and it or pending
@@ -40,7 +41,7 @@ local function echo_on(c, node)
   return { name = "echo", node = node.name }
 end
 
-describe("a node under another Lua #slow", function()
+describe("a node under another Lua", function()
   here_and_there("is one", function()
     cluster.run(function(c)
       local one, other = both(c)
