@@ -75,11 +75,11 @@ const char *byn_node_register(lua_State *L, byn_node *node, byn_process *p,
     byn_reason_make(L, "already_registered", 1);
     return "already_registered";
   }
-  byn_slots_reserve(L, &node->world->slots, 1);
+  byn_slots_reserve_kept(L, &node->world->slots);
   byn_process_push(L, p);
   set_name(L, node, index);
   lua_pushvalue(L, index);
-  p->name = byn_slot_put(L, &node->world->slots);
+  p->name = byn_slot_keep(L, &node->world->slots);
   return NULL;
 }
 

@@ -609,10 +609,10 @@ static int furnish(lua_State *L) {
   birth *b = lua_touserdata(L, 1);
   byn_process *p = b->p;
   byn_server *s = p->self;
-  p->label = byn_slot_put(L, byn_slots_at(p));
+  p->label = byn_slot_keep(L, byn_slots_at(p));
   if (!lua_isnil(L, -1)) byn_node_register(L, p->node, p, -1);
   lua_settop(L, 3);
-  s->state = byn_slot_put(L, byn_slots_at(p));
+  s->state = byn_slot_keep(L, byn_slots_at(p));
   s->mail = byn_mail_new(L, p->node->world, BYN_MAIL_CALL, &b->ref);
   if (b->timeout >= 0) byn_process_timer(L, p, b->timeout);
   if (b->linked) byn_link_to(L, b->starter, &p->id);

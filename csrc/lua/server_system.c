@@ -60,7 +60,7 @@ static void set_state(lua_State *L, byn_process *p) {
   lua_getmetatable(L, -1);
   lua_setmetatable(L, -3);
   lua_pop(L, 1);
-  int fresh = byn_slot_put(L, byn_slots_at(p));
+  int fresh = byn_slot_keep(L, byn_slots_at(p));
   byn_slot_free(L, byn_slots_at(p), s->state);
   s->state = fresh;
 }

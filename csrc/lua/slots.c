@@ -2,66 +2,130 @@
 
 #include "compat.h"
 
+/* A kept slot is -(reference of its table * TABLE_SIZE + place in it). */
+#define TABLE_SIZE 128
+
+/* --- free lists ----------------------------------------------------------- */
+
+/* The list gets room for every slot that is ever made, so that freeing one
+ * cannot fail. */
+static void grow(lua_State *L, byn_free_slots *f, int more) {
+  int capacity = f->capacity ? f->capacity : TABLE_SIZE;
+  while (capacity < f->made + more)
+    capacity *= 2;
+  if (capacity == f->capacity) return;
+  void *ud;
+  lua_Alloc alloc = lua_getallocf(L, &ud);
+  int *grown = alloc(ud, f->list, (size_t)f->capacity * sizeof *f->list,
+                     (size_t)capacity * sizeof *f->list);
+  if (!grown) luaL_error(L, "not enough memory");
+  f->list = grown;
+  f->capacity = capacity;
+}
+
+static void add_made(byn_free_slots *f, int slot) {
+  f->list[f->count++] = slot;
+  f->made++;
+}
+
+static void close_list(lua_State *L, byn_free_slots *f) {
+  void *ud;
+  lua_Alloc alloc = lua_getallocf(L, &ud);
+  if (f->list) alloc(ud, f->list, (size_t)f->capacity * sizeof *f->list, 0);
+  *f = (byn_free_slots){.list = NULL};
+}
+
+/* --- all of them ---------------------------------------------------------- */
+
 void byn_slots_open(byn_slots *s) {
-  s->free = NULL;
-  s->made = s->free_count = s->free_capacity = 0;
+  *s = (byn_slots){.passing = {.list = NULL}};
 }
 
 void byn_slots_close(lua_State *L, byn_slots *s) {
-  void *ud;
-  lua_Alloc alloc = lua_getallocf(L, &ud);
-  size_t size = (size_t)s->free_capacity * sizeof *s->free;
-  if (s->free) alloc(ud, s->free, size, 0);
-  byn_slots_open(s);
-}
-
-/* The free list has room for every slot that was ever made, so that freeing
- * one cannot fail. */
-static void grow_free_list(lua_State *L, byn_slots *s) {
-  if (s->made < s->free_capacity) return;
-  void *ud;
-  lua_Alloc alloc = lua_getallocf(L, &ud);
-  int capacity = s->free_capacity ? s->free_capacity * 2 : 64;
-  int *grown = alloc(ud, s->free, (size_t)s->free_capacity * sizeof *s->free,
-                     (size_t)capacity * sizeof *s->free);
-  if (!grown) luaL_error(L, "not enough memory");
-  s->free = grown;
-  s->free_capacity = capacity;
+  close_list(L, &s->passing);
+  close_list(L, &s->kept);
 }
 
 void byn_slots_reserve(lua_State *L, byn_slots *s, int n) {
-  while (s->free_count < n) {
-    grow_free_list(L, s);
+  while (s->passing.count < n) {
+    grow(L, &s->passing, 1);
     lua_pushboolean(L, 0);
-    s->free[s->free_count] = luaL_ref(L, LUA_REGISTRYINDEX);
-    s->free_count++;
-    s->made++;
+    add_made(&s->passing, luaL_ref(L, LUA_REGISTRYINDEX));
   }
 }
 
-int byn_slot_put(lua_State *L, byn_slots *s) {
-  if (lua_isnil(L, -1)) {
-    lua_pop(L, 1);
-    return 0;
+void byn_slots_reserve_kept(lua_State *L, byn_slots *s) {
+  if (s->kept.count) return;
+  grow(L, &s->kept, TABLE_SIZE);
+  lua_createtable(L, TABLE_SIZE, 0);
+  for (int i = 1; i <= TABLE_SIZE; i++) {
+    lua_pushboolean(L, 0);
+    lua_rawseti(L, -2, i);
   }
+  int first = luaL_ref(L, LUA_REGISTRYINDEX) * TABLE_SIZE;
+  for (int i = TABLE_SIZE - 1; i >= 0; i--)
+    add_made(&s->kept, -(first + i));
+}
+
+int byn_slots_used(const byn_slots *s) {
+  return s->passing.made - s->passing.count + s->kept.made - s->kept.count;
+}
+
+/* --- one of them ---------------------------------------------------------- */
+
+/* Pops a value into a slot. */
+static void store(lua_State *L, int slot) {
+  if (slot > 0) {
+    lua_rawseti(L, LUA_REGISTRYINDEX, slot);
+    return;
+  }
+  lua_rawgeti(L, LUA_REGISTRYINDEX, -slot / TABLE_SIZE);
+  lua_insert(L, -2);
+  lua_rawseti(L, -2, -slot % TABLE_SIZE + 1);
+  lua_pop(L, 1);
+}
+
+/* nil takes no slot. */
+static bool is_nothing(lua_State *L) {
+  bool nothing = lua_isnil(L, -1);
+  if (nothing) lua_pop(L, 1);
+  return nothing;
+}
+
+int byn_slot_put(lua_State *L, byn_slots *s) {
+  if (is_nothing(L)) return 0;
   byn_slots_reserve(L, s, 1);
-  int slot = s->free[--s->free_count];
-  lua_rawseti(L, LUA_REGISTRYINDEX, slot);
+  int slot = s->passing.list[--s->passing.count];
+  store(L, slot);
+  return slot;
+}
+
+int byn_slot_keep(lua_State *L, byn_slots *s) {
+  if (is_nothing(L)) return 0;
+  byn_slots_reserve_kept(L, s);
+  int slot = s->kept.list[--s->kept.count];
+  store(L, slot);
   return slot;
 }
 
 void byn_slot_push(lua_State *L, int slot) {
-  if (slot)
+  if (slot > 0) {
     lua_rawgeti(L, LUA_REGISTRYINDEX, slot);
-  else
+  } else if (slot < 0) {
+    lua_rawgeti(L, LUA_REGISTRYINDEX, -slot / TABLE_SIZE);
+    lua_rawgeti(L, -1, -slot % TABLE_SIZE + 1);
+    lua_replace(L, -2);
+  } else {
     lua_pushnil(L);
+  }
 }
 
 void byn_slot_free(lua_State *L, byn_slots *s, int slot) {
   if (!slot) return;
+  byn_free_slots *f = slot > 0 ? &s->passing : &s->kept;
   lua_pushboolean(L, 0);
-  lua_rawseti(L, LUA_REGISTRYINDEX, slot);
-  s->free[s->free_count++] = slot;
+  store(L, slot);
+  f->list[f->count++] = slot;
 }
 
 void byn_slot_take(lua_State *L, byn_slots *s, int slot) {

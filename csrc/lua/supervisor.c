@@ -638,7 +638,7 @@ static int furnish(lua_State *L) {
   delivery *d = lua_touserdata(L, 1);
   byn_process *p = d->p;
   byn_supervisor *s = p->self;
-  p->label = byn_slot_put(L, byn_slots_at(p));
+  p->label = byn_slot_keep(L, byn_slots_at(p));
   if (!lua_isnil(L, -1)) byn_node_register(L, p->node, p, -1);
   lua_settop(L, 3);
   s->apply = byn_slot_put(L, byn_slots_at(p));

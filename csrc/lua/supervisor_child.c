@@ -43,7 +43,7 @@ static int keep(lua_State *L, byn_process *p, int index, int extra, int more) {
   move_fields(L, index, BYN_SPEC_START, KEPT_START, 2);
   move_fields(L, index, BYN_SPEC_FIRST, KEPT_FIRST, count);
   if (more) move_fields(L, extra, 3, KEPT_FIRST + count, more);
-  return byn_slot_put(L, byn_slots_at(p));
+  return byn_slot_keep(L, byn_slots_at(p));
 }
 
 static double number_at(lua_State *L, int index, int place) {
@@ -242,7 +242,7 @@ void byn_kid_strip(lua_State *L, byn_process *p, byn_kid *kid) {
     byn_kid_push_id(L, kid);
     byn_slot_free(L, byn_slots_at(p), kid->spec);
     kid->spec = 0;
-    kid->spec = byn_slot_put(L, byn_slots_at(p));
+    kid->spec = byn_slot_keep(L, byn_slots_at(p));
   }
   kid->arguments = 0;
 }

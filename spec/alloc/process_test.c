@@ -65,7 +65,7 @@ typedef struct holdings {
 static holdings count(lua_State *L) {
   byn_world *w = byn_world_of(L);
   byn_node *node = w->nodes;
-  holdings h = {.slots = w->slots.made - w->slots.free_count - w->pooled,
+  holdings h = {.slots = byn_slots_used(&w->slots) - w->pooled,
                 .processes = node->process_count,
                 .relations = node->monitors.count,
                 .sends = node->sends.count,
