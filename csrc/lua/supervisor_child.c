@@ -73,7 +73,7 @@ static bool read_backoff(lua_State *L, byn_process *p, byn_child *c,
                                   .jitter = number_at(L, at, 4),
                                   .reset_after = integer_at(L, at, 5)};
   }
-  bool done = c->backoff || !lua_toboolean(L, -1);
+  bool done = c->backoff || !lua_istable(L, -1);
   lua_pop(L, 1);
   return done;
 }
