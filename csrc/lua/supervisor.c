@@ -237,19 +237,22 @@ static void push_end(lua_State *L, const byn_kid *kid, const byn_mail *down) {
   byn_value_push(L, &mail->value);
 }
 
+/* The machine hears of it first: what memory takes from the telling must not
+ * leave it waiting. */
 static bool supervisor_received(lua_State *L, byn_process *p, byn_mail *mail) {
-  luaL_checkstack(L, 12, NULL);
   if (mail->kind == BYN_MAIL_EXIT) note_exit(p->self, mail);
   byn_kid *kid = stopping_kid(L, p, mail);
   if (!kid) return false;
   byn_supervisor *s = p->self;
+  free_taken(L, p);
   s->taken = mail;
+  byn_restart_stopped(&s->machine, &kid->core);
+  byn_process_ready(p);
+  luaL_checkstack(L, 12, NULL);
   push_end(L, kid, mail);
   byn_tell_exited(L, p, kid, lua_gettop(L));
   lua_pop(L, 1);
-  byn_restart_stopped(&s->machine, &kid->core);
   free_taken(L, p);
-  byn_process_ready(p);
   return true;
 }
 
@@ -482,6 +485,7 @@ static void take_mail(lua_State *L, byn_process *p, byn_mail *mail) {
     byn_supervisor_request(L, p);
     return;
   }
+  free_taken(L, p);
   s->taken = mail;
   if (mail->kind == BYN_MAIL_EXIT)
     take_exit(L, p, mail);

@@ -1,9 +1,8 @@
 -- What processes do, each thing once, for process_test.c: while one
 -- allocation of it fails, and then with all memory that it wants.
 --
--- Answers functions: live() does it all, make() makes another node, crowd()
--- leaves processes behind that are tied to each other, close() closes the node;
--- probe() is true if the node still works, clear() ends every process.
+-- Answers functions, see scarcity.h: besides, make() makes another node, crowd()
+-- leaves processes behind that are tied to each other, close() closes the node.
 
 local core = ...
 
@@ -155,4 +154,4 @@ end
 
 local function close() node:close() end
 
-return live, make, crowd, close, probe, clear
+return live, probe, clear, make, crowd, close

@@ -1,0 +1,143 @@
+/* Scenarios in Lua while memory runs out, each allocation failing in turn.
+ *
+ * A scenario is a file that is given banyan.core and answers functions: what
+ * is tried; probe() is true if the node still works, clear() ends every
+ * process. Nothing may crash, leak or stay half-made.
+ */
+#ifndef BYN_SCARCITY_H
+#define BYN_SCARCITY_H
+
+#include "../core/support.h"
+
+#include <lualib.h>
+
+#include "../../csrc/lua/node.h"
+
+int luaopen_banyan_core(lua_State *L);
+
+/* LuaJIT does not survive what this does: a table that cannot be made larger
+ * has lost values that were in it. There only what the binding itself asks
+ * for fails. Lua 5.4 has to bear all of it. */
+#define VM_SURVIVES (!BYN_DOUBLES)
+
+/* Lua asks again after it has collected garbage, so a failure is one that
+ * the same request meets twice. Memory that shrinks is always there. */
+typedef struct scarcity {
+  byn_test_alloc alloc;
+  bool armed;
+  uint64_t calls, fail_at;
+  size_t refused; /* the size that fails once more, or 0 */
+  int failed;
+} scarcity;
+
+static inline bool must_fail(scarcity *s, size_t size) {
+  if (!s->armed) return false;
+  bool again = s->refused == size;
+  s->refused = 0;
+  if (again) {
+    s->failed++;
+    return true;
+  }
+  if (++s->calls != s->fail_at) return false;
+  s->refused = VM_SURVIVES ? size : 0;
+  s->failed++;
+  return true;
+}
+
+static inline void *scarce_alloc(void *ud, void *block, size_t old_size,
+                                 size_t new_size) {
+  scarcity *s = ud;
+  bool grows = new_size > (block ? old_size : 0);
+  if (grows && must_fail(s, new_size)) return NULL;
+  return byn_test_alloc_fn(&s->alloc, block, old_size, new_size);
+}
+
+static inline void *plenty_alloc(void *ud, void *block, size_t old_size,
+                                 size_t new_size) {
+  scarcity *s = ud;
+  return byn_test_alloc_fn(&s->alloc, block, old_size, new_size);
+}
+
+/* --- what must be as it was ----------------------------------------------- */
+
+typedef struct holdings {
+  int slots;
+  uint32_t processes, relations, sends, timers, uses;
+} holdings;
+
+static inline holdings count(lua_State *L) {
+  byn_world *w = byn_world_of(L);
+  byn_node *node = w->nodes;
+  holdings h = {.slots = byn_slots_used(&w->slots) - w->pooled,
+                .processes = node->process_count,
+                .relations = node->monitors.count,
+                .sends = node->sends.count,
+                .timers = byn_timers_count(node->timers),
+                .uses = node->origin->uses};
+  return h;
+}
+
+static inline void assert_same(const holdings *a, const holdings *b,
+                               uint64_t n) {
+  if (!memcmp(a, b, sizeof *a)) return;
+  fail_msg("allocation %d: %d slots, %u processes, %u monitors, %u sends, "
+           "%u timers, %u uses; before: %d %u %u %u %u %u",
+           (int)n, b->slots, b->processes, b->relations, b->sends, b->timers,
+           b->uses, a->slots, a->processes, a->relations, a->sends, a->timers,
+           a->uses);
+}
+
+/* --- the scenario -----------------------------------------------------------
+ */
+
+enum { LIVE = 1, PROBE, CLEAR, MAKE, CROWD, CLOSE };
+
+static inline lua_State *set_up(scarcity *s, const char *scenario) {
+  lua_State *L = lua_newstate(VM_SURVIVES ? scarce_alloc : plenty_alloc, s);
+  assert_non_null(L);
+  luaL_openlibs(L);
+  luaL_requiref(L, "banyan.core", luaopen_banyan_core, 0);
+  byn_world_of(L)->alloc.fn = scarce_alloc;
+  if (luaL_loadfile(L, scenario)) fail_msg("%s", lua_tostring(L, -1));
+  lua_insert(L, 1);
+  lua_call(L, 1, LUA_MULTRET);
+  return L;
+}
+
+/* Calls a function of the scenario, which may raise only for lack of
+ * memory. */
+static inline bool play(lua_State *L, int function, uint64_t n) {
+  lua_pushvalue(L, function);
+  if (lua_pcall(L, 0, 1, 0)) {
+    const char *why = lua_tostring(L, -1);
+    if (!why || !strstr(why, "memory"))
+      fail_msg("allocation %d: %s", (int)n, why);
+  }
+  bool answer = lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  return answer;
+}
+
+static inline void play_in_need(lua_State *L, scarcity *s, int function) {
+  s->armed = true;
+  play(L, function, s->fail_at);
+  s->armed = false;
+}
+
+/* All that the function made is gone again, and the node works. */
+static inline int leaves_nothing(const char *scenario, int function,
+                                 uint64_t n) {
+  scarcity s = {.fail_at = n};
+  lua_State *L = set_up(&s, scenario);
+  holdings before = count(L);
+  play_in_need(L, &s, function);
+  if (!play(L, PROBE, n)) fail_msg("allocation %d: the node is stuck", (int)n);
+  play(L, CLEAR, n);
+  holdings after = count(L);
+  assert_same(&before, &after, n);
+  lua_close(L);
+  byn_test_assert_clean(&s.alloc);
+  return s.failed;
+}
+
+#endif
