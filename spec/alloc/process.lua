@@ -1,8 +1,9 @@
 -- What processes do, each thing once, for process_test.c: while one
 -- allocation of it fails, and then with all memory that it wants.
 --
--- Answers functions, see scarcity.h: besides, make() makes another node, crowd()
--- leaves processes behind that are tied to each other, close() closes the node.
+-- Answers functions, see scarcity.h. Besides, make() makes another node,
+-- crowd() leaves processes behind that are tied to each other, close() closes
+-- the node.
 
 local core = ...
 
