@@ -67,6 +67,10 @@ static bool grow(byn_map *m) {
   return true;
 }
 
+bool byn_map_reserve(byn_map *m) {
+  return !is_full(m) || grow(m);
+}
+
 bool byn_map_put(byn_map *m, uint64_t key, void *value) {
   if (!value) {
     byn_map_remove(m, key);
@@ -79,7 +83,7 @@ bool byn_map_put(byn_map *m, uint64_t key, void *value) {
       return true;
     }
   }
-  if (is_full(m) && !grow(m)) return false;
+  if (!byn_map_reserve(m)) return false;
   byn_map_entry *e = &m->entries[find(m, key)];
   e->key = key;
   e->value = value;

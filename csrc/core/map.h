@@ -30,6 +30,10 @@ void *byn_map_get(const byn_map *m, uint64_t key);
 /* Stores or replaces; false when memory is short, the map then unchanged. */
 bool byn_map_put(byn_map *m, uint64_t key, void *value);
 
+/* Afterwards the next key can be put without fail; false when memory is
+ * short. */
+bool byn_map_reserve(byn_map *m);
+
 /* Takes the value out and answers it, or NULL. */
 void *byn_map_remove(byn_map *m, uint64_t key);
 

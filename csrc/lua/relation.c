@@ -69,10 +69,8 @@ static byn_relation *reserve(lua_State *L, byn_world *w) {
 
 void byn_relation_reserve(lua_State *L, byn_node *node, bool mapped) {
   reserve(L, node->world);
-  if (!mapped) return;
-  if (!byn_map_put(&node->monitors, 0, node))
+  if (mapped && !byn_map_reserve(&node->monitors))
     luaL_error(L, "not enough memory");
-  byn_map_remove(&node->monitors, 0); /* the room stays; no serial is 0 */
 }
 
 /* A relation between `a` and `b`, hung nowhere; in the map, if there is one. */

@@ -50,11 +50,24 @@ int byn_send_throttle(lua_State *L, byn_node *node, const byn_dest *dest,
   return byn_process_wait(L, p, BYN_WAIT_SLEEP, -1);
 }
 
+/* The short way, which most messages can take: to a process of this node
+ * that waits for one, and nothing to be copied. */
+static bool hand_over(lua_State *L, byn_node *node) {
+  const byn_id *id = byn_pid_at(L, 1);
+  if (!id || id->origin != node->origin) return false;
+  byn_process *p = byn_node_find(node, id);
+  return p && lua_type(L, 2) != LUA_TTABLE && byn_process_hand(L, p);
+}
+
 /* send(dest, msg) -> true | nil, "noproc" */
 static int l_send(lua_State *L) {
   byn_node *node = byn_node_here(L);
   byn_dest dest;
   if (lua_gettop(L) != 2) lua_settop(L, 2);
+  if (hand_over(L, node)) {
+    lua_pushboolean(L, 1);
+    return 1;
+  }
   byn_dest_at(L, node, 1, "send", &dest);
   int results = byn_send_value(L, node, &dest, 2);
   return byn_send_throttle(L, node, &dest, results);

@@ -100,6 +100,24 @@ static void it_agrees_with_a_plain_array(void **state) {
   byn_test_assert_clean(&t);
 }
 
+static void what_was_reserved_can_be_put(void **state) {
+  (void)state;
+  byn_test_alloc t = {0};
+  byn_alloc alloc = byn_test_allocator(&t);
+  byn_map m;
+  byn_map_init(&m, &alloc);
+  for (uint64_t k = 0; k < 100; k++) {
+    assert_true(byn_map_reserve(&m));
+    byn_test_fail_nth(&t, 1);
+    assert_true(byn_map_put(&m, k, &m));
+    assert_ptr_equal(byn_map_get(&m, k), &m);
+    t.fail_at = 0;
+  }
+  assert_int_equal(t.failed, 0);
+  byn_map_clear(&m);
+  byn_test_assert_clean(&t);
+}
+
 static void fill(const byn_alloc *alloc, void *arg) {
   (void)arg;
   static char value;
@@ -129,6 +147,7 @@ int main(void) {
       cmocka_unit_test(every_key_is_a_key),
       cmocka_unit_test(put_replaces_and_a_null_takes_out),
       cmocka_unit_test(it_agrees_with_a_plain_array),
+      cmocka_unit_test(what_was_reserved_can_be_put),
       cmocka_unit_test(short_memory_leaves_it_as_it_was),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
