@@ -367,7 +367,6 @@ static void set_up_machine(lua_State *L, byn_process *p, int config) {
       .seed = byn_rng_next(&p->node->rng),
       .dynamic = s->kind != BYN_STATIC};
   byn_restart_init(&s->machine, &p->node->world->alloc, &flags);
-  byn_map_init(&s->pids, &p->node->world->alloc);
   s->ready = true;
 }
 
@@ -612,7 +611,7 @@ static void supervisor_ended(lua_State *L, byn_process *p, int reason) {
     if (s->starting) kill_unborn(L, p);
     free_children(L, p);
     byn_restart_clear(&s->machine);
-    byn_map_clear(&s->pids);
+    byn_kids_clear(p);
     s->ready = false;
   }
   free_slots(L, p);

@@ -17,7 +17,6 @@
 #ifndef BYN_SUPERVISOR_H
 #define BYN_SUPERVISOR_H
 
-#include "../core/map.h"
 #include "../core/restart.h"
 #include "compat.h"
 #include "child_spec.h"
@@ -27,11 +26,11 @@
 /* A child; `core` is first, so that the machine's pointer is ours. */
 typedef struct byn_kid {
   byn_child core;
-  byn_id pid;           /* the last one; no origin: never started */
-  struct byn_kid *twin; /* another child whose pid has this serial */
-  const byn_mail *news; /* the EXIT of this pid that waits to be read; NULL */
-  int spec;             /* slot of {id, start, fn, args...}, or, of a dynamic
-                           temporary child that runs, of its id */
+  byn_id pid;            /* the last one; no origin: never started */
+  struct byn_kid *chain; /* the next in its chain of byn_supervisor.pids */
+  const byn_mail *news;  /* the EXIT of this pid that waits to be read; NULL */
+  int spec;              /* slot of {id, start, fn, args...}, or, of a dynamic
+                            temporary child that runs, of its id */
   uint32_t arguments : 31;
   uint32_t announced : 1; /* it was told to have started, not to have ended */
 } byn_kid;
@@ -51,10 +50,11 @@ typedef enum byn_asked {
 
 typedef struct byn_supervisor {
   byn_restart machine;
-  byn_map pids;    /* serial of the pid -> byn_kid, and its twins */
-  byn_id observer; /* a process that hears of each child; or serial 0 */
-  byn_mail *mail;  /* the request in hand, to be answered; or NULL */
-  byn_mail *taken; /* any other mail that is being read, or NULL */
+  struct byn_kid **pids; /* chains of those that have a pid, by its serial */
+  uint32_t chains, kids; /* a power of two or 0; how many stand in them */
+  byn_id observer;       /* a process that hears of each child; or serial 0 */
+  byn_mail *mail;        /* the request in hand, to be answered; or NULL */
+  byn_mail *taken;       /* any other mail that is being read, or NULL */
   byn_kid *starting;
   int64_t deadline; /* of the timer that is set, or BYN_NEVER */
   uint8_t kind;     /* byn_supervisor_kind */
@@ -82,6 +82,8 @@ enum { BYN_RECENT = 5 };
  * child_spec.c packs it. Raises when memory is short. */
 byn_kid *byn_kid_new(lua_State *L, byn_process *p, int index, int extra,
                      int more);
+/* Frees the chains, which are empty. */
+void byn_kids_clear(byn_process *p);
 /* Takes it out of the tables and frees it. */
 void byn_kid_free(lua_State *L, byn_process *p, byn_kid *kid);
 

@@ -135,18 +135,58 @@ byn_kid *byn_kid_new(lua_State *L, byn_process *p, int index, int extra,
 /* --- where to find it --------------------------------------------------------
  */
 
-/* Does the map's entry for its serial lead to it? */
-static void unmap(byn_supervisor *s, byn_kid *kid) {
-  if (!kid->pid.origin) return;
-  byn_kid *first = byn_map_get(&s->pids, kid->pid.serial);
-  if (first == kid) {
-    byn_map_put(&s->pids, kid->pid.serial, kid->twin);
-  } else {
-    while (first && first->twin != kid)
-      first = first->twin;
-    if (first) first->twin = kid->twin;
+enum { FEWEST_CHAINS = 8, CHAIN_LENGTH = 2 };
+
+/* Serials are counted up, often by the same step from child to child:
+ * Fibonacci hashing spreads them. */
+static byn_kid **chain_of(const byn_supervisor *s, uint64_t serial) {
+  uint64_t mixed = (serial * UINT64_C(0x9e3779b97f4a7c15)) >> 32;
+  return &s->pids[mixed & (s->chains - 1)];
+}
+
+/* Doubles the number of chains. Without memory for it they only get longer,
+ * if there are any. */
+static void add_chains(lua_State *L, byn_process *p) {
+  byn_supervisor *s = p->self;
+  const byn_alloc *alloc = &p->node->world->alloc;
+  uint32_t old = s->chains, size = old ? old * 2 : FEWEST_CHAINS;
+  byn_kid **chains =
+      byn_resize(alloc, s->pids, old * sizeof *chains, size * sizeof *chains);
+  if (!chains && !old) luaL_error(L, "not enough memory");
+  if (!chains) return;
+  s->pids = chains;
+  s->chains = size;
+  for (uint32_t i = old; i < size; i++)
+    chains[i] = NULL;
+  for (uint32_t i = 0; i < old; i++) {
+    byn_kid **at = &chains[i];
+    for (byn_kid *kid; (kid = *at) != NULL;) {
+      byn_kid **home = chain_of(s, kid->pid.serial);
+      if (home == &chains[i]) {
+        at = &kid->chain;
+      } else {
+        *at = kid->chain;
+        kid->chain = *home;
+        *home = kid;
+      }
+    }
   }
-  kid->twin = NULL;
+}
+
+void byn_kids_clear(byn_process *p) {
+  byn_supervisor *s = p->self;
+  byn_free(&p->node->world->alloc, s->pids, s->chains * sizeof *s->pids);
+  s->pids = NULL;
+  s->chains = 0;
+}
+
+static void take_pid(byn_supervisor *s, byn_kid *kid) {
+  if (!kid->pid.origin) return;
+  byn_kid **at = chain_of(s, kid->pid.serial);
+  while (*at != kid)
+    at = &(*at)->chain;
+  *at = kid->chain;
+  s->kids--;
   kid->pid.origin->uses--;
   kid->pid.origin = NULL;
 }
@@ -154,20 +194,21 @@ static void unmap(byn_supervisor *s, byn_kid *kid) {
 void byn_kid_set_pid(lua_State *L, byn_process *p, byn_kid *kid,
                      const byn_id *pid) {
   byn_supervisor *s = p->self;
-  unmap(s, kid);
-  byn_kid *twin = byn_map_get(&s->pids, pid->serial);
-  if (!byn_map_put(&s->pids, pid->serial, kid))
-    luaL_error(L, "not enough memory");
-  kid->twin = twin;
+  take_pid(s, kid);
+  if (s->kids >= s->chains * CHAIN_LENGTH) add_chains(L, p);
+  byn_kid **at = chain_of(s, pid->serial);
+  kid->chain = *at;
+  *at = kid;
+  s->kids++;
   kid->news = NULL;
   kid->pid = *pid;
   kid->pid.origin->uses++;
 }
 
 byn_kid *byn_kid_of(const byn_supervisor *s, const byn_id *pid) {
-  byn_kid *kid = byn_map_get(&s->pids, pid->serial);
+  byn_kid *kid = s->chains ? *chain_of(s, pid->serial) : NULL;
   while (kid && !byn_id_equal(&kid->pid, pid))
-    kid = kid->twin;
+    kid = kid->chain;
   return kid;
 }
 
@@ -204,7 +245,7 @@ byn_kid *byn_kid_named(lua_State *L, byn_process *p, int index) {
 
 void byn_kid_free(lua_State *L, byn_process *p, byn_kid *kid) {
   byn_supervisor *s = p->self;
-  unmap(s, kid);
+  take_pid(s, kid);
   if (s->ids && kid->spec) enter(L, p, kid, NULL);
   byn_slot_free(L, byn_slots_at(p), kid->spec);
   free_memory(p, kid);
