@@ -56,6 +56,10 @@ typedef struct byn_behaviour {
   /* Optional: sees each mail as it comes; true takes it (and owns it). */
   bool (*received)(lua_State *L, byn_process *p, byn_mail *mail);
 
+  /* Optional: a process that it watches (byn_watch) has ended, or is not
+   * there, for the reason at index `reason`. */
+  void (*lost)(lua_State *L, byn_process *p, const byn_id *pid, int reason);
+
   /* Optional: the timer set with byn_process_timer is due. */
   void (*timed_out)(lua_State *L, byn_process *p);
 
@@ -236,9 +240,10 @@ void byn_exit_to(lua_State *L, struct byn_node *node, const byn_id *from,
 void byn_link_to(lua_State *L, byn_process *p, const byn_id *to);
 void byn_unlink_from(lua_State *L, byn_process *p, const byn_id *to);
 
-/* Monitors any pid; a DOWN mail comes in any case. Answers the serial of the
- * ref. byn_demonitor is quiet about a serial that is gone. */
-uint64_t byn_monitor(lua_State *L, byn_process *p, const byn_id *to);
+/* Watches any pid: p->behaviour->lost hears of its end, at once if it is not
+ * there. */
+void byn_watch(lua_State *L, byn_process *p, const byn_id *to);
+/* Ends a monitor; quiet about a serial that is gone. */
 void byn_demonitor(lua_State *L, byn_process *p, uint64_t serial);
 
 /* The relation r breaks because its end `dead` (&r->a or &r->b) is gone for

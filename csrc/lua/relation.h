@@ -7,6 +7,7 @@
  *   LINK      both ends alike; the end of one is an exit signal to the other.
  *             Between nodes also the memory of one, see core/tie.h
  *   MONITOR   a watches b; the end of b is a DOWN to a
+ *   WATCH     the same, told to a's behaviour instead
  *   CALL      a waits for b's reply; the end of b answers `nil, reason`
  *
  * MONITOR and CALL have a serial, unique at a's node: the ref.
@@ -27,7 +28,8 @@ struct byn_node;
 typedef enum byn_relation_kind {
   BYN_LINK,
   BYN_MONITOR,
-  BYN_CALL
+  BYN_CALL,
+  BYN_WATCH
 } byn_relation_kind;
 
 /* Where one end of a relation hangs: the list of a process or of a peer. */

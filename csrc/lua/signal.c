@@ -142,16 +142,26 @@ void byn_monitor_dest(lua_State *L, byn_process *p, const byn_dest *to,
     byn_remote_monitor(L, node, &p->id, ref->serial, to);
 }
 
-uint64_t byn_monitor(lua_State *L, byn_process *p, const byn_id *to) {
-  byn_dest dest;
+static void watch_remote(lua_State *L, byn_process *p, const byn_id *to) {
+  byn_dest dest = {.kind = BYN_DEST_REMOTE, .id = *to, .origin = to->origin};
   byn_id ref;
   byn_node_ref(p->node, &ref);
-  byn_id_push(L, to);
-  int index = lua_gettop(L);
-  byn_dest_at(L, p->node, index, "monitor", &dest);
-  byn_monitor_dest(L, p, &dest, index, &ref);
-  lua_settop(L, index - 1);
-  return ref.serial;
+  byn_relate(L, p->node, BYN_WATCH, &p->id, to, ref.serial, true);
+  byn_remote_monitor(L, p->node, &p->id, ref.serial, &dest);
+}
+
+void byn_watch(lua_State *L, byn_process *p, const byn_id *to) {
+  byn_node *node = p->node;
+  bool here = to->origin == node->origin;
+  if (here && byn_node_find(node, to)) {
+    byn_relate(L, node, BYN_WATCH, &p->id, to, 0, false);
+  } else if (!here && byn_peer_of(node, to->origin)) {
+    watch_remote(L, p, to);
+  } else {
+    lua_pushstring(L, here ? "noproc" : byn_peer_absence(node, to->origin));
+    p->behaviour->lost(L, p, to, lua_gettop(L));
+    lua_pop(L, 1);
+  }
 }
 
 void byn_demonitor(lua_State *L, byn_process *p, uint64_t serial) {
@@ -179,6 +189,14 @@ static void break_link(lua_State *L, byn_node *node, byn_relation *r,
   }
   if (linked && other.origin != node->origin)
     byn_remote_exit(L, node, &gone, &other, lua_gettop(L), true);
+  lua_pop(L, 1);
+}
+
+static void break_watch(lua_State *L, byn_node *node, byn_relation *r) {
+  byn_process *p = byn_node_find(node, &r->a.id);
+  byn_id gone = r->b.id;
+  byn_unrelate(L, node, r);
+  if (p) p->behaviour->lost(L, p, &gone, lua_gettop(L));
   lua_pop(L, 1);
 }
 
@@ -223,6 +241,8 @@ static void break_relation(lua_State *L, byn_node *node, byn_relation *r,
     byn_call_forget(L, node, r);
   } else if (r->kind == BYN_CALL) {
     break_call(L, node, r);
+  } else if (r->kind == BYN_WATCH) {
+    break_watch(L, node, r);
   } else {
     break_monitor(L, node, r);
   }

@@ -76,14 +76,14 @@ static void send_exit(lua_State *L, byn_process *p, const byn_id *to,
   lua_pop(L, 1);
 }
 
-/* Of a child that stops, only the DOWN is awaited: it may have unlinked
- * itself. If it is dead already, the DOWN is here before byn_monitor
- * returns, and its EXIT, if one waits, will be nobody's. */
+/* A child that stops is watched: it may have unlinked itself. If it is dead
+ * already, that is known before byn_watch returns, and its EXIT, if one waits,
+ * will be nobody's. */
 static void stop(lua_State *L, byn_process *p, byn_kid *kid) {
   byn_id pid = kid->pid;
   bool brutal = kid->core.shutdown == BYN_SHUTDOWN_KILL;
   byn_unlink_from(L, p, &pid);
-  byn_monitor(L, p, &pid);
+  byn_watch(L, p, &pid);
   if (kid->core.state == BYN_CHILD_STOPPING)
     send_exit(L, p, &pid, brutal ? "kill" : "shutdown");
 }
@@ -204,18 +204,6 @@ static void take_exit(lua_State *L, byn_process *p, byn_mail *mail) {
   lua_pop(L, 1);
 }
 
-/* The child that a DOWN is about, if it is one that is being stopped. */
-static byn_kid *stopping_kid(lua_State *L, byn_process *p,
-                             const byn_mail *mail) {
-  byn_supervisor *s = p->self;
-  if (mail->kind != BYN_MAIL_DOWN || !s) return NULL;
-  byn_slot_push(L, mail->what);
-  const byn_id *pid = byn_pid_at(L, -1);
-  byn_kid *kid = pid ? byn_kid_of(s, pid) : NULL;
-  lua_pop(L, 1);
-  return kid && kid->core.state == BYN_CHILD_STOPPING ? kid : NULL;
-}
-
 /* Frees the mail that was being read. It stands in `taken` meanwhile, so that
  * it is not lost if memory runs out. */
 static void free_taken(lua_State *L, byn_process *p) {
@@ -230,30 +218,29 @@ static void note_exit(byn_supervisor *s, const byn_mail *mail) {
   if (kid) kid->news = mail;
 }
 
-/* The reason why a child has ended: a DOWN of one that was dead when it was
- * told to stop does not know, but its EXIT does. */
-static void push_end(lua_State *L, const byn_kid *kid, const byn_mail *down) {
-  const byn_mail *mail = kid->news ? kid->news : down;
-  byn_value_push(L, &mail->value);
+static bool supervisor_received(lua_State *L, byn_process *p, byn_mail *mail) {
+  (void)L;
+  if (mail->kind == BYN_MAIL_EXIT) note_exit(p->self, mail);
+  return false;
 }
 
-/* The machine hears of it first: what memory takes from the telling must not
- * leave it waiting. */
-static bool supervisor_received(lua_State *L, byn_process *p, byn_mail *mail) {
-  if (mail->kind == BYN_MAIL_EXIT) note_exit(p->self, mail);
-  byn_kid *kid = stopping_kid(L, p, mail);
-  if (!kid) return false;
+/* A child that was to stop is gone. If it was dead before it was told to, only
+ * its EXIT knows why. The machine hears of it first: what memory takes from
+ * the telling must not leave it waiting. */
+static void supervisor_lost(lua_State *L, byn_process *p, const byn_id *pid,
+                            int reason) {
   byn_supervisor *s = p->self;
-  free_taken(L, p);
-  s->taken = mail;
+  byn_kid *kid = s ? byn_kid_of(s, pid) : NULL;
+  if (!kid || kid->core.state != BYN_CHILD_STOPPING) return;
   byn_restart_stopped(&s->machine, &kid->core);
   byn_process_ready(p);
   luaL_checkstack(L, 12, NULL);
-  push_end(L, kid, mail);
+  if (kid->news)
+    byn_value_push(L, &kid->news->value);
+  else
+    lua_pushvalue(L, reason);
   byn_tell_exited(L, p, kid, lua_gettop(L));
   lua_pop(L, 1);
-  free_taken(L, p);
-  return true;
 }
 
 /* --- starts
@@ -622,6 +609,7 @@ static const byn_behaviour supervisor = {.name = "supervisor",
                                          .run = supervisor_run,
                                          .returned = supervisor_returned,
                                          .received = supervisor_received,
+                                         .lost = supervisor_lost,
                                          .timed_out = supervisor_timed_out,
                                          .ended = supervisor_ended};
 
