@@ -30,6 +30,7 @@ typedef struct byn_node {
   byn_process *ready, *ready_last;
   byn_process *ending, *ending_last;
   byn_timers *timers;
+  byn_due firing;   /* the timer that is being obeyed; owner NULL: none */
   byn_map monitors; /* serial -> relation whose a is here */
   byn_map sends;    /* serial -> struct byn_send, see timer.c */
   uint64_t serial;  /* of the last pid or ref made */

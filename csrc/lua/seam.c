@@ -10,6 +10,7 @@
 
 #define TYPE "banyan.node"
 #define SLICES 2000  /* turns of processes in one step */
+#define AGAIN_MS 10  /* when what an error broke off is tried again */
 #define ATTEMPTS 100 /* recoveries from errors in one step, or in a close */
 
 static byn_node *check_node(lua_State *L) {
@@ -213,22 +214,38 @@ static int l_close(lua_State *L) {
 
 /* --- stepping ------------------------------------------------------------- */
 
-static void fire_timers(lua_State *L, byn_node *node) {
-  byn_due due;
-  while (byn_timers_pop(node->timers, node->now, &due)) {
-    byn_process *p = due.owner;
-    switch (due.kind) {
-    case BYN_TIMER_WAIT:
-      byn_process_expire(p);
-      break;
-    case BYN_TIMER_OWN:
-      p->own_timer = 0;
-      if (p->behaviour->timed_out) p->behaviour->timed_out(L, p);
-      break;
-    default:
-      byn_send_due(L, node, due.owner);
-    }
+static void fire(lua_State *L, byn_node *node) {
+  byn_process *p = node->firing.owner;
+  switch (node->firing.kind) {
+  case BYN_TIMER_WAIT:
+    byn_process_expire(p);
+    break;
+  case BYN_TIMER_OWN:
+    p->own_timer = 0;
+    if (p->behaviour->timed_out) p->behaviour->timed_out(L, p);
+    break;
+  default:
+    byn_send_due(L, node, node->firing.owner);
   }
+}
+
+static void fire_timers(lua_State *L, byn_node *node) {
+  while (byn_timers_pop(node->timers, node->now, &node->firing)) {
+    fire(L, node);
+    node->firing.owner = NULL;
+  }
+}
+
+/* An error broke off what a timer was for: it is due again a little later, if
+ * that makes sense. The timer has just left its room, so this cannot fail. */
+static void fire_again(byn_node *node) {
+  byn_process *p = node->firing.owner;
+  if (!p) return;
+  node->firing.owner = NULL;
+  if (node->firing.kind == BYN_TIMER_SEND)
+    byn_send_again(node, (struct byn_send *)p, AGAIN_MS);
+  else if (node->firing.kind == BYN_TIMER_OWN && !p->own_timer)
+    p->own_timer = byn_node_try_timer(node, AGAIN_MS, BYN_TIMER_OWN, p);
 }
 
 static int64_t next_deadline(const byn_node *node) {
@@ -278,6 +295,7 @@ static int report_protected(lua_State *L) {
  * it. The error object is on top, and popped. Never raises. */
 static void recover(lua_State *L, byn_node *node) {
   byn_process *p = node->world->running;
+  fire_again(node);
   node->world->running = NULL;
   if (p && p->state != BYN_RUNNING) p = NULL;
   if (p) {

@@ -82,21 +82,43 @@ typedef struct byn_send {
 } byn_send;
 
 static void free_send(lua_State *L, byn_node *node, byn_send *send) {
+  if (node->firing.owner == send) node->firing.owner = NULL;
   byn_map_remove(&node->sends, send->serial);
   byn_value_free(L, node->world, &send->dest);
   byn_value_free(L, node->world, &send->message);
   byn_free(&node->world->alloc, send, sizeof *send);
 }
 
+/* Where only memory can be missing, the message waits until it is there. */
+static void deliver(lua_State *L, byn_node *node, byn_process *p,
+                    byn_send *send) {
+  byn_mail_reserve(L, node->world);
+  byn_value_take(L, node->world, &send->message);
+  free_send(L, node, send);
+  byn_process_mail(L, p, byn_mail_new(L, node->world, BYN_MAIL_MESSAGE, NULL));
+}
+
 void byn_send_due(lua_State *L, byn_node *node, byn_send *send) {
+  byn_dest dest;
   int top = lua_gettop(L);
   byn_value_push(L, &send->dest);
+  if (!lua_istable(L, -1)) {
+    byn_dest_at(L, node, top + 1, "send_after", &dest);
+    if (dest.kind == BYN_DEST_LOCAL) {
+      deliver(L, node, dest.process, send);
+      lua_settop(L, top);
+      return;
+    }
+  }
   byn_value_push(L, &send->message);
   free_send(L, node, send);
-  byn_dest dest;
   byn_dest_at(L, node, top + 1, "send_after", &dest);
   byn_send_value(L, node, &dest, top + 2);
   lua_settop(L, top);
+}
+
+void byn_send_again(byn_node *node, byn_send *send, int64_t ms) {
+  send->timer = byn_node_try_timer(node, ms, BYN_TIMER_SEND, send);
 }
 
 void byn_sends_close(lua_State *L, byn_node *node) {

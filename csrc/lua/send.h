@@ -9,8 +9,10 @@
 /* A message that waits for its time. */
 struct byn_send;
 
-/* Its timer is due: sends it. */
+/* Its timer is due: sends it. If that raises, byn_send_again sets the timer
+ * again, `ms` from now. */
 void byn_send_due(lua_State *L, byn_node *node, struct byn_send *send);
+void byn_send_again(byn_node *node, struct byn_send *send, int64_t ms);
 /* Frees all that still wait, when the node closes. */
 void byn_sends_close(lua_State *L, byn_node *node);
 

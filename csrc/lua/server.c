@@ -325,13 +325,14 @@ static void fail_start(lua_State *L, byn_process *p) {
 }
 
 /* Ends a server that starts; the starter hears `answer` in place of the
- * reason. */
+ * reason. What may fail comes first: all or nothing is done. */
 static void give_up(lua_State *L, byn_process *p, const char *answer,
                     const char *reason) {
+  lua_pushstring(L, reason);
   lua_pushstring(L, answer);
+  byn_slots_reserve(L, byn_slots_at(p), 1);
   byn_server_reply_error(L, p);
   byn_server_free_mail(L, p);
-  lua_pushstring(L, reason);
   fail_start(L, p);
 }
 

@@ -3,22 +3,12 @@
 --
 -- Answers functions, see scarcity.h. Besides, make() makes another node,
 -- crowd() leaves processes behind that are tied to each other, close() closes
--- the node.
+-- the node; then three about messages for later.
 
 local core = ...
 
-local now = 0
-local node = core.node {
-  seed = 1, events = true, clock = function() return now end,
-}
-
-local function step(times)
-  for _ = 1, times do
-    pcall(node.step, node, now)
-    pcall(node.events, node)
-    now = now + 10
-  end
-end
+local stage = require "spec.alloc.stage"
+local node, step = stage.node, stage.step
 
 local function answer_calls()
   while true do
@@ -43,8 +33,7 @@ local function check_reason(msg)
   return msg
 end
 
--- The things that a process does; what memory takes from one does not keep it
--- from the next.
+-- The things that a process does.
 local things = {
   function(it) it.server = core.spawn(answer_calls) end,
   function(it) it.linked = core.spawn_link(wait_for_end, { "argument" }) end,
@@ -85,39 +74,21 @@ local things = {
   function() core.self():exit("kill") end,
 }
 
-local function main()
-  local it = {}
-  for _, thing in ipairs(things) do pcall(thing, it) end
-end
-
 local function live()
-  pcall(node.spawn, node, main)
-  step(40)
+  stage.live(things)
   if spoiled then error("a reason became a text: " .. spoiled) end
 end
 
 local function probe()
-  local done = false
-  node:spawn(function()
+  return stage.probe(function()
     local pid, ref = core.spawn_monitor(answer_calls)
     assert(core.call(pid, "ping")[1] == "ping")
     core.send_after(5, core.self(), "timer")
     assert(core.receive(1000) == "timer")
     pid:exit("over")
     local down = core.receive(1000)
-    done = down.ref == ref and down.reason == "over"
+    assert(down.ref == ref and down.reason == "over")
   end)
-  step(10)
-  return done
-end
-
-local function clear()
-  node:spawn(function()
-    for _, pid in ipairs(core.processes()) do
-      if pid ~= core.self() then pid:exit("kill") end
-    end
-  end)
-  step(20)
 end
 
 local function make()
@@ -155,4 +126,23 @@ end
 
 local function close() node:close() end
 
-return live, probe, clear, make, crowd, close
+local came
+
+local function send_later()
+  node:spawn(function()
+    for i = 1, 40 do core.send_after(25, core.self(), { i }) end
+    core.sleep(100)
+    local sum = 0
+    for _ = 1, 40 do sum = sum + core.receive()[1] end
+    came = sum == 820
+  end)
+  step(2)
+end
+
+local function wait_for_it()
+  step(20)
+  return came
+end
+
+return live, probe, stage.clear, make, crowd, close, send_later,
+  function() step(2) end, wait_for_it

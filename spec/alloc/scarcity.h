@@ -65,15 +65,25 @@ typedef struct holdings {
   uint32_t processes, relations, sends, timers, uses;
 } holdings;
 
+/* Slots of functions whose arity is remembered. */
+static inline int count_known(const byn_world *w) {
+  int known = 0;
+  for (int i = 0; i < BYN_ARITIES; i++)
+    if (w->arities[i].slot) known++;
+  return known;
+}
+
 static inline holdings count(lua_State *L) {
   byn_world *w = byn_world_of(L);
-  byn_node *node = w->nodes;
-  holdings h = {.slots = byn_slots_used(&w->slots) - w->pooled,
-                .processes = node->process_count,
-                .relations = node->monitors.count,
-                .sends = node->sends.count,
-                .timers = byn_timers_count(node->timers),
-                .uses = node->origin->uses};
+  holdings h = {.slots = byn_slots_used(&w->slots) - w->pooled};
+  h.slots -= count_known(w);
+  for (const byn_node *node = w->nodes; node; node = node->next) {
+    h.processes += node->process_count;
+    h.relations += node->monitors.count;
+    h.sends += node->sends.count;
+    h.timers += byn_timers_count(node->timers);
+    h.uses += node->origin->uses;
+  }
   return h;
 }
 
@@ -92,10 +102,19 @@ static inline void assert_same(const holdings *a, const holdings *b,
 
 enum { LIVE = 1, PROBE, CLEAR, MAKE, CROWD, CLOSE };
 
+/* What a program finds here, wherever the environment points. */
+static inline void set_path(lua_State *L) {
+  lua_getglobal(L, "package");
+  lua_pushliteral(L, "lua/?.lua;lua/?/init.lua;./?.lua");
+  lua_setfield(L, -2, "path");
+  lua_pop(L, 1);
+}
+
 static inline lua_State *set_up(scarcity *s, const char *scenario) {
   lua_State *L = lua_newstate(VM_SURVIVES ? scarce_alloc : plenty_alloc, s);
   assert_non_null(L);
   luaL_openlibs(L);
+  set_path(L);
   luaL_requiref(L, "banyan.core", luaopen_banyan_core, 0);
   byn_world_of(L)->alloc.fn = scarce_alloc;
   if (luaL_loadfile(L, scenario)) fail_msg("%s", lua_tostring(L, -1));
@@ -138,6 +157,36 @@ static inline int leaves_nothing(const char *scenario, int function,
   lua_close(L);
   byn_test_assert_clean(&s.alloc);
   return s.failed;
+}
+
+/* What `begin` has begun, and `due` meets in need, comes to its end all the
+ * same, later: `done` is true. */
+static inline int is_not_lost(const char *scenario, int begin, uint64_t n) {
+  const int due = begin + 1, done = begin + 2;
+  scarcity s = {.fail_at = n};
+  lua_State *L = set_up(&s, scenario);
+  play(L, begin, n);
+  play_in_need(L, &s, due);
+  if (!play(L, done, n)) fail_msg("allocation %d: it was lost", (int)n);
+  lua_close(L);
+  byn_test_assert_clean(&s.alloc);
+  return s.failed;
+}
+
+/* Under LuaJIT nothing of it may be the binding's own. */
+static inline void assert_not_lost(const char *scenario, int begin) {
+  uint64_t n = 1;
+  while (is_not_lost(scenario, begin, n))
+    n++;
+  assert_true(n > 1 || !VM_SURVIVES);
+}
+
+/* Answers how many allocations the function made. */
+static inline uint64_t survives(const char *scenario, int function) {
+  uint64_t n = 1;
+  while (leaves_nothing(scenario, function, n))
+    n++;
+  return n - 1;
 }
 
 #endif

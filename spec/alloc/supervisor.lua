@@ -6,23 +6,11 @@
 
 local core = ...
 
-package.path = "./lua/?.lua;" .. package.path
-
 local dynamic_supervisor = require "banyan.dynamic_supervisor"
+local stage = require "spec.alloc.stage"
 local supervisor = require "banyan.supervisor"
 
-local now = 0
-local node = core.node {
-  seed = 1, events = true, clock = function() return now end,
-}
-
-local function step(times)
-  for _ = 1, times do
-    pcall(node.step, node, now)
-    pcall(node.events, node)
-    now = now + 10
-  end
-end
+local node, step = stage.node, stage.step
 
 local function child()
   return core.spawn_link(function() core.receive() end)
