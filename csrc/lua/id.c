@@ -122,34 +122,19 @@ void byn_origins_close(lua_State *L, byn_world *w) {
 
 /* --- ids ------------------------------------------------------------------ */
 
-/* An id tells itself from the userdata of other libraries by its size, its
- * kind and a mark that is worked out from its address: looking at these
- * costs a third of a look at the metatable. */
-static uint32_t mark_of(const byn_id *id) {
-  return (uint32_t)(((uint64_t)(uintptr_t)id * 0x9e3779b97f4a7c15u) >> 40);
-}
-
 void byn_id_push(lua_State *L, const byn_id *id) {
   lua_rawgeti(L, LUA_REGISTRYINDEX, id->origin->ids);
   if (lua_rawgeti(L, -1, (lua_Integer)id->serial) == LUA_TNIL) {
     lua_pop(L, 1);
     byn_id *made = lua_newuserdatauv(L, sizeof *made, 0);
     *made = *id;
-    made->mark = mark_of(made);
+    made->mark = byn_id_mark(made);
     lua_rawgetp(L, LUA_REGISTRYINDEX, meta_key(id->kind));
     lua_setmetatable(L, -2);
     lua_pushvalue(L, -1);
     lua_rawseti(L, -3, (lua_Integer)id->serial);
   }
   lua_replace(L, -2);
-}
-
-const byn_id *byn_id_at(lua_State *L, int index) {
-  const byn_id *id = lua_touserdata(L, index);
-  if (!id || lua_rawlen(L, index) != sizeof *id) return NULL;
-  bool ours =
-      id->mark == mark_of(id) && (id->kind == BYN_PID || id->kind == BYN_REF);
-  return ours ? id : NULL;
 }
 
 const byn_id *byn_pid_at(lua_State *L, int index) {

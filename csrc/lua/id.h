@@ -78,8 +78,20 @@ void byn_origins_close(lua_State *L, struct byn_world *w);
 
 /* Pushes the one userdata that stands for `id`. */
 void byn_id_push(lua_State *L, const byn_id *id);
+/* An id tells itself from the userdata of other libraries by its size, its
+ * kind and a mark that is worked out from its address: looking at these
+ * costs a third of a look at the metatable. */
+static inline uint32_t byn_id_mark(const byn_id *id) {
+  return (uint32_t)(((uint64_t)(uintptr_t)id * 0x9e3779b97f4a7c15u) >> 40);
+}
 /* The id at a stack index, or NULL if it is something else. */
-const byn_id *byn_id_at(lua_State *L, int index);
+static inline const byn_id *byn_id_at(lua_State *L, int index) {
+  const byn_id *id = lua_touserdata(L, index);
+  if (!id || lua_rawlen(L, index) != sizeof *id) return NULL;
+  bool ours = id->mark == byn_id_mark(id) &&
+              (id->kind == BYN_PID || id->kind == BYN_REF);
+  return ours ? id : NULL;
+}
 /* The same, of one kind. */
 const byn_id *byn_pid_at(lua_State *L, int index);
 const byn_id *byn_ref_at(lua_State *L, int index);

@@ -9,9 +9,8 @@
 
 /* --- here ----------------------------------------------------------------- */
 
-byn_node *byn_node_here(lua_State *L) {
+byn_node *byn_node_only(lua_State *L) {
   byn_world *w = byn_world_here(L);
-  if (w->running) return w->running->node;
   if (!w->nodes)
     luaL_error(L, "no node runs here: call this inside banyan.run, or after "
                   "banyan.start");
@@ -21,26 +20,16 @@ byn_node *byn_node_here(lua_State *L) {
   return w->nodes;
 }
 
-byn_process *byn_process_here(lua_State *L, const char *what) {
-  byn_process *p = byn_world_here(L)->running;
-  if (!p)
-    luaL_error(L,
-               "%s outside a process: call it inside banyan.run or a "
-               "function given to spawn",
-               what);
-  if (p->state >= BYN_ENDING)
+void byn_process_absent(lua_State *L, const char *what) {
+  if (byn_world_here(L)->running)
     luaL_error(L, "%s in a process that is ending", what);
-  return p;
+  luaL_error(L,
+             "%s outside a process: call it inside banyan.run or a "
+             "function given to spawn",
+             what);
 }
 
 /* --- finding -------------------------------------------------------------- */
-
-byn_process *byn_node_find(const byn_node *node, const byn_id *id) {
-  if (id->index >= node->table_size) return NULL;
-  byn_process *p = node->table[id->index];
-  if (!p || p->id.serial != id->serial || p->state >= BYN_ENDING) return NULL;
-  return p;
-}
 
 byn_process *byn_node_named(lua_State *L, const byn_node *node, int index) {
   index = lua_absindex(L, index);

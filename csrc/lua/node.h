@@ -52,15 +52,33 @@ static inline byn_slots *byn_slots_at(const byn_process *p) {
   return &p->node->world->slots;
 }
 
-/* The node whose process runs, else the only one there is; raises if there
- * is none or the choice is not clear. */
-byn_node *byn_node_here(lua_State *L);
+/* The only node there is; raises if there is none or the choice is not
+ * clear. */
+byn_node *byn_node_only(lua_State *L);
+/* The node whose process runs, else the only one there is; may raise. */
+static inline byn_node *byn_node_here(lua_State *L) {
+  const byn_world *w = byn_world_here(L);
+  return w->running ? w->running->node : byn_node_only(L);
+}
 
-/* The process that runs; raises "... outside a process" naming `what`. */
-byn_process *byn_process_here(lua_State *L, const char *what);
+/* Raises "... outside a process" naming `what`. */
+void byn_process_absent(lua_State *L, const char *what);
+/* The process that runs; raises as above if there is none. */
+static inline byn_process *byn_process_here(lua_State *L, const char *what) {
+  byn_process *p = byn_world_here(L)->running;
+  if (!p || p->state >= BYN_ENDING) byn_process_absent(L, what);
+  return p;
+}
 
 /* The live process with that id, or NULL. */
-byn_process *byn_node_find(const byn_node *node, const byn_id *id);
+static inline byn_process *byn_node_find(const byn_node *node,
+                                         const byn_id *id) {
+  if (id->index >= node->table_size) return NULL;
+  byn_process *p = node->table[id->index];
+  if (!p || p->id.serial != id->serial || p->state >= BYN_ENDING) return NULL;
+  return p;
+}
+
 /* The live process registered under the name at `index`, or NULL. */
 byn_process *byn_node_named(lua_State *L, const byn_node *node, int index);
 
