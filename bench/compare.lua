@@ -23,6 +23,8 @@ local BOTH, ELIXIR = { "banyan", "otp" }, { "banyan", "elixir" }
 local ROWS = {
   { key = "call", text = "server call, integers",
     unit = "M/s", scale = 1e-6, least = 4 },
+  { key = "call_queued", text = "the same, 100,000 queued [3]",
+    unit = "M/s", scale = 1e-6, least = 4, sides = BOTH },
   { key = "call_table", text = "server call, a fresh table each way",
     unit = "M/s", scale = 1e-6, least = 2 },
   { key = "ping_pong", text = "messages, ping-pong",
@@ -57,6 +59,7 @@ with its default flags; the clock is the wall's.
 [1] OTP: simple_one_for_one, or a DynamicSupervisor in the row "Elixir's"
 [2] growth of the OS process for each of 100,000 under a dynamic supervisor;
     plain Lua: a waiting coroutine, unsupervised
+[3] messages that wait in the caller's mailbox: a call is not to look at them
 Plain Lua copies no message; its calls have no monitor and no time-out.]]
 
 -- --- the sides ---------------------------------------------------------------

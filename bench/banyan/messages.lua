@@ -18,6 +18,12 @@ function messages.call()
   return n / seconds, "/s"
 end
 
+--- The same while many messages wait for the caller.
+function messages.call_queued()
+  for i = 1, 100000 do banyan.send(banyan.self(), { queued = i }) end
+  return messages.call()
+end
+
 local Mapper = {}
 function Mapper.handle_call(_, message)
   return { id = message.id, name = message.name, at = message.at }

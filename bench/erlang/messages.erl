@@ -1,7 +1,7 @@
 %% Messages between processes, calls, and processes that come and go.
 %% bench/banyan/messages.lua does the same.
 -module(messages).
--export([call/0, call_table/0, ping_pong/0, spawn/0]).
+-export([call/0, call_queued/0, call_table/0, ping_pong/0, spawn/0]).
 
 %% A call and its answer, an integer each: copied, monitored, timed out after
 %% 5 s.
@@ -14,6 +14,11 @@ calls(_Pid, 0) -> ok;
 calls(Pid, N) ->
     N = gen_server:call(Pid, N),
     calls(Pid, N - 1).
+
+%% The same while many messages wait for the caller.
+call_queued() ->
+    [self() ! #{queued => I} || I <- lists:seq(1, 100000)],
+    call().
 
 %% A call and its answer, a fresh map of three fields each.
 call_table() ->
