@@ -141,6 +141,44 @@ describe("server.call", function()
   end)
 end)
 
+describe("a call by a process whose mailbox is full", function()
+  -- Milliseconds of the processor that calls take at best.
+  local function cost(pid)
+    local best = math.huge
+    for _ = 1, 5 do
+      local from = os.clock()
+      for i = 1, 2000 do server.call(pid, i) end
+      best = math.min(best, (os.clock() - from) * 1000)
+    end
+    return best
+  end
+
+  test("costs what it costs with an empty one", function()
+    local pid = start { handle_call = function(_, msg) return msg end }
+    local empty = cost(pid)
+    for i = 1, 100000 do core.send(core.self(), { i }) end
+    collectgarbage()
+    collectgarbage "stop"
+    local full = cost(pid)
+    collectgarbage "restart"
+    -- To look at each message would be 100,000 times the work.
+    assert.is_true(full < 20 * empty, ("%g ms, %g ms"):format(full, empty))
+    assert.equal(100000, core.process_info(core.self()).message_queue_len)
+  end)
+
+  test("leaves its messages in their order", function()
+    local pid = start { handle_call = function(_, msg, from)
+      core.spawn(function() server.reply(from, msg) end)
+      return server.noreply
+    end }
+    for i = 1, 3 do
+      core.send(core.self(), i)
+      assert.equal("x", server.call(pid, "x"))
+    end
+    for i = 1, 3 do assert.equal(i, core.receive(0)) end
+  end)
+end)
+
 describe("the `from` of a call", function()
   test("is given to handlers that take it", function()
     local count
@@ -173,6 +211,54 @@ describe("the `from` of a call", function()
       return server.noreply
     end }
     assert.equal("from a helper", server.call(pid, 0))
+  end)
+
+  -- A server that keeps `from` and answers when told to.
+  local function keeper()
+    return start {
+      handle_call = function(self, _, from)
+        self.from = from
+        return server.noreply
+      end,
+      handle_cast = function(self, msg)
+        assert(server.reply(self.from, msg) == true)
+      end,
+    }
+  end
+
+  test("answers nobody once the caller has given up", function()
+    local pid = keeper()
+    assert.same({ nil, "timeout" }, { server.call(pid, 1, 10) })
+    server.cast(pid, "late")
+    assert.same({ nil, "timeout" }, { core.receive(100) })
+    assert.is_true(core.is_alive(pid))
+  end)
+
+  test("of a call that was given up answers no other call", function()
+    local pid, other = keeper(), keeper()
+    assert.same({ nil, "timeout" }, { server.call(pid, 1, 10) })
+    server.cast(pid, "late")
+    assert.same({ nil, "timeout" }, { server.call(other, 1, 100) })
+  end)
+
+  test("answers nobody once the caller has ended", function()
+    local pid = keeper()
+    local caller = core.spawn(function() server.call(pid, 1) end)
+    core.sleep(1)
+    caller:exit("kill")
+    assert.same({}, core.process_info(pid).monitored_by)
+    -- One that has taken the caller's place hears nothing of it either.
+    for _ = 1, 10 do
+      core.spawn_link(function() assert(core.receive(100) == nil) end)
+    end
+    server.cast(pid, "late")
+    core.sleep(200)
+    assert.is_true(core.is_alive(pid))
+  end)
+
+  test("that is none is misuse", function()
+    assert.error_matches(function() server.reply("x", 1) end,
+      "the `from` of a handle_call")
   end)
 
   test("answers once only", function()

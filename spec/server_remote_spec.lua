@@ -62,6 +62,50 @@ describe("a server on another node", function()
     assert.same({ arg = "state" }, server.get_state(dest))
   end)
 
+  far_test("shows its status, without what it hides", {
+    format_status = function(_, status)
+      status.state.arg = "***"
+      return status
+    end,
+    handle_call = function() return true end,
+  }, function(dest)
+    local status = server.get_status(dest)
+    assert.same({ arg = "***" }, status.state)
+    assert.equal(dest.node, status.pid:node())
+  end)
+
+  -- Keeps the `from` of a call and sends it to whom the call names.
+  local passes_on = { handle_call = function(_, msg, from)
+    if msg == "is there" then return true end
+    core.send(msg, { from = from })
+    return server.noreply
+  end }
+
+  far_test("has its call answered by a process of the caller's node",
+    passes_on, function(dest)
+      local helper = core.spawn(function()
+        server.reply(core.receive().from, "from here", 2)
+      end)
+      assert.same({ "from here", 2 }, { server.call(dest, helper) })
+    end)
+
+  far_test("has its call answered once only, and not too late", passes_on,
+    function(dest)
+      local from
+      local helper = core.spawn(function()
+        from = core.receive().from
+        core.sleep(100)
+        server.reply(from, "late")
+        from = core.receive().from
+        server.reply(from, "first")
+        server.reply(from, "second")
+      end)
+      assert.same({ nil, "timeout" }, { server.call(dest, helper, 50) })
+      core.sleep(100)
+      assert.equal("first", server.call(dest, helper))
+      assert.same({ nil, "timeout" }, { core.receive(100) })
+    end)
+
   far_test("takes no function", echoes(), function(dest)
     assert.error_matches(function()
       server.replace_state(dest, function() end)
