@@ -304,8 +304,9 @@ static int l_process_info(lua_State *L) {
   lua_setfield(L, -2, "pid");
   set_slot(L, p->name, "registered_name");
   set_slot(L, p->label, "label");
-  if (p->parent.serial) {
-    byn_id_push(L, &p->parent);
+  if (p->parent) {
+    byn_id parent = byn_parent_of(p);
+    byn_id_push(L, &parent);
     lua_setfield(L, -2, "parent");
   }
   set_far_ends(L, p, is_link, "links");

@@ -71,7 +71,10 @@ byn_process *byn_process_new(lua_State *L, byn_node *node,
   node->spare_count--;
   node->serial++;
   const byn_process *running = node->world->running;
-  if (running && running->node == node) p->parent = running->id;
+  if (running && running->node == node) {
+    p->parent = running->id.serial;
+    p->parent_index = running->id.index;
+  }
   node->table[p->id.index] = p;
   node->process_count++;
   return p;

@@ -93,10 +93,11 @@ struct byn_process {
   struct byn_node *node;
   byn_process *next_ready, *next_ending;
   byn_id id;
-  byn_id parent; /* serial 0: none */
   const byn_behaviour *behaviour;
   void *self; /* the behaviour's */
   lua_State *co;
+  uint64_t parent; /* serial of the one that made it, on this node; 0: none */
+  uint32_t parent_index;
   int thread;    /* slot of co */
   int arguments; /* values on co to resume with; -1: no reply yet */
   int name;      /* slot of the registered name, or 0 */
@@ -119,6 +120,14 @@ struct byn_process {
   bool held;     /* a behaviour that mail must not run for now */
   bool matching; /* a match function runs: receive is refused */
 };
+
+/* The pid of the one that made it; its serial is 0 if there is none. */
+static inline byn_id byn_parent_of(const byn_process *p) {
+  return (byn_id){.origin = p->id.origin,
+                  .serial = p->parent,
+                  .index = p->parent_index,
+                  .kind = BYN_PID};
+}
 
 /* --- making and ending ------------------------------------------------ */
 

@@ -313,7 +313,8 @@ static void handled(lua_State *L, byn_process *p, int count) {
 /* The starter is to hear no EXIT of a server that never was. */
 static void cut_loose(lua_State *L, byn_process *p) {
   byn_server *s = p->self;
-  if (s->linked) byn_unlink_from(L, p, &p->parent);
+  byn_id parent = byn_parent_of(p);
+  if (s->linked) byn_unlink_from(L, p, &parent);
 }
 
 /* Pops the reason that init failed for: the starter's answer and the end. */
@@ -438,7 +439,8 @@ static void take_info(lua_State *L, byn_process *p) {
 /* An EXIT of the parent is never for handle_info. */
 static void take_exit(lua_State *L, byn_process *p) {
   byn_server *s = p->self;
-  if (!s->linked || !byn_id_equal(&s->mail->id, &p->parent)) {
+  byn_id parent = byn_parent_of(p);
+  if (!s->linked || !byn_id_equal(&s->mail->id, &parent)) {
     take_info(L, p);
     return;
   }
@@ -579,7 +581,8 @@ static const byn_behaviour server = {.name = "server",
 
 /* --- in Lua --------------------------------------------------------------- */
 
-/* The arguments of start. */
+/* The arguments of start: LABEL is the name that the module was given by, else
+ * it may have one. */
 enum { MODULE = 1, ARG, LINKED, NAME, TIMEOUT, LABEL, ARGUMENTS = LABEL };
 
 /* Pushes a fresh instance of the module; upvalue 2 keeps the metatables. */
@@ -596,6 +599,18 @@ static void push_instance(lua_State *L) {
     lua_rawset(L, lua_upvalueindex(2));
   }
   lua_setmetatable(L, -2);
+}
+
+/* Replaces a LABEL that is nil by the module's own `name` or `__name`. */
+static void find_label(lua_State *L) {
+  static const char *const names[] = {"name", "__name"};
+  for (int i = 0; i < 2 && lua_isnil(L, LABEL); i++) {
+    lua_pushstring(L, names[i]);
+    if (lua_rawget(L, MODULE) == LUA_TSTRING)
+      lua_replace(L, LABEL);
+    else
+      lua_pop(L, 1);
+  }
 }
 
 typedef struct birth {
@@ -658,6 +673,7 @@ static int l_start(lua_State *L) {
   lua_pushlightuserdata(L, &b);
   byn_term_copy(L, ARG);
   push_instance(L);
+  find_label(L);
   lua_pushvalue(L, NAME);
   lua_pushvalue(L, LABEL);
   bear(L, &b);

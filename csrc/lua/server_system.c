@@ -27,8 +27,9 @@ void byn_server_reply_status(lua_State *L, byn_process *p) {
   lua_createtable(L, 0, 4);
   byn_process_push(L, p);
   lua_setfield(L, -2, "pid");
-  if (p->parent.serial) {
-    byn_id_push(L, &p->parent);
+  if (p->parent) {
+    byn_id parent = byn_parent_of(p);
+    byn_id_push(L, &parent);
     lua_setfield(L, -2, "parent");
   }
   byn_slot_push(L, p->label);

@@ -36,7 +36,8 @@ static void push_boot_failure(lua_State *L, byn_process *p,
 /* Pops the reason; the starter hears it and no EXIT. */
 static void fail_birth(lua_State *L, byn_process *p) {
   byn_supervisor *s = p->self;
-  byn_unlink_from(L, p, &p->parent);
+  byn_id parent = byn_parent_of(p);
+  byn_unlink_from(L, p, &parent);
   if (s->mail) {
     lua_pushnil(L);
     byn_reason_copy(L, -2);
@@ -197,7 +198,8 @@ static void take_exit(lua_State *L, byn_process *p, byn_mail *mail) {
     child_exited(L, p, kid);
     return;
   }
-  if (byn_id_equal(&mail->id, &p->parent)) {
+  byn_id parent = byn_parent_of(p);
+  if (byn_id_equal(&mail->id, &parent)) {
     keep(L, p, &s->reason, -1);
     byn_restart_stop(&s->machine);
   }
@@ -544,7 +546,7 @@ static void kill_unborn(lua_State *L, byn_process *p) {
     const byn_id *far = at_a ? &r->b.id : &r->a.id;
     bool ours = far->origin == p->node->origin;
     const byn_process *q = ours ? byn_node_find(p->node, far) : NULL;
-    bool child = r->kind == BYN_LINK && q && byn_id_equal(&q->parent, &p->id);
+    bool child = r->kind == BYN_LINK && q && q->parent == p->id.serial;
     if (child) send_exit(L, p, far, "kill");
     r = at_a ? r->a.next : r->b.next;
   }
@@ -581,7 +583,8 @@ static void free_slots(lua_State *L, byn_process *p) {
 
 /* Killed before its children had started: the starter hears why. */
 static void tell_starter(lua_State *L, byn_process *p, int reason) {
-  byn_unlink_from(L, p, &p->parent);
+  byn_id parent = byn_parent_of(p);
+  byn_unlink_from(L, p, &parent);
   lua_pushnil(L);
   lua_pushvalue(L, reason);
   byn_supervisor_answer(L, p, 2);

@@ -53,13 +53,10 @@ local server = {}
 
 local start_options = { name = "string", timeout = "timeout" }
 
--- The module's table and its name for people, or nil. Level 4 is whoever
--- called start_link.
+-- The module's table, and the name that it was given by, if by any. Level 4
+-- is whoever called start_link.
 local function resolve(what, module)
-  if type(module) == "table" then
-    local name = rawget(module, "name") or rawget(module, "__name")
-    return module, type(name) == "string" and name or nil
-  end
+  if type(module) == "table" then return module end
   if type(module) ~= "string" then
     error(("%s: module must be a table or the name of a module, got %s")
       :format(what, type(module)), 4)
@@ -92,6 +89,9 @@ end
 ---  "ignore", "timeout", {"already_started", pid}, {"error", message,
 ---  traceback}, or the reason it ended for
 function server.start_link(module, arg, opts)
+  if opts == nil and type(module) == "table" then
+    return start(module, arg, true)
+  end
   local found, label, name, timeout =
     prepare("server.start_link", module, opts)
   return start(found, arg, true, name, timeout, label)
