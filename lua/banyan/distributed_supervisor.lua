@@ -322,7 +322,8 @@ function distributed_supervisor.send(name, id, msg)
 end
 
 --- Makes a destination of a child's id, for send, server.call, server.cast,
--- monitor and link. The child is looked up each time it is used.
+-- monitor and link. The child is looked up each time it is used. Does not
+-- yield.
 ---@param name string
 ---@param id string|integer|banyan.Ref
 ---@return table dest

@@ -42,7 +42,8 @@ local start_options = {
 --- Starts a dynamic supervisor, linked to the caller. Yields.
 ---@param opts? table  `name`; `max_children` (default no limit);
 ---  `extra_arguments`: a list, put before the arguments of each child's start
----  function; `max_restarts` (3; math.huge for no limit); `max_seconds` (5)
+---  function; `max_restarts` (3; math.huge for no limit) in `max_seconds` (5;
+---  seconds, fractions too)
 ---@return banyan.Pid|nil pid
 ---@return any err  {"already_started", pid} if the name is taken
 function dynamic_supervisor.start_link(opts)
@@ -58,7 +59,8 @@ function dynamic_supervisor.start_link(opts)
 end
 
 --- The child spec of a dynamic supervisor: what the shorthand
--- `{"banyan.dynamic_supervisor", { name = "sessions" }}` stands for.
+-- `{"banyan.dynamic_supervisor", { name = "sessions" }}` stands for. Does not
+-- yield.
 ---@param opts? table  as for start_link
 ---@return table spec  its id is the name, or "banyan.dynamic_supervisor"
 function dynamic_supervisor.child_spec(opts)
@@ -113,8 +115,15 @@ dynamic_supervisor.which_children = supervisor.which_children
 ---@return any err  "noproc", "noconnection"
 dynamic_supervisor.count_children = supervisor.count_children
 
---- Stops the supervisor after its children. Yields; see supervisor.stop.
+--- Stops a supervisor after its children, which stop side by side. Yields
+-- until it has ended.
 ---@function dynamic_supervisor.stop
+---@param dest banyan.Pid|string|table  as for start_child
+---@param reason? any  default "normal"
+---@param timeout? integer|string  milliseconds, default no limit; it stops all
+---  the same when they have passed
+---@return true|nil ok  true if it ended for this reason
+---@return any err  as for supervisor.stop
 dynamic_supervisor.stop = supervisor.stop
 
 return dynamic_supervisor

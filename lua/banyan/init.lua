@@ -16,7 +16,9 @@
 --   timeout    an integer in milliseconds, math.huge or "infinity"
 --
 -- Failures that a program can meet are `nil, err`; misuse raises an error.
--- Functions that say "yields" can only be called by a process.
+-- Functions that say "yields" can only be called by a process, and not where
+-- Lua cannot be left: in a coroutine of the program's own, or in a function
+-- that table.sort, string.gsub and their like call.
 
 local core = require "banyan.core"
 local nodes = require "banyan.node"
@@ -42,6 +44,7 @@ banyan.log = require "banyan.log"
 -- killed and other nodes are told goodbye. SIGTERM and SIGINT send main the
 -- exit signal "shutdown" (and "kill" after 5 s), with the same to follow; a
 -- second signal kills everything at once. It can be called again and again.
+-- It blocks instead of yielding: a process must not call it.
 --
 --     banyan.run(function()
 --       local me = banyan.self()
@@ -56,8 +59,8 @@ banyan.log = require "banyan.log"
 ---@return any ...  what main returned; `nil, reason` where it ended of
 ---  "shutdown" (`nil, "shutdown"` after a signal). Raises main's error, the
 ---  reason {"error", message, traceback}, or any other reason that it ended
----  of; an error too if the node cannot start. Must not be called by a process
----  or in a callback of the running loop.
+---  of; an error too if the node cannot start, and if it is called by a process
+---  or in a callback of the running loop
 function banyan.run(opts, main, ...)
   local args = { n = select("#", ...), ... }
   if type(opts) == "function" then
@@ -72,10 +75,10 @@ function banyan.run(opts, main, ...)
   return run("banyan.run", opts, main, args, 1)
 end
 
---- Starts a node without blocking. With the driver "luv" its handles are on
--- luv's default loop, which the host runs by uv.run(); with "manual" the host
--- calls node:step(now). Called outside of any process, the functions of this
--- module work on the only node that has been started.
+--- Starts a node. Neither blocks nor yields. With the driver "luv" its handles
+-- are on luv's default loop, which the host runs by uv.run(); with "manual" the
+-- host calls node:step(now). Called outside of any process, the functions of
+-- this module work on the only node that has been started.
 --
 ---@param opts? table  options:
 ---  name: string, "a@host:port", what other nodes dial; without it the node is
@@ -89,46 +92,50 @@ end
 ---  driver: "luv" (default) or "manual"
 ---  on_event: function(event), called with a table for each decision; see
 ---    banyan.log. false: none
----  heartbeat_ms (1000), down_after_ms (5000): integers; a peer is down when
----    it has been silent for the latter
----  handshake_ms: integer, what a new connection may take to prove itself
+---  heartbeat_ms (1000), down_after_ms (5000): milliseconds; a peer is down
+---    when it has been silent for the latter
+---  handshake_ms: milliseconds that a new connection may take to prove itself
 ---  max_message, max_queue: integers, bytes; the greatest message, and what
 ---    may wait for one peer before its link is given up
----@return table|nil node  with the methods name(), spawn(fn, ...),
----  send(dest, msg), stop() and, for "manual", step(now)
+---@return banyan.Node|nil node  with the methods name(), spawn(fn, ...),
+---  send(dest, msg), stop() and, for "manual", step(now); see
+---  lua/banyan/node.lua
 ---@return string|nil err  the address is taken, there is no secret
 function banyan.start(opts)
   return nodes.start("banyan.start", opts, nil, 1)
 end
 
---- The name of this node.
----@return string|nil  nil if it is not distributed
+--- The name of this node. Does not yield.
+---@return string|nil name  nil if it is not distributed
 banyan.node = core.node_name
 
---- The nodes this one is connected to.
----@return string[]
+--- The nodes this one is connected to. Does not yield.
+---@return string[] names  a new list
 banyan.nodes = core.nodes
 
 --- Connects to a node, and stays connected: it is dialled again whenever it is
--- away, until disconnect. Yields until it is up or a first try has failed. An
--- error on a node without a name.
+-- away, until disconnect. Yields until it is up or a first try has failed;
+-- outside of any process it only begins to dial. An error on a node without a
+-- name.
 ---@param name string  "b@host:port"
 ---@param timeout? integer|number|string  milliseconds, 5000 by default
----@return true|nil
+---@return true|nil ok
 ---@return string|nil err  "timeout", or why the try failed ("econnrefused",
 ---  "bad_secret", "wrong_name", "handshake_timeout" ...); it is still being
----  dialled then
+---  dialled then. "disconnected": somebody called disconnect; "shutdown": this
+---  node is stopping
 banyan.connect = core.connect
 
---- Ends the connection to a node and dials it no more. An error on a node
--- without a name.
+--- Ends the connection to a node and dials it no more. Does not yield. An
+-- error on a node without a name.
 ---@param name string
----@return true|nil
+---@return true|nil ok
 ---@return string|nil err  "not_connected"
 banyan.disconnect = core.disconnect
 
 --- Has the caller told of nodes that come and go, by messages
--- {tag="nodeup", node=, info=} and {tag="nodedown", node=, info=}.
+-- {tag="nodeup", node=, info=} and {tag="nodedown", node=, info={reason=}}.
+-- Does not yield.
 ---@param on boolean
 ---@return true
 banyan.monitor_nodes = core.monitor_nodes
@@ -136,27 +143,28 @@ banyan.monitor_nodes = core.monitor_nodes
 -- --- processes ---------------------------------------------------------------
 
 --- Starts a process. An error in it ends it, and nothing else, with the reason
--- {"error", message, traceback}.
----@param fn function
----@param ... any  its arguments, copied like messages
----@return pid
+-- {"error", message, traceback}. Does not yield: it runs when the caller waits.
+---@param fn function  its upvalues are shared, not copied
+---@param ... any  its arguments, copied like messages; what cannot be sent is
+---  an error here
+---@return banyan.Pid pid
 banyan.spawn = core.spawn
 
---- The same, linked to the caller from the start.
+--- The same, linked to the caller from the start. Does not yield.
 ---@param fn function
----@param ... any
----@return pid
+---@param ... any  its arguments, copied
+---@return banyan.Pid pid
 banyan.spawn_link = core.spawn_link
 
---- The same, monitored by the caller from the start.
+--- The same, monitored by the caller from the start. Does not yield.
 ---@param fn function
----@param ... any
----@return pid
----@return ref  stands in the DOWN message
+---@param ... any  its arguments, copied
+---@return banyan.Pid pid
+---@return banyan.Ref ref  stands in the DOWN message
 banyan.spawn_monitor = core.spawn_monitor
 
---- The pid of the process that calls.
----@return pid
+--- The pid of the process that calls. Does not yield.
+---@return banyan.Pid pid
 banyan.self = core.self
 
 --- Waits. Yields.
@@ -164,30 +172,34 @@ banyan.self = core.self
 ---@return true
 banyan.sleep = core.sleep
 
---- Milliseconds of a clock that only goes forward.
----@return integer
+--- Reads a clock that only goes forward: the driver's, or what node:step was
+-- told last. Does not yield.
+---@return integer ms  milliseconds since some moment
 banyan.now = core.now
 
 --- Sends a message. To a pid it never fails, whether that is alive or not.
 -- Yields only while very much waits to be sent to the node of `dest`.
----@param dest any
+---@param dest banyan.Pid|string|table  a pid, a registered name, {name=,
+---  node=}, or what distributed_supervisor.via made
 ---@param message any  functions, userdata and coroutines go by reference
 ---  within a node; to another node they are an error
----@return true|nil
+---@return true|nil ok
 ---@return string|nil err  "noproc": nobody has that name; "noconnection": it
 ---  is a name on a node that is not connected
 banyan.send = core.send
 
---- Sends a message after a while, unless it is cancelled.
----@param ms integer  milliseconds
----@param dest any
+--- Sends a message after a while, unless it is cancelled. Does not yield.
+---@param ms integer  milliseconds, not below 0; 0 is sent in the next step
+---@param dest banyan.Pid|string|table  as for send; a name is looked up when
+---  the time has come
 ---@param message any  copied now
----@return ref timer
+---@return banyan.Ref timer
 banyan.send_after = core.send_after
 
---- Takes back what send_after is to send.
----@param timer ref
----@return integer|nil ms  what was left; nil if it was sent or cancelled
+--- Takes back what send_after is to send. Does not yield.
+---@param timer banyan.Ref
+---@return integer|nil ms  milliseconds that were left; nil if it was sent or
+---  cancelled
 banyan.cancel_timer = core.cancel_timer
 
 -- Is this the message? A match that fails must not leave the mailbox as it is
@@ -235,10 +247,10 @@ end
 --     local message, err = banyan.receive(1000)
 --     local reply = banyan.receive(function(m) return m.tag == "reply" end)
 --
----@param match? fun(message: any): boolean  must not receive itself; an error
----  in it is raised to the caller
----@param timeout? integer|number|string  no limit by default; 0 looks at what
----  is there
+---@param match? fun(message: any): boolean  must neither receive nor wait; an
+---  error in it is raised to the caller. May be left out before a timeout
+---@param timeout? integer|number|string  milliseconds, no limit by default; 0
+---  looks at what is there
 ---@return any message
 ---@return string|nil err  "timeout"; nothing where the message was nil
 function banyan.receive(match, timeout)
@@ -253,75 +265,118 @@ function banyan.receive(match, timeout)
 end
 
 --- Links the caller to a process: the end of one is an exit signal to the
--- other. What is dead answers with the signal "noproc".
----@param pid pid|table  a pid, or what distributed_supervisor.via made
+-- other. What is dead answers with the signal "noproc", what is out of reach
+-- with "noconnection"; that ends the caller here, unless it traps exits. Does
+-- not yield.
+---@param pid banyan.Pid|table  a pid, or what distributed_supervisor.via made
 ---@return true
 banyan.link = core.link
 
---- Takes the link away; no EXIT of it comes afterwards.
----@param pid pid
----@return true
+--- Takes the link away; no EXIT of it comes afterwards, though one that is in
+-- the mailbox stays there. Does not yield.
+---@param pid banyan.Pid
+---@return true  whether or not there was a link
 banyan.unlink = core.unlink
 
 --- Watches a process: its end is the message {tag="DOWN", ref=, pid=, reason=}
--- to the caller. `pid` is what was given here, so a name stays a name.
----@param dest any
----@return ref
+-- to the caller. `pid` is what was given here, so a name stays a name; the
+-- reason is "noproc" where nobody is there and "noconnection" where its node
+-- is out of reach. Does not yield.
+---@param dest banyan.Pid|string|table  as for send
+---@return banyan.Ref ref
 banyan.monitor = core.monitor
 
---- Stops watching.
----@param ref ref
+--- Stops watching. Does not yield.
+---@param ref banyan.Ref  what monitor or spawn_monitor gave
 ---@param opts? { flush: boolean }  flush: a DOWN that has come is thrown away
----@return true
+---@return true  whether or not it was watching
 banyan.demonitor = core.demonitor
 
---- Ends the process that calls. Does not return.
----@param reason? any  "normal" by default
+--- Ends the process that calls. Does not return, so it does not yield either.
+-- No pcall stops it.
+---@param reason? any  copied; "normal" by default
 banyan.exit = core.exit
 
 --- Turns exit signals into messages {tag="EXIT", from=, reason=} to the caller.
--- "kill" can not be trapped.
+-- "kill" can not be trapped. Does not yield.
 ---@param on boolean
----@return boolean old
+---@return boolean old  what it was before
 banyan.trap_exit = core.trap_exit
 
---- Is it alive?
----@param pid pid  of this node; that of another is an error
+--- Is it alive? Does not yield.
+---@param pid banyan.Pid  of this node; that of another is an error
 ---@return boolean
 banyan.is_alive = core.is_alive
 
---- What is known of a process.
----@param pid pid  of this node; that of another is an error
----@return table|nil  nil if it is not alive; else status,
----  message_queue_len, trap_exit, behaviour ("process", "server",
----  "supervisor"), registered_name, label, parent, links, monitors,
----  monitored_by
+--- What is known of a process. Does not yield.
+---@param pid banyan.Pid  of this node; that of another is an error
+---@return table|nil info  nil if it is not alive; else
+---  pid; status: "running", "runnable" (its turn will come), "waiting",
+---  "exiting"; message_queue_len: messages not yet taken; trap_exit: boolean;
+---  behaviour: "process", "server", "supervisor"; coroutine: has it one?;
+---  registered_name, label (what a server or supervisor is called), parent (who
+---  started it): nil if there is none; links, monitors, monitored_by: lists
 banyan.process_info = core.process_info
 
---- All processes of this node.
----@return pid[]
+--- All processes of this node. Does not yield.
+---@return banyan.Pid[] pids  in no order
 banyan.processes = core.processes
 
---- Gives a process a name on its node. A name ends with its process.
+--- Gives a process a name on its node. A process has one name at most; a name
+-- ends with its process. Does not yield.
 ---@param name string
----@param pid? pid  the caller by default
----@return true|nil
----@return any err  {"already_registered", pid}, or "noproc"
+---@param pid? banyan.Pid  the caller by default; that of another node is an
+---  error
+---@return true|nil ok
+---@return any err  {"already_registered", pid}: that one has the name, or the
+---  process itself has one; "noproc": it is not alive
 banyan.register = core.register
 
---- Takes a name away from whoever has it.
+--- Takes a name away from whoever has it. Does not yield.
 ---@param name string
----@return true|nil
+---@return true|nil ok
 ---@return string|nil err  "noproc": nobody has it
 banyan.unregister = core.unregister
 
---- Who has that name?
+--- Who has that name on this node? Does not yield.
 ---@param name string
----@return pid|nil
+---@return banyan.Pid|nil pid
 banyan.whereis = core.whereis
 
---- All names given on this node.
----@return string[]
+--- All names given on this node. Does not yield.
+---@return string[] names  in no order
 banyan.registered = core.registered
+
+-- --- pids and refs -----------------------------------------------------------
+
+--- The name of a process that never stands for another one. Pids may be keys
+-- of tables, be compared with ==, be sent, and print as "pid<node 3.17>".
+---@class banyan.Pid
+
+--- Sends a message, as banyan.send does. Yields only while very much waits to
+-- be sent to its node.
+---@function Pid:send
+---@param message any  copied
+---@return true
+
+--- Sends an exit signal, as if from a process linked to the caller, but that
+-- "kill" cannot be trapped. It ends the caller if that is the one it names and
+-- does not trap exits. Does not yield.
+---@function Pid:exit
+---@param reason any  copied; "normal" is ignored by what does not trap exits,
+---  except by the caller itself; "kill" ends in any case, of "killed"
+---@return true  whether or not it is alive
+
+--- Is it alive? Does not yield.
+---@function Pid:is_alive
+---@return boolean  an error for a process of another node
+
+--- Where it runs. Does not yield.
+---@function Pid:node
+---@return string|nil name  of its node; nil if that has none
+
+--- The name of an event: of a monitor, a timer, a call. It may be a key, be
+-- compared and sent like a pid, and has no methods.
+---@class banyan.Ref
 
 return banyan

@@ -46,7 +46,7 @@ for _, reason in ipairs {
   alarming[reason] = true
 end
 
---- How much an event matters.
+--- How much an event matters. Does not yield.
 ---@param event table|string  an event or its name
 ---@return "debug"|"info"|"warning"|"error"
 function log.level(event)
@@ -266,14 +266,15 @@ end
 
 --- A receiver of events that writes each on one line for people: time, level,
 -- event, and its fields in the same order every time. The traceback of an
--- error follows on lines of their own, indented.
+-- error follows on lines of their own, indented. Does not yield, nor does the
+-- receiver.
 ---@param opts? { level: string, file: any, write: function, clock: function }
 ---  level: the least that is written, "debug", "info" (the default),
 ---  "warning" or "error"; file: a path, which is appended to, or an open file
 ---  (the default is stderr); write: function(text) instead of a file; clock:
 ---  function() -> milliseconds of wall-clock time, for stamps finer than a
 ---  second
----@return (fun(event: table))|nil
+---@return (fun(event: table))|nil receiver
 ---@return string|nil err  the file does not open
 function log.text(opts)
   return sink("banyan.log.text", opts, text_line)
@@ -337,9 +338,10 @@ end
 --- A receiver of events that writes each as one JSON object on one line: the
 -- fields of the event, its `level`, and `at`, the time in ISO 8601 (UTC). Pids
 -- and refs are strings, reasons are strings or arrays. Needs lua-cjson.
+-- Does not yield, nor does the receiver.
 ---@param opts? { level: string, file: any, write: function, clock: function }
 ---  as for banyan.log.text
----@return (fun(event: table))|nil
+---@return (fun(event: table))|nil receiver
 ---@return string|nil err  the file does not open, or lua-cjson is missing
 function log.json(opts)
   local found, cjson = pcall(require, "cjson")

@@ -188,6 +188,8 @@ local function core_options(opts, driver, secret, events)
   return result
 end
 
+--- A node, as banyan.start answers it. It is used from outside of processes.
+---@class banyan.Node
 local Node = {}
 Node.__index = Node
 Node.__name = "node"
@@ -204,7 +206,7 @@ end
 ---@param opts table|nil
 ---@param default_sink function|nil  on_event where the options have none
 ---@param level integer  whom misuse points at, as for options.check
----@return table|nil node
+---@return banyan.Node|nil node
 ---@return string|nil err
 function M.start(what, opts, default_sink, level)
   local driver, address, secret, why
@@ -245,8 +247,8 @@ local function by_hand(node, method)
   return alive(node)
 end
 
---- Its name, or nil for a node that is not distributed.
----@return string|nil
+--- Its name. Does not yield.
+---@return string|nil name  nil for a node that is not distributed
 function Node:name()
   return self.label
 end
@@ -256,25 +258,27 @@ function Node:__tostring()
   return ("node<%s>%s"):format(self.label or "without a name", state)
 end
 
---- Starts a process on the node, from outside of any process.
+--- Starts a process on the node, from outside of any process. Does not yield.
 ---@param fn function
 ---@param ... any  its arguments, copied like messages
----@return pid
+---@return banyan.Pid pid  an error if the node has been stopped
 function Node:spawn(fn, ...)
   return alive(self):spawn(fn, ...)
 end
 
---- Sends a message from outside of any process.
----@param dest any  a pid, a registered name, {name=, node=}
----@param message any
----@return true|nil
----@return string|nil err  "noproc": nobody has that name
+--- Sends a message from outside of any process. Does not yield.
+---@param dest banyan.Pid|string|table  as for banyan.send
+---@param message any  copied
+---@return true|nil ok  an error if the node has been stopped
+---@return string|nil err  "noproc": nobody has that name; "noconnection": it
+---  is a name on a node that is not connected
 function Node:send(dest, message)
   return alive(self):send(dest, message)
 end
 
 --- Runs what is due and ready, in the driver "manual": timers, then processes,
--- but no more than a slice of them; then hands events to on_event.
+-- but no more than a slice of them; then hands events to on_event. Does not
+-- yield; a process must not call it.
 ---@param now integer  milliseconds on the host's own clock; never goes back
 ---@return integer|nil deadline  when to call again at the latest; not later
 ---  than `now` if there is more to do; nil if only input can bring work
@@ -289,53 +293,57 @@ end
 -- A host that steps a node with a name by hand moves the bytes too. After each
 -- of these and after each step, call `action` until it answers nil.
 
---- What is to be done next for the links, in the driver "manual".
----@return "dial"|"write"|"close"|nil what
----@return integer|nil link
----@return string|nil  dial: the peer's name; write: the bytes
+--- What is to be done next for the links, in the driver "manual". Does not
+-- yield.
+---@return "dial"|"write"|"close"|nil what  nil: nothing for the time being
+---@return integer|nil link  a number that stands for a connection
+---@return string|nil text  dial: the peer's name; write: the bytes
 function Node:action()
   return by_hand(self, "action"):action()
 end
 
---- A connection came in.
----@param now integer
----@return integer link
+--- A connection came in. Does not yield.
+---@param now integer  milliseconds, as for step
+---@return integer|nil link
+---@return string|nil err  "shutdown", "no_entropy", "out_of_memory": close it
 function Node:accepted(now)
   return by_hand(self, "accepted"):accepted(now)
 end
 
---- The transport of a dial is open.
+--- The transport of a dial is open. Does not yield, returns nothing.
 ---@param link integer
----@param now integer
+---@param now integer  milliseconds
 function Node:connected(link, now)
   by_hand(self, "connected"):connected(link, now)
 end
 
---- Bytes came.
+--- Bytes came. Does not yield, returns nothing.
 ---@param link integer
 ---@param bytes string
----@param now integer
+---@param now integer  milliseconds
 function Node:received(link, bytes, now)
   by_hand(self, "received"):received(link, bytes, now)
 end
 
---- So many bytes of the last "write" have gone out.
+--- So many bytes of what "write" gave have gone out. Does not yield. Returns
+-- nothing.
 ---@param link integer
 ---@param n integer
----@param now integer
+---@param now integer  milliseconds
 function Node:written(link, n, now)
   by_hand(self, "written"):written(link, n, now)
 end
 
---- The transport is gone, or a dial failed.
+--- The transport is gone, or a dial failed. Does not yield, returns nothing.
 ---@param link integer
 ---@param reason string  a code
----@param now integer
+---@param now integer  milliseconds
 function Node:closed(link, reason, now)
   by_hand(self, "closed"):closed(link, reason, now)
 end
 
--- Whatever still runs is killed; links say goodbye, sockets are closed.
+--- Ends the node at once: whatever runs is killed, links say goodbye, sockets
+-- are closed. Does not yield, returns nothing. Closing twice does no harm.
 function Node:close()
   if self.closing or not self.core then return end
   self.closing = true
@@ -351,7 +359,8 @@ end
 -- and handles. Waits for that, running the loop; called by a process, or from
 -- a callback of the running loop, it returns at once and the loop goes on to
 -- do it. With the driver "manual" the node is stepped on until it is down,
--- its time going from deadline to deadline. Stopping twice does no harm.
+-- its time going from deadline to deadline. Stopping twice does no harm. Does
+-- not yield.
 ---@return true
 function Node:stop()
   if self.stopping or not self.core then return true end

@@ -99,10 +99,10 @@ end
 
 --- Starts a server that is linked to nobody. Yields until its init is over.
 ---@param module table|string  as for start_link
----@param arg any
----@param opts? table
+---@param arg any  what init gets, copied
+---@param opts? table  as for start_link
 ---@return banyan.Pid|nil pid
----@return any err
+---@return any err  as for start_link
 function server.start(module, arg, opts)
   local found, label, name, timeout = prepare("server.start", module, opts)
   return start(found, arg, false, name, timeout, label)
@@ -138,7 +138,8 @@ server.cast = core.cast
 ---@return true
 server.reply = core.reply
 
---- Sends a request whose answer comes as a message. Does not yield.
+--- Sends a request whose answer comes as a message to the caller, without a
+-- time limit. Does not yield.
 ---@function server.request
 ---@param dest banyan.Pid|string|table  as for call
 ---@param msg any  copied
@@ -217,9 +218,9 @@ end
 -- nothing else arrives in that time after the handler has returned. System
 -- requests such as get_state do not count. Does not yield.
 ---@function server.timeout
----@param ms integer|number|string  milliseconds; math.huge, "infinity" or
----  nil: none after all
----@return true
+---@param ms integer|number|string|nil  milliseconds; math.huge, "infinity"
+---  or nil: none after all
+---@return true  an error outside of a server
 server.timeout = core.server.timeout
 
 --- What handle_call returns to answer later, with server.reply.
@@ -228,7 +229,7 @@ server.noreply = core.server.noreply
 --- What init returns so that no server starts, without that being a failure.
 server.ignore = core.server.ignore
 
---- Makes what a callback returns to end its server.
+--- Makes what a callback returns to end its server. Does not yield.
 ---@function server.stop_with
 ---@param reason any  not nil; "normal", "shutdown" and {"shutdown", x} are
 ---  ends in good order
@@ -238,9 +239,9 @@ server.ignore = core.server.ignore
 server.stop_with = core.server.stop_with
 
 --- Makes what a callback returns so that handle_continue(arg) runs before
--- any other message is read.
+-- any other message is read. Does not yield.
 ---@function server.continue
----@param arg any
+---@param arg any  handed on as it is
 ---@return userdata
 server.continue = core.server.continue
 

@@ -170,7 +170,7 @@ local made = setmetatable({}, { __mode = "k" })
 --- Makes what a module's init returns. Does not yield.
 ---@param children table  a list of child specs
 ---@param opts? table  as for start_link, without name
----@return table
+---@return table config  what is wrong in a spec or an option is an error here
 function supervisor.init(children, opts)
   opts = options.check("supervisor.init", opts, init_options, 2)
   local config, message = configure(children, opts)
@@ -202,6 +202,10 @@ end
 --
 -- The second form calls module.init(arg) in the supervisor, which returns
 -- supervisor.init(children, opts), supervisor.ignore, or nil and a reason.
+--
+-- Options: `strategy` ("one_for_one"), `max_restarts` (3; math.huge for no
+-- limit) in `max_seconds` (5; seconds, fractions too), `auto_shutdown`
+-- ("never"), `name`.
 ---@param children table|string  a list of child specs; or a module with an
 ---  init, or its name
 ---@param opts? any  the options; or what init gets, copied
@@ -210,10 +214,7 @@ end
 ---@return any err  {"already_started", pid} if the name is taken;
 ---  {"shutdown", {"failed_to_start_child", id, reason}}: those that had
 ---  started were stopped; "ignore", or what init failed for. The caller hears
----  no EXIT.
---
--- Options: `strategy` ("one_for_one"), `max_restarts` (3; math.huge for no
--- limit), `max_seconds` (5), `auto_shutdown` ("never"), `name`.
+---  no EXIT
 function supervisor.start_link(children, opts, module_opts)
   if is_module(children) then
     local name = options.check("supervisor.start_link", module_opts,
@@ -232,7 +233,7 @@ function supervisor.start_link(children, opts, module_opts)
 end
 
 --- The child spec of a supervisor under a supervisor: `{"banyan.supervisor",
--- children}`, for nesting with the usual options.
+-- children}`, for nesting with the usual options. Does not yield.
 ---@param children table  a list of child specs
 ---@return table spec  its id is "banyan.supervisor": change it where there
 ---  are several
@@ -307,7 +308,7 @@ end
 
 --- Starts a child again that is not running. Yields until it has started.
 ---@param sup banyan.Pid|string|table
----@param id any
+---@param id any  its id
 ---@return banyan.Pid|nil pid
 ---@return any extra  what came with the pid; or the error: "running",
 ---  "restarting", "not_found", "simple_one_for_one", "ignore", what the start
@@ -362,7 +363,7 @@ end
 --- Stops a supervisor, after its children in reverse start order. Yields until
 -- it has ended.
 ---@function supervisor.stop
----@param sup banyan.Pid|string|table
+---@param dest banyan.Pid|string|table  as for start_child
 ---@param reason? any  default "normal"
 ---@param timeout? integer|string  milliseconds, default no limit; it stops all
 ---  the same when they have passed
