@@ -115,23 +115,18 @@ static byn_process *waiting_for(byn_node *node, const byn_id *ref,
   return asked ? p : NULL;
 }
 
-/* Pops `count` values that came from `from`, as the answer to p's call. */
-static void replied(lua_State *L, byn_process *p, byn_relation *r,
-                    uint64_t serial, byn_origin *from, int count) {
-  byn_node *node = p->node;
-  byn_origin *b = r ? r->b.id.origin : from;
-  answer(L, node, p, r, serial, count);
-  if (b != node->origin && b != from) byn_remote_demonitor(L, node, b, serial);
-}
-
 void byn_call_replied(lua_State *L, byn_node *node, const byn_id *ref,
                       byn_origin *from, int count) {
   byn_relation *r;
   byn_process *p = waiting_for(node, ref, &r);
-  if (p)
-    replied(L, p, r, ref->serial, from, count);
-  else
+  if (!p) {
     lua_pop(L, count);
+    return;
+  }
+  byn_origin *b = r ? r->b.id.origin : from;
+  answer(L, node, p, r, ref->serial, count);
+  if (b != node->origin && b != from)
+    byn_remote_demonitor(L, node, b, ref->serial);
 }
 
 static void reply_remote(lua_State *L, byn_node *node, const byn_id *ref,
@@ -142,34 +137,65 @@ static void reply_remote(lua_State *L, byn_node *node, const byn_id *ref,
   lua_pop(L, count);
 }
 
-/* Makes the tables among the `count` values on top the receiver's own. That
- * may collect garbage, and a finalizer may end processes: true if it did. */
+/* Makes the tables among the `count` values on top the receiver's own. false:
+ * one cannot be copied, the error is on top. */
 static bool copy_tables(lua_State *L, int count) {
-  bool copied = false;
-  for (int i = -count; i < 0; i++) {
+  for (int i = lua_gettop(L) - count + 1; count; i++, count--) {
     if (lua_type(L, i) != LUA_TTABLE) continue;
     luaL_checkstack(L, 8, NULL);
-    int at = lua_absindex(L, i);
-    byn_term_copy(L, at);
-    lua_replace(L, at);
-    copied = true;
+    if (!byn_term_try_copy(L, i)) return false;
+    lua_replace(L, i);
   }
-  return copied;
+  return true;
+}
+
+static bool reply_local(lua_State *L, byn_node *node, const byn_id *ref,
+                        int count) {
+  byn_relation *r;
+  if (!waiting_for(node, ref, &r)) {
+    lua_pop(L, count);
+    return true;
+  }
+  if (!copy_tables(L, count)) return false;
+  /* Copying may collect garbage, and a finalizer may end processes. */
+  byn_call_replied(L, node, ref, node->origin, count);
+  return true;
+}
+
+typedef struct reply_order {
+  byn_node *node;
+  const byn_id *ref;
+} reply_order;
+
+static int reply_protected(lua_State *L) {
+  const reply_order *o = lua_touserdata(L, 1);
+  reply_remote(L, o->node, o->ref, lua_gettop(L) - 1);
+  return 0;
+}
+
+bool byn_try_reply(lua_State *L, byn_node *node, const byn_id *ref, int count) {
+  if (ref->origin == node->origin) return reply_local(L, node, ref, count);
+  reply_order order = {node, ref};
+  luaL_checkstack(L, count + 4, NULL);
+  int first = lua_gettop(L) - count + 1;
+  lua_pushcfunction(L, reply_protected);
+  lua_pushlightuserdata(L, &order);
+  for (int i = 0; i < count; i++)
+    lua_pushvalue(L, first + i);
+  if (lua_pcall(L, count + 1, 0, 0) != LUA_OK) return false;
+  lua_pop(L, count);
+  return true;
 }
 
 void byn_reply(lua_State *L, byn_node *node, const byn_id *ref, int count) {
   if (ref->origin != node->origin) {
     reply_remote(L, node, ref, count);
-    return;
+  } else if (!reply_local(L, node, ref, count)) {
+    luaL_where(L, 1);
+    lua_insert(L, -2);
+    lua_concat(L, 2);
+    lua_error(L);
   }
-  byn_relation *r;
-  byn_process *p = waiting_for(node, ref, &r);
-  if (!p)
-    lua_pop(L, count);
-  else if (copy_tables(L, count))
-    byn_call_replied(L, node, ref, node->origin, count);
-  else
-    replied(L, p, r, ref->serial, node->origin, count);
 }
 
 /* --- in Lua --------------------------------------------------------------- */

@@ -238,6 +238,10 @@ void byn_signal_exit(lua_State *L, byn_process *p, const byn_id *from,
  * wherever its caller is. Nothing happens if nobody waits for it any more. */
 void byn_reply(lua_State *L, struct byn_node *node, const byn_id *ref,
                int count);
+/* The same, but raises only when memory is short. false: a value cannot be
+ * sent; the values stay where they are, the error is on top. */
+bool byn_try_reply(lua_State *L, struct byn_node *node, const byn_id *ref,
+                   int count);
 
 /* Sends the exit signal with the reason at `index` to any pid, local or
  * remote, as pid:exit does. */

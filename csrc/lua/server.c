@@ -22,38 +22,12 @@ void byn_server_free_mail(lua_State *L, byn_process *p) {
 
 /* --- replies -------------------------------------------------------------- */
 
-typedef struct reply_order {
-  byn_node *node;
-  const byn_id *ref;
-} reply_order;
-
-static int reply_protected(lua_State *L) {
-  const reply_order *o = lua_touserdata(L, 1);
-  byn_reply(L, o->node, o->ref, lua_gettop(L) - 1);
-  return 0;
-}
-
-/* Values that any node can be sent as they are. */
-static bool all_plain(lua_State *L, int count) {
-  for (int i = -count; i < 0; i++)
-    if (lua_type(L, i) > LUA_TSTRING || lua_type(L, i) == LUA_TLIGHTUSERDATA)
-      return false;
-  return true;
-}
-
 bool byn_server_reply(lua_State *L, byn_process *p, int count) {
   byn_server *s = p->self;
-  if (all_plain(L, count)) {
-    byn_reply(L, p->node, &s->mail->id, count);
-    return true;
-  }
-  reply_order order = {p->node, &s->mail->id};
-  luaL_checkstack(L, 4, NULL);
-  lua_pushcfunction(L, reply_protected);
-  lua_insert(L, -count - 1);
-  lua_pushlightuserdata(L, &order);
-  lua_insert(L, -count - 1);
-  return lua_pcall(L, count + 1, 0, 0) == LUA_OK;
+  if (byn_try_reply(L, p->node, &s->mail->id, count)) return true;
+  if (count) lua_replace(L, -count - 1);
+  if (count > 1) lua_pop(L, count - 1);
+  return false;
 }
 
 void byn_server_reply_error(lua_State *L, byn_process *p) {

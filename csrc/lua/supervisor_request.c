@@ -10,49 +10,26 @@
 /* --- answers
  * ------------------------------------------------------------------ */
 
-typedef struct answer {
-  byn_process *p;
-  byn_id ref;
-} answer;
-
-static int answer_protected(lua_State *L) {
-  const answer *a = lua_touserdata(L, 1);
-  byn_reply(L, a->p->node, &a->ref, lua_gettop(L) - 1);
-  return 0;
-}
-
-static bool try_answer(lua_State *L, answer *a, int count) {
-  luaL_checkstack(L, count + 4, NULL);
-  int first = lua_gettop(L) - count + 1;
-  lua_pushcfunction(L, answer_protected);
-  lua_pushlightuserdata(L, a);
-  for (int i = 0; i < count; i++)
-    lua_pushvalue(L, first + i);
-  if (lua_pcall(L, count + 1, 0, 0) == LUA_OK) return true;
-  lua_pop(L, 1);
-  return false;
-}
-
-/* The values on top cannot be sent: a pid stands without what came with it,
- * anything else is an error. */
-static void answer_less(lua_State *L, answer *a, int count) {
-  if (byn_pid_at(L, -count)) {
-    lua_pushvalue(L, -count);
-    try_answer(L, a, 1);
-    lua_pop(L, 1);
-    return;
+/* Pops `count` values that cannot be sent, and an error above them. A pid is
+ * answered without what came with it, anything else is an error. */
+static void answer_less(lua_State *L, byn_process *p, const byn_id *ref,
+                        int count) {
+  lua_pop(L, count);
+  if (byn_pid_at(L, -1)) {
+    lua_pushvalue(L, -1);
+    byn_reply(L, p->node, ref, 1);
+  } else {
+    lua_pushnil(L);
+    lua_pushliteral(L, "not_sendable");
+    byn_reply(L, p->node, ref, 2);
   }
-  lua_pushnil(L);
-  lua_pushliteral(L, "not_sendable");
-  try_answer(L, a, 2);
-  lua_pop(L, 2);
+  lua_pop(L, 1);
 }
 
 void byn_supervisor_answer(lua_State *L, byn_process *p, int count) {
   byn_supervisor *s = p->self;
-  answer a = {.p = p, .ref = s->mail->id};
-  if (!try_answer(L, &a, count)) answer_less(L, &a, count);
-  lua_pop(L, count);
+  const byn_id *ref = &s->mail->id;
+  if (!byn_try_reply(L, p->node, ref, count)) answer_less(L, p, ref, count);
   byn_mail_free(L, p->node->world, s->mail);
   s->mail = NULL;
   s->asked = BYN_ASKED_NOTHING;

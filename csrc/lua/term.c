@@ -23,33 +23,32 @@ enum {
  * that a promise costs its reader nothing. */
 #define PRESIZE 1024
 
-static void too_deep(lua_State *L) {
-  luaL_error(L,
-             "cannot send a table nested more than %d deep "
-             "(or one that contains itself)",
-             BYN_TERM_DEPTH);
-}
+#define TOO_DEEP                                                               \
+  "cannot send a table nested more than %d deep (or one that contains "        \
+  "itself)"
+#define TOO_MANY "cannot send a message of more than %d values"
+#define HAS_METATABLE "cannot send a table that has a metatable"
+#define BAD_KEY "cannot send a table with a %s as a key"
 
-/* Is the table at `index` a reason? Raises if it has another metatable. */
-static bool check_metatable(lua_State *L, int index) {
-  if (!lua_getmetatable(L, index)) return false;
+typedef enum dress { BARE, REASON, FOREIGN } dress;
+
+/* Which metatable the table at `index` has. */
+static dress dress_of(lua_State *L, int index) {
+  if (!lua_getmetatable(L, index)) return BARE;
   byn_reason_metatable(L);
   bool reason = lua_rawequal(L, -1, -2);
   lua_pop(L, 2);
-  if (!reason) luaL_error(L, "cannot send a table that has a metatable");
-  return true;
+  return reason ? REASON : FOREIGN;
 }
 
-static void check_key(lua_State *L, int index) {
+static bool is_sendable_key(lua_State *L, int index) {
   switch (lua_type(L, index)) {
   case LUA_TBOOLEAN:
   case LUA_TNUMBER:
   case LUA_TSTRING:
-    return;
+    return true;
   default:
-    if (byn_id_at(L, index)) return;
-    luaL_error(L, "cannot send a table with a %s as a key",
-               luaL_typename(L, index));
+    return byn_id_at(L, index) != NULL;
   }
 }
 
@@ -60,43 +59,70 @@ typedef struct copier {
   int elements;
 } copier;
 
-static void copy_table(lua_State *L, int index, copier *c);
+static bool copy_table(lua_State *L, int index, copier *c);
 
-static void copy_value(lua_State *L, int index, copier *c) {
-  if (lua_type(L, index) == LUA_TTABLE)
-    copy_table(L, index, c);
-  else
-    lua_pushvalue(L, index);
+/* All of these answer false with the error on top of what else they left. */
+
+static bool copy_value(lua_State *L, int index, copier *c) {
+  if (lua_type(L, index) == LUA_TTABLE) return copy_table(L, index, c);
+  lua_pushvalue(L, index);
+  return true;
 }
 
-static void copy_table(lua_State *L, int index, copier *c) {
-  if (++c->depth > BYN_TERM_DEPTH) too_deep(L);
-  luaL_checkstack(L, 6, "message nested too deep");
-  bool reason = check_metatable(L, index);
+static bool refuse(lua_State *L, const char *format, int most) {
+  lua_pushfstring(L, format, most);
+  return false;
+}
+
+/* Copies the pair on top into the table below it. */
+static bool copy_pair(lua_State *L, int copy, copier *c) {
+  if (++c->elements > BYN_TERM_ELEMENTS)
+    return refuse(L, TOO_MANY, BYN_TERM_ELEMENTS);
+  if (!is_sendable_key(L, copy + 1)) {
+    lua_pushfstring(L, BAD_KEY, luaL_typename(L, copy + 1));
+    return false;
+  }
+  lua_pushvalue(L, copy + 1);
+  if (!copy_value(L, copy + 2, c)) return false;
+  lua_rawset(L, copy);
+  lua_settop(L, copy + 1);
+  return true;
+}
+
+static bool copy_table(lua_State *L, int index, copier *c) {
+  if (++c->depth > BYN_TERM_DEPTH) return refuse(L, TOO_DEEP, BYN_TERM_DEPTH);
+  luaL_checkstack(L, 8, "message nested too deep");
+  dress worn = dress_of(L, index);
+  if (worn == FOREIGN) return refuse(L, HAS_METATABLE, 0);
   int length = (int)lua_rawlen(L, index);
   lua_createtable(L, length, length ? 0 : 4);
   int copy = lua_gettop(L);
   lua_pushnil(L);
-  while (lua_next(L, index)) {
-    if (++c->elements > BYN_TERM_ELEMENTS)
-      luaL_error(L, "cannot send a message of more than %d values",
-                 BYN_TERM_ELEMENTS);
-    check_key(L, copy + 1);
-    lua_pushvalue(L, copy + 1);
-    copy_value(L, copy + 2, c);
-    lua_rawset(L, copy);
-    lua_pop(L, 1);
-  }
-  if (reason) {
+  while (lua_next(L, index))
+    if (!copy_pair(L, copy, c)) return false;
+  if (worn == REASON) {
     byn_reason_metatable(L);
     lua_setmetatable(L, copy);
   }
   c->depth--;
+  return true;
+}
+
+bool byn_term_try_copy(lua_State *L, int index) {
+  copier c = {0, 0};
+  int top = lua_gettop(L);
+  if (copy_value(L, lua_absindex(L, index), &c)) return true;
+  lua_insert(L, top + 1);
+  lua_settop(L, top + 1);
+  return false;
 }
 
 void byn_term_copy(lua_State *L, int index) {
-  copier c = {0, 0};
-  copy_value(L, lua_absindex(L, index), &c);
+  if (byn_term_try_copy(L, index)) return;
+  luaL_where(L, 1);
+  lua_insert(L, -2);
+  lua_concat(L, 2);
+  lua_error(L);
 }
 
 /* --- encoding ------------------------------------------------------------- */
@@ -132,7 +158,8 @@ static void encode_pairs(lua_State *L, int index, lua_Integer length,
   while (lua_next(L, index)) {
     int key = lua_gettop(L) - 1;
     if (!in_array(L, key, length)) {
-      check_key(L, key);
+      if (!is_sendable_key(L, key))
+        luaL_error(L, BAD_KEY, luaL_typename(L, key));
       encode_value(L, key, e);
       encode_value(L, key + 1, e);
     }
@@ -141,12 +168,13 @@ static void encode_pairs(lua_State *L, int index, lua_Integer length,
 }
 
 static void encode_table(lua_State *L, int index, encoder *e) {
-  if (++e->depth > BYN_TERM_DEPTH) too_deep(L);
+  if (++e->depth > BYN_TERM_DEPTH) luaL_error(L, TOO_DEEP, BYN_TERM_DEPTH);
   luaL_checkstack(L, 6, "message nested too deep");
-  bool reason = check_metatable(L, index);
+  dress worn = dress_of(L, index);
+  if (worn == FOREIGN) luaL_error(L, HAS_METATABLE);
   lua_Integer length = (lua_Integer)lua_rawlen(L, index);
   lua_Integer pairs = count_pairs(L, index, length);
-  byn_put_u8(e->b, reason ? TAG_REASON : TAG_TABLE);
+  byn_put_u8(e->b, worn == REASON ? TAG_REASON : TAG_TABLE);
   byn_put_varint(e->b, (uint64_t)length);
   byn_put_varint(e->b, (uint64_t)pairs);
   for (lua_Integer i = 1; i <= length; i++) {

@@ -41,6 +41,9 @@
 /* Pushes a copy of the value at `index`: tables deep, all else as it is.
  * Raises an error that names what cannot be sent. Does not yield. */
 void byn_term_copy(lua_State *L, int index);
+/* The same, but raises only when memory is short: false with the error, a
+ * text, in place of the copy. */
+bool byn_term_try_copy(lua_State *L, int index);
 
 /* Appends the value at `index` to `b`. Raises what byn_term_copy raises,
  * and for functions, userdata and coroutines "cannot send a function to
