@@ -50,11 +50,14 @@ endif
 ifdef SANITIZE
 override CFLAGS += -O1 -g -fno-omit-frame-pointer \
   -fsanitize=address,undefined -fno-sanitize-recover=all
-# A module that is never unloaded keeps its names in a leak's stack.
+endif
+# The module is never unloaded: somebody may keep the address of its signal
+# handler (csrc/lua/watchdog.h).
+ifneq ($(shell uname -s),Darwin)
 MODULE_LDFLAGS := -Wl,-z,nodelete
 endif
 
-BASE_FLAGS = -std=c11 $(WARN) $(CFLAGS) -fPIC -fvisibility=hidden -MMD -MP
+BASE_FLAGS = -std=c11 $(WARN) $(CFLAGS) -pthread -fPIC -fvisibility=hidden -MMD -MP
 LUA_FLAGS = -isystem $(LUA_INCDIR)
 # Where the rockspec found the libraries, if it is not where compilers look.
 elsewhere = $(addprefix $(1),$(sort $(filter-out $(2),$(3))))
@@ -62,7 +65,7 @@ EXTRA_FLAGS = \
   $(call elsewhere,-I,/usr/include,$(XXHASH_INCDIR) $(SODIUM_INCDIR))
 EXTRA_LDFLAGS = \
   $(call elsewhere,-L,/usr/lib,$(XXHASH_LIBDIR) $(SODIUM_LIBDIR))
-LIBS = -lxxhash -lsodium
+LIBS = -lxxhash -lsodium -pthread
 # For a program that is its own host.
 LUA_LIBS ?= $(if $(filter luajit,$(LUA)),-lluajit-5.1,-l$(LUA))
 

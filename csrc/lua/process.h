@@ -110,15 +110,18 @@ struct byn_process {
   byn_timer timer;     /* of the wait */
   byn_timer own_timer; /* of the behaviour */
   uint8_t state, wait;
-  bool traps;    /* trap_exit */
-  bool doomed;   /* ends when its slice does */
-  bool exited;   /* doomed by its own banyan.exit */
-  bool felled;   /* its end is no news: an exit signal's, or told already */
-  bool queued;   /* stands in the run queue */
-  bool expired;  /* the wait's time is over */
-  bool woken;    /* to be READY again after this slice */
-  bool held;     /* a behaviour that mail must not run for now */
-  bool matching; /* a match function runs: receive is refused */
+  bool traps;       /* trap_exit */
+  bool doomed;      /* ends when its slice does */
+  bool exited;      /* doomed by its own banyan.exit */
+  bool felled;      /* its end is no news: an exit signal's, or told already */
+  bool queued;      /* stands in the run queue */
+  bool expired;     /* the wait's time is over */
+  bool woken;       /* to be READY again after this slice */
+  bool held;        /* a behaviour that mail must not run for now */
+  bool matching;    /* a match function runs: receive is refused */
+  bool preempted;   /* this turn was cut short: see preempt.h */
+  uint8_t told;     /* log2 of the held_ms to be told next */
+  uint32_t held_ms; /* in earlier turns that were cut short */
 };
 
 /* The pid of the one that made it; its serial is 0 if there is none. */

@@ -4,6 +4,7 @@
 #include "call.h"
 #include "compat.h"
 #include "node.h"
+#include "preempt.h"
 #include "process.h"
 #include "reason.h"
 
@@ -106,7 +107,9 @@ int byn_process_wait_reply(lua_State *L, byn_process *p, byn_relation *call,
 }
 
 bool byn_process_gives_way(lua_State *L, byn_process *p) {
-  return p->node->share-- <= 0 && L == p->co && lua_isyieldable(L);
+  byn_preempt_relent(p);
+  bool spent = p->node->share-- <= 0 || byn_watch_late(p->node->watch);
+  return spent && L == p->co && lua_isyieldable(L);
 }
 
 void byn_process_expect(byn_process *p, byn_id *ref) {
@@ -227,7 +230,10 @@ static void resume(lua_State *L, byn_process *p) {
   p->timer = 0;
   p->expired = false;
   p->wait = BYN_WAIT_PAUSE;
+  byn_watch *watch = p->node->watch;
+  lua_State *before = byn_watch_enter(watch, p->co);
   int status = lua_resume(p->co, L, count, &count);
+  byn_watch_leave(watch, before);
   if (p->exited) {
     exited(L, p);
   } else if (p->doomed) {
@@ -261,15 +267,18 @@ static bool can_resume(const byn_process *p) {
 /* One turn of one process: until it waits, has handled one mail, or has had
  * its share. */
 static void turn(lua_State *L, byn_process *p) {
+  byn_watch *watch = p->node->watch;
   p->node->share = SHARE;
+  byn_watch_turn(watch);
   if (!p->co) p->behaviour->run(L, p);
   while (p->co && !p->doomed && can_resume(p)) {
-    bool spent = p->node->share-- <= 0;
+    bool spent = p->node->share-- <= 0 || byn_watch_late(watch);
     if (!spent) resume(L, p);
     if (!spent && (!p->co || p->wait != BYN_WAIT_PAUSE)) continue;
     p->woken = true; /* gives way to the others */
-    return;
+    break;
   }
+  if (p->held_ms || byn_watch_late(watch)) byn_preempt_account(L, p);
 }
 
 /* What a process does next, once its turn is over. */
@@ -289,7 +298,7 @@ static void settle(byn_process *p) {
 void byn_node_run(lua_State *L, byn_node *node, int slices) {
   byn_world *w = node->world;
   luaL_checkstack(L, 2 * BYN_TURN_STACK, NULL);
-  while (node->ready && slices-- > 0) {
+  while (node->ready && slices-- > 0 && !byn_watch_step_late(node->watch)) {
     byn_process *p = node->ready;
     node->ready = p->next_ready;
     if (!node->ready) node->ready_last = NULL;

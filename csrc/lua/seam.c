@@ -1,9 +1,12 @@
 #include "seam.h"
 
+#include <string.h>
+
 #include "clock.h"
 #include "cluster.h"
 #include "compat.h"
 #include "node.h"
+#include "preempt.h"
 #include "reason.h"
 #include "send.h"
 #include "spawn.h"
@@ -145,6 +148,7 @@ static void unlist(byn_node *node) {
 /* No process is left. */
 static void close_node(lua_State *L, byn_node *node) {
   byn_world *w = node->world;
+  byn_watch_close(node->watch);
   byn_sends_close(L, node);
   byn_cluster_close(L, node);
   free_processes(node);
@@ -332,10 +336,30 @@ static int l_step(lua_State *L) {
     return luaL_error(L, "a node cannot be stepped within a step of its own");
   lua_settop(L, 2);
   node->stepping = true;
+  byn_watch_step(node->watch);
   bool done = step(L, node);
+  byn_watch_rest(node->watch);
   node->stepping = false;
   if (done) return 1;
   return luaL_error(L, "the node cannot go on: see its scheduler_error events");
+}
+
+/* preempt(slice_ms [, kill_after_ms]) -> true | nil, err: see preempt.h */
+static int l_preempt(lua_State *L) {
+  byn_node *node = check_node(L);
+  lua_Integer slice = luaL_checkinteger(L, 2), limit = luaL_optinteger(L, 3, 0);
+  luaL_argcheck(L, slice > 0 && slice <= 60000, 2, "1 to 60000 ms expected");
+  luaL_argcheck(L, limit >= 0, 3, "a time expected");
+  if (node->stepping)
+    return luaL_error(L, "a node cannot be given a watchdog within a step");
+  int error = byn_preempt_open(node, (int)slice, limit);
+  if (error) {
+    lua_pushnil(L);
+    lua_pushfstring(L, "no watchdog for preemption: %s", strerror(error));
+    return 2;
+  }
+  lua_pushboolean(L, 1);
+  return 1;
 }
 
 /* --- links ---------------------------------------------------------------- */
@@ -490,21 +514,15 @@ static int l_tostring(lua_State *L) {
 }
 
 void byn_seam_functions(lua_State *L) {
-  static const luaL_Reg methods[] = {{"step", l_step},
-                                     {"action", l_action},
-                                     {"accepted", l_accepted},
-                                     {"connected", l_connected},
-                                     {"received", l_received},
-                                     {"written", l_written},
-                                     {"closed", l_closed},
-                                     {"shutdown", l_shutdown},
-                                     {"events", l_events},
-                                     {"spawn", l_spawn},
-                                     {"send", l_send},
-                                     {"name", l_name},
-                                     {"process_count", l_process_count},
-                                     {"close", l_close},
-                                     {NULL, NULL}};
+  static const luaL_Reg methods[] = {
+      {"step", l_step},           {"preempt", l_preempt},
+      {"action", l_action},       {"accepted", l_accepted},
+      {"connected", l_connected}, {"received", l_received},
+      {"written", l_written},     {"closed", l_closed},
+      {"shutdown", l_shutdown},   {"events", l_events},
+      {"spawn", l_spawn},         {"send", l_send},
+      {"name", l_name},           {"process_count", l_process_count},
+      {"close", l_close},         {NULL, NULL}};
   luaL_newmetatable(L, TYPE);
   lua_newtable(L);
   luaL_setfuncs(L, methods, 0);

@@ -253,6 +253,13 @@ static int l_mail_rewind(lua_State *L) {
   return 0;
 }
 
+/* unbroken(fn, ...) -> what fn returns. Calls it from C, so that it can
+ * neither wait nor be preempted: others see what it does as one. */
+static int l_unbroken(lua_State *L) {
+  lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+  return lua_gettop(L);
+}
+
 /* mail_wait([ms]) -> true: more came, or false: the time is over */
 static int l_mail_wait(lua_State *L) {
   byn_process *p = receiver(L, "receive");
@@ -272,6 +279,7 @@ void byn_send_functions(lua_State *L) {
                                        {"mail_pick", l_mail_pick},
                                        {"mail_rewind", l_mail_rewind},
                                        {"mail_wait", l_mail_wait},
+                                       {"unbroken", l_unbroken},
                                        {NULL, NULL}};
   byn_set_functions(L, functions);
 }

@@ -1,6 +1,7 @@
 #include "world.h"
 
 #include "compat.h"
+#include "node.h"
 #include "process.h"
 #include "reason.h"
 
@@ -73,12 +74,20 @@ lua_State *byn_thread_take(lua_State *L, byn_world *w, int *slot, int values) {
   return t->co;
 }
 
+/* What its to-be-closed variables do is watched like other code. */
+static void close_thread(byn_world *w, lua_State *co) {
+  byn_watch *watch = w->running ? w->running->node->watch : NULL;
+  lua_State *before = byn_watch_enter(watch, co);
+  lua_resetthread(co);
+  byn_watch_leave(watch, before);
+}
+
 void byn_thread_give(lua_State *L, byn_world *w, lua_State *co, int slot,
                      int status) {
   if (status == LUA_OK && w->pooled < BYN_POOL_SIZE) {
     w->pool[w->pooled++] = (struct byn_thread){co, slot};
     return;
   }
-  if (status != LUA_OK) lua_resetthread(co);
+  if (status != LUA_OK) close_thread(w, co);
   byn_slot_free(L, &w->slots, slot);
 }

@@ -189,6 +189,19 @@ function distributed_supervisor.whois(name, pid)
   return (core.call(name, { tag = "lookup", pid = pid }))
 end
 
+-- The coordinator changes the view: these two must not give way to it.
+local function copy_of(map)
+  local copy = {}
+  for key, value in pairs(map) do copy[key] = value end
+  return copy
+end
+
+local function list_of(map)
+  local list = {}
+  for _, value in pairs(map) do list[#list + 1] = value end
+  return list
+end
+
 --- Lists all children, of all nodes. Does not yield.
 ---@param name string
 ---@return table<any, banyan.Pid>|nil children  by id; a new table
@@ -196,9 +209,7 @@ end
 function distributed_supervisor.children(name)
   local view = view_of(name)
   if not view then return nil, "noproc" end
-  local copy = {}
-  for id, pid in pairs(view.pids) do copy[id] = pid end
-  return copy
+  return core.unbroken(copy_of, view.pids)
 end
 
 --- Lists the children that run on this node. Does not yield.
@@ -208,9 +219,7 @@ end
 function distributed_supervisor.local_children(name)
   local view = view_of(name)
   if not view then return nil, "noproc" end
-  local list = {}
-  for _, pid in pairs(view.here) do list[#list + 1] = pid end
-  return list
+  return core.unbroken(list_of, view.here)
 end
 
 --- Names the node that the ring has for a key. Does not yield.

@@ -19,6 +19,7 @@ local levels = {
   scheduler_error = "error",
   supervisor_gave_up = "error",
   process_crashed = "warning",
+  process_held_node = "warning",
   child_start_failed = "warning",
   link_refused = "warning",
   link_failed = "info",
@@ -143,10 +144,10 @@ end
 
 -- What comes first in a line; the rest follows by name.
 local first = {
-  "node", "peer", "supervisor", "id", "pid", "old", "label", "from", "to",
-  "incarnation", "reason",
+  "node", "peer", "supervisor", "id", "pid", "old", "name", "label", "ms",
+  "at", "from", "to", "incarnation", "reason",
 }
-local ahead = { event = 0, time = 0 }
+local ahead = { event = 0, time = 0, traceback = 0 }
 for i, key in ipairs(first) do ahead[key] = i end
 
 local function fields(event)
@@ -209,12 +210,16 @@ local function is_error(reason)
     and type(reason[3]) == "string"
 end
 
+local function indented(traceback)
+  return "    " .. traceback:gsub("\t", "  "):gsub("%s+$", "")
+    :gsub("\n", "\n    ")
+end
+
 -- {"error", message, traceback}: the message, and below it the traceback.
 local function show_error(reason)
   local message = reason[2]
   if type(message) ~= "string" then message = show(message, 0) end
-  return "error: " .. escaped(message),
-    "    " .. reason[3]:gsub("\t", "  "):gsub("%s+$", ""):gsub("\n", "\n    ")
+  return "error: " .. escaped(message), indented(reason[3])
 end
 
 -- The reasons of a failure may lie in one another: the innermost error.
@@ -259,6 +264,9 @@ local function text_line(event, level, time)
     local value, more = show_reason(event[key])
     parts[#parts + 1] = ("%s=%s"):format(escaped(tostring(key)), value)
     below[#below + 1] = more
+  end
+  if type(event.traceback) == "string" then
+    below[#below + 1] = indented(event.traceback)
   end
   table.insert(below, 1, table.concat(parts, " "))
   return table.concat(below, "\n") .. "\n"

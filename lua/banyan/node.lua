@@ -38,7 +38,16 @@ local schema = {
   handshake_ms = "ms",
   max_message = "positive",
   max_queue = "positive",
+  preempt = {
+    "true, false or a table",
+    function(value)
+      return type(value) == "boolean" or type(value) == "table"
+    end,
+  },
 }
+
+local preempt_schema = { slice_ms = "ms", kill_after_ms = "ms" }
+local SLICE_MS = 5 -- of a process, before others have their turn
 
 -- What goes to the C node as it is.
 local passed = {
@@ -97,11 +106,28 @@ local function check_times(what, opts, level)
   end
 end
 
+-- Within these every number makes sense: a slice is not longer than a pause
+-- that a person would put up with, and a process is not killed in its first.
+local function check_preempt(what, preempt, level)
+  if type(preempt) ~= "table" then return end
+  what = what .. ': option "preempt"'
+  options.check(what, preempt, preempt_schema, level + 1)
+  local slice = preempt.slice_ms or SLICE_MS
+  if slice > 1000 then
+    misuse(what, '"slice_ms" must not be greater than 1000', level + 1)
+  end
+  if preempt.kill_after_ms and preempt.kill_after_ms <= slice then
+    misuse(what, ('"kill_after_ms" (%d) must be greater than "slice_ms" (%d)')
+      :format(preempt.kill_after_ms, slice), level + 1)
+  end
+end
+
 local function check(what, opts, level)
   opts = options.check(what, opts, schema, level + 1)
   local driver = find_driver(what, opts, level + 1)
   local address = check_names(what, opts, level + 1)
   check_times(what, opts, level + 1)
+  check_preempt(what, opts.preempt, level + 1)
   if opts.secret then
     local fine, why = secrets.check(opts.secret)
     if not fine then misuse(what, 'option "secret": ' .. why, level + 1) end
@@ -194,6 +220,13 @@ local Node = {}
 Node.__index = Node
 Node.__name = "node"
 
+-- Has the processes preempted, where that is wanted.
+local function watch(node, preempt)
+  if not preempt then return true end
+  if preempt == true then preempt = {} end
+  return node.core:preempt(preempt.slice_ms or SLICE_MS, preempt.kill_after_ms)
+end
+
 -- The peers to dial are known from then on; who waits for them uses connect.
 local function connect_all(node, peers)
   for _, peer in ipairs(peers or {}) do
@@ -204,19 +237,22 @@ end
 --- Starts a node; see banyan.start.
 ---@param what string  the function whose options these are, for messages
 ---@param opts table|nil
----@param default_sink function|nil  on_event where the options have none
+---@param defaults table|nil  on_event, preempt: where the options have none
 ---@param level integer  whom misuse points at, as for options.check
 ---@return banyan.Node|nil node
 ---@return string|nil err
-function M.start(what, opts, default_sink, level)
+function M.start(what, opts, defaults, level)
   local driver, address, secret, why
   opts, driver, address = check(what, opts, level + 1)
   if address then
     secret, why = find_secret(opts, driver, address)
     if not secret then return nil, why end
   end
-  local sink = opts.on_event
-  if sink == nil then sink = default_sink end
+  local function option(name)
+    if opts[name] ~= nil then return opts[name] end
+    return defaults and defaults[name]
+  end
+  local sink = option "on_event"
   local node = setmetatable({
     core = core.node(core_options(opts, driver, secret, sink and true)),
     address = address,
@@ -224,7 +260,11 @@ function M.start(what, opts, default_sink, level)
     by_hand = driver.by_hand,
     silent = sink == false,
   }, Node)
-  node.session, why = driver.open(make_host(node, sink or nil))
+  local watched
+  watched, why = watch(node, option "preempt")
+  if watched then
+    node.session, why = driver.open(make_host(node, sink or nil))
+  end
   if not node.session then
     node.core:close()
     return nil, why

@@ -104,7 +104,8 @@ local function check_place(what, opts, level)
 end
 
 local function start(what, opts, state, level)
-  local node, why = nodes.start(what, opts, make_sink(state), level + 1)
+  local defaults = { on_event = make_sink(state), preempt = true }
+  local node, why = nodes.start(what, opts, defaults, level + 1)
   if not node then error(("%s: %s"):format(what, why), level + 1) end
   if node.session.is_inside() then
     node:close()

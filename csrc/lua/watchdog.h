@@ -1,0 +1,126 @@
+/* The watchdog: notices that a turn of a process runs too long, and gets a
+ * hook into its code.
+ *
+ *   the node's thread                        the watchdog's thread
+ *   -----------------                        ---------------------
+ *   step begins, turn 7, code runs           tick: turn 7, code runs
+ *     ...                                    tick: turn 7 still: late
+ *   signal handler   <---- pthread_kill ----
+ *     lua_sethook on the code that runs
+ *   the hook runs at the next instruction
+ *
+ * While nothing is late a turn costs a few plain stores, and no clock is read
+ * but by the watchdog. lua_sethook is made for signal handlers, and the
+ * handler runs in the very thread that runs the code; so it is never called
+ * for code that another thread is in, or that is gone.
+ *
+ * There is one watchdog in an OS process, however many Lua states and nodes
+ * it has: its thread runs from the first byn_watch_open to the last
+ * byn_watch_close, ticks while a watched node is busy and sleeps otherwise.
+ * The thread takes no signals. A forked child has none; the next step there
+ * starts one.
+ *
+ * The signal is SIGURG, which by default is ignored. A handler that was there
+ * before is called for signals that are not ours and is put back at the end.
+ * Whoever installs another one later has switched the hook off: nothing is
+ * sent then, but lateness is still noticed. A thread that steps a watched
+ * node has the signal unblocked.
+ *
+ * Time is what the watchdog's ticks add up to, each counting for a few slices
+ * at most: an OS process that was stopped is not late for that.
+ */
+#ifndef BYN_WATCHDOG_H
+#define BYN_WATCHDOG_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <pthread.h>
+
+#include "compat.h"
+
+/* What is watched: one node. Its memory is used again but never given back,
+ * as a signal handler may be looking at it. */
+typedef struct byn_watch {
+  struct byn_watch *next;
+
+  /* Written by the node's thread. */
+  _Atomic(lua_State *) code; /* what runs, NULL between slices */
+  atomic_uint turn, step;    /* how many there were */
+
+  /* Written by the watchdog. */
+  atomic_uint late_turn, late_step; /* which one is late */
+  atomic_uint held_ms;              /* how long late_turn runs */
+
+  /* Between the two and the signal handler. */
+  _Atomic(pthread_t) thread; /* that made the last step */
+  atomic_bool wanted;        /* a signal is on its way */
+
+  /* The node's thread and the signal handler in it. */
+  lua_Hook hook;
+  lua_State *volatile hooked; /* the code that has the hook, or NULL */
+  lua_Hook volatile user_hook;
+  volatile int user_mask, user_count; /* what the hook stands in for */
+
+  /* Behind the lock. */
+  bool used, stepping;
+  unsigned seen_turn, seen_step;
+  int64_t slice_us, held_us, looked;
+} byn_watch;
+
+/* Begins to watch a node: a turn is late after `slice_ms`, and then its code
+ * gets `hook`. NULL, and an errno in *error, if that cannot be. */
+byn_watch *byn_watch_open(int slice_ms, lua_Hook hook, int *error);
+/* Not within a step. NULL is nothing. */
+void byn_watch_close(byn_watch *w);
+
+/* Around each step; NULL is nothing. */
+void byn_watch_step(byn_watch *w);
+void byn_watch_rest(byn_watch *w);
+
+/* Takes the hook away and puts back the one that the program had. */
+void byn_watch_unhook(byn_watch *w);
+
+#define BYN_LOAD(at) atomic_load_explicit(&(at), memory_order_relaxed)
+#define BYN_STORE(at, v) atomic_store_explicit(&(at), v, memory_order_relaxed)
+
+/* Another turn begins. */
+static inline void byn_watch_turn(byn_watch *w) {
+  if (w) BYN_STORE(w->turn, BYN_LOAD(w->turn) + 1);
+}
+
+/* Has this turn, this step lasted too long? */
+static inline bool byn_watch_late(const byn_watch *w) {
+  return w && BYN_LOAD(w->late_turn) == BYN_LOAD(w->turn);
+}
+
+static inline bool byn_watch_step_late(const byn_watch *w) {
+  return w && BYN_LOAD(w->late_step) == BYN_LOAD(w->step);
+}
+
+/* `code` runs from here on. Answers what ran before, for byn_watch_leave,
+ * which takes the hook off again while the code is sure to be there. Only one
+ * has it at a time. */
+static inline lua_State *byn_watch_enter(byn_watch *w, lua_State *code) {
+  if (!w) return NULL;
+  lua_State *before = BYN_LOAD(w->code);
+  if (before) {
+    BYN_STORE(w->code, NULL);
+    atomic_signal_fence(memory_order_seq_cst);
+    byn_watch_unhook(w);
+  }
+  BYN_STORE(w->code, code);
+  atomic_signal_fence(memory_order_seq_cst);
+  return before;
+}
+
+static inline void byn_watch_leave(byn_watch *w, lua_State *before) {
+  if (!w) return;
+  atomic_signal_fence(memory_order_seq_cst);
+  BYN_STORE(w->code, before);
+  atomic_signal_fence(memory_order_seq_cst);
+  if (w->hooked) byn_watch_unhook(w);
+}
+
+#endif
