@@ -107,8 +107,11 @@ describe("a process that does not yield", function()
 
   it("lets others run from within a metamethod", function()
     live_beside(function(flag)
-      local t = setmetatable({}, { __index = function() hog(flag) return 7 end })
-      assert.equal(8, t.x + 1)
+      local function index()
+        hog(flag)
+        return 7
+      end
+      assert.equal(8, setmetatable({}, { __index = index }).x + 1)
     end)
   end)
 
@@ -431,7 +434,9 @@ describe("the option preempt", function()
       opts.driver = "manual"
       local ran = false
       local node = assert(banyan.start(opts))
-      node:spawn(function() if opts.preempt then hog(flag) else work(60) end end)
+      node:spawn(function()
+        if opts.preempt then hog(flag) else work(60) end
+      end)
       node:spawn(function() ran = true end)
       node:step(1)
       local at_once = ran
