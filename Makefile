@@ -75,7 +75,7 @@ find = $(sort $(shell find $(1) -name '$(2)' 2>/dev/null))
 
 CORE_SRC := $(call find,csrc/core,*.c)
 BIND_SRC := $(call find,csrc/lua,*.c)
-TEST_SRC := $(call find,spec/core spec/alloc,*_test.c)
+TEST_SRC := $(call find,spec/core spec/alloc spec/binding,*_test.c)
 HELP_SRC := $(filter-out $(TEST_SRC),$(call find,spec/core,*.c))
 FUZZ_SRC := $(sort $(wildcard spec/fuzz/*.c))
 HOST_SRC := $(sort $(wildcard spec/alloc/*_test.c) \

@@ -257,6 +257,7 @@ static byn_watch *take_unused(int slice_ms, lua_Hook hook) {
   byn_watch *w = find_unused();
   if (!w) return NULL;
   w->hook = hook;
+  w->unblocked = false;
   w->slice_us = (int64_t)slice_ms * 1000;
   BYN_STORE(w->turn, BYN_LOAD(w->turn) + 1);
   BYN_STORE(w->step, BYN_LOAD(w->step) + 1);
@@ -310,7 +311,8 @@ void byn_watch_step(byn_watch *w) {
   pthread_t here = pthread_self();
   pthread_mutex_lock(&lock);
   BYN_STORE(w->step, BYN_LOAD(w->step) + 1);
-  if (!pthread_equal(BYN_LOAD(w->thread), here)) unblock();
+  if (!w->unblocked || !pthread_equal(BYN_LOAD(w->thread), here)) unblock();
+  w->unblocked = true;
   BYN_STORE(w->thread, here);
   w->stepping = true;
   if (!running) start_thread();

@@ -65,6 +65,7 @@ typedef struct byn_watch {
 
   /* Behind the lock. */
   bool used, stepping;
+  bool unblocked; /* the signal, in `thread` */
   unsigned seen_turn, seen_step;
   int64_t slice_us, held_us, looked;
 } byn_watch;
