@@ -47,6 +47,15 @@ describe("the text log", function()
     assert.equal("      [C]: in error", lines[3])
   end)
 
+  it("puts where a process is below the line too", function()
+    local text = written(log.text, { clock = at_epoch }, {
+      event = "process_held_node", node = "a@h:1", ms = 120, at = "x.lua:1",
+      traceback = "stack traceback:\n\tx.lua:1: in loop",
+    })
+    assert.matches("warning process_held_node node=a@h:1 ms=120 at=x.lua:1\n"
+      .. "    stack traceback:\n      x.lua:1: in loop\n$", text)
+  end)
+
   it("finds the traceback of an error inside another reason", function()
     local text = written(log.text, {}, {
       event = "supervisor_gave_up",

@@ -53,7 +53,8 @@ banyan.log = require "banyan.log"
 --     end)
 --
 ---@param opts? table  options, the same as for banyan.start but for the driver,
----  which is "luv"; without on_event, warnings are written on stderr
+---  which is "luv"; without on_event, warnings are written on stderr; without
+---  preempt, a process that does not wait is preempted
 ---@param main fun(...): ...
 ---@param ... any  arguments for main, given as they are
 ---@return any ...  what main returned; `nil, reason` where it ended of
@@ -97,10 +98,16 @@ end
 ---  handshake_ms: milliseconds that a new connection may take to prove itself
 ---  max_message, max_queue: integers, bytes; the greatest message, and what
 ---    may wait for one peer before its link is given up
+---  preempt: has a process that does not wait give way to the others. true;
+---    false (default); or { slice_ms=, kill_after_ms= }, milliseconds: after
+---    how long (5), and when it is to be killed (never). Works by a thread and
+---    the signal SIGURG; not inside C functions, coroutines of a process's own,
+---    and code that LuaJIT has compiled
 ---@return banyan.Node|nil node  with the methods name(), spawn(fn, ...),
 ---  send(dest, msg), stop() and, for "manual", step(now); see
 ---  lua/banyan/node.lua
----@return string|nil err  the address is taken, there is no secret
+---@return string|nil err  the address is taken, there is no secret, there can
+---  be no thread
 function banyan.start(opts)
   return nodes.start("banyan.start", opts, nil, 1)
 end
