@@ -43,7 +43,7 @@ typedef struct byn_node {
   int events; /* slot: list of events not yet fetched, or 0 if unwanted */
   int event_count;
   struct byn_cluster *cluster; /* links and membership; NULL without name */
-  byn_watch *watch;            /* for preemption, or NULL */
+  byn_watchdog *watch;         /* for preemption, or NULL */
   int64_t kill_after_ms;       /* 0: never */
   int64_t tell_held_at;        /* no process_held_node before, see preempt.c */
   int share;                   /* what is left of this turn, see turn() */

@@ -10,8 +10,8 @@
 #define TOLD_ALL 31 /* byn_process.told: nothing more of this streak */
 
 static uint32_t held(const byn_process *p) {
-  const byn_watch *watch = p->node->watch;
-  uint32_t turn = byn_watch_late(watch) ? BYN_LOAD(watch->held_ms) : 0;
+  const byn_watchdog *watch = p->node->watch;
+  uint32_t turn = byn_watchdog_late(watch) ? BYN_LOAD(watch->held_ms) : 0;
   return p->held_ms < UINT32_MAX - turn ? p->held_ms + turn : UINT32_MAX;
 }
 
@@ -94,7 +94,7 @@ static void condemn(lua_State *L, byn_process *p) {
  * is called below a hook: Lua takes this very text for its own error, the one
  * that it calls no handler for. What it says does not matter, p has a reason
  * to end for. */
-static void break_off(lua_State *L, const byn_watch *watch) {
+static void break_off(lua_State *L, const byn_watchdog *watch) {
   lua_sethook(L, watch->hook, LUA_MASKCOUNT, 1);
   lua_pushliteral(L, "not enough memory");
   lua_error(L);
@@ -102,15 +102,15 @@ static void break_off(lua_State *L, const byn_watch *watch) {
 
 /* The code cannot yield here: to see it return is the next chance. Where the
  * program has a hook of its own, that is the watchdog's next tick. */
-static void bide(lua_State *L, byn_watch *watch) {
+static void bide(lua_State *L, byn_watchdog *watch) {
   if (watch->user_hook)
-    byn_watch_unhook(watch);
+    byn_watchdog_unhook(watch);
   else
     lua_sethook(L, watch->hook, LUA_MASKRET, 0);
 }
 
 /* A coroutine that was made while its maker had the hook has it too. */
-static void shed(lua_State *L, const byn_watch *watch) {
+static void shed(lua_State *L, const byn_watchdog *watch) {
   if (watch && watch->hooked)
     lua_sethook(L, watch->user_hook, watch->user_mask, watch->user_count);
   else
@@ -119,23 +119,23 @@ static void shed(lua_State *L, const byn_watch *watch) {
 
 static void hook(lua_State *L, lua_Debug *ar) {
   byn_process *p = byn_world_of(L)->running;
-  byn_watch *watch = p ? p->node->watch : NULL;
+  byn_watchdog *watch = p ? p->node->watch : NULL;
   if (!watch || watch->hooked != L) {
     shed(L, watch);
     return;
   }
   bool free = L == p->co && lua_isyieldable(L);
-  if (!byn_watch_late(watch)) {
-    byn_watch_unhook(watch);
+  if (!byn_watchdog_late(watch)) {
+    byn_watchdog_unhook(watch);
   } else if (free && ar->event != LUA_HOOKCOUNT) {
     lua_sethook(L, hook, LUA_MASKCOUNT, 1); /* only there it may yield */
   } else if (must_end(p)) {
     condemn(L, p);
     if (!free) break_off(L, watch);
-    byn_watch_unhook(watch);
+    byn_watchdog_unhook(watch);
     lua_yield(L, 0);
   } else if (free) {
-    byn_watch_unhook(watch);
+    byn_watchdog_unhook(watch);
     p->preempted = true;
     lua_yield(L, 0);
   } else {
@@ -145,8 +145,8 @@ static void hook(lua_State *L, lua_Debug *ar) {
 
 int byn_preempt_open(byn_node *node, int slice_ms, int64_t kill_after_ms) {
   int error;
-  byn_watch_close(node->watch);
-  node->watch = byn_watch_open(slice_ms, hook, &error);
+  byn_watchdog_close(node->watch);
+  node->watch = byn_watchdog_open(slice_ms, hook, &error);
   node->kill_after_ms = kill_after_ms;
   return error;
 }

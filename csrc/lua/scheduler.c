@@ -108,7 +108,7 @@ int byn_process_wait_reply(lua_State *L, byn_process *p, byn_relation *call,
 
 bool byn_process_gives_way(lua_State *L, byn_process *p) {
   byn_preempt_relent(p);
-  bool spent = p->node->share-- <= 0 || byn_watch_late(p->node->watch);
+  bool spent = p->node->share-- <= 0 || byn_watchdog_late(p->node->watch);
   return spent && L == p->co && lua_isyieldable(L);
 }
 
@@ -230,10 +230,10 @@ static void resume(lua_State *L, byn_process *p) {
   p->timer = 0;
   p->expired = false;
   p->wait = BYN_WAIT_PAUSE;
-  byn_watch *watch = p->node->watch;
-  lua_State *before = byn_watch_enter(watch, p->co);
+  byn_watchdog *watch = p->node->watch;
+  lua_State *before = byn_watchdog_enter(watch, p->co);
   int status = lua_resume(p->co, L, count, &count);
-  byn_watch_leave(watch, before);
+  byn_watchdog_leave(watch, before);
   if (p->exited) {
     exited(L, p);
   } else if (p->doomed) {
@@ -267,18 +267,18 @@ static bool can_resume(const byn_process *p) {
 /* One turn of one process: until it waits, has handled one mail, or has had
  * its share. */
 static void turn(lua_State *L, byn_process *p) {
-  byn_watch *watch = p->node->watch;
+  byn_watchdog *watch = p->node->watch;
   p->node->share = SHARE;
-  byn_watch_turn(watch);
+  byn_watchdog_turn(watch);
   if (!p->co) p->behaviour->run(L, p);
   while (p->co && !p->doomed && can_resume(p)) {
-    bool spent = p->node->share-- <= 0 || byn_watch_late(watch);
+    bool spent = p->node->share-- <= 0 || byn_watchdog_late(watch);
     if (!spent) resume(L, p);
     if (!spent && (!p->co || p->wait != BYN_WAIT_PAUSE)) continue;
     p->woken = true; /* gives way to the others */
     break;
   }
-  if (p->held_ms || byn_watch_late(watch)) byn_preempt_account(L, p);
+  if (p->held_ms || byn_watchdog_late(watch)) byn_preempt_account(L, p);
 }
 
 /* What a process does next, once its turn is over. */
@@ -298,7 +298,7 @@ static void settle(byn_process *p) {
 void byn_node_run(lua_State *L, byn_node *node, int slices) {
   byn_world *w = node->world;
   luaL_checkstack(L, 2 * BYN_TURN_STACK, NULL);
-  while (node->ready && slices-- > 0 && !byn_watch_step_late(node->watch)) {
+  while (node->ready && slices-- > 0 && !byn_watchdog_step_late(node->watch)) {
     byn_process *p = node->ready;
     node->ready = p->next_ready;
     if (!node->ready) node->ready_last = NULL;

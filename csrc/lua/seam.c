@@ -148,7 +148,7 @@ static void unlist(byn_node *node) {
 /* No process is left. */
 static void close_node(lua_State *L, byn_node *node) {
   byn_world *w = node->world;
-  byn_watch_close(node->watch);
+  byn_watchdog_close(node->watch);
   byn_sends_close(L, node);
   byn_cluster_close(L, node);
   free_processes(node);
@@ -336,9 +336,9 @@ static int l_step(lua_State *L) {
     return luaL_error(L, "a node cannot be stepped within a step of its own");
   lua_settop(L, 2);
   node->stepping = true;
-  byn_watch_step(node->watch);
+  byn_watchdog_step(node->watch);
   bool done = step(L, node);
-  byn_watch_rest(node->watch);
+  byn_watchdog_rest(node->watch);
   node->stepping = false;
   if (done) return 1;
   return luaL_error(L, "the node cannot go on: see its scheduler_error events");

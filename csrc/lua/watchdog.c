@@ -25,7 +25,7 @@
 static pthread_mutex_t life = PTHREAD_MUTEX_INITIALIZER;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t wake;
-static _Atomic(byn_watch *) watches;
+static _Atomic(byn_watchdog *) watches;
 static struct sigaction former;
 static pthread_t thread;
 static bool prepared, running, asleep, quit;
@@ -33,7 +33,7 @@ static int used;
 
 /* --- the signal ----------------------------------------------------------- */
 
-static void put_hook(byn_watch *w, lua_State *code) {
+static void put_hook(byn_watchdog *w, lua_State *code) {
   if (w->hooked != code) {
     w->user_hook = lua_gethook(code);
     w->user_mask = lua_gethookmask(code);
@@ -45,7 +45,7 @@ static void put_hook(byn_watch *w, lua_State *code) {
 
 /* A program that calls debug.sethook at this very moment may have set half of
  * its own: what is not ours is the program's. */
-void byn_watch_unhook(byn_watch *w) {
+void byn_watchdog_unhook(byn_watchdog *w) {
   lua_State *code = w->hooked;
   if (!code) return;
   w->hooked = NULL;
@@ -68,7 +68,7 @@ static void on_signal(int number, siginfo_t *info, void *context) {
   int error = errno;
   pthread_t here = pthread_self();
   bool ours = false;
-  for (byn_watch *w = atomic_load(&watches); w; w = w->next) {
+  for (byn_watchdog *w = atomic_load(&watches); w; w = w->next) {
     if (!pthread_equal(BYN_LOAD(w->thread), here)) continue;
     if (!atomic_exchange(&w->wanted, false)) continue;
     lua_State *code = BYN_LOAD(w->code);
@@ -109,7 +109,7 @@ static int64_t clock_us(void) {
 
 /* Has the code of a late turn hooked. The thread is in a step, and stays in it
  * as long as the lock is held. */
-static void bite(byn_watch *w) {
+static void bite(byn_watchdog *w) {
   if (!BYN_LOAD(w->code) || !handler_is_ours()) return;
   atomic_store(&w->wanted, true);
   pthread_kill(BYN_LOAD(w->thread), SIGNAL);
@@ -117,11 +117,11 @@ static void bite(byn_watch *w) {
 
 /* A turn was on its way already when it was first seen: for half a tick, most
  * likely. */
-static unsigned whole_ms(const byn_watch *w) {
+static unsigned whole_ms(const byn_watchdog *w) {
   return (unsigned)((w->held_us + w->slice_us / 2) / 1000);
 }
 
-static void look(byn_watch *w, int64_t now) {
+static void look(byn_watchdog *w, int64_t now) {
   unsigned turn = BYN_LOAD(w->turn), step = BYN_LOAD(w->step);
   if (step == w->seen_step) BYN_STORE(w->late_step, step);
   int64_t passed = now - w->looked;
@@ -142,7 +142,7 @@ static bool look_around(int64_t *tick_us) {
   bool busy = false;
   int64_t now = clock_us();
   *tick_us = MAX_TICK_MS * 1000;
-  for (byn_watch *w = atomic_load(&watches); w; w = w->next) {
+  for (byn_watchdog *w = atomic_load(&watches); w; w = w->next) {
     if (!w->used) continue;
     if (w->slice_us < *tick_us) *tick_us = w->slice_us;
     if (BYN_LOAD(w->step) != w->seen_step || w->stepping) busy = true;
@@ -224,7 +224,7 @@ static void after_fork(void) {
 /* The child has the one thread that forked. */
 static void in_child(void) {
   running = false;
-  for (byn_watch *w = atomic_load(&watches); w; w = w->next)
+  for (byn_watchdog *w = atomic_load(&watches); w; w = w->next)
     w->stepping = false;
   make_condition();
   after_fork();
@@ -240,8 +240,8 @@ static int prepare(void) {
 
 /* --- watches -------------------------------------------------------------- */
 
-static byn_watch *find_unused(void) {
-  byn_watch *w = atomic_load(&watches);
+static byn_watchdog *find_unused(void) {
+  byn_watchdog *w = atomic_load(&watches);
   while (w && w->used)
     w = w->next;
   if (w) return w;
@@ -253,8 +253,8 @@ static byn_watch *find_unused(void) {
 }
 
 /* The counts go on from where they were: nothing is late in a fresh watch. */
-static byn_watch *take_unused(int slice_ms, lua_Hook hook) {
-  byn_watch *w = find_unused();
+static byn_watchdog *take_unused(int slice_ms, lua_Hook hook) {
+  byn_watchdog *w = find_unused();
   if (!w) return NULL;
   w->hook = hook;
   w->unblocked = false;
@@ -274,10 +274,10 @@ static int begin(void) {
   return error;
 }
 
-byn_watch *byn_watch_open(int slice_ms, lua_Hook hook, int *error) {
+byn_watchdog *byn_watchdog_open(int slice_ms, lua_Hook hook, int *error) {
   pthread_mutex_lock(&life);
   pthread_mutex_lock(&lock);
-  byn_watch *w = take_unused(slice_ms, hook);
+  byn_watchdog *w = take_unused(slice_ms, hook);
   *error = w ? begin() : ENOMEM;
   if (*error) w = NULL;
   if (w) w->used = true, used++;
@@ -285,7 +285,7 @@ byn_watch *byn_watch_open(int slice_ms, lua_Hook hook, int *error) {
   return w;
 }
 
-void byn_watch_close(byn_watch *w) {
+void byn_watchdog_close(byn_watchdog *w) {
   if (!w) return;
   pthread_mutex_lock(&life);
   pthread_mutex_lock(&lock);
@@ -306,7 +306,7 @@ static void unblock(void) {
 
 /* Without a thread to watch it, after a fork that left no memory for one, the
  * step is made all the same. */
-void byn_watch_step(byn_watch *w) {
+void byn_watchdog_step(byn_watchdog *w) {
   if (!w) return;
   pthread_t here = pthread_self();
   pthread_mutex_lock(&lock);
@@ -323,7 +323,7 @@ void byn_watch_step(byn_watch *w) {
   pthread_mutex_unlock(&lock);
 }
 
-void byn_watch_rest(byn_watch *w) {
+void byn_watchdog_rest(byn_watchdog *w) {
   if (!w) return;
   pthread_mutex_lock(&lock);
   w->stepping = false;

@@ -15,8 +15,8 @@
  * for code that another thread is in, or that is gone.
  *
  * There is one watchdog in an OS process, however many Lua states and nodes
- * it has: its thread runs from the first byn_watch_open to the last
- * byn_watch_close, ticks while a watched node is busy and sleeps otherwise.
+ * it has: its thread runs from the first byn_watchdog_open to the last
+ * byn_watchdog_close, ticks while a watched node is busy and sleeps otherwise.
  * The thread takes no signals. A forked child has none; the next step there
  * starts one.
  *
@@ -42,8 +42,8 @@
 
 /* What is watched: one node. Its memory is used again but never given back,
  * as a signal handler may be looking at it. */
-typedef struct byn_watch {
-  struct byn_watch *next;
+typedef struct byn_watchdog {
+  struct byn_watchdog *next;
 
   /* Written by the node's thread. */
   _Atomic(lua_State *) code; /* what runs, NULL between slices */
@@ -68,60 +68,60 @@ typedef struct byn_watch {
   bool unblocked; /* the signal, in `thread` */
   unsigned seen_turn, seen_step;
   int64_t slice_us, held_us, looked;
-} byn_watch;
+} byn_watchdog;
 
 /* Begins to watch a node: a turn is late after `slice_ms`, and then its code
  * gets `hook`. NULL, and an errno in *error, if that cannot be. */
-byn_watch *byn_watch_open(int slice_ms, lua_Hook hook, int *error);
+byn_watchdog *byn_watchdog_open(int slice_ms, lua_Hook hook, int *error);
 /* Not within a step. NULL is nothing. */
-void byn_watch_close(byn_watch *w);
+void byn_watchdog_close(byn_watchdog *w);
 
 /* Around each step; NULL is nothing. */
-void byn_watch_step(byn_watch *w);
-void byn_watch_rest(byn_watch *w);
+void byn_watchdog_step(byn_watchdog *w);
+void byn_watchdog_rest(byn_watchdog *w);
 
 /* Takes the hook away and puts back the one that the program had. */
-void byn_watch_unhook(byn_watch *w);
+void byn_watchdog_unhook(byn_watchdog *w);
 
 #define BYN_LOAD(at) atomic_load_explicit(&(at), memory_order_relaxed)
 #define BYN_STORE(at, v) atomic_store_explicit(&(at), v, memory_order_relaxed)
 
 /* Another turn begins. */
-static inline void byn_watch_turn(byn_watch *w) {
+static inline void byn_watchdog_turn(byn_watchdog *w) {
   if (w) BYN_STORE(w->turn, BYN_LOAD(w->turn) + 1);
 }
 
 /* Has this turn, this step lasted too long? */
-static inline bool byn_watch_late(const byn_watch *w) {
+static inline bool byn_watchdog_late(const byn_watchdog *w) {
   return w && BYN_LOAD(w->late_turn) == BYN_LOAD(w->turn);
 }
 
-static inline bool byn_watch_step_late(const byn_watch *w) {
+static inline bool byn_watchdog_step_late(const byn_watchdog *w) {
   return w && BYN_LOAD(w->late_step) == BYN_LOAD(w->step);
 }
 
-/* `code` runs from here on. Answers what ran before, for byn_watch_leave,
+/* `code` runs from here on. Answers what ran before, for byn_watchdog_leave,
  * which takes the hook off again while the code is sure to be there. Only one
  * has it at a time. */
-static inline lua_State *byn_watch_enter(byn_watch *w, lua_State *code) {
+static inline lua_State *byn_watchdog_enter(byn_watchdog *w, lua_State *code) {
   if (!w) return NULL;
   lua_State *before = BYN_LOAD(w->code);
   if (before) {
     BYN_STORE(w->code, NULL);
     atomic_signal_fence(memory_order_seq_cst);
-    byn_watch_unhook(w);
+    byn_watchdog_unhook(w);
   }
   BYN_STORE(w->code, code);
   atomic_signal_fence(memory_order_seq_cst);
   return before;
 }
 
-static inline void byn_watch_leave(byn_watch *w, lua_State *before) {
+static inline void byn_watchdog_leave(byn_watchdog *w, lua_State *before) {
   if (!w) return;
   atomic_signal_fence(memory_order_seq_cst);
   BYN_STORE(w->code, before);
   atomic_signal_fence(memory_order_seq_cst);
-  if (w->hooked) byn_watch_unhook(w);
+  if (w->hooked) byn_watchdog_unhook(w);
 }
 
 #endif

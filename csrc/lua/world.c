@@ -76,10 +76,10 @@ lua_State *byn_thread_take(lua_State *L, byn_world *w, int *slot, int values) {
 
 /* What its to-be-closed variables do is watched like other code. */
 static void close_thread(byn_world *w, lua_State *co) {
-  byn_watch *watch = w->running ? w->running->node->watch : NULL;
-  lua_State *before = byn_watch_enter(watch, co);
+  byn_watchdog *watch = w->running ? w->running->node->watch : NULL;
+  lua_State *before = byn_watchdog_enter(watch, co);
   lua_resetthread(co);
-  byn_watch_leave(watch, before);
+  byn_watchdog_leave(watch, before);
 }
 
 void byn_thread_give(lua_State *L, byn_world *w, lua_State *co, int slot,

@@ -19,9 +19,9 @@ static void end_loop(lua_State *L, lua_Debug *ar) {
   luaL_error(L, "hooked");
 }
 
-static byn_watch *open_watch(void) {
+static byn_watchdog *open_watch(void) {
   int error;
-  byn_watch *w = byn_watch_open(1, end_loop, &error);
+  byn_watchdog *w = byn_watchdog_open(1, end_loop, &error);
   assert_int_equal(error, 0);
   assert_non_null(w);
   return w;
@@ -36,18 +36,18 @@ static lua_State *loop(lua_State *L) {
 }
 
 /* Runs it for one turn; true if the hook ended it. */
-static bool run(byn_watch *w, lua_State *L, lua_State *co) {
+static bool run(byn_watchdog *w, lua_State *L, lua_State *co) {
   int count = 1;
-  byn_watch_step(w);
-  byn_watch_turn(w);
-  lua_State *before = byn_watch_enter(w, co);
+  byn_watchdog_step(w);
+  byn_watchdog_turn(w);
+  lua_State *before = byn_watchdog_enter(w, co);
   int status = lua_resume(co, L, count, &count);
-  byn_watch_leave(w, before);
-  byn_watch_rest(w);
+  byn_watchdog_leave(w, before);
+  byn_watchdog_rest(w);
   return status == LUA_ERRRUN && strstr(lua_tostring(co, -1), "hooked");
 }
 
-static bool is_hooked(byn_watch *w) {
+static bool is_hooked(byn_watchdog *w) {
   lua_State *L = luaL_newstate();
   bool hooked = run(w, L, loop(L));
   lua_close(L);
@@ -71,10 +71,10 @@ static void (*handler_now(void))(int) {
 
 static void code_that_loops_gets_the_hook(void **state) {
   (void)state;
-  byn_watch *w = open_watch();
+  byn_watchdog *w = open_watch();
   assert_true(is_hooked(w));
   assert_true(is_hooked(w));
-  byn_watch_close(w);
+  byn_watchdog_close(w);
   assert_true(handler_now() == SIG_DFL);
 }
 
@@ -82,12 +82,12 @@ static void a_handler_that_was_there_goes_on(void **state) {
   (void)state;
   signal(SIGURG, on_urgent);
   urgent = 0;
-  byn_watch *w = open_watch();
+  byn_watchdog *w = open_watch();
   assert_true(is_hooked(w));
   assert_int_equal(urgent, 0);
   raise(SIGURG);
   assert_int_equal(urgent, 1);
-  byn_watch_close(w);
+  byn_watchdog_close(w);
   assert_true(handler_now() == on_urgent);
   signal(SIGURG, SIG_DFL);
 }
@@ -95,19 +95,19 @@ static void a_handler_that_was_there_goes_on(void **state) {
 /* What the host installs later stays, and is not called for us. */
 static void a_handler_that_comes_later_is_left_alone(void **state) {
   (void)state;
-  byn_watch *w = open_watch();
+  byn_watchdog *w = open_watch();
   signal(SIGURG, on_urgent);
   urgent = 0;
-  byn_watch_step(w);
-  byn_watch_turn(w);
+  byn_watchdog_step(w);
+  byn_watchdog_turn(w);
   lua_State *L = luaL_newstate();
-  byn_watch_enter(w, L);
-  while (!byn_watch_late(w) || !byn_watch_step_late(w))
+  byn_watchdog_enter(w, L);
+  while (!byn_watchdog_late(w) || !byn_watchdog_step_late(w))
     ;
-  byn_watch_leave(w, NULL);
-  byn_watch_rest(w);
+  byn_watchdog_leave(w, NULL);
+  byn_watchdog_rest(w);
   lua_close(L);
-  byn_watch_close(w);
+  byn_watchdog_close(w);
   assert_int_equal(urgent, 0);
   assert_true(handler_now() == on_urgent);
   signal(SIGURG, SIG_DFL);
@@ -118,9 +118,9 @@ static void a_blocked_signal_is_unblocked(void **state) {
   sigset_t all;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, NULL);
-  byn_watch *w = open_watch();
+  byn_watchdog *w = open_watch();
   assert_true(is_hooked(w));
-  byn_watch_close(w);
+  byn_watchdog_close(w);
   sigemptyset(&all);
   pthread_sigmask(SIG_SETMASK, &all, NULL);
 }
@@ -128,15 +128,15 @@ static void a_blocked_signal_is_unblocked(void **state) {
 /* A signal that comes when no code runs does nothing. */
 static void a_signal_that_comes_too_late_does_nothing(void **state) {
   (void)state;
-  byn_watch *w = open_watch();
-  byn_watch_step(w);
-  byn_watch_turn(w);
+  byn_watchdog *w = open_watch();
+  byn_watchdog_step(w);
+  byn_watchdog_turn(w);
   atomic_store(&w->wanted, true);
   raise(SIGURG);
   assert_false(atomic_load(&w->wanted));
   assert_null(w->hooked);
-  byn_watch_rest(w);
-  byn_watch_close(w);
+  byn_watchdog_rest(w);
+  byn_watchdog_close(w);
 }
 
 /* --- hooks ---------------------------------------------------------------- */
@@ -150,25 +150,25 @@ static void count_hook(lua_State *L, lua_Debug *ar) {
  * was never reached. */
 static void the_hook_of_the_program_is_put_back(void **state) {
   (void)state;
-  byn_watch *w = open_watch();
+  byn_watchdog *w = open_watch();
   lua_State *L = luaL_newstate();
   lua_State *co = loop(L);
   lua_sethook(co, count_hook, LUA_MASKLINE | LUA_MASKCOUNT, 1000);
-  byn_watch_step(w);
-  byn_watch_turn(w);
-  byn_watch_enter(w, co);
+  byn_watchdog_step(w);
+  byn_watchdog_turn(w);
+  byn_watchdog_enter(w, co);
   atomic_store(&w->wanted, true);
   raise(SIGURG);
   assert_true(lua_gethook(co) == end_loop);
   atomic_store(&w->wanted, true);
   raise(SIGURG);
-  byn_watch_leave(w, NULL);
-  byn_watch_rest(w);
+  byn_watchdog_leave(w, NULL);
+  byn_watchdog_rest(w);
   assert_true(lua_gethook(co) == count_hook);
   assert_int_equal(lua_gethookmask(co), LUA_MASKLINE | LUA_MASKCOUNT);
   assert_int_equal(lua_gethookcount(co), 1000);
   lua_close(L);
-  byn_watch_close(w);
+  byn_watchdog_close(w);
 }
 
 /* --- threads and forks ---------------------------------------------------- */
@@ -177,9 +177,9 @@ static void the_hook_of_the_program_is_put_back(void **state) {
 static void *live(void *bad) {
   for (int i = 0; i < ROUNDS; i++) {
     int error;
-    byn_watch *w = byn_watch_open(1, end_loop, &error);
+    byn_watchdog *w = byn_watchdog_open(1, end_loop, &error);
     if (!w || !is_hooked(w)) ++*(int *)bad;
-    byn_watch_close(w);
+    byn_watchdog_close(w);
   }
   return NULL;
 }
@@ -199,22 +199,22 @@ static void nodes_of_several_threads_come_and_go(void **state) {
 
 static void a_forked_child_has_a_watchdog_too(void **state) {
   (void)state;
-  byn_watch *w = open_watch();
+  byn_watchdog *w = open_watch();
   assert_true(is_hooked(w));
   pid_t child = fork();
   if (!child) {
     bool fine = is_hooked(w);
-    byn_watch_close(w);
+    byn_watchdog_close(w);
     w = open_watch();
     fine = fine && is_hooked(w);
-    byn_watch_close(w);
+    byn_watchdog_close(w);
     _exit(fine ? 0 : 1);
   }
   int status;
   assert_int_equal(waitpid(child, &status, 0), child);
   assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
   assert_true(is_hooked(w));
-  byn_watch_close(w);
+  byn_watchdog_close(w);
 }
 
 int main(void) {
