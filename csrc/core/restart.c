@@ -362,6 +362,13 @@ static byn_child *merge(byn_child *a, byn_child *b) {
   return head;
 }
 
+/* Most often all have the same time to stop. */
+static bool in_order(const byn_child *c) {
+  for (; c->queue_next; c = c->queue_next)
+    if (patience(c->queue_next) < patience(c)) return false;
+  return true;
+}
+
 static byn_child *sorted(byn_child *list) {
   byn_child *bins[32] = {0}; /* bins[i]: 2^i children in order, or none */
   while (list) {
@@ -382,8 +389,9 @@ static byn_child *sorted(byn_child *list) {
 /* Those that stop side by side share one timer: the first to be killed
  * stands first. */
 static void sort_stopping(byn_restart *r) {
-  byn_child *list = sorted(r->stopping.first);
   r->plan.sorted = true;
+  if (in_order(r->stopping.first)) return;
+  byn_child *list = sorted(r->stopping.first);
   r->stopping = (byn_child_queue){0};
   while (list) {
     byn_child *next = list->queue_next;
