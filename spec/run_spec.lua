@@ -134,6 +134,42 @@ describe("banyan.run", function()
   end)
 end)
 
+describe("the collector", function()
+  local function mode()
+    local before = collectgarbage "incremental"
+    collectgarbage(before)
+    return before
+  end
+
+  if not pcall(mode) then
+    pending "has no modes here"
+    return
+  end
+
+  it("is incremental during a run, and afterwards as it was", function()
+    local before = collectgarbage "generational"
+    local during = banyan.run(mode)
+    local after = collectgarbage(before)
+    assert.equal("incremental", during)
+    assert.equal("generational", after)
+  end)
+
+  it("is in the mode that is asked for, or left alone", function()
+    local before = collectgarbage "incremental"
+    assert.equal("generational",
+      (banyan.run({ collector = "generational" }, mode)))
+    collectgarbage "generational"
+    assert.equal("generational", (banyan.run({ collector = false }, mode)))
+    collectgarbage(before)
+  end)
+
+  it("has no other modes", function()
+    assert.has_error(function() banyan.run({ collector = "fast" }, mode) end,
+      'banyan.run: option "collector" must be "incremental", "generational" '
+        .. 'or false, got "fast"')
+  end)
+end)
+
 describe("the end of a run", function()
   -- A module with a server that says when it ends, and why.
   local function with_noisy(body)

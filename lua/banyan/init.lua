@@ -54,7 +54,8 @@ banyan.log = require "banyan.log"
 --
 ---@param opts? table  options, the same as for banyan.start but for the driver,
 ---  which is "luv"; without on_event, warnings are written on stderr; without
----  preempt, a process that does not wait is preempted
+---  preempt, a process that does not wait is preempted; without collector, it
+---  is "incremental"
 ---@param main fun(...): ...
 ---@param ... any  arguments for main, given as they are
 ---@return any ...  what main returned; `nil, reason` where it ended of
@@ -103,6 +104,10 @@ end
 ---    how long (5), and when it is to be killed (never). Works by a thread and
 ---    the signal SIGURG; not inside C functions, coroutines of a process's own,
 ---    and code that LuaJIT has compiled
+---  collector: the mode that Lua's collector is in until the node stops:
+---  "incremental" has the shorter pauses, "generational" may have less to do,
+---    and goes through the whole heap in one go now and then (the program lua
+---    starts with it); false (default) leaves it as it is. LuaJIT has no modes
 ---@return banyan.Node|nil node  with the methods name(), spawn(fn, ...),
 ---  send(dest, msg), stop() and, for "manual", step(now); see
 ---  lua/banyan/node.lua

@@ -44,6 +44,13 @@ local schema = {
       return type(value) == "boolean" or type(value) == "table"
     end,
   },
+  collector = {
+    '"incremental", "generational" or false',
+    function(value)
+      return value == "incremental" or value == "generational"
+        or value == false
+    end,
+  },
 }
 
 local preempt_schema = { slice_ms = "ms", kill_after_ms = "ms" }
@@ -227,6 +234,13 @@ local function watch(node, preempt)
   return node.core:preempt(preempt.slice_ms or SLICE_MS, preempt.kill_after_ms)
 end
 
+-- Puts Lua's collector into a mode, if it has any; answers the one it was in.
+local function set_collector(mode)
+  if not mode then return nil end
+  local known, before = pcall(collectgarbage, mode)
+  return known and before or nil
+end
+
 -- The peers to dial are known from then on; who waits for them uses connect.
 local function connect_all(node, peers)
   for _, peer in ipairs(peers or {}) do
@@ -237,7 +251,8 @@ end
 --- Starts a node; see banyan.start.
 ---@param what string  the function whose options these are, for messages
 ---@param opts table|nil
----@param defaults table|nil  on_event, preempt: where the options have none
+---@param defaults table|nil  on_event, preempt, collector: where the options
+---  have none
 ---@param level integer  whom misuse points at, as for options.check
 ---@return banyan.Node|nil node
 ---@return string|nil err
@@ -269,6 +284,7 @@ function M.start(what, opts, defaults, level)
     node.core:close()
     return nil, why
   end
+  node.collector = set_collector(option "collector")
   connect_all(node, opts.connect)
   return node
 end
@@ -387,6 +403,7 @@ end
 function Node:close()
   if self.closing or not self.core then return end
   self.closing = true
+  set_collector(self.collector)
   self.session:close(function()
     local last_events = self.core:close()
     self.core = nil

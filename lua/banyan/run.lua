@@ -104,7 +104,9 @@ local function check_place(what, opts, level)
 end
 
 local function start(what, opts, state, level)
-  local defaults = { on_event = make_sink(state), preempt = true }
+  local defaults = {
+    on_event = make_sink(state), preempt = true, collector = "incremental",
+  }
   local node, why = nodes.start(what, opts, defaults, level + 1)
   if not node then error(("%s: %s"):format(what, why), level + 1) end
   if node.session.is_inside() then
