@@ -13,6 +13,9 @@ local server = require "banyan.server"
 local supervisor = require "banyan.supervisor"
 local uv = require "luv"
 
+-- Globals are looked up by functions of busted.
+local clock = os.clock
+
 local LIMIT_S = 30 -- of this program's time
 
 if _G.jit then
@@ -22,18 +25,18 @@ end
 
 --- Loops until flag.over, and counts in flag.rounds.
 local function hog(flag)
-  local limit = os.clock() + LIMIT_S
+  local limit = clock() + LIMIT_S
   flag.rounds = 0
   while not flag.over do
     flag.rounds = flag.rounds + 1
-    if os.clock() > limit then error("was never preempted", 0) end
+    if clock() > limit then error("was never preempted", 0) end
   end
 end
 
 --- Works for so long.
 local function work(ms)
-  local limit = os.clock() + ms / 1000
-  while os.clock() < limit do end -- luacheck: ignore 542
+  local limit = clock() + ms / 1000
+  while clock() < limit do end -- luacheck: ignore 542
 end
 
 --- banyan.run with a list of the events.
@@ -455,13 +458,13 @@ describe("the option preempt", function()
     local flag, steps = {}, 0
     local node = assert(banyan.start { driver = "manual", preempt = true })
     for _ = 1, 20 do node:spawn(function() hog(flag) end) end
-    local start = os.clock()
+    local start = clock()
     repeat
       node:step(steps)
       steps = steps + 1
     until steps == 10
     -- Each of twenty has a slice of 5 ms or more, and a step ends after two.
-    assert.is_true(os.clock() - start < 20)
+    assert.is_true(clock() - start < 20)
     assert.is_true(flag.rounds > 0)
     flag.over = true
     node:stop()

@@ -231,9 +231,9 @@ static void resume(lua_State *L, byn_process *p) {
   p->expired = false;
   p->wait = BYN_WAIT_PAUSE;
   byn_watchdog *watch = p->node->watch;
-  lua_State *before = byn_watchdog_enter(watch, p->co);
+  byn_watchdog_enter(watch, p->co);
   int status = lua_resume(p->co, L, count, &count);
-  byn_watchdog_leave(watch, before);
+  byn_watchdog_leave(watch);
   if (p->exited) {
     exited(L, p);
   } else if (p->doomed) {
@@ -278,7 +278,8 @@ static void turn(lua_State *L, byn_process *p) {
     p->woken = true; /* gives way to the others */
     break;
   }
-  if (p->held_ms || byn_watchdog_late(watch)) byn_preempt_account(L, p);
+  if (watch && (p->held_ms || byn_watchdog_late(watch)))
+    byn_preempt_account(L, p);
 }
 
 /* What a process does next, once its turn is over. */

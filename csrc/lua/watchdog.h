@@ -100,26 +100,18 @@ static inline bool byn_watchdog_step_late(const byn_watchdog *w) {
   return w && BYN_LOAD(w->late_step) == BYN_LOAD(w->step);
 }
 
-/* `code` runs from here on. Answers what ran before, for byn_watchdog_leave,
- * which takes the hook off again while the code is sure to be there. Only one
- * has it at a time. */
-static inline lua_State *byn_watchdog_enter(byn_watchdog *w, lua_State *code) {
-  if (!w) return NULL;
-  lua_State *before = BYN_LOAD(w->code);
-  if (before) {
-    BYN_STORE(w->code, NULL);
-    atomic_signal_fence(memory_order_seq_cst);
-    byn_watchdog_unhook(w);
-  }
+/* `code` runs from here on, and none does after byn_watchdog_leave, which
+ * takes the hook off again while the code is sure to be there. */
+static inline void byn_watchdog_enter(byn_watchdog *w, lua_State *code) {
+  if (!w) return;
   BYN_STORE(w->code, code);
   atomic_signal_fence(memory_order_seq_cst);
-  return before;
 }
 
-static inline void byn_watchdog_leave(byn_watchdog *w, lua_State *before) {
+static inline void byn_watchdog_leave(byn_watchdog *w) {
   if (!w) return;
   atomic_signal_fence(memory_order_seq_cst);
-  BYN_STORE(w->code, before);
+  BYN_STORE(w->code, NULL);
   atomic_signal_fence(memory_order_seq_cst);
   if (w->hooked) byn_watchdog_unhook(w);
 }

@@ -74,12 +74,16 @@ lua_State *byn_thread_take(lua_State *L, byn_world *w, int *slot, int values) {
   return t->co;
 }
 
-/* What its to-be-closed variables do is watched like other code. */
+/* What its to-be-closed variables do is watched like other code. It may be
+ * other code that closes it. */
 static void close_thread(byn_world *w, lua_State *co) {
   byn_watchdog *watch = w->running ? w->running->node->watch : NULL;
-  lua_State *before = byn_watchdog_enter(watch, co);
+  lua_State *outer = watch ? BYN_LOAD(watch->code) : NULL;
+  byn_watchdog_leave(watch);
+  byn_watchdog_enter(watch, co);
   lua_resetthread(co);
-  byn_watchdog_leave(watch, before);
+  byn_watchdog_leave(watch);
+  byn_watchdog_enter(watch, outer);
 }
 
 void byn_thread_give(lua_State *L, byn_world *w, lua_State *co, int slot,

@@ -40,9 +40,9 @@ static bool run(byn_watchdog *w, lua_State *L, lua_State *co) {
   int count = 1;
   byn_watchdog_step(w);
   byn_watchdog_turn(w);
-  lua_State *before = byn_watchdog_enter(w, co);
+  byn_watchdog_enter(w, co);
   int status = lua_resume(co, L, count, &count);
-  byn_watchdog_leave(w, before);
+  byn_watchdog_leave(w);
   byn_watchdog_rest(w);
   return status == LUA_ERRRUN && strstr(lua_tostring(co, -1), "hooked");
 }
@@ -104,7 +104,7 @@ static void a_handler_that_comes_later_is_left_alone(void **state) {
   byn_watchdog_enter(w, L);
   while (!byn_watchdog_late(w) || !byn_watchdog_step_late(w))
     ;
-  byn_watchdog_leave(w, NULL);
+  byn_watchdog_leave(w);
   byn_watchdog_rest(w);
   lua_close(L);
   byn_watchdog_close(w);
@@ -162,7 +162,7 @@ static void the_hook_of_the_program_is_put_back(void **state) {
   assert_true(lua_gethook(co) == end_loop);
   atomic_store(&w->wanted, true);
   raise(SIGURG);
-  byn_watchdog_leave(w, NULL);
+  byn_watchdog_leave(w);
   byn_watchdog_rest(w);
   assert_true(lua_gethook(co) == count_hook);
   assert_int_equal(lua_gethookmask(co), LUA_MASKLINE | LUA_MASKCOUNT);
