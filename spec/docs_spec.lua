@@ -5,6 +5,9 @@
 -- ```output block right after a program is what it prints. In an ```sh block
 -- each `make` line names a target that there is, and every other command
 -- names a file of the checkout or a program that `make deps` installs.
+--
+-- Links between pages lead somewhere, and `csrc/lua/{a,b}` and its like name
+-- what there is.
 
 local address = require "spec.support.address"
 local lua = require "spec.support.lua"
@@ -96,6 +99,65 @@ local function check_command(line)
   end
 end
 
+-- --- links and paths ---------------------------------------------------------
+
+local function exists(path)
+  for _, ending in ipairs { "", ".lua", ".c", ".h" } do
+    local file = io.open(path .. ending)
+    if file then
+      file:close()
+      return true
+    end
+  end
+  return false
+end
+
+-- The anchors of a page: "## A name" is #a-name.
+local function anchors_of(path)
+  local anchors = {}
+  for line in io.lines(path) do
+    local heading = line:match "^#+ (.*)$"
+    if heading then
+      anchors[heading:lower():gsub("[^%w%s_-]", ""):gsub("%s", "-")] = true
+    end
+  end
+  return anchors
+end
+
+local function check_links(page, text)
+  local folder = page:match "^(.*/)" or ""
+  for target in text:gmatch "%]%(([^)]+)%)" do
+    local path, anchor = target:match "^([^#]*)#?(.*)$"
+    path = path == "" and page or folder .. path
+    assert.is_true(exists(path), page .. " links to " .. target)
+    assert.is_true(anchor == "" or anchors_of(path)[anchor] == true,
+      page .. " links to " .. target)
+  end
+end
+
+-- The paths that "a/{b,c}" stands for.
+local function spread(path)
+  local before, list, after = path:match "^(.-){(.-)}(.*)$"
+  if not before then return { path } end
+  local paths = {}
+  for part in list:gmatch "[^,]+" do
+    paths[#paths + 1] = before .. part .. after
+  end
+  return paths
+end
+
+local rooms = { csrc = true, lua = true, spec = true, bench = true,
+  examples = true, docs = true }
+
+local function check_paths(page, text)
+  for name in text:gmatch "`([%w_/.{},-]+)`" do
+    for _, path in ipairs(rooms[name:match "^%w+/" and name:match "^%w+"]
+      and spread(name) or {}) do
+      assert.is_true(exists(path), page .. " names " .. path)
+    end
+  end
+end
+
 local pages = { "README.md" }
 for path in io.popen(PLAIN .. "ls docs/*.md"):lines() do
   pages[#pages + 1] = path
@@ -109,6 +171,12 @@ for _, page in ipairs(pages) do
     local dir
     setup(function() dir = temp_dir() end)
     teardown(function() os.execute(PLAIN .. "rm -rf " .. quote(dir)) end)
+
+    it("names what there is", function()
+      local text = read(page)
+      check_links(page, text)
+      check_paths(page, text)
+    end)
 
     local blocks = blocks_of(page)
     for i, block in ipairs(blocks) do
