@@ -51,10 +51,11 @@ typedef enum byn_asked {
 typedef struct byn_supervisor {
   byn_restart machine;
   struct byn_kid **pids; /* chains of those that have a pid, by its serial */
-  uint32_t chains, kids; /* a power of two or 0; how many stand in them */
-  byn_id observer;       /* a process that hears of each child; or serial 0 */
-  byn_mail *mail;        /* the request in hand, to be answered; or NULL */
-  byn_mail *taken;       /* any other mail that is being read, or NULL */
+  uint32_t chain_bits; /* there are 2^chain_bits chains, where there are any */
+  uint32_t kids;       /* how many stand in them */
+  byn_id observer;     /* a process that hears of each child; or serial 0 */
+  byn_mail *mail;      /* the request in hand, to be answered; or NULL */
+  byn_mail *taken;     /* any other mail that is being read, or NULL */
   byn_kid *starting;
   int64_t deadline; /* of the timer that is set, or BYN_NEVER */
   uint8_t kind;     /* byn_supervisor_kind */

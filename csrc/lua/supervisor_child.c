@@ -135,13 +135,17 @@ byn_kid *byn_kid_new(lua_State *L, byn_process *p, int index, int extra,
 /* --- where to find it --------------------------------------------------------
  */
 
-enum { FEWEST_CHAINS = 8, CHAIN_LENGTH = 2 };
+enum { FIRST_CHAIN_BITS = 3, CHAIN_LENGTH = 2 };
 
 /* Serials are counted up, often by the same step from child to child:
- * Fibonacci hashing spreads them. */
+ * Fibonacci hashing spreads them. It is the top bits that are spread. */
 static byn_kid **chain_of(const byn_supervisor *s, uint64_t serial) {
-  uint64_t mixed = (serial * UINT64_C(0x9e3779b97f4a7c15)) >> 32;
-  return &s->pids[mixed & (s->chains - 1)];
+  uint64_t mixed = serial * UINT64_C(0x9e3779b97f4a7c15);
+  return &s->pids[mixed >> (64 - s->chain_bits)];
+}
+
+static uint32_t count_chains(const byn_supervisor *s) {
+  return s->pids ? UINT32_C(1) << s->chain_bits : 0;
 }
 
 /* Doubles the number of chains. Without memory for it they only get longer,
@@ -149,35 +153,32 @@ static byn_kid **chain_of(const byn_supervisor *s, uint64_t serial) {
 static void add_chains(lua_State *L, byn_process *p) {
   byn_supervisor *s = p->self;
   const byn_alloc *alloc = &p->node->world->alloc;
-  uint32_t old = s->chains, size = old ? old * 2 : FEWEST_CHAINS;
+  uint32_t old = count_chains(s), size = old ? old * 2 : 1 << FIRST_CHAIN_BITS;
   byn_kid **chains =
       byn_resize(alloc, s->pids, old * sizeof *chains, size * sizeof *chains);
   if (!chains && !old) luaL_error(L, "not enough memory");
   if (!chains) return;
   s->pids = chains;
-  s->chains = size;
+  s->chain_bits = old ? s->chain_bits + 1 : FIRST_CHAIN_BITS;
   for (uint32_t i = old; i < size; i++)
     chains[i] = NULL;
-  for (uint32_t i = 0; i < old; i++) {
-    byn_kid **at = &chains[i];
-    for (byn_kid *kid; (kid = *at) != NULL;) {
-      byn_kid **home = chain_of(s, kid->pid.serial);
-      if (home == &chains[i]) {
-        at = &kid->chain;
-      } else {
-        *at = kid->chain;
-        kid->chain = *home;
-        *home = kid;
-      }
+  /* Chain i parts into 2i and 2i + 1, which have been emptied before it. */
+  for (uint32_t i = old; i-- > 0;) {
+    byn_kid *kid = chains[i];
+    chains[i] = NULL;
+    while (kid) {
+      byn_kid *next = kid->chain, **home = chain_of(s, kid->pid.serial);
+      kid->chain = *home;
+      *home = kid;
+      kid = next;
     }
   }
 }
 
 void byn_kids_clear(byn_process *p) {
   byn_supervisor *s = p->self;
-  byn_free(&p->node->world->alloc, s->pids, s->chains * sizeof *s->pids);
+  byn_free(&p->node->world->alloc, s->pids, count_chains(s) * sizeof *s->pids);
   s->pids = NULL;
-  s->chains = 0;
 }
 
 static void take_pid(byn_supervisor *s, byn_kid *kid) {
@@ -195,7 +196,7 @@ void byn_kid_set_pid(lua_State *L, byn_process *p, byn_kid *kid,
                      const byn_id *pid) {
   byn_supervisor *s = p->self;
   take_pid(s, kid);
-  if (s->kids >= s->chains * CHAIN_LENGTH) add_chains(L, p);
+  if (s->kids >= count_chains(s) * CHAIN_LENGTH) add_chains(L, p);
   byn_kid **at = chain_of(s, pid->serial);
   kid->chain = *at;
   *at = kid;
@@ -206,7 +207,7 @@ void byn_kid_set_pid(lua_State *L, byn_process *p, byn_kid *kid,
 }
 
 byn_kid *byn_kid_of(const byn_supervisor *s, const byn_id *pid) {
-  byn_kid *kid = s->chains ? *chain_of(s, pid->serial) : NULL;
+  byn_kid *kid = s->pids ? *chain_of(s, pid->serial) : NULL;
   while (kid && !byn_id_equal(&kid->pid, pid))
     kid = kid->chain;
   return kid;
