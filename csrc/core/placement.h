@@ -116,8 +116,7 @@ typedef struct byn_placement_action {
 byn_placement *byn_placement_new(const byn_placement_config *config);
 void byn_placement_free(byn_placement *p);
 
-/* --- hosts and members -----------------------------------------------------
- */
+/* --- hosts and members ---------------------------------------------------- */
 
 /* The number of the host with that identity, made UNKNOWN if it is new;
  * BYN_NO_HOST when memory is short. Numbers are not used again before
@@ -144,8 +143,7 @@ const char *byn_placement_member(const byn_placement *p, uint32_t i, size_t *n);
 const char *byn_placement_owner(const byn_placement *p, uint64_t hash,
                                 size_t *n);
 
-/* --- children --------------------------------------------------------------
- */
+/* --- children ------------------------------------------------------------- */
 
 /* A new child, by the hash of its id (byn_ring_hash), that has no place and
  * no run; BYN_NO_CHILD when memory is short. */
@@ -177,8 +175,7 @@ void byn_placement_end_run(byn_placement *p, uint32_t child);
 /* The child of a lost host shall not come back: ENDED, of a new epoch. */
 void byn_placement_abandon(byn_placement *p, uint32_t child, int64_t now);
 
-/* --- deciding ----------------------------------------------------------------
- */
+/* --- deciding ------------------------------------------------------------- */
 
 /* Looks at every child again, not only at those that changed. O(children),
  * spread over the calls of byn_placement_next. */

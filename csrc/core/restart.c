@@ -5,8 +5,7 @@ typedef struct byn_plan plan;
 enum { BOOT, START, REVIVE, TERMINATE, RESTART, FINISH };
 enum { REST, GIVING_UP, STOPS, STARTS, CLOSING, OVER };
 
-/* --- lists ------------------------------------------------------------------
- */
+/* --- lists ---------------------------------------------------------------- */
 
 static void enqueue(byn_child_queue *q, byn_child *c) {
   c->queue_next = NULL;
@@ -61,8 +60,7 @@ static void take_out(byn_restart *r, byn_child *c) {
   r->supervisors -= c->supervisor;
 }
 
-/* --- children
- * ----------------------------------------------------------------- */
+/* --- children ------------------------------------------------------------- */
 
 static bool has_process(const byn_child *c) {
   return c->state == BYN_CHILD_RUNNING || c->state == BYN_CHILD_STOPPING;
@@ -125,8 +123,7 @@ static void cancel_retry(byn_restart *r, byn_child *c) {
   set_state(r, c, BYN_CHILD_STOPPED);
 }
 
-/* --- plans -------------------------------------------------------------------
- */
+/* --- plans ---------------------------------------------------------------- */
 
 static plan *begin(byn_restart *r, int kind, int phase, byn_child *about) {
   r->plan = (plan){.kind = (uint8_t)kind,
@@ -176,8 +173,7 @@ static bool ends_all(const byn_restart *r, bool significant) {
   return r->flags.auto_shutdown == BYN_AUTO_ANY || r->significant_alive == 0;
 }
 
-/* --- making
- * ------------------------------------------------------------------- */
+/* --- making --------------------------------------------------------------- */
 
 void byn_restart_init(byn_restart *r, const byn_alloc *alloc,
                       const byn_restart_flags *flags) {
@@ -192,8 +188,7 @@ void byn_restart_clear(byn_restart *r) {
   r->timers = NULL;
 }
 
-/* --- the time
- * ------------------------------------------------------------------- */
+/* --- the time ------------------------------------------------------------- */
 
 void byn_restart_time(byn_restart *r, int64_t now) {
   byn_due due;
@@ -222,8 +217,7 @@ int64_t byn_restart_deadline(const byn_restart *r) {
   return kill < retry ? kill : retry;
 }
 
-/* --- requests
- * ------------------------------------------------------------------- */
+/* --- requests ------------------------------------------------------------- */
 
 static const char *stopped_or(const byn_child *c) {
   if (c->state == BYN_CHILD_RESTARTING) return "restarting";
@@ -268,8 +262,7 @@ void byn_restart_stop(byn_restart *r) {
   finish(r, BYN_END_ASKED, NULL);
 }
 
-/* --- events
- * --------------------------------------------------------------------- */
+/* --- events --------------------------------------------------------------- */
 
 void byn_restart_exited(byn_restart *r, byn_child *c, bool normal) {
   set_state(r, c, BYN_CHILD_STOPPED);
@@ -336,8 +329,7 @@ void byn_restart_stopped(byn_restart *r, byn_child *c) {
   settle(r, c);
 }
 
-/* --- stopping
- * ------------------------------------------------------------------- */
+/* --- stopping ------------------------------------------------------------- */
 
 /* What one step of a plan came to. */
 typedef enum outcome { ACT, WAIT, MOVE_ON } outcome;
@@ -448,8 +440,7 @@ static outcome stop_step(byn_restart *r, byn_restart_action *a) {
   return kill_overdue(r, a);
 }
 
-/* --- starting
- * ------------------------------------------------------------------- */
+/* --- starting ------------------------------------------------------------- */
 
 static outcome start_step(byn_restart *r, byn_restart_action *a) {
   plan *p = &r->plan;
@@ -466,8 +457,7 @@ static outcome start_step(byn_restart *r, byn_restart_action *a) {
   return act(a, BYN_DO_START, c);
 }
 
-/* --- closing
- * -------------------------------------------------------------------- */
+/* --- closing -------------------------------------------------------------- */
 
 static outcome give_up_step(byn_restart *r, byn_restart_action *a) {
   plan *p = &r->plan;

@@ -209,8 +209,7 @@ void byn_restart_failed(byn_restart *r, byn_child *c);
 /* A child that a STOP went out for has ended. */
 void byn_restart_stopped(byn_restart *r, byn_child *c);
 
-/* --- answers ---------------------------------------------------------------
- */
+/* --- answers -------------------------------------------------------------- */
 
 /* The next thing to do, or false: nothing until something happens. */
 bool byn_restart_next(byn_restart *r, byn_restart_action *action);

@@ -39,8 +39,7 @@ typedef struct byn_server {
 
 #define BYN_NO_TIMEOUT (-1)
 
-/* --- server.c --------------------------------------------------------------
- */
+/* --- server.c ------------------------------------------------------------- */
 
 void byn_server_free_mail(lua_State *L, byn_process *p);
 
@@ -61,8 +60,7 @@ void byn_server_terminate(lua_State *L, byn_process *p);
  * if there is no such callback. */
 bool byn_server_format(lua_State *L, byn_process *p, byn_doing what);
 
-/* --- server_system.c --------------------------------------------------------
- */
+/* --- server_system.c ------------------------------------------------------ */
 
 /* Does what the system request on top (popped), in hand, asks for. */
 void byn_server_request(lua_State *L, byn_process *p, byn_system_op op);

@@ -14,8 +14,7 @@ static void keep(lua_State *L, byn_process *p, int *slot, int index) {
   *slot = fresh;
 }
 
-/* --- the end
- * ------------------------------------------------------------------- */
+/* --- the end -------------------------------------------------------------- */
 
 /* Tells the observer of those that stopped for good while all stopped. */
 static void tell_all_ended(lua_State *L, byn_process *p) {
@@ -61,8 +60,7 @@ static void end(lua_State *L, byn_process *p, const byn_restart_action *a) {
   byn_process_end(L, p);
 }
 
-/* --- actions
- * ------------------------------------------------------------------- */
+/* --- actions -------------------------------------------------------------- */
 
 static void start(lua_State *L, byn_process *p, byn_kid *kid) {
   byn_supervisor *s = p->self;
@@ -166,8 +164,7 @@ static void act(lua_State *L, byn_process *p) {
   set_timer(L, p);
 }
 
-/* --- exits
- * ---------------------------------------------------------------------- */
+/* --- exits ---------------------------------------------------------------- */
 
 /* A child has ended: the reason is on top (popped). */
 static void child_exited(lua_State *L, byn_process *p, byn_kid *kid) {
@@ -245,8 +242,7 @@ static void supervisor_lost(lua_State *L, byn_process *p, const byn_id *pid,
   lua_pop(L, 1);
 }
 
-/* --- starts
- * ---------------------------------------------------------------------- */
+/* --- starts --------------------------------------------------------------- */
 
 /* Answers, if somebody asked for this start, with the `count` values on top
  * (popped). */
@@ -334,8 +330,7 @@ static void start_returned(lua_State *L, byn_process *p, byn_kid *kid,
   lua_settop(L, first - 1);
 }
 
-/* --- birth
- * ----------------------------------------------------------------------- */
+/* --- birth ---------------------------------------------------------------- */
 
 static lua_Integer field(lua_State *L, int config, const char *name,
                          lua_Integer otherwise) {
@@ -462,8 +457,7 @@ static void be_born(lua_State *L, byn_process *p) {
   byn_process_call(L, p, 2);
 }
 
-/* --- the behaviour
- * ---------------------------------------------------------------- */
+/* --- the behaviour -------------------------------------------------------- */
 
 static void take_mail(lua_State *L, byn_process *p, byn_mail *mail) {
   byn_supervisor *s = p->self;
@@ -616,8 +610,7 @@ static const byn_behaviour supervisor = {.name = "supervisor",
                                          .timed_out = supervisor_timed_out,
                                          .ended = supervisor_ended};
 
-/* --- in Lua
- * ------------------------------------------------------------------------ */
+/* --- in Lua --------------------------------------------------------------- */
 
 /* The arguments of start. */
 enum { BIRTH = 1, APPLY, NAME, LABEL, ARGUMENTS = LABEL };

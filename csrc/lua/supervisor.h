@@ -75,8 +75,7 @@ typedef struct byn_supervisor {
 
 enum { BYN_RECENT = 5 };
 
-/* --- children ---------------------------------------------------------------
- */
+/* --- children ------------------------------------------------------------- */
 
 /* Makes a child from the packed spec at `index`, which stays; with the
  * `more` arguments at places 3.. of the table at `extra`. NULL: it is not as
@@ -110,8 +109,7 @@ void byn_kid_push_spec(lua_State *L, const byn_kid *kid);
 /* The same for a packed spec (a template) at `index`. */
 void byn_kid_push_packed(lua_State *L, int index);
 
-/* --- troubles
- * ----------------------------------------------------------------- */
+/* --- troubles ------------------------------------------------------------- */
 
 /* The child has to be restarted, or did not start, for the reason at `index`.
  * Raises when memory is short. */
@@ -120,8 +118,7 @@ void byn_trouble_add(lua_State *L, byn_process *p, const byn_kid *kid,
 /* Pushes the reason of the last one, or nil. */
 void byn_trouble_push_last(lua_State *L, const byn_process *p);
 
-/* --- telling
- * ------------------------------------------------------------------ */
+/* --- telling -------------------------------------------------------------- */
 
 /* An event for the node, and a message for the observer. `reason`: stack
  * index, or 0. */
@@ -133,16 +130,14 @@ void byn_tell_gave_up(lua_State *L, byn_process *p, byn_kid *kid);
 /* It will not be started again by itself: for the observer, once. */
 void byn_tell_ended(lua_State *L, byn_process *p, byn_kid *kid);
 
-/* --- requests
- * ----------------------------------------------------------------- */
+/* --- requests ------------------------------------------------------------- */
 
 /* Answers the request in hand with the `count` values on top (popped). */
 void byn_supervisor_answer(lua_State *L, byn_process *p, int count);
 /* Does what the request in hand asks for, or begins to. */
 void byn_supervisor_request(lua_State *L, byn_process *p);
 
-/* --- in Lua
- * ------------------------------------------------------------------- */
+/* --- in Lua --------------------------------------------------------------- */
 
 void byn_supervisor_open(lua_State *L);
 

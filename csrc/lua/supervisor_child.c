@@ -6,8 +6,7 @@
 /* The places in the table that a child keeps. */
 enum { KEPT_ID = 1, KEPT_START, KEPT_FN, KEPT_FIRST };
 
-/* --- reading a packed spec -------------------------------------------------
- */
+/* --- reading a packed spec ------------------------------------------------ */
 
 static lua_Integer integer_at(lua_State *L, int index, int place) {
   lua_rawgeti(L, index, place);
@@ -132,8 +131,7 @@ byn_kid *byn_kid_new(lua_State *L, byn_process *p, int index, int extra,
   return NULL;
 }
 
-/* --- where to find it --------------------------------------------------------
- */
+/* --- where to find it ----------------------------------------------------- */
 
 enum { FIRST_CHAIN_BITS = 3, CHAIN_LENGTH = 2 };
 
@@ -252,8 +250,7 @@ void byn_kid_free(lua_State *L, byn_process *p, byn_kid *kid) {
   free_memory(p, kid);
 }
 
-/* --- what it keeps
- * ------------------------------------------------------------ */
+/* --- what it keeps -------------------------------------------------------- */
 
 /* A child's slot holds the table, or only the id. */
 static bool push_kept(lua_State *L, const byn_kid *kid) {
@@ -289,8 +286,7 @@ void byn_kid_strip(lua_State *L, byn_process *p, byn_kid *kid) {
   kid->arguments = 0;
 }
 
-/* --- starting it
- * -------------------------------------------------------------- */
+/* --- starting it ---------------------------------------------------------- */
 
 /* Pushes the arguments that a dynamic supervisor puts first. */
 static int push_extra(lua_State *L, byn_process *p) {
@@ -340,8 +336,7 @@ int byn_kid_push_start(lua_State *L, byn_process *p, const byn_kid *kid) {
   return names + extra + (int)kid->arguments;
 }
 
-/* --- showing it
- * --------------------------------------------------------------- */
+/* --- showing it ----------------------------------------------------------- */
 
 static const char *const restarts[] = {"permanent", "transient", "temporary"};
 

@@ -7,8 +7,7 @@
 #include "system.h"
 #include "term.h"
 
-/* --- answers
- * ------------------------------------------------------------------ */
+/* --- answers -------------------------------------------------------------- */
 
 /* Pops `count` values that cannot be sent, and an error above them. A pid is
  * answered without what came with it, anything else is an error. */
@@ -59,8 +58,7 @@ static void refuse(lua_State *L, byn_process *p, const char *code) {
   byn_supervisor_answer(L, p, 2);
 }
 
-/* --- finding the child
- * --------------------------------------------------------- */
+/* --- finding the child ---------------------------------------------------- */
 
 static bool has_process(const byn_kid *kid) {
   return kid->core.state == BYN_CHILD_RUNNING ||
@@ -84,8 +82,7 @@ static byn_kid *kid_meant(lua_State *L, byn_process *p, int request) {
   return kid;
 }
 
-/* --- starting and stopping
- * ------------------------------------------------------ */
+/* --- starting and stopping ------------------------------------------------ */
 
 /* A child with that id is there already. */
 static void refuse_present(lua_State *L, byn_process *p, const byn_kid *kid) {
@@ -237,8 +234,7 @@ static void delete_child(lua_State *L, byn_process *p, int request) {
   answer_true(L, p);
 }
 
-/* --- asking
- * ----------------------------------------------------------------------- */
+/* --- asking --------------------------------------------------------------- */
 
 /* Is the id at place 2 of the request that of the template on top? */
 static bool is_template(lua_State *L, int request) {
@@ -319,8 +315,7 @@ static void tell_kind(lua_State *L, byn_process *p) {
   byn_supervisor_answer(L, p, 1);
 }
 
-/* --- requests
- * ------------------------------------------------------------------------ */
+/* --- requests ------------------------------------------------------------- */
 
 static void child_request(lua_State *L, byn_process *p, int request,
                           const char *op) {

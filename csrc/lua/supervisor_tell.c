@@ -3,8 +3,7 @@
 #include "reason.h"
 #include "supervisor.h"
 
-/* --- troubles
- * ------------------------------------------------------------------ */
+/* --- troubles ------------------------------------------------------------- */
 
 /* Where the n-th trouble stands in the table: its id, and then its reason. */
 static int place(uint32_t n) {
@@ -61,8 +60,7 @@ static void set_reasons(lua_State *L, const byn_process *p) {
   lua_pop(L, 1);
 }
 
-/* --- events
- * -------------------------------------------------------------------- */
+/* --- events --------------------------------------------------------------- */
 
 /* What there is to say of a child; NULL, 0: nothing. */
 typedef struct news {

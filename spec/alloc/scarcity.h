@@ -97,8 +97,7 @@ static inline void assert_same(const holdings *a, const holdings *b,
            a->uses);
 }
 
-/* --- the scenario -----------------------------------------------------------
- */
+/* --- the scenario --------------------------------------------------------- */
 
 enum { LIVE = 1, PROBE, CLEAR, MAKE, CROWD, CLOSE };
 

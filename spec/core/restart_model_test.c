@@ -17,8 +17,7 @@
 
 enum { MOST = 6, EVENTS = 24, LOG = 256 };
 
-/* --- fate --------------------------------------------------------------------
- */
+/* --- fate ----------------------------------------------------------------- */
 
 /* A number below `below` that depends on all the others. */
 static unsigned draw(uint64_t seed, int child, int nth, unsigned below) {
@@ -42,8 +41,7 @@ static int64_t stop_fate(uint64_t seed, int child, int nth, int32_t shutdown) {
   return late < 0 && shutdown != BYN_SHUTDOWN_INFINITY ? RIG_FOR_EVER : 0;
 }
 
-/* --- the model
- * ----------------------------------------------------------------- */
+/* --- the model ------------------------------------------------------------ */
 
 typedef enum life { ABSENT, STOPPED, RUNNING, WAITING, QUEUED } life;
 
@@ -313,8 +311,7 @@ static void boot(model *m) {
   note(m, "ok", -1, "");
 }
 
-/* --- the machine, by the same fate
- * ----------------------------------------------- */
+/* --- the machine, by the same fate ---------------------------------------- */
 
 typedef struct script {
   uint64_t seed;
@@ -371,8 +368,7 @@ static void compare(script *s) {
   assert_true(g->retries >= m->queued);
 }
 
-/* --- events
- * ---------------------------------------------------------------------- */
+/* --- events --------------------------------------------------------------- */
 
 static int absent(const model *m) {
   for (int i = 0; i < MOST; i++)

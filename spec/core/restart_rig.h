@@ -17,8 +17,7 @@
 
 enum { RIG_CHILDREN = 26, TRACE_SIZE = 4096 };
 
-/* --- what happened, as text -----------------------------------------------
- */
+/* --- what happened, as text ----------------------------------------------- */
 
 typedef struct rig_trace {
   size_t length;
@@ -47,8 +46,7 @@ static inline void trace_word(rig_trace *t, const char *before, char name,
   trace_text(t, after);
 }
 
-/* --- the supervisor -------------------------------------------------------
- */
+/* --- the supervisor ------------------------------------------------------- */
 
 typedef enum rig_start { STARTS_WELL, FAILS, IGNORES } rig_start;
 

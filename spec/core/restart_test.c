@@ -62,8 +62,7 @@ static void stop(rig *g) {
   rig_run(g);
 }
 
-/* --- starting and stopping --------------------------------------------------
- */
+/* --- starting and stopping ------------------------------------------------ */
 
 static void children_start_in_order_and_stop_in_reverse(void **state) {
   (void)state;
@@ -166,8 +165,7 @@ static void no_time_to_stop_means_kill_at_once(void **state) {
   close_rig(&f);
 }
 
-/* --- requests
- * ------------------------------------------------------------------ */
+/* --- requests ------------------------------------------------------------- */
 
 static void a_child_is_terminated_revived_and_deleted(void **state) {
   (void)state;
@@ -238,8 +236,7 @@ static void there_may_be_a_greatest_number_of_children(void **state) {
   close_rig(&f);
 }
 
-/* --- restarts
- * -------------------------------------------------------------------- */
+/* --- restarts ------------------------------------------------------------- */
 
 static void restart_types_decide_who_comes_back(void **state) {
   (void)state;
@@ -374,8 +371,7 @@ static void a_group_restart_takes_the_place_of_a_retry(void **state) {
   close_rig(&f);
 }
 
-/* --- auto shutdown
- * ------------------------------------------------------------------ */
+/* --- auto shutdown -------------------------------------------------------- */
 
 static void any_significant_end_may_end_it(void **state) {
   (void)state;
@@ -433,8 +429,7 @@ static void terminating_a_significant_child_ends_nothing(void **state) {
   close_rig(&f);
 }
 
-/* --- back-off
- * ------------------------------------------------------------------------ */
+/* --- back-off ------------------------------------------------------------- */
 
 static void a_restart_backs_off_longer_each_time(void **state) {
   (void)state;
@@ -502,8 +497,7 @@ static void stopping_ends_a_back_off(void **state) {
   close_rig(&f);
 }
 
-/* --- dynamic children
- * ------------------------------------------------------------------ */
+/* --- dynamic children ----------------------------------------------------- */
 
 static void dynamic_children_that_end_are_forgotten(void **state) {
   (void)state;
@@ -585,8 +579,7 @@ static void many_are_killed_in_the_order_of_their_time(void **state) {
   free(children);
 }
 
-/* --- short memory
- * ---------------------------------------------------------------------------
+/* --- short memory -----------------------------------------------------------
  */
 
 static void a_busy_life(const byn_alloc *alloc, void *arg) {
