@@ -579,7 +579,7 @@ static void many_are_killed_in_the_order_of_their_time(void **state) {
   free(children);
 }
 
-/* --- short memory -----------------------------------------------------------
+/* --- short memory ----------------------------------------------------------
  */
 
 static void a_busy_life(const byn_alloc *alloc, void *arg) {
