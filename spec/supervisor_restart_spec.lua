@@ -1,6 +1,7 @@
 -- Which children come back, with whom, and how often.
 
 local children = require "spec.support.children"
+local banyan = require "banyan"
 local core = require "banyan.core"
 local reasons = require "spec.support.reasons"
 local supervisor = require "banyan.supervisor"
@@ -144,5 +145,22 @@ describe("a child that ends", function()
       reason_of(asked)
       core.sleep(1)
       assert.equal("+slow +a", log:take())
+    end)
+
+  test("whose EXIT a start function received is lost without harm",
+    function(log)
+      local sup = start(log, "a b")
+      local greedy = { id = "greedy", start = function()
+        log.pids.a:exit "kill"
+        assert(banyan.receive(function(msg)
+          return msg.tag == "EXIT" and msg.from == log.pids.a
+        end))
+        return log:start "greedy"
+      end }
+      assert(supervisor.start_child(sup, greedy))
+      log:take()
+      assert.is_true(supervisor.terminate_child(sup, "a"))
+      assert(supervisor.restart_child(sup, "a"))
+      assert.equal("+a", log:take())
     end)
 end)

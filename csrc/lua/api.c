@@ -201,10 +201,11 @@ static int l_registered(lua_State *L) {
   lua_newtable(L);
   byn_slot_push(L, node->names);
   lua_pushnil(L);
-  for (int i = 1; lua_next(L, -2); i++) {
+  for (int i = 1; lua_next(L, -2);) {
     lua_pop(L, 1);
+    if (!byn_node_named(L, node, -1)) continue; /* it is ending */
     lua_pushvalue(L, -1);
-    lua_rawseti(L, 1, i);
+    lua_rawseti(L, 1, i++);
   }
   lua_settop(L, 1);
   return 1;
@@ -276,6 +277,14 @@ static void set_slot(lua_State *L, int slot, const char *field) {
   lua_setfield(L, -2, field);
 }
 
+/* Messages not yet taken. One that was handed over stands on the coroutine,
+ * which goes on with it at its next turn. */
+static uint32_t queue_length(const byn_process *p) {
+  bool handed = p->state == BYN_READY && p->co && p->wait == BYN_WAIT_NOTHING &&
+                lua_status(p->co) == LUA_YIELD;
+  return p->mail.count + (handed ? 1 : 0);
+}
+
 static const char *status_name(const byn_process *p) {
   static const char *const names[] = {"waiting", "runnable", "running",
                                       "exiting", "exiting"};
@@ -292,7 +301,7 @@ static int l_process_info(lua_State *L) {
   lua_newtable(L);
   lua_pushstring(L, status_name(p));
   lua_setfield(L, -2, "status");
-  lua_pushinteger(L, p->mail.count);
+  lua_pushinteger(L, queue_length(p));
   lua_setfield(L, -2, "message_queue_len");
   lua_pushboolean(L, p->traps);
   lua_setfield(L, -2, "trap_exit");

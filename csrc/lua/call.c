@@ -267,6 +267,7 @@ static const char *no_call(const byn_process *p, const byn_dest *to) {
 
 static int call(lua_State *L, byn_process *p, bool fresh, int64_t ms) {
   byn_dest to;
+  byn_node_now(L, p->node); /* may run the host's code, so it comes first */
   find_called(L, p->node, "call", fresh, &to);
   const char *error = no_call(p, &to);
   if (error) {
@@ -275,7 +276,6 @@ static int call(lua_State *L, byn_process *p, bool fresh, int64_t ms) {
     return 2;
   }
   byn_process_check_wait(L, p);
-  byn_node_now(L, p->node);
   byn_id ref;
   byn_node_ref(p->node, &ref);
   ref.index = p->id.index;

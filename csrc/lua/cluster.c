@@ -220,11 +220,9 @@ static void go_down(lua_State *L, byn_cluster *c, byn_peer *peer,
  * memory run out in the middle. */
 static void settle(lua_State *L, byn_cluster *c, byn_peer *peer) {
   int top = lua_gettop(L);
-  byn_relation *r;
   lua_pushliteral(L, "noconnection");
-  while ((r = peer->relations.first) != NULL)
-    byn_relation_break(L, c->node, r,
-                       r->a.list == &peer->relations ? &r->a : &r->b, top + 1);
+  while (peer->relations.first)
+    byn_relation_break_first(L, c->node, &peer->relations, top + 1);
   lua_settop(L, top);
   byn_map_clear(&peer->monitors);
   unblock(c, peer);

@@ -107,4 +107,15 @@ static inline int byn_compat_resume(lua_State *co, int arguments,
 #define lua_resetthread(co) ((void)(co))
 
 #endif
+/* Does a finalizer run? The collector is not running then. Before Lua 5.4.4,
+ * and on LuaJIT, that may as well be because the program stopped it. */
+static inline bool byn_in_finalizer(lua_State *L) {
+  int running = lua_gc(L, LUA_GCISRUNNING, 0);
+#if LUA_VERSION_NUM >= 504 && LUA_VERSION_RELEASE_NUM >= 50404
+  return running < 0;
+#else
+  return running == 0;
+#endif
+}
+
 #endif

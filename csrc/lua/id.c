@@ -122,18 +122,28 @@ void byn_origins_close(lua_State *L, byn_world *w) {
 
 /* --- ids ------------------------------------------------------------------ */
 
+/* Replaces the nil on top, what the table of ids below it has, by a userdata
+ * for `id`. To make one may collect garbage, and a finalizer may make the same
+ * meanwhile, or free what `id` points to. */
+static void intern(lua_State *L, byn_id id) {
+  byn_id *made = lua_newuserdatauv(L, BYN_ID_SIZE, 0);
+  *made = id;
+  made->mark = byn_id_mark(made);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, meta_key(id.kind));
+  lua_setmetatable(L, -2);
+  lua_replace(L, -2);
+  if (lua_rawgeti(L, -2, (lua_Integer)id.serial) != LUA_TNIL) {
+    lua_replace(L, -2);
+    return;
+  }
+  lua_pop(L, 1);
+  lua_pushvalue(L, -1);
+  lua_rawseti(L, -3, (lua_Integer)id.serial);
+}
+
 void byn_id_push(lua_State *L, const byn_id *id) {
   lua_rawgeti(L, LUA_REGISTRYINDEX, id->origin->ids);
-  if (lua_rawgeti(L, -1, (lua_Integer)id->serial) == LUA_TNIL) {
-    lua_pop(L, 1);
-    byn_id *made = lua_newuserdatauv(L, sizeof *made, 0);
-    *made = *id;
-    made->mark = byn_id_mark(made);
-    lua_rawgetp(L, LUA_REGISTRYINDEX, meta_key(id->kind));
-    lua_setmetatable(L, -2);
-    lua_pushvalue(L, -1);
-    lua_rawseti(L, -3, (lua_Integer)id->serial);
-  }
+  if (lua_rawgeti(L, -1, (lua_Integer)id->serial) == LUA_TNIL) intern(L, *id);
   lua_replace(L, -2);
 }
 

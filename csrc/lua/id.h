@@ -80,14 +80,17 @@ void byn_origins_close(lua_State *L, struct byn_world *w);
 void byn_id_push(lua_State *L, const byn_id *id);
 /* An id tells itself from the userdata of other libraries by its size, its
  * kind and a mark that is worked out from its address: looking at these
- * costs a third of a look at the metatable. */
+ * costs a third of a look at the metatable. The size is an odd one, as no
+ * struct has it: in the memory of an id that is no more, one whose last bytes
+ * are not filled in would be taken for it. */
+#define BYN_ID_SIZE (sizeof(byn_id) + 1)
 static inline uint32_t byn_id_mark(const byn_id *id) {
   return (uint32_t)(((uint64_t)(uintptr_t)id * 0x9e3779b97f4a7c15u) >> 40);
 }
 /* The id at a stack index, or NULL if it is something else. */
 static inline const byn_id *byn_id_at(lua_State *L, int index) {
   const byn_id *id = lua_touserdata(L, index);
-  if (!id || lua_rawlen(L, index) != sizeof *id) return NULL;
+  if (!id || lua_rawlen(L, index) != BYN_ID_SIZE) return NULL;
   bool ours = id->mark == byn_id_mark(id) &&
               (id->kind == BYN_PID || id->kind == BYN_REF);
   return ours ? id : NULL;

@@ -161,6 +161,7 @@ static byn_mail *take_after(byn_mailbox *box, byn_mail *before) {
     box->head = mail->next;
   if (box->tail == mail) box->tail = before;
   box->count--;
+  box->taken++;
   return mail;
 }
 
@@ -186,6 +187,18 @@ byn_mail *byn_mailbox_pick(byn_mailbox *box) {
 
 void byn_mailbox_rewind(byn_mailbox *box) {
   box->cursor = NULL;
+}
+
+byn_mail *byn_mailbox_show(lua_State *L, const byn_mailbox *box) {
+  for (;;) {
+    byn_mail *mail = byn_mailbox_peek(box);
+    if (!mail) return NULL;
+    byn_mail seen = *mail; /* it may be freed while it is pushed */
+    uint32_t taken = box->taken;
+    byn_mail_push(L, &seen);
+    if (box->taken == taken) return mail;
+    lua_pop(L, 1);
+  }
 }
 
 void byn_mailbox_clear(lua_State *L, byn_world *w, byn_mailbox *box) {

@@ -47,6 +47,7 @@ typedef struct byn_mailbox {
   byn_mail *head, *tail;
   byn_mail *cursor; /* selective receive: the last one passed over */
   uint32_t count;
+  uint32_t taken; /* how many were taken out, modulo 2^32 */
 } byn_mailbox;
 
 /* Pops the value on top of the stack, as it is, into *v. */
@@ -70,6 +71,10 @@ void byn_mail_free(lua_State *L, byn_world *w, byn_mail *mail);
  * {tag="EXIT", from=, reason=}, {tag="DOWN", ref=, pid=, reason=},
  * {tag="$call", from=, msg=}, {tag="$cast", msg=}. */
 void byn_mail_push(lua_State *L, const byn_mail *mail);
+
+/* The next mail, as peek, and pushes what a program sees of it; or NULL. That
+ * may collect garbage, and a finalizer may take mails out meanwhile. */
+byn_mail *byn_mailbox_show(lua_State *L, const byn_mailbox *box);
 
 void byn_mailbox_append(byn_mailbox *box, byn_mail *mail);
 /* Takes the first out, or NULL. */

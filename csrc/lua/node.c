@@ -31,15 +31,21 @@ void byn_process_absent(lua_State *L, const char *what) {
 
 /* --- finding -------------------------------------------------------------- */
 
-byn_process *byn_node_named(lua_State *L, const byn_node *node, int index) {
+/* The process that has the name at `index`, be it live or ending, or NULL. */
+static byn_process *owner_of(lua_State *L, const byn_node *node, int index) {
   index = lua_absindex(L, index);
   byn_slot_push(L, node->names);
   lua_pushvalue(L, index);
   lua_rawget(L, -2);
   const byn_id *id = lua_touserdata(L, -1);
-  byn_process *p = id ? byn_node_find(node, id) : NULL;
+  byn_process *p = id ? byn_node_at(node, id) : NULL;
   lua_pop(L, 2);
   return p;
+}
+
+byn_process *byn_node_named(lua_State *L, const byn_node *node, int index) {
+  byn_process *p = owner_of(L, node, index);
+  return p && p->state < BYN_ENDING ? p : NULL;
 }
 
 /* Sets names[name at `name`] to the value on top, which it pops. */
@@ -54,7 +60,11 @@ static void set_name(lua_State *L, const byn_node *node, int name) {
 const char *byn_node_register(lua_State *L, byn_node *node, byn_process *p,
                               int index) {
   index = lua_absindex(L, index);
-  byn_process *taken = byn_node_named(L, node, index);
+  byn_process *taken = owner_of(L, node, index);
+  if (taken && taken->state >= BYN_ENDING) {
+    byn_node_unregister(L, taken);
+    taken = NULL;
+  }
   if (!p) {
     lua_pushliteral(L, "noproc");
     return "noproc";

@@ -74,13 +74,18 @@ static inline byn_process *byn_process_here(lua_State *L, const char *what) {
   return p;
 }
 
+/* The process with that id, be it live or ending, or NULL. */
+static inline byn_process *byn_node_at(const byn_node *node, const byn_id *id) {
+  if (id->index >= node->table_size) return NULL;
+  byn_process *p = node->table[id->index];
+  return p && p->id.serial == id->serial ? p : NULL;
+}
+
 /* The live process with that id, or NULL. */
 static inline byn_process *byn_node_find(const byn_node *node,
                                          const byn_id *id) {
-  if (id->index >= node->table_size) return NULL;
-  byn_process *p = node->table[id->index];
-  if (!p || p->id.serial != id->serial || p->state >= BYN_ENDING) return NULL;
-  return p;
+  byn_process *p = byn_node_at(node, id);
+  return p && p->state < BYN_ENDING ? p : NULL;
 }
 
 /* The live process registered under the name at `index`, or NULL. */
@@ -116,8 +121,10 @@ byn_timer byn_node_timer(lua_State *L, byn_node *node, int64_t ms,
                          byn_timer_kind kind, void *owner);
 
 /* Ends the processes whose end was decided, and those that die of it. Called
- * at the end of each primitive that may end processes, from the outermost
- * only. */
+ * between turns and at the end of each primitive that may end processes, from
+ * the outermost only. Nobody further up may hold a process, which this would
+ * free: a finalizer, which runs in the middle of anything, leaves it to whoever
+ * it interrupts. */
 void byn_node_bury(lua_State *L, byn_node *node);
 
 /* Runs ready processes, at most `slices` of them. */

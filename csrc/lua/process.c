@@ -138,12 +138,9 @@ int byn_process_exit(lua_State *L, byn_process *p) {
 }
 
 int byn_process_leave(lua_State *L, byn_process *p, int results) {
-  if (!p) {
-    byn_node_bury(L, byn_node_here(L));
-    return results;
-  }
-  byn_node_bury(L, p->node);
-  return p->doomed ? abandon(L, p) : results;
+  byn_node *node = p ? p->node : byn_node_here(L);
+  if (node->ending && !byn_in_finalizer(L)) byn_node_bury(L, node);
+  return p && p->doomed ? abandon(L, p) : results;
 }
 
 /* --- burying -------------------------------------------------------------- */

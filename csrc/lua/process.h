@@ -56,6 +56,10 @@ typedef struct byn_behaviour {
   /* Optional: sees each mail as it comes; true takes it (and owns it). */
   bool (*received)(lua_State *L, byn_process *p, byn_mail *mail);
 
+  /* Optional: code of the process has received a mail that `received` saw,
+   * which is freed. */
+  void (*dropped)(byn_process *p, const byn_mail *mail);
+
   /* Optional: a process that it watches (byn_watch) has ended, or is not
    * there, for the reason at index `reason`. */
   void (*lost)(lua_State *L, byn_process *p, const byn_id *pid, int reason);
@@ -147,9 +151,9 @@ void byn_process_push_next(lua_State *L, struct byn_node *node);
  * on top, as banyan.exit. The caller returns what this returns. */
 int byn_process_exit(lua_State *L, byn_process *p);
 
-/* At the end of a C function that may have ended other processes, and with
- * them its own: buries them, and leaves for good if p is doomed. The caller
- * returns what this returns; `results` values are on top. */
+/* At the end of a C function that may have ended processes, called by p or,
+ * if that is NULL, by the host: buries them, and leaves for good if p is among
+ * them. The caller returns what this returns; `results` values are on top. */
 int byn_process_leave(lua_State *L, byn_process *p, int results);
 
 /* Pops a reason and ends the process for it: at once, or, if it is running,
@@ -220,6 +224,8 @@ int byn_process_wait_reply(lua_State *L, byn_process *p, byn_relation *call,
 /* Takes the first mail out and pushes what the program sees of it; false if
  * there is none. */
 bool byn_process_take_mail(lua_State *L, byn_process *p);
+/* Frees a mail that code of the process took out. */
+void byn_process_drop_mail(lua_State *L, byn_process *p, byn_mail *mail);
 
 /* The wait's timer is due. */
 void byn_process_expire(byn_process *p);
@@ -262,12 +268,13 @@ void byn_watch(lua_State *L, byn_process *p, const byn_id *to);
 /* Ends a monitor; quiet about a serial that is gone. */
 void byn_demonitor(lua_State *L, byn_process *p, uint64_t serial);
 
-/* The relation r breaks because its end `dead` (&r->a or &r->b) is gone for
- * the reason at `index`: tells the other end and frees r. */
-void byn_relation_break(lua_State *L, struct byn_node *node, byn_relation *r,
-                        struct byn_relation_end *dead, int index);
-/* The same for the first of the relations that the dead one has. */
+/* The first of the relations that the dead end has breaks, for the reason at
+ * `index`: tells the other end and frees it. */
 void byn_relation_break_first(lua_State *L, struct byn_node *node,
                               byn_relation_list *list, int index);
+/* The same for the monitor or call with that serial, if there is one and what
+ * it is after was at `lost`. */
+void byn_monitor_break(lua_State *L, struct byn_node *node, uint64_t serial,
+                       const byn_origin *lost, int index);
 
 #endif

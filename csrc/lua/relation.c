@@ -10,7 +10,7 @@ static byn_relation_list *list_of(byn_node *node, const byn_id *id) {
     byn_peer *peer = byn_peer_of(node, id->origin);
     return peer ? &peer->relations : NULL;
   }
-  byn_process *p = byn_node_find(node, id);
+  byn_process *p = byn_node_at(node, id);
   return p ? &p->relations : NULL;
 }
 

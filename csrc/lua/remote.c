@@ -330,20 +330,23 @@ static bool get_id(inbound *in, byn_id *id) {
   return true;
 }
 
-/* The process a signal is for, NULL if it is gone. */
-static bool get_dest(inbound *in, byn_process **p) {
-  byn_id id;
+/* The process here with that id, or NULL. To decode a term may collect
+ * garbage, and a finalizer may end processes: look for them afterwards. */
+static byn_process *find_here(inbound *in, const byn_id *id) {
+  bool here = id->origin == in->node->origin;
+  return here ? byn_node_find(in->node, id) : NULL;
+}
+
+/* The process a signal is for; nobody's id if there is none of that name. */
+static bool get_dest(inbound *in, byn_id *id) {
   uint8_t named = byn_get_u8(&in->r);
-  if (!named) {
-    if (!get_id(in, &id)) return false;
-    *p = id.origin == in->node->origin ? byn_node_find(in->node, &id) : NULL;
-    return true;
-  }
+  if (!named) return get_id(in, id);
   size_t n;
   const uint8_t *name = byn_get_string(&in->r, &n);
   if (in->r.failed || named != 1) return false;
   lua_pushlstring(in->L, (const char *)name, n);
-  *p = byn_node_named(in->L, in->node, -1);
+  const byn_process *p = byn_node_named(in->L, in->node, -1);
+  *id = p ? p->id : (byn_id){0};
   lua_pop(in->L, 1);
   return true;
 }
@@ -358,13 +361,10 @@ static bool get_ref(inbound *in, byn_origin *origin, byn_id *ref) {
          serial <= BYN_SERIAL_MAX;
 }
 
-/* A process of the sender's, and one of ours; NULL if that is gone. */
-static bool get_pair(inbound *in, byn_id *from, byn_id *to, byn_process **p) {
+/* A process of the sender's, and one of ours. */
+static bool get_pair(inbound *in, byn_id *from, byn_id *to) {
   if (!get_id(in, from) || !get_id(in, to)) return false;
-  if (from->origin != in->peer->origin || to->origin != in->node->origin)
-    return false;
-  *p = byn_node_find(in->node, to);
-  return true;
+  return from->origin == in->peer->origin && to->origin == in->node->origin;
 }
 
 static byn_mail *make_mail(inbound *in, byn_mail_kind kind, const byn_id *id) {
@@ -372,8 +372,9 @@ static byn_mail *make_mail(inbound *in, byn_mail_kind kind, const byn_id *id) {
 }
 
 static bool on_send(inbound *in, byn_mail_kind kind) {
-  byn_process *p;
-  if (!get_dest(in, &p) || !get_term(in)) return false;
+  byn_id to;
+  if (!get_dest(in, &to) || !get_term(in)) return false;
+  byn_process *p = find_here(in, &to);
   if (p)
     byn_process_mail(in->L, p, make_mail(in, kind, NULL));
   else
@@ -389,11 +390,11 @@ static void answer_noproc(inbound *in, uint64_t serial) {
 }
 
 static bool on_call(inbound *in) {
-  byn_id ref;
-  byn_process *p;
-  if (!get_ref(in, in->peer->origin, &ref) || !get_dest(in, &p)) return false;
+  byn_id ref, to;
+  if (!get_ref(in, in->peer->origin, &ref) || !get_dest(in, &to)) return false;
   if (byn_map_get(&in->peer->monitors, ref.serial) || !get_term(in))
     return false;
+  byn_process *p = find_here(in, &to);
   if (!p) {
     lua_pop(in->L, 1);
     answer_noproc(in, ref.serial);
@@ -425,8 +426,8 @@ static void drop_if_over(inbound *in, byn_relation *r) {
 
 static bool on_link(inbound *in) {
   byn_id from, to;
-  byn_process *p;
-  if (!get_pair(in, &from, &to, &p)) return false;
+  if (!get_pair(in, &from, &to)) return false;
+  byn_process *p = find_here(in, &to);
   byn_relation *r = p ? byn_find_link(p, &from) : NULL;
   if (r) {
     byn_tie_on_link(&r->tie);
@@ -443,8 +444,8 @@ static bool on_link(inbound *in) {
 /* UNLINK and CONFIRM. */
 static bool get_numbered(inbound *in, byn_id *from, byn_id *to,
                          byn_relation **r, uint64_t *number) {
-  byn_process *p;
-  if (!get_pair(in, from, to, &p)) return false;
+  if (!get_pair(in, from, to)) return false;
+  byn_process *p = find_here(in, to);
   *number = byn_get_varint(&in->r);
   *r = p ? byn_find_link(p, from) : NULL;
   return !in->r.failed && *number;
@@ -475,8 +476,8 @@ static bool on_confirm(inbound *in) {
  * means that its end is not to be heard. */
 static bool on_exit_signal(inbound *in, bool linked) {
   byn_id from, to;
-  byn_process *p;
-  if (!get_pair(in, &from, &to, &p) || !get_term(in)) return false;
+  if (!get_pair(in, &from, &to) || !get_term(in)) return false;
+  byn_process *p = find_here(in, &to);
   byn_relation *r = linked && p ? byn_find_link(p, &from) : NULL;
   bool broke = r && byn_tie_on_exit(&r->tie);
   drop_if_over(in, r);
@@ -487,12 +488,12 @@ static bool on_exit_signal(inbound *in, bool linked) {
 }
 
 static bool on_monitor(inbound *in) {
-  byn_id watcher;
-  byn_process *p;
+  byn_id watcher, to;
   if (!get_id(in, &watcher) || watcher.origin != in->peer->origin) return false;
   uint64_t serial = byn_get_varint(&in->r);
-  if (!serial || !get_dest(in, &p)) return false;
+  if (!serial || !get_dest(in, &to)) return false;
   if (byn_map_get(&in->peer->monitors, serial)) return false;
+  byn_process *p = find_here(in, &to);
   if (p)
     byn_relate(in->L, in->node, BYN_MONITOR, &watcher, &p->id, serial, true);
   else
@@ -511,9 +512,8 @@ static bool on_demonitor(inbound *in) {
 static bool on_down(inbound *in) {
   uint64_t serial = byn_get_varint(&in->r);
   if (in->r.failed || !get_term(in)) return false;
-  byn_relation *r = byn_map_get(&in->node->monitors, serial);
-  if (r && r->b.id.origin == in->peer->origin)
-    byn_relation_break(in->L, in->node, r, &r->b, lua_gettop(in->L));
+  byn_monitor_break(in->L, in->node, serial, in->peer->origin,
+                    lua_gettop(in->L));
   lua_pop(in->L, 1);
   return true;
 }

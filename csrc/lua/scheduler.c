@@ -50,11 +50,15 @@ bool byn_process_hand(lua_State *L, byn_process *p) {
   return true;
 }
 
+void byn_process_drop_mail(lua_State *L, byn_process *p, byn_mail *mail) {
+  if (p->behaviour->dropped) p->behaviour->dropped(p, mail);
+  byn_mail_free(L, p->node->world, mail);
+}
+
 bool byn_process_take_mail(lua_State *L, byn_process *p) {
-  byn_world *w = p->node->world;
-  if (!p->mail.head) return false;
-  byn_mail_push(L, p->mail.head);
-  byn_mail_free(L, w, byn_mailbox_pop(&p->mail));
+  byn_mailbox_rewind(&p->mail);
+  if (!byn_mailbox_show(L, &p->mail)) return false;
+  byn_process_drop_mail(L, p, byn_mailbox_pop(&p->mail));
   return true;
 }
 
@@ -165,13 +169,20 @@ static int give_up_call(lua_State *L, byn_process *p) {
   return push_timeout(L, p);
 }
 
-/* Puts onto the coroutine what its wait yields; answers how many values. */
+/* Its message, or that the time is over; -1 if a finalizer took the message
+ * away while it was made. */
+static int push_message(lua_State *L, byn_process *p) {
+  if (!byn_process_take_mail(L, p)) return p->expired ? push_timeout(L, p) : -1;
+  lua_xmove(L, p->co, 1);
+  return 1;
+}
+
+/* Puts onto the coroutine what its wait yields; answers how many values, or
+ * -1 if it has to wait on. */
 static int push_results(lua_State *L, byn_process *p) {
   switch (p->wait) {
   case BYN_WAIT_MESSAGE:
-    if (!byn_process_take_mail(L, p)) return push_timeout(L, p);
-    lua_xmove(L, p->co, 1);
-    return 1;
+    return push_message(L, p);
   case BYN_WAIT_MAIL:
     lua_pushboolean(p->co, byn_mailbox_peek(&p->mail) != NULL);
     return 1;
@@ -226,6 +237,7 @@ static void returned(lua_State *L, byn_process *p, int count) {
 /* Runs the coroutine until it waits or ends. */
 static void resume(lua_State *L, byn_process *p) {
   int count = push_results(L, p);
+  if (count < 0) return;
   if (p->timer) byn_timers_cancel(p->node->timers, p->timer, NULL);
   p->timer = 0;
   p->expired = false;

@@ -197,11 +197,12 @@ static byn_process *receiver(lua_State *L, const char *what) {
 static int l_receive(lua_State *L) {
   byn_process *p = receiver(L, "receive");
   int64_t ms = byn_check_timeout(L, 1, -1);
-  if (!p->mail.head) return byn_process_wait(L, p, BYN_WAIT_MESSAGE, ms);
-  if (byn_process_gives_way(L, p))
-    return byn_process_wait(L, p, BYN_WAIT_MESSAGE, -1);
-  byn_process_take_mail(L, p);
-  return 1;
+  if (p->mail.head) {
+    if (byn_process_gives_way(L, p))
+      return byn_process_wait(L, p, BYN_WAIT_MESSAGE, -1);
+    if (byn_process_take_mail(L, p)) return 1;
+  }
+  return byn_process_wait(L, p, BYN_WAIT_MESSAGE, ms);
 }
 
 /* sleep(ms) -> true */
@@ -215,12 +216,11 @@ static int l_sleep(lua_State *L) {
  * Until mail_skip or mail_pick, a match function runs: receive is refused. */
 static int l_mail_peek(lua_State *L) {
   byn_process *p = receiver(L, "receive");
-  byn_mail *mail = byn_mailbox_peek(&p->mail);
-  lua_pushboolean(L, mail != NULL);
-  if (!mail) return 1;
-  byn_mail_push(L, mail);
-  p->matching = true;
-  return 2;
+  lua_pushboolean(L, true);
+  p->matching = byn_mailbox_show(L, &p->mail) != NULL;
+  if (p->matching) return 2;
+  lua_pushboolean(L, false);
+  return 1;
 }
 
 static int l_mail_skip(lua_State *L) {
@@ -234,7 +234,7 @@ static int l_mail_pick(lua_State *L) {
   byn_process *p = byn_process_here(L, "receive");
   p->matching = false;
   byn_mail *mail = byn_mailbox_pick(&p->mail);
-  if (mail) byn_mail_free(L, p->node->world, mail);
+  if (mail) byn_process_drop_mail(L, p, mail);
   if (byn_process_gives_way(L, p))
     return byn_process_wait(L, p, BYN_WAIT_PAUSE, -1);
   return 0;

@@ -41,8 +41,14 @@ static void signal_exit(lua_State *L, byn_process *p, const byn_id *from,
 void byn_signal_exit(lua_State *L, byn_process *p, const byn_id *from,
                      int index, bool linked) {
   luaL_checkstack(L, 8, NULL);
-  push_news(L, p->node, index);
-  signal_exit(L, p, from, linked);
+  byn_node *node = p->node;
+  byn_id to = p->id;
+  push_news(L, node, index); /* a finalizer may end processes here */
+  p = byn_node_find(node, &to);
+  if (p)
+    signal_exit(L, p, from, linked);
+  else
+    lua_pop(L, 1);
 }
 
 /* An exit signal whose reason is one of our own words. */
@@ -200,23 +206,45 @@ static void break_watch(lua_State *L, byn_node *node, byn_relation *r) {
   lua_pop(L, 1);
 }
 
+/* Pushes what is monitored. That may collect garbage, and a finalizer may end
+ * the monitor: false then, and nothing is pushed. */
+static bool push_monitored(lua_State *L, const byn_node *node,
+                           const byn_relation *r) {
+  uint64_t serial = r->serial;
+  if (r->what)
+    byn_slot_push(L, r->what);
+  else
+    byn_id_push(L, &r->b.id);
+  if (byn_map_get(&node->monitors, serial)) return true;
+  lua_pop(L, 1);
+  return false;
+}
+
+static void break_monitor_here(lua_State *L, byn_node *node, byn_relation *r) {
+  byn_id a = r->a.id;
+  uint64_t serial = r->serial;
+  if (!push_monitored(L, node, r)) {
+    lua_pop(L, 1);
+    return;
+  }
+  lua_insert(L, -2);
+  byn_unrelate(L, node, r);
+  byn_process *p = byn_node_find(node, &a);
+  if (p)
+    mail_down(L, p, serial);
+  else
+    lua_pop(L, 2);
+}
+
 static void break_monitor(lua_State *L, byn_node *node, byn_relation *r) {
   byn_id a = r->a.id;
   uint64_t serial = r->serial;
-  byn_process *p = a.origin == node->origin ? byn_node_find(node, &a) : NULL;
-  if (p) {
-    if (r->what)
-      byn_slot_push(L, r->what);
-    else
-      byn_id_push(L, &r->b.id);
-    lua_insert(L, -2);
-    byn_unrelate(L, node, r);
-    mail_down(L, p, serial);
+  if (a.origin == node->origin) {
+    break_monitor_here(L, node, r);
     return;
   }
   byn_unrelate(L, node, r);
-  if (a.origin != node->origin)
-    byn_remote_down(L, node, a.origin, serial, lua_gettop(L));
+  byn_remote_down(L, node, a.origin, serial, lua_gettop(L));
   lua_pop(L, 1);
 }
 
@@ -248,11 +276,15 @@ static void break_relation(lua_State *L, byn_node *node, byn_relation *r,
   }
 }
 
-void byn_relation_break(lua_State *L, byn_node *node, byn_relation *r,
-                        struct byn_relation_end *dead, int index) {
+void byn_monitor_break(lua_State *L, byn_node *node, uint64_t serial,
+                       const byn_origin *lost, int index) {
   luaL_checkstack(L, 12, NULL);
-  push_news(L, node, index);
-  break_relation(L, node, r, dead);
+  push_news(L, node, index); /* a finalizer may take relations away here */
+  byn_relation *r = byn_map_get(&node->monitors, serial);
+  if (r && r->b.id.origin == lost)
+    break_relation(L, node, r, &r->b);
+  else
+    lua_pop(L, 1);
 }
 
 void byn_relation_break_first(lua_State *L, byn_node *node,

@@ -1,5 +1,7 @@
 #include "slots.h"
 
+#include <limits.h>
+
 #include "compat.h"
 
 /* A kept slot is -(reference of its table * TABLE_SIZE + place in it). */
@@ -62,7 +64,9 @@ void byn_slots_reserve_kept(lua_State *L, byn_slots *s) {
     lua_pushboolean(L, 0);
     lua_rawseti(L, -2, i);
   }
-  int first = luaL_ref(L, LUA_REGISTRYINDEX) * TABLE_SIZE;
+  int table = luaL_ref(L, LUA_REGISTRYINDEX);
+  if (table >= INT_MAX / TABLE_SIZE) luaL_error(L, "not enough memory");
+  int first = table * TABLE_SIZE;
   for (int i = TABLE_SIZE - 1; i >= 0; i--)
     add_made(&s->kept, -(first + i));
 }

@@ -223,6 +223,14 @@ static bool supervisor_received(lua_State *L, byn_process *p, byn_mail *mail) {
   return false;
 }
 
+/* A start function may receive what is not for it. */
+static void supervisor_dropped(byn_process *p, const byn_mail *mail) {
+  byn_kid *kid = mail->kind == BYN_MAIL_EXIT && p->self
+                     ? byn_kid_of(p->self, &mail->id)
+                     : NULL;
+  if (kid && kid->news == mail) kid->news = NULL;
+}
+
 /* A child that was to stop is gone. If it was dead before it was told to, only
  * its EXIT knows why. The machine hears of it first: what memory takes from
  * the telling must not leave it waiting. */
@@ -606,6 +614,7 @@ static const byn_behaviour supervisor = {.name = "supervisor",
                                          .run = supervisor_run,
                                          .returned = supervisor_returned,
                                          .received = supervisor_received,
+                                         .dropped = supervisor_dropped,
                                          .lost = supervisor_lost,
                                          .timed_out = supervisor_timed_out,
                                          .ended = supervisor_ended};

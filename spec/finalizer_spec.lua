@@ -1,0 +1,133 @@
+-- Finalizers run wherever the collector comes by, also in the middle of what
+-- Banyan does; what they call must find everything in order.
+
+local core = require "banyan.core"
+local finalizer = require "spec.support.finalizer"
+local run = require "spec.support.run"
+
+after_each(finalizer.never)
+
+-- Is that process running? A finalizer runs as any of them, or as none.
+local function runs(pid)
+  local ok, running = pcall(core.self)
+  return ok and running == pid
+end
+
+describe("a finalizer", function()
+  it("that makes a pid makes the same as whoever it interrupts", function()
+    run(function()
+      for _ = 1, 30 do core.spawn(core.sleep, math.huge) end
+      core.sleep(1)
+      local theirs = {}
+      finalizer.often(function() theirs = core.processes() end)
+      for _ = 1, 2000 do
+        local mine, by_name = core.processes(), {}
+        for _, pid in ipairs(mine) do by_name[tostring(pid)] = pid end
+        for _, pid in ipairs(theirs) do
+          if by_name[tostring(pid)] ~= pid then error("two pids of one") end
+        end
+        theirs = {}
+      end
+      assert.is_true(finalizer.never() > 0)
+    end)
+  end)
+
+  it("that takes DOWNs away leaves the others to be received", function()
+    run(function()
+      local me, open, mine, flushed, got = core.self(), {}, 0, 0, 0
+      finalizer.often(function()
+        local ref = runs(me) and next(open)
+        if not ref then return end
+        open[ref] = nil
+        core.demonitor(ref, { flush = true })
+        flushed = flushed + 1
+      end)
+      for i = 1, 2000 do
+        local _, ref = core.spawn_monitor(function() end)
+        if i % 2 == 0 then open[ref] = true end
+        core.spawn_monitor(function() end)
+        mine = mine + 2
+        core.sleep(0)
+        local msg = core.receive(0)
+        while msg do
+          open[msg.ref] = nil
+          got = got + 1
+          msg = core.receive(0)
+        end
+      end
+      assert.is_true(finalizer.never() > 0)
+      assert.equal(mine, got + flushed)
+    end)
+  end)
+
+  it("that receives takes a message that nobody else gets", function()
+    run(function()
+      local seen, twice, caught = {}, 0, 0
+      local function take(msg)
+        if not msg then return false end
+        if seen[msg.ref] then twice = twice + 1 end
+        seen[msg.ref] = true
+        return true
+      end
+      local reading = core.self()
+      finalizer.often(function()
+        if not runs(reading) then return end
+        local ok, msg = pcall(core.receive, 0)
+        if ok and take(msg) then caught = caught + 1 end
+      end)
+      local refs = {}
+      for _ = 1, 300 do
+        for _ = 1, 20 do
+          local _, ref = core.spawn_monitor(function() end)
+          refs[#refs + 1] = ref
+        end
+        core.sleep(0)
+        while take((core.receive(0))) do end
+      end
+      assert.is_true(finalizer.never() > 0 and caught > 0)
+      assert.equal(0, twice)
+      for _, ref in ipairs(refs) do assert.is_true(seen[ref]) end
+    end)
+  end)
+
+  it("that makes a message's pid leaves the message whole", function()
+    run(function()
+      local parent, froms = core.self(), 0
+      core.trap_exit(true)
+      finalizer.often(function() core.processes() end)
+      for _ = 1, 300 do
+        local child = core.spawn_link(function() end)
+        core.sleep(0)
+        local exit = core.receive()
+        assert.equal(child, exit.from)
+        froms = froms + 1
+      end
+      assert.is_true(finalizer.never() > 0)
+      assert.equal(300, froms)
+      assert.equal(parent, core.self())
+    end)
+  end)
+
+  it("that ends processes does not take them from whoever looks at them",
+    function()
+      run(function()
+        local victim, odd = nil, 0
+        finalizer.often(function()
+          if not victim then return end
+          victim:exit "kill"
+          core.spawn(core.receive)
+        end)
+        for _ = 1, 3000 do
+          victim = core.spawn(core.receive)
+          core.sleep(0)
+          for _ = 1, 10 do
+            local info = core.process_info(victim)
+            if info and info.pid ~= victim then odd = odd + 1 end
+          end
+          victim:exit "kill"
+        end
+        assert.is_true(finalizer.never() > 0)
+        assert.equal(0, odd)
+      end)
+    end)
+end)
