@@ -1,0 +1,317 @@
+--- One direction of a virtual TCP connection.
+--
+-- A pipe is a queue of items: chunks of bytes, and marks for what else TCP
+-- carries (a connection opens, is accepted, ends). Items arrive in order, none
+-- twice; only a cut takes some away, and only from the end. There is at most
+-- one step pending for a pipe, the arrival of its head.
+--
+--    from (an end)  --write-->  items  --deliver-->  to (an end)
+--
+-- An end is {site=, link=}: one side of a connection; `link` is nil once that
+-- side has closed, or is not accepted yet. A site is one life of a node; see
+-- network.lua, which also has the paths. What the writer has been told is
+-- written may still be on its way, up to `window` bytes: that is what the
+-- buffers of two kernels hold. Beyond it the writer hears as the reader takes.
+
+local pipe = {}
+
+local Pipe = {}
+Pipe.__index = Pipe
+
+local SMALL = 5       -- bytes: a heartbeat, which is never split
+local READ_MS = 10    -- a slow reader takes what it reads in so long
+local COALESCED = 65536
+
+-- --- marks -------------------------------------------------------------------
+
+pipe.OPEN = { what = "open" }           -- a dial arrives
+pipe.ACCEPT = { what = "accept" }       -- it waits for its node to take it
+pipe.CONNECTED = { what = "connected" } -- the answer, for the dialler
+pipe.CLOSED = { what = "ended", reason = "closed" }
+pipe.RESET = { what = "ended", reason = "econnreset" }
+pipe.REFUSED = { what = "ended", reason = "econnrefused" }
+
+-- --- making ------------------------------------------------------------------
+
+--- Makes the two directions of a connection that is being dialled.
+---@param net table  the network
+---@param there table  the path from the dialler
+---@param back table  the path to it
+---@param dialler table  its end
+---@return table pipe  from the dialler; the other is its `back`
+function pipe.pair(net, there, back, dialler)
+  local acceptor = {}
+  local out = pipe.new(net, there, dialler, acceptor)
+  local inward = pipe.new(net, back, acceptor, dialler)
+  out.back, inward.back = inward, out
+  return out
+end
+
+function pipe.new(net, path, from, to)
+  local self = setmetatable({
+    net = net,
+    world = net.world,
+    path = path,
+    from = from,
+    to = to,
+    items = {},  -- head..tail
+    at = {},     -- when each arrives at the earliest
+    head = 1,
+    tail = 0,
+    last = 0,    -- the greatest of `at`
+    free_at = 0, -- when its reader reads on
+    queued = 0,  -- bytes written and not yet known to be read
+    owed = 0,    -- of these, what the writer was not told is written
+    unheard = 0, -- bytes read whose acknowledgement cannot get through
+  }, Pipe)
+  self.slot = path:add(self)
+  self.name = path:name_of(self.slot)
+  self.actor = net.world:actor(self.name)
+  self.object = net.world:actor(path.to)
+  self.arrive = function()
+    self.offer, self.timer = nil, nil
+    self:deliver()
+  end
+  return self
+end
+
+-- --- writing -----------------------------------------------------------------
+
+-- Tells the writer of what has room in the window.
+local function confirm(self)
+  local room = self.net.window - (self.queued - self.owed)
+  local n = self.owed < room and self.owed or room
+  if n <= 0 then return end
+  self.owed = self.owed - n
+  local from = self.from
+  if from.link then
+    from.site.core:written(from.link, n, self.world:time_of(from.site.node))
+  end
+end
+
+--- Takes bytes from the writing node.
+---@param bytes string
+function Pipe:write(bytes)
+  self.queued = self.queued + #bytes
+  self.owed = self.owed + #bytes
+  confirm(self)
+  if self.lost then
+    if self.lost == "answered" then self.back:push(pipe.RESET) end
+    return
+  end
+  if #bytes > SMALL and not self.path.direct then
+    self.net.moved_at = self.world.now
+  end
+  self:push(bytes)
+end
+
+-- The reader has taken n bytes; the acknowledgement goes the other way.
+local function acknowledge(self, n)
+  if self.back.path.blocked then
+    self.unheard = self.unheard + n
+    return
+  end
+  self.queued = self.queued - n
+  if self.owed > 0 then confirm(self) end
+end
+
+--- The way back is open again.
+function Pipe:hear()
+  local n = self.unheard
+  self.unheard = 0
+  if n > 0 then acknowledge(self, n) end
+end
+
+--- Puts an item at the end.
+---@param item string|table
+function Pipe:push(item)
+  local tail = self.tail + 1
+  local at = self.world.now + self.path:delay()
+  if at < self.last then at = self.last end
+  self.tail, self.last = tail, at
+  self.items[tail], self.at[tail] = item, at
+  self:schedule()
+end
+
+-- --- the pending step --------------------------------------------------------
+
+-- Can nothing arrive for the time being?
+local function is_stuck(self)
+  if self.path.blocked then return true end
+  local item, site = self.items[self.head], self.to.site
+  return site and site.node.paused and item ~= pipe.OPEN
+end
+
+--- Makes the arrival of the head pending, if there is one and nothing is in
+-- its way.
+function Pipe:schedule()
+  if self.offer or self.timer or self.head > self.tail or is_stuck(self) then
+    return
+  end
+  if self.path.direct then return self.net:soon(self) end
+  local due, now, site = self.at[self.head], self.world.now, self.to.site
+  if self.free_at > due then due = self.free_at end
+  if site and site.free_at > due then due = site.free_at end
+  if due > now then
+    self.timer = self.world:later(due - now, self.name, self.arrive)
+  else
+    self.offer = self.world:offer(self.name, self.actor, self.object,
+      self.arrive)
+  end
+end
+
+--- Has the head come, with nothing in its way?
+---@return boolean
+function Pipe:has_arrived()
+  return self:is_ready() and self.at[self.head] <= self.world.now
+end
+
+--- Is there a head, with nothing in its way but time?
+---@return boolean
+function Pipe:is_ready()
+  return self.head <= self.tail and not is_stuck(self)
+end
+
+--- Does it carry anything but heartbeats?
+---@return boolean
+function Pipe:is_moving()
+  for i = self.head, self.tail do
+    local item = self.items[i]
+    if type(item) ~= "string" or #item > SMALL then return true end
+  end
+  return false
+end
+
+--- Takes the pending step back; schedule makes it pending again.
+function Pipe:hold()
+  if self.offer then self.world:withdraw(self.offer) end
+  if self.timer then self.world:cancel(self.timer) end
+  self.offer, self.timer = nil, nil
+end
+
+-- --- losing ------------------------------------------------------------------
+
+--- Loses what is on its way but for the first `kept` items.
+---@param kept integer
+function Pipe:lose(kept)
+  self:hold()
+  for i = self.head + kept, self.tail do self.items[i] = nil end
+  self.tail = math.min(self.tail, self.head + kept - 1)
+  if kept < 1 then self.opening = nil end
+  if self.head > self.tail then self.last = self.world.now end
+  self:schedule()
+end
+
+--- Breaks off: some suffix is lost, and then the reader hears of the end.
+function Pipe:cut()
+  local count = self.tail - self.head + 1
+  if count > 0 and not self.path.direct then
+    self:lose(count + 1 - self.world:choose(count + 1))
+  end
+  self:push(pipe.RESET)
+end
+
+--- From now on nothing of this connection gets through; nobody is told.
+---@param answered boolean  who writes is told (the other side has forgotten)
+function Pipe:vanish(answered)
+  for _, each in ipairs { self, self.back } do
+    each:lose(0)
+    each.lost = answered and "answered" or "silent"
+  end
+end
+
+-- --- arriving ----------------------------------------------------------------
+
+local function pop(self)
+  local head = self.head
+  local item = self.items[head]
+  self.items[head], self.at[head] = nil, nil
+  if head == self.tail then
+    self.head, self.tail = 1, 0
+  else
+    self.head = head + 1
+  end
+  return item
+end
+
+--- Puts a mark before all that waits.
+---@param mark table
+function Pipe:put_back(mark)
+  self.head = self.head - 1
+  self.items[self.head], self.at[self.head] = mark, self.world.now
+end
+
+-- The head, and all chunks behind it that have come as well.
+local function join(self)
+  local parts, size = { pop(self) }, 0
+  while self.head <= self.tail and size < COALESCED do
+    local next_item = self.items[self.head]
+    if type(next_item) ~= "string" or self.at[self.head] > self.world.now then
+      break
+    end
+    size = size + #next_item
+    parts[#parts + 1] = pop(self)
+  end
+  return table.concat(parts)
+end
+
+-- The first n bytes of the head.
+local function split(self, n)
+  local chunk = self.items[self.head]
+  if n >= #chunk then return pop(self) end
+  self.items[self.head] = chunk:sub(n + 1)
+  return chunk:sub(1, n)
+end
+
+-- What is read at once: mostly a chunk as it was written; less or more by
+-- choice, for TCP has no chunks.
+local function read(self)
+  local size, rate = #self.items[self.head], self.to.site.read_rate
+  if rate then
+    local n = math.min(size, math.max(1, math.floor(rate * READ_MS)))
+    self.free_at = self.world.now + math.ceil(n / rate)
+    return split(self, n)
+  end
+  if self.path.direct or size <= SMALL and self.head == self.tail then
+    return pop(self)
+  end
+  local shape = self.world:choose(8)
+  if shape == 8 and size > 1 then
+    return split(self, self.world:choose(size - 1))
+  end
+  if shape == 7 then return join(self) end
+  return pop(self)
+end
+
+-- Bytes came for a side that has closed, or died: it says so, if it can.
+local function reject(self)
+  local n = #pop(self)
+  acknowledge(self, n)
+  if self.rejected or self.net:is_dark(self.path.to) then return end
+  self.rejected = true
+  self.back:push(pipe.RESET)
+end
+
+local function give(self, to)
+  local bytes, site = read(self), to.site
+  if site.slow then site.free_at = self.world.now + site.slow end
+  site.core:received(to.link, bytes, self.world:time_of(site.node))
+  acknowledge(self, #bytes)
+  self.net:act(site)
+end
+
+--- The head arrives.
+function Pipe:deliver()
+  local item, to = self.items[self.head], self.to
+  if type(item) ~= "string" then
+    pop(self)
+    self.net:mark(self, item)
+  elseif to.link then
+    give(self, to)
+  else
+    reject(self)
+  end
+  self:schedule()
+end
+
+return pipe
