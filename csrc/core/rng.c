@@ -4,17 +4,9 @@ static uint64_t rotate_left(uint64_t x, int k) {
   return (x << k) | (x >> (64 - k));
 }
 
-/* splitmix64: S. Vigna, after Steele, Lea and Flood (OOPSLA 2014). */
-static uint64_t split_mix(uint64_t *state) {
-  uint64_t z = *state += 0x9e3779b97f4a7c15u;
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-  return z ^ (z >> 31);
-}
-
 void byn_rng_seed(byn_rng *rng, uint64_t seed) {
-  for (int i = 0; i < 4; i++)
-    rng->s[i] = split_mix(&seed);
+  for (uint64_t i = 0; i < 4; i++)
+    rng->s[i] = byn_rng_at(seed, i);
 }
 
 uint64_t byn_rng_next(byn_rng *rng) {
