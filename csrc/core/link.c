@@ -150,6 +150,8 @@ static void fault(byn_link *l, const char *reason) {
 
 static void go_up(byn_link *l) {
   l->state = UP;
+  if ((l->config.traits | l->shake.peer_traits) & BYN_TRAIT_QUIET)
+    l->config.heartbeat_ms = l->config.down_after_ms = BYN_NEVER;
   l->beat_at = later(l->now, l->config.heartbeat_ms);
   l->silent_at = later(l->now, l->config.down_after_ms);
   byn_frame_reader_limit(&l->in, BYN_FRAGMENT_SIZE);

@@ -13,7 +13,8 @@
  * that is longer than a fragment goes in fragments; a heartbeat passes
  * between fragments. A heartbeat goes out when nothing else did for
  * heartbeat_ms; any byte that comes is a sign of life, and a link that hears
- * nothing for down_after_ms is DOWN. DOWN is final: what was not delivered
+ * nothing for down_after_ms is DOWN; between two of which one is quiet
+ * (BYN_TRAIT_QUIET) there is neither. DOWN is final: what was not delivered
  * is lost, so a broken link loses a suffix and never a middle.
  *
  * Reading: byn_link_feed lends the link a chunk, byn_link_next walks it, and

@@ -18,6 +18,7 @@ typedef enum state {
 typedef struct member {
   state state;
   bool configured, removed, asked;
+  bool hidden;   /* so was its last link */
   uint32_t link; /* in DIALING (0 while asked), ADMITTED and UP */
   uint32_t held; /* actions that point here */
   uint64_t incarnation;
@@ -39,6 +40,7 @@ typedef struct entry {
   uint32_t link;
   uint64_t incarnation;
   member *member;
+  bool hidden;
   char reason[BYN_MEMBER_REASON_MAX + 1];
 } entry;
 
@@ -164,6 +166,7 @@ static void push(byn_membership *m, byn_member_action_kind kind, member *p,
   e->member = p;
   e->link = p->link;
   e->incarnation = p->incarnation;
+  e->hidden = p->hidden;
   size_t n = strlen(reason);
   if (n > BYN_MEMBER_REASON_MAX) n = BYN_MEMBER_REASON_MAX;
   memcpy(e->reason, reason, n);
@@ -185,7 +188,8 @@ static bool forgettable(const member *p) {
 }
 
 static int64_t due_of(const member *p) {
-  return p->state == IDLE && !p->asked && !p->removed ? p->due : BYN_NEVER;
+  bool wanted = !p->removed && (p->configured || !p->hidden);
+  return p->state == IDLE && !p->asked && wanted ? p->due : BYN_NEVER;
 }
 
 static int64_t wake_of(const member *p) {
@@ -377,9 +381,15 @@ const char *byn_membership_admit(byn_membership *m, const char *name,
   drop(m, p, p->state == DIALING ? "simultaneous" : "restarted");
   p->link = link;
   p->incarnation = incarnation;
+  p->hidden = false;
   set_state(m, p, ADMITTED, p->asked);
   refresh(m);
   return NULL;
+}
+
+void byn_membership_hide(byn_membership *m, const char *name) {
+  member *p = member_named(m, name);
+  if (p) p->hidden = true;
 }
 
 void byn_membership_link_up(byn_membership *m, const char *name,
@@ -390,7 +400,7 @@ void byn_membership_link_up(byn_membership *m, const char *name,
   p->incarnation = incarnation;
   p->wait = m->redial_min;
   set_state(m, p, UP, p->asked);
-  roster_insert(&m->up, p);
+  if (!p->hidden) roster_insert(&m->up, p);
   push(m, BYN_MEMBER_UP, p, "");
 }
 
@@ -455,6 +465,7 @@ static bool take(byn_membership *m) {
   member *p = m->taken.member;
   if (m->taken.kind != BYN_MEMBER_DIAL) return true;
   if (p->state != QUEUED) return false;
+  p->hidden = false;
   set_state(m, p, DIALING, true);
   return true;
 }
@@ -465,7 +476,7 @@ bool byn_membership_next(byn_membership *m, byn_member_action *action) {
     if (take(m)) {
       const entry *e = &m->taken;
       *action = (byn_member_action){e->kind, e->member->name, e->incarnation,
-                                    e->link, e->reason};
+                                    e->link, e->reason,       e->hidden};
       return true;
     }
     release(m);
@@ -474,8 +485,8 @@ bool byn_membership_next(byn_membership *m, byn_member_action *action) {
 }
 
 bool byn_membership_is_up(const byn_membership *m, const char *name) {
-  uint32_t index;
-  return roster_find(&m->up, name, &index);
+  const member *p = member_named(m, name);
+  return p && p->state == UP;
 }
 
 uint32_t byn_membership_up_count(const byn_membership *m) {

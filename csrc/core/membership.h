@@ -28,6 +28,10 @@
  * do not knock in step. Each end of a link or of a dial (a refused one too)
  * starts such a wait; a link that came up puts it back to the minimum.
  *
+ * A link of which either node is hidden (see _hide) connects the two, and is
+ * nothing to anybody else: such a node is in no list of those that are up, and
+ * is dialled only where it was configured.
+ *
  * A node that was configured is dialled for ever; one that was learned (from
  * hearsay, or because it came in) is forgotten forget_after_ms after it was
  * last up or added. One that was removed is remembered as such: it is not
@@ -81,6 +85,7 @@ typedef struct byn_member_action {
   uint64_t incarnation; /* UP, DOWN: the node's */
   uint32_t link;        /* CLOSE, UP, DOWN: the link that is meant */
   const char *reason;   /* CLOSE, DOWN */
+  bool hidden;          /* UP, DOWN: over a link of a hidden node */
 } byn_member_action;
 
 /* NULL when memory is short. */
@@ -109,6 +114,9 @@ void byn_membership_dialing(byn_membership *m, const char *name, uint32_t link);
 const char *byn_membership_admit(byn_membership *m, const char *name,
                                  uint64_t incarnation, uint32_t link,
                                  int64_t now);
+/* The link that `name` was dialled or admitted with is one of a hidden node,
+ * this one or the other. Said before _link_up, and true until it is down. */
+void byn_membership_hide(byn_membership *m, const char *name);
 /* A link, dialled or admitted, is up. One that was closed is ignored. */
 void byn_membership_link_up(byn_membership *m, const char *name,
                             uint64_t incarnation, uint32_t link, int64_t now);
@@ -125,8 +133,9 @@ int64_t byn_membership_deadline(const byn_membership *m);
 /* The next action; false when there is none for now. */
 bool byn_membership_next(byn_membership *m, byn_member_action *action);
 
-/* Is it up? And the names of all that are, in byte order, by an index below
- * the count (NULL above it). All O(1) but is_up, which is O(log n). */
+/* Is it up? And the names of all that are and do not hide, in byte order, by
+ * an index below the count (NULL above it). All O(1) but is_up, which is
+ * O(log n). */
 bool byn_membership_is_up(const byn_membership *m, const char *name);
 uint32_t byn_membership_up_count(const byn_membership *m);
 const char *byn_membership_up_name(const byn_membership *m, uint32_t index);

@@ -168,6 +168,12 @@ void byn_peer_wrote(byn_cluster *c, byn_peer *peer, size_t n) {
 
 /* --- what links tell ------------------------------------------------------ */
 
+/* Tells the membership if this link makes nobody a member. */
+static void note_hidden(byn_cluster *c, const byn_link_event *e) {
+  if ((c->config.traits | e->traits) & BYN_TRAIT_HIDDEN)
+    byn_membership_hide(c->membership, e->name);
+}
+
 static void decide_admission(lua_State *L, byn_cluster *c, byn_peer *peer,
                              const byn_link_event *e) {
   int64_t now = c->node->now;
@@ -177,6 +183,7 @@ static void decide_admission(lua_State *L, byn_cluster *c, byn_peer *peer,
     link_event(L, c, "link_refused", e->name, no);
     byn_link_refuse(peer->link, no);
   } else {
+    note_hidden(c, e);
     byn_link_admit(peer->link, now);
   }
 }
@@ -191,6 +198,7 @@ static void came_up(lua_State *L, byn_cluster *c, byn_peer *peer,
     byn_link_close(peer->link, "out_of_memory");
     return;
   }
+  note_hidden(c, e);
   byn_membership_link_up(c->membership, e->name, e->incarnation, peer->number,
                          c->node->now);
   byn_cluster_act(L, c); /* it is up before anything it says is heard */
@@ -287,7 +295,8 @@ static void close_link(lua_State *L, byn_cluster *c,
   byn_peer_poll(L, c, peer);
 }
 
-static void node_up(lua_State *L, byn_cluster *c, const byn_member_action *a) {
+static void member_up(lua_State *L, byn_cluster *c,
+                      const byn_member_action *a) {
   byn_peer *peer = byn_peer_number(c, a->link);
   if (byn_event(L, c->node, "node_up")) {
     lua_pushstring(L, a->name);
@@ -298,11 +307,16 @@ static void node_up(lua_State *L, byn_cluster *c, const byn_member_action *a) {
   }
   if (peer && !peer->down) byn_remote_nodes(L, c->node, peer);
   byn_nodes_tell(L, c, "nodeup", a->name, NULL);
+}
+
+static void node_up(lua_State *L, byn_cluster *c, const byn_member_action *a) {
+  if (!a->hidden) member_up(L, c, a);
   byn_nodes_answer(L, c, a->name, NULL);
 }
 
 static void node_down(lua_State *L, byn_cluster *c,
                       const byn_member_action *a) {
+  if (a->hidden) return;
   link_event(L, c, "node_down", a->name, a->reason);
   byn_nodes_tell(L, c, "nodedown", a->name, a->reason);
 }
@@ -434,6 +448,13 @@ static int take_field(lua_State *L, byn_node *node, int options,
   return byn_slot_put(L, &node->world->slots);
 }
 
+static uint8_t trait(lua_State *L, int options, const char *name, uint8_t bit) {
+  lua_getfield(L, options, name);
+  bool on = lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  return on ? bit : 0;
+}
+
 static void copy_secret(lua_State *L, byn_cluster *c, int options) {
   size_t n;
   if (lua_getfield(L, options, "secret") != LUA_TSTRING)
@@ -456,7 +477,9 @@ static void configure(lua_State *L, byn_cluster *c, int options) {
   c->config.alloc = node->world->alloc;
   c->config.name = node->name;
   c->config.incarnation = node->origin->incarnation;
-  c->config.traits = BYN_DOUBLES ? BYN_TRAIT_DOUBLES : 0;
+  c->config.traits = (uint8_t)((BYN_DOUBLES ? BYN_TRAIT_DOUBLES : 0) |
+                               trait(L, options, "hidden", BYN_TRAIT_HIDDEN) |
+                               trait(L, options, "quiet", BYN_TRAIT_QUIET));
   c->config.heartbeat_ms = option(L, options, "heartbeat_ms", 1000);
   c->config.down_after_ms = option(L, options, "down_after_ms", 5000);
   c->config.handshake_ms = option(L, options, "handshake_ms", 5000);

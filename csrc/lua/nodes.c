@@ -101,14 +101,17 @@ static int l_node_name(lua_State *L) {
   return 1;
 }
 
-static int l_nodes(lua_State *L) {
-  byn_cluster *c = byn_node_here(L)->cluster;
+void byn_nodes_push(lua_State *L, const byn_cluster *c) {
   lua_newtable(L);
   uint32_t count = c ? byn_membership_up_count(c->membership) : 0;
   for (uint32_t i = 0; i < count; i++) {
     lua_pushstring(L, byn_membership_up_name(c->membership, i));
     lua_rawseti(L, -2, (lua_Integer)i + 1);
   }
+}
+
+static int l_nodes(lua_State *L) {
+  byn_nodes_push(L, byn_node_here(L)->cluster);
   return 1;
 }
 

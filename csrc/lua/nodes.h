@@ -24,6 +24,9 @@ void byn_nodes_tell(lua_State *L, byn_cluster *c, const char *tag,
 void byn_nodes_answer(lua_State *L, byn_cluster *c, const char *name,
                       const char *reason);
 
+/* Pushes a new list of the names of the nodes that are up; c may be NULL. */
+void byn_nodes_push(lua_State *L, const byn_cluster *c);
+
 /* node_name, nodes, connect, disconnect, monitor_nodes: into the table on
  * top. */
 void byn_nodes_functions(lua_State *L);

@@ -6,6 +6,7 @@
 #include "cluster.h"
 #include "compat.h"
 #include "node.h"
+#include "nodes.h"
 #include "preempt.h"
 #include "reason.h"
 #include "send.h"
@@ -501,6 +502,11 @@ static int l_name(lua_State *L) {
   return 1;
 }
 
+static int l_nodes(lua_State *L) {
+  byn_nodes_push(L, check_node(L)->cluster);
+  return 1;
+}
+
 static int l_process_count(lua_State *L) {
   lua_pushinteger(L, check_node(L)->process_count);
   return 1;
@@ -514,15 +520,23 @@ static int l_tostring(lua_State *L) {
 }
 
 void byn_seam_functions(lua_State *L) {
-  static const luaL_Reg methods[] = {
-      {"step", l_step},           {"preempt", l_preempt},
-      {"action", l_action},       {"accepted", l_accepted},
-      {"connected", l_connected}, {"received", l_received},
-      {"written", l_written},     {"closed", l_closed},
-      {"shutdown", l_shutdown},   {"events", l_events},
-      {"spawn", l_spawn},         {"send", l_send},
-      {"name", l_name},           {"process_count", l_process_count},
-      {"close", l_close},         {NULL, NULL}};
+  static const luaL_Reg methods[] = {{"step", l_step},
+                                     {"preempt", l_preempt},
+                                     {"action", l_action},
+                                     {"accepted", l_accepted},
+                                     {"connected", l_connected},
+                                     {"received", l_received},
+                                     {"written", l_written},
+                                     {"closed", l_closed},
+                                     {"shutdown", l_shutdown},
+                                     {"events", l_events},
+                                     {"spawn", l_spawn},
+                                     {"send", l_send},
+                                     {"name", l_name},
+                                     {"nodes", l_nodes},
+                                     {"close", l_close},
+                                     {"process_count", l_process_count},
+                                     {NULL, NULL}};
   luaL_newmetatable(L, TYPE);
   lua_newtable(L);
   luaL_setfuncs(L, methods, 0);

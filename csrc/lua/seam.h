@@ -2,7 +2,8 @@
  * for actions.
  *
  *   core.node(opts) -> node     name, incarnation, secret, entropy, clock,
- *                               seed, events, and the limits of link.h
+ *                               seed, events, the limits of link.h, and the
+ *                               traits hidden, quiet (wire/handshake.h)
  *   node:step(now) -> next      fires what is due, runs what is ready, and
  *                               answers when it wants to be called again
  *                               (<= now: at once; nil: not before input)
@@ -16,6 +17,7 @@
  *   node:closed(link, reason, now)
  *   node:events() -> list|nil   what was decided since the last call
  *   node:spawn(fn, ...) -> pid  node:send(dest, msg)   node:name()
+ *   node:nodes() -> list        the names of those that are connected
  *   node:process_count()        node:shutdown(): says goodbye to all peers
  *   node:close()                ends every process; the node is gone
  *

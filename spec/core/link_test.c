@@ -2,6 +2,7 @@
 #include "link_rig.h"
 
 #include "../../csrc/core/wire/frame.h"
+#include "../../csrc/core/wire/handshake.h"
 #include "../../csrc/core/wire/outbox.h"
 
 static rig r;
@@ -41,10 +42,10 @@ static void two_ends_come_up_and_know_each_other(void **state) {
   open_up();
   assert_string_equal(r.a.name, "b@host:2");
   assert_int_equal(r.a.incarnation, 22);
-  assert_int_equal(r.a.traits, 22);
+  assert_int_equal(r.a.traits, 22 << 3);
   assert_string_equal(r.b.name, "a@host:1");
   assert_int_equal(r.b.incarnation, 11);
-  assert_int_equal(r.b.traits, 11);
+  assert_int_equal(r.b.traits, 11 << 3);
   assert_int_equal(r.b.admits, 1);
   assert_int_equal(r.a.admits, 0);
 }
@@ -204,6 +205,25 @@ static void a_link_may_wait_for_ever(void **state) {
   r.dialer_config.heartbeat_ms = r.dialer_config.down_after_ms = BYN_NEVER;
   open_up();
   assert_true(byn_link_deadline(r.a.link) == BYN_NEVER);
+}
+
+static void a_link_with_one_quiet_end_has_no_deadline(void **state) {
+  (void)state;
+  for (int end = 0; end < 2; end++) {
+    rig_init(&r, 1);
+    (end ? &r.dialer_config : &r.acceptor_config)->traits = BYN_TRAIT_QUIET;
+    open_up();
+    r.now += 3600 * 1000;
+    rig_send(&r.a, 5);
+    byn_link_tick(r.a.link, r.now);
+    byn_link_tick(r.b.link, r.now);
+    rig_pump(&r);
+    rig_assert_up(&r);
+    assert_int_equal(r.b.messages, 1);
+    assert_true(byn_link_deadline(r.a.link) == BYN_NEVER);
+    assert_true(byn_link_deadline(r.b.link) == BYN_NEVER);
+    if (end == 0) rig_close(&r);
+  }
 }
 
 static void a_wrong_secret_of_the_dialer_is_told_to_both(void **state) {
@@ -704,6 +724,7 @@ int main(void) {
       TEST(silence_ends_the_link),
       TEST(any_byte_is_a_sign_of_life),
       TEST(a_link_may_wait_for_ever),
+      TEST(a_link_with_one_quiet_end_has_no_deadline),
       TEST(a_wrong_secret_of_the_dialer_is_told_to_both),
       TEST(a_welcome_without_the_secret_is_not_believed),
       TEST(bytes_played_back_open_nothing),

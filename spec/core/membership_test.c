@@ -682,6 +682,49 @@ static void live_through(const byn_alloc *alloc, void *arg) {
   byn_membership_free(m);
 }
 
+static void a_hidden_node_is_connected_and_not_listed(void **state) {
+  byn_membership *m = of(state);
+  byn_member_action a;
+  assert_null(byn_membership_admit(m, "h", 1, 1, 0));
+  byn_membership_hide(m, "h");
+  byn_membership_link_up(m, "h", 1, 1, 0);
+  assert_true(byn_membership_is_up(m, "h"));
+  assert_int_equal(byn_membership_up_count(m), 0);
+  assert_true(byn_membership_next(m, &a));
+  assert_int_equal(a.kind, BYN_MEMBER_UP);
+  assert_true(a.hidden);
+  byn_membership_link_down(m, 1, "closed", 10);
+  assert_true(byn_membership_next(m, &a));
+  assert_int_equal(a.kind, BYN_MEMBER_DOWN);
+  assert_true(a.hidden);
+  assert_false(byn_membership_is_up(m, "h"));
+}
+
+static void a_hidden_node_is_dialled_only_if_configured(void **state) {
+  byn_membership *m = of(state);
+  assert_null(byn_membership_admit(m, "h", 1, 1, 0));
+  byn_membership_hide(m, "h");
+  byn_membership_link_up(m, "h", 1, 1, 0);
+  byn_membership_link_down(m, 1, "closed", 10);
+  expect(m, "up h/1 #1, down h/1 #1 closed");
+  byn_membership_tick(m, 10 + FORGET - 1);
+  expect(m, "");
+  add(m, "h", 10 + FORGET - 1);
+  byn_membership_tick(m, 10 + FORGET - 1);
+  expect(m, "dial h");
+}
+
+static void a_node_that_hides_no_more_is_listed(void **state) {
+  byn_membership *m = of(state);
+  assert_null(byn_membership_admit(m, "h", 1, 1, 0));
+  byn_membership_hide(m, "h");
+  byn_membership_link_up(m, "h", 1, 1, 0);
+  byn_membership_link_down(m, 1, "closed", 10);
+  expect(m, "up h/1 #1, down h/1 #1 closed");
+  bring_up(m, "h", 2, 2, 20);
+  assert_int_equal(byn_membership_up_count(m), 1);
+}
+
 static void each_allocation_may_fail(void **state) {
   (void)state;
   assert_true(byn_test_each_failure(live_through, NULL) > 20);
@@ -721,6 +764,9 @@ int main(void) {
       ROOM(names_that_are_up_are_listed_in_byte_order),
       ROOM(actions_wait_in_order_until_they_are_taken),
       ROOM(no_memory_refuses_a_link_and_delays_a_dial),
+      ROOM(a_hidden_node_is_connected_and_not_listed),
+      ROOM(a_hidden_node_is_dialled_only_if_configured),
+      ROOM(a_node_that_hides_no_more_is_listed),
       cmocka_unit_test(a_link_once_begun_needs_no_memory_to_be_told_of),
       cmocka_unit_test(dials_overtaken_need_no_memory_to_be_closed),
       cmocka_unit_test(each_allocation_may_fail),

@@ -56,6 +56,8 @@ typedef enum byn_verdict {
 /* Traits: what the other end must know of a node to be understood by it.
  * Bits that a reader does not know mean nothing to it. */
 #define BYN_TRAIT_DOUBLES 1 /* its numbers are doubles, without integers */
+#define BYN_TRAIT_HIDDEN 2  /* it looks on: its links make nobody a member */
+#define BYN_TRAIT_QUIET 4   /* no heartbeats, and silence means nothing */
 
 typedef struct byn_handshake {
   crypto_auth_hmacsha256_state transcript; /* keyed with the secret */
