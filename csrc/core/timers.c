@@ -167,26 +167,71 @@ byn_timer byn_timers_add(byn_timers *t, int64_t at, uint32_t kind,
   return handle_of(t, slot);
 }
 
-bool byn_timers_cancel(byn_timers *t, byn_timer timer, int64_t *at) {
-  uint32_t slot = (uint32_t)timer;
-  if (slot >= t->slots_made) return false;
-  if (!t->slots[slot].waiting || handle_of(t, slot) != timer) return false;
-  uint32_t place = t->slots[slot].place;
-  if (at) *at = t->heap[place].at;
+static byn_due due_at(const byn_timers *t, uint32_t place) {
+  const heap_entry *entry = &t->heap[place];
+  const timer_slot *s = &t->slots[entry->slot];
+  return (byn_due){.timer = handle_of(t, entry->slot),
+                   .at = entry->at,
+                   .kind = s->kind,
+                   .owner = s->owner};
+}
+
+static void take_out(byn_timers *t, uint32_t place, byn_due *due) {
+  uint32_t slot = t->heap[place].slot;
+  *due = due_at(t, place);
   heap_remove(t, place);
   give_slot(t, slot);
-  return true;
 }
 
 bool byn_timers_pop(byn_timers *t, int64_t now, byn_due *due) {
   if (t->count == 0 || t->heap[0].at > now) return false;
-  uint32_t slot = t->heap[0].slot;
-  due->timer = handle_of(t, slot);
-  due->at = t->heap[0].at;
-  due->kind = t->slots[slot].kind;
-  due->owner = t->slots[slot].owner;
-  heap_remove(t, 0);
-  give_slot(t, slot);
+  take_out(t, 0, due);
+  return true;
+}
+
+/* Those due at or before `now`, from the top of the heap down: below one that
+ * is not due, none is. */
+static uint32_t find_due(const byn_timers *t, int64_t now, uint32_t *places,
+                         uint32_t max) {
+  uint32_t n = 0;
+  if (t->count && t->heap[0].at <= now) places[n++] = 0;
+  for (uint32_t i = 0; i < n; i++) {
+    for (uint32_t side = 1; side <= 2 && n < max; side++) {
+      uint32_t child = 2 * places[i] + side;
+      if (child < t->count && t->heap[child].at <= now) places[n++] = child;
+    }
+  }
+  return n;
+}
+
+uint32_t byn_timers_due(const byn_timers *t, int64_t now, byn_due *all,
+                        uint32_t max) {
+  uint32_t places[BYN_TIMERS_DUE];
+  if (max > BYN_TIMERS_DUE) max = BYN_TIMERS_DUE;
+  uint32_t n = max ? find_due(t, now, places, max) : 0;
+  for (uint32_t i = 1; i < n; i++) { /* almost in order: by insertion */
+    uint32_t place = places[i], at = i;
+    for (; at && is_before(&t->heap[place], &t->heap[places[at - 1]]); at--)
+      places[at] = places[at - 1];
+    places[at] = place;
+  }
+  for (uint32_t i = 0; i < n; i++)
+    all[i] = due_at(t, places[i]);
+  return n;
+}
+
+bool byn_timers_take(byn_timers *t, byn_timer timer, byn_due *due) {
+  uint32_t slot = (uint32_t)timer;
+  if (slot >= t->slots_made) return false;
+  if (!t->slots[slot].waiting || handle_of(t, slot) != timer) return false;
+  take_out(t, t->slots[slot].place, due);
+  return true;
+}
+
+bool byn_timers_cancel(byn_timers *t, byn_timer timer, int64_t *at) {
+  byn_due due;
+  if (!byn_timers_take(t, timer, &due)) return false;
+  if (at) *at = due.at;
   return true;
 }
 

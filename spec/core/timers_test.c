@@ -50,6 +50,26 @@ static void a_timer_comes_back_as_it_was_given(void **state) {
   assert_false(byn_timers_pop(t, INT64_MAX, &due));
 }
 
+static void those_that_are_due_can_be_taken_in_any_order(void **state) {
+  byn_timers *t = ((fixture *)*state)->timers;
+  byn_due due[8], taken;
+  for (uint32_t i = 0; i < 100; i++)
+    byn_timers_add(t, i < 6 ? 5 + i % 2 : 7, i, NULL);
+  assert_int_equal(byn_timers_due(t, 4, due, 8), 0);
+  assert_int_equal(byn_timers_due(t, 6, due, 8), 6);
+  static const uint32_t order[] = {0, 2, 4, 1, 3, 5};
+  for (uint32_t i = 0; i < 6; i++)
+    assert_int_equal(due[i].kind, order[i]);
+  assert_true(byn_timers_take(t, due[3].timer, &taken));
+  assert_int_equal(taken.kind, 1);
+  assert_true(taken.at == 6);
+  assert_false(byn_timers_take(t, due[3].timer, &taken));
+  assert_int_equal(byn_timers_due(t, 6, due, 8), 5);
+  assert_int_equal(byn_timers_due(t, 7, due, 8), 8);
+  assert_int_equal(due[0].kind, 0);
+  assert_int_equal(byn_timers_count(t), 99);
+}
+
 static void one_instant_fires_in_order_of_adding(void **state) {
   byn_timers *t = ((fixture *)*state)->timers;
   byn_due due;
@@ -206,6 +226,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       WITH_SET(an_empty_set_never_wakes),
       WITH_SET(a_timer_comes_back_as_it_was_given),
+      WITH_SET(those_that_are_due_can_be_taken_in_any_order),
       WITH_SET(one_instant_fires_in_order_of_adding),
       WITH_SET(cancel_tells_when_it_was_due_and_works_once),
       WITH_SET(a_stranger_cancels_nothing),
