@@ -3,6 +3,7 @@
 #include "call.h"
 #include "clock.h"
 #include "compat.h"
+#include "control.h"
 #include "node.h"
 #include "process.h"
 #include "reason.h"
@@ -54,6 +55,7 @@ static byn_id link_target(lua_State *L, const byn_process *p) {
 
 static int l_link(lua_State *L) {
   byn_process *p = byn_process_here(L, "link");
+  BYN_POINT(L, p, l_link, BYN_OP_LINK, 1);
   byn_id to = link_target(L, p);
   byn_link_to(L, p, &to);
   truth(L);
@@ -61,13 +63,16 @@ static int l_link(lua_State *L) {
 }
 
 static int l_unlink(lua_State *L) {
-  byn_unlink_from(L, byn_process_here(L, "unlink"), check_pid(L, 1));
+  byn_process *p = byn_process_here(L, "unlink");
+  BYN_POINT(L, p, l_unlink, BYN_OP_UNLINK, 1);
+  byn_unlink_from(L, p, check_pid(L, 1));
   return truth(L);
 }
 
 static int l_monitor(lua_State *L) {
   byn_process *p = byn_process_here(L, "monitor");
   lua_settop(L, 1);
+  BYN_POINT(L, p, l_monitor, BYN_OP_MONITOR, 1);
   byn_id ref;
   byn_node_ref(p->node, &ref);
   byn_id_push(L, &ref);
@@ -97,6 +102,7 @@ static int l_demonitor(lua_State *L) {
   byn_process *p = byn_process_here(L, "demonitor");
   const byn_id *ref = byn_ref_at(L, 1);
   luaL_argexpected(L, ref, 1, "ref (from monitor)");
+  BYN_POINT(L, p, l_demonitor, BYN_OP_DEMONITOR, 0);
   bool flush = false;
   if (!lua_isnoneornil(L, 2)) {
     luaL_checktype(L, 2, LUA_TTABLE);
@@ -134,6 +140,7 @@ static int l_pid_exit(lua_State *L) {
   byn_process *p = node->world->running;
   const byn_id *to = check_pid(L, 1);
   luaL_argcheck(L, !lua_isnoneornil(L, 2), 2, "a reason expected");
+  BYN_POINT(L, p, l_pid_exit, BYN_OP_EXIT, 1);
   byn_id outside = {.origin = node->origin, .kind = BYN_PID};
   byn_exit_to(L, node, p ? &p->id : &outside, to, 2);
   truth(L);
@@ -153,6 +160,7 @@ static int l_trap_exit(lua_State *L) {
 /* register(name [, pid]) -> true | nil, {"already_registered", pid} */
 static int l_register(lua_State *L) {
   luaL_checktype(L, 1, LUA_TSTRING);
+  BYN_POINT(L, byn_world_here(L)->running, l_register, BYN_OP_REGISTER, 1);
   byn_process *p;
   byn_node *node;
   if (lua_isnoneornil(L, 2)) {
@@ -174,6 +182,7 @@ static int l_register(lua_State *L) {
 
 static int l_unregister(lua_State *L) {
   luaL_checktype(L, 1, LUA_TSTRING);
+  BYN_POINT(L, byn_world_here(L)->running, l_unregister, BYN_OP_UNREGISTER, 1);
   byn_node *node = byn_node_here(L);
   byn_process *p = byn_node_named(L, node, 1);
   if (!p) {
@@ -187,6 +196,7 @@ static int l_unregister(lua_State *L) {
 
 static int l_whereis(lua_State *L) {
   luaL_checktype(L, 1, LUA_TSTRING);
+  BYN_POINT(L, byn_world_here(L)->running, l_whereis, BYN_OP_WHEREIS, 1);
   byn_process *p = byn_node_named(L, byn_node_here(L), 1);
   if (p)
     byn_process_push(L, p);

@@ -4,6 +4,7 @@
 
 #include "cluster.h"
 #include "compat.h"
+#include "control.h"
 #include "reason.h"
 #include "remote.h"
 #include "send.h"
@@ -288,6 +289,7 @@ static int call(lua_State *L, byn_process *p, bool fresh, int64_t ms) {
 static int l_call(lua_State *L) {
   byn_process *p = byn_process_here(L, "call");
   int64_t ms = byn_check_timeout(L, 3, DEFAULT_TIMEOUT);
+  BYN_POINT(L, p, l_call, BYN_OP_CALL, 1);
   if (lua_gettop(L) != 2) lua_settop(L, 2);
   return call(L, p, false, ms);
 }
@@ -329,6 +331,7 @@ static int l_request(lua_State *L) {
 static int l_cast(lua_State *L) {
   byn_node *node = byn_node_here(L);
   lua_settop(L, 2);
+  BYN_POINT(L, node->world->running, l_cast, BYN_OP_CAST, 1);
   byn_dest to;
   byn_dest_at(L, node, 1, "cast", &to);
   if (to.kind == BYN_DEST_REMOTE) {
@@ -345,6 +348,7 @@ static int l_reply(lua_State *L) {
   byn_node *node = byn_node_here(L);
   const byn_id *ref = byn_ref_at(L, 1);
   luaL_argexpected(L, ref, 1, "the `from` of a handle_call");
+  BYN_POINT(L, node->world->running, l_reply, BYN_OP_REPLY, 0);
   byn_reply(L, node, ref, lua_gettop(L) - 1);
   lua_pushboolean(L, 1);
   return 1;

@@ -3,6 +3,7 @@
 #include "api.h"
 #include "call.h"
 #include "compat.h"
+#include "control.h"
 #include "nodes.h"
 #include "placement.h"
 #include "ring.h"
@@ -27,6 +28,7 @@ int luaopen_banyan_core(lua_State *L) {
   byn_call_functions(L);
   byn_nodes_functions(L);
   byn_seam_functions(L);
+  byn_control_functions(L);
   byn_server_open(L);
   lua_setfield(L, -2, "server");
   byn_supervisor_open(L);

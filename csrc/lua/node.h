@@ -47,6 +47,8 @@ typedef struct byn_node {
   int64_t kill_after_ms;       /* 0: never */
   int64_t tell_held_at;        /* no process_held_node before, see preempt.c */
   int share;                   /* what is left of this turn, see turn() */
+  struct byn_control *control; /* who takes its steps; NULL: node:step */
+  uint32_t number;             /* the control's */
   bool clock_read;             /* `now` is fresh for this slice */
   bool burying;
   bool stepping;
@@ -129,6 +131,11 @@ void byn_node_bury(lua_State *L, byn_node *node);
 
 /* Runs ready processes, at most `slices` of them. */
 void byn_node_run(lua_State *L, byn_node *node, int slices);
+
+/* The one that is ready after `before`, or the first of all; or NULL. */
+byn_process *byn_node_next_ready(byn_node *node, byn_process *before);
+/* Runs one that is ready, whatever its place. */
+void byn_node_take_turn(lua_State *L, byn_node *node, byn_process *p);
 
 /* --- events ------------------------------------------------------------- */
 

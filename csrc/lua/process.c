@@ -1,6 +1,7 @@
 #include "process.h"
 
 #include "compat.h"
+#include "control.h"
 #include "node.h"
 #include "reason.h"
 
@@ -208,6 +209,7 @@ static void bury(lua_State *L, byn_process *p) {
   byn_node_unregister(L, p);
   stop_timers(p);
   report_crash(L, p, reason);
+  if (node->control) byn_control_ended(L, p, reason);
   if (p->self) p->behaviour->ended(L, p, reason);
   p->self = NULL;
   break_relations(L, p, reason);

@@ -90,7 +90,8 @@ typedef enum byn_wait {
   BYN_WAIT_MAIL,    /* receive with a match: resumed when more came */
   BYN_WAIT_SLEEP,
   BYN_WAIT_REPLY, /* resumed with what byn_reply left on the coroutine */
-  BYN_WAIT_PAUSE  /* it yielded by hand: resumed at its next turn */
+  BYN_WAIT_PAUSE, /* it yielded by hand: resumed at its next turn */
+  BYN_WAIT_POINT  /* about to do what others can notice: see control.h */
 } byn_wait;
 
 struct byn_process {

@@ -3,6 +3,7 @@
 
 #include "call.h"
 #include "compat.h"
+#include "control.h"
 #include "node.h"
 #include "preempt.h"
 #include "process.h"
@@ -14,6 +15,7 @@
 
 void byn_process_ready(byn_process *p) {
   byn_node *node = p->node;
+  if (node->control) byn_control_touch(node->control, p);
   if (p->state == BYN_RUNNING) p->woken = true;
   if (p->state != BYN_IDLE) return;
   p->state = BYN_READY;
@@ -33,6 +35,7 @@ void byn_process_mail(lua_State *L, byn_process *p, byn_mail *mail) {
     byn_mail_free(L, p->node->world, mail);
     return;
   }
+  if (p->node->control) byn_control_touch(p->node->control, p);
   if (p->behaviour->received && p->behaviour->received(L, p, mail)) return;
   byn_mailbox_append(&p->mail, mail);
   bool waits = p->co ? p->wait == BYN_WAIT_MESSAGE || p->wait == BYN_WAIT_MAIL
@@ -280,7 +283,7 @@ static bool can_resume(const byn_process *p) {
  * its share. */
 static void turn(lua_State *L, byn_process *p) {
   byn_watchdog *watch = p->node->watch;
-  p->node->share = SHARE;
+  p->node->share = p->node->control ? 1 : SHARE;
   byn_watchdog_turn(watch);
   if (!p->co) p->behaviour->run(L, p);
   while (p->co && !p->doomed && can_resume(p)) {
@@ -308,21 +311,50 @@ static void settle(byn_process *p) {
   p->woken = false;
 }
 
+/* Takes the one after `before`, or the first, out of the run queue. */
+static byn_process *unqueue(byn_node *node, byn_process *before) {
+  byn_process *p = before ? before->next_ready : node->ready;
+  if (before)
+    before->next_ready = p->next_ready;
+  else
+    node->ready = p->next_ready;
+  if (node->ready_last == p) node->ready_last = before;
+  p->queued = false;
+  return p;
+}
+
+/* It is READY, and in the run queue no more. */
+static void take_turn(lua_State *L, byn_node *node, byn_process *p) {
+  p->state = BYN_RUNNING;
+  node->world->running = p;
+  node->clock_read = false;
+  turn(L, p);
+  settle(p);
+  if (node->ending) byn_node_bury(L, node);
+}
+
 void byn_node_run(lua_State *L, byn_node *node, int slices) {
-  byn_world *w = node->world;
   luaL_checkstack(L, 2 * BYN_TURN_STACK, NULL);
   while (node->ready && slices-- > 0 && !byn_watchdog_step_late(node->watch)) {
-    byn_process *p = node->ready;
-    node->ready = p->next_ready;
-    if (!node->ready) node->ready_last = NULL;
-    p->queued = false;
+    byn_process *p = unqueue(node, NULL);
     if (p->state == BYN_BURIED) byn_process_free(p);
-    if (p->state != BYN_READY) continue;
-    p->state = BYN_RUNNING;
-    w->running = p;
-    node->clock_read = false;
-    turn(L, p);
-    settle(p);
-    if (node->ending) byn_node_bury(L, node);
+    if (p->state == BYN_READY) take_turn(L, node, p);
   }
+}
+
+byn_process *byn_node_next_ready(byn_node *node, byn_process *before) {
+  for (;;) {
+    byn_process *p = before ? before->next_ready : node->ready;
+    if (!p || p->state == BYN_READY) return p;
+    unqueue(node, before);
+    if (p->state == BYN_BURIED) byn_process_free(p);
+  }
+}
+
+void byn_node_take_turn(lua_State *L, byn_node *node, byn_process *p) {
+  byn_process *before = NULL;
+  luaL_checkstack(L, 2 * BYN_TURN_STACK, NULL);
+  for (byn_process *q = node->ready; q != p; q = q->next_ready)
+    before = q;
+  take_turn(L, node, unqueue(node, before));
 }

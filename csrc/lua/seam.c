@@ -5,22 +5,26 @@
 #include "clock.h"
 #include "cluster.h"
 #include "compat.h"
+#include "control.h"
 #include "node.h"
 #include "nodes.h"
 #include "preempt.h"
 #include "reason.h"
 #include "send.h"
 #include "spawn.h"
+#include "step.h"
 
 #define TYPE "banyan.node"
-#define SLICES 2000  /* turns of processes in one step */
-#define AGAIN_MS 10  /* when what an error broke off is tried again */
-#define ATTEMPTS 100 /* recoveries from errors in one step, or in a close */
+#define ATTEMPTS 100 /* recoveries from errors in one close */
 
-static byn_node *check_node(lua_State *L) {
-  byn_node **at = luaL_checkudata(L, 1, TYPE);
+byn_node *byn_seam_node(lua_State *L, int index) {
+  byn_node **at = luaL_checkudata(L, index, TYPE);
   if (!*at) luaL_error(L, "the node is closed");
   return *at;
+}
+
+static byn_node *check_node(lua_State *L) {
+  return byn_seam_node(L, 1);
 }
 
 static void set_now(lua_State *L, byn_node *node, int index) {
@@ -150,6 +154,7 @@ static void unlist(byn_node *node) {
 static void close_node(lua_State *L, byn_node *node) {
   byn_world *w = node->world;
   byn_watchdog_close(node->watch);
+  byn_control_forget(node);
   byn_sends_close(L, node);
   byn_cluster_close(L, node);
   free_processes(node);
@@ -219,115 +224,6 @@ static int l_close(lua_State *L) {
 
 /* --- stepping ------------------------------------------------------------- */
 
-static void fire(lua_State *L, byn_node *node) {
-  byn_process *p = node->firing.owner;
-  switch (node->firing.kind) {
-  case BYN_TIMER_WAIT:
-    byn_process_expire(p);
-    break;
-  case BYN_TIMER_OWN:
-    p->own_timer = 0;
-    if (p->behaviour->timed_out) p->behaviour->timed_out(L, p);
-    break;
-  default:
-    byn_send_due(L, node, node->firing.owner);
-  }
-}
-
-static void fire_timers(lua_State *L, byn_node *node) {
-  while (byn_timers_pop(node->timers, node->now, &node->firing)) {
-    fire(L, node);
-    node->firing.owner = NULL;
-  }
-}
-
-/* An error broke off what a timer was for: it is due again a little later, if
- * that makes sense. The timer has just left its room, so this cannot fail. */
-static void fire_again(byn_node *node) {
-  byn_process *p = node->firing.owner;
-  if (!p) return;
-  node->firing.owner = NULL;
-  if (node->firing.kind == BYN_TIMER_SEND)
-    byn_send_again(node, (struct byn_send *)p, AGAIN_MS);
-  else if (node->firing.kind == BYN_TIMER_OWN && !p->own_timer)
-    p->own_timer = byn_node_try_timer(node, AGAIN_MS, BYN_TIMER_OWN, p);
-}
-
-static int64_t next_deadline(const byn_node *node) {
-  if (node->ready) return node->now;
-  int64_t next = byn_timers_next(node->timers);
-  int64_t links =
-      node->cluster ? byn_cluster_deadline(node->cluster) : BYN_NEVER;
-  return links < next ? links : next;
-}
-
-static int step_protected(lua_State *L) {
-  byn_node *node = lua_touserdata(L, 1);
-  luaL_checkstack(L, 40, NULL);
-  node->burying = false; /* an error may have left it so */
-  byn_node_bury(L, node);
-  fire_timers(L, node);
-  byn_node_bury(L, node);
-  if (node->cluster) byn_cluster_tick(L, node->cluster);
-  byn_node_bury(L, node);
-  byn_node_run(L, node, SLICES);
-  int64_t next = next_deadline(node);
-  if (next == BYN_NEVER) return 0;
-  lua_pushinteger(L, next);
-  return 1;
-}
-
-/* (node, process or NULL, error): tells of it, and makes it the reason that
- * the process ends for. */
-static int report_protected(lua_State *L) {
-  byn_node *node = lua_touserdata(L, 1);
-  byn_process *p = lua_touserdata(L, 2);
-  const char *text = byn_reason_tostring(L, 3);
-  if (byn_event(L, node, "scheduler_error")) {
-    lua_pushstring(L, text);
-    lua_setfield(L, -2, "reason");
-    byn_event_done(L, node);
-  }
-  if (!p) return 0;
-  lua_pushstring(L, text);
-  lua_pushliteral(L, "stack traceback:\n\t(in the scheduler)");
-  byn_reason_make(L, "error", 2);
-  p->doom = byn_slot_put(L, &node->world->slots);
-  return 0;
-}
-
-/* An error that is nobody's: most likely memory ran out. Whoever ran ends of
- * it. The error object is on top, and popped. Never raises. */
-static void recover(lua_State *L, byn_node *node) {
-  byn_process *p = node->world->running;
-  fire_again(node);
-  node->world->running = NULL;
-  if (p && p->state != BYN_RUNNING) p = NULL;
-  if (p) {
-    byn_process_pardon(L, p);
-    p->state = BYN_IDLE;
-  }
-  lua_pushcfunction(L, report_protected);
-  lua_insert(L, -2);
-  lua_pushlightuserdata(L, node);
-  lua_insert(L, -2);
-  lua_pushlightuserdata(L, p);
-  lua_insert(L, -2);
-  if (lua_pcall(L, 3, 0, 0) != LUA_OK) lua_pop(L, 1);
-  if (p) byn_process_bury_later(p);
-}
-
-/* Steps until it goes well; false if it never does. */
-static bool step(lua_State *L, byn_node *node) {
-  for (int i = 0; i < ATTEMPTS; i++) {
-    lua_pushcfunction(L, step_protected);
-    lua_pushlightuserdata(L, node);
-    if (lua_pcall(L, 1, 1, 0) == LUA_OK) return true;
-    recover(L, node);
-  }
-  return false;
-}
-
 static int l_step(lua_State *L) {
   byn_node *node = check_node(L);
   set_now(L, node, 2);
@@ -335,10 +231,12 @@ static int l_step(lua_State *L) {
     return luaL_error(L, "a node cannot be stepped by a process");
   if (node->stepping)
     return luaL_error(L, "a node cannot be stepped within a step of its own");
+  if (node->control)
+    return luaL_error(L, "the node is under control: its steps are not yours");
   lua_settop(L, 2);
   node->stepping = true;
   byn_watchdog_step(node->watch);
-  bool done = step(L, node);
+  bool done = byn_node_step(L, node);
   byn_watchdog_rest(node->watch);
   node->stepping = false;
   if (done) return 1;
@@ -422,7 +320,7 @@ static int react(lua_State *L, byn_node *node, byn_peer *peer) {
   byn_link_close(peer->link, status == LUA_ERRMEM ? "out_of_memory" : "error");
   node->cluster->broken = true;
   node->world->running = NULL;
-  recover(L, node);
+  byn_node_recover(L, node);
   node->world->running = running;
   return 0;
 }

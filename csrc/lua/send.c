@@ -3,6 +3,7 @@
 #include "call.h"
 #include "cluster.h"
 #include "compat.h"
+#include "control.h"
 #include "remote.h"
 #include "term.h"
 
@@ -64,6 +65,7 @@ static int l_send(lua_State *L) {
   byn_node *node = byn_node_here(L);
   byn_dest dest;
   if (lua_gettop(L) != 2) lua_settop(L, 2);
+  BYN_POINT(L, node->world->running, l_send, BYN_OP_SEND, 1);
   if (hand_over(L, node)) {
     lua_pushboolean(L, 1);
     return 1;
@@ -148,6 +150,7 @@ static int l_send_after(lua_State *L) {
   byn_node *node = byn_node_here(L);
   int64_t ms = byn_check_timeout(L, 1, 0);
   luaL_argcheck(L, ms >= 0, 1, "must be finite");
+  BYN_POINT(L, node->world->running, l_send_after, BYN_OP_SEND_AFTER, 0);
   lua_settop(L, 3);
   byn_dest dest; /* only to refuse what is none */
   byn_dest_at(L, node, 2, "send_after", &dest);
@@ -171,6 +174,7 @@ static int l_cancel_timer(lua_State *L) {
   byn_node *node = byn_node_here(L);
   const byn_id *ref = byn_ref_at(L, 1);
   luaL_argexpected(L, ref, 1, "timer (from send_after)");
+  BYN_POINT(L, node->world->running, l_cancel_timer, BYN_OP_CANCEL, 0);
   byn_send *send = ref->origin == node->origin
                        ? byn_map_get(&node->sends, ref->serial)
                        : NULL;

@@ -1,6 +1,7 @@
 #include "spawn.h"
 
 #include "compat.h"
+#include "control.h"
 #include "reason.h"
 #include "term.h"
 
@@ -42,12 +43,14 @@ byn_process *byn_spawn(lua_State *L, byn_node *node, int first) {
 }
 
 static int l_spawn(lua_State *L) {
+  BYN_POINT(L, byn_world_here(L)->running, l_spawn, BYN_OP_SPAWN, 0);
   byn_spawn(L, byn_node_here(L), 1);
   return 1;
 }
 
 static int l_spawn_link(lua_State *L) {
   byn_process *self = byn_process_here(L, "spawn_link");
+  BYN_POINT(L, self, l_spawn_link, BYN_OP_SPAWN, 0);
   byn_relation_reserve(L, self->node, false);
   byn_process *p = byn_spawn(L, self->node, 1);
   byn_link_to(L, self, &p->id);
@@ -56,6 +59,7 @@ static int l_spawn_link(lua_State *L) {
 
 static int l_spawn_monitor(lua_State *L) {
   byn_process *self = byn_process_here(L, "spawn_monitor");
+  BYN_POINT(L, self, l_spawn_monitor, BYN_OP_SPAWN, 0);
   luaL_checktype(L, 1, LUA_TFUNCTION);
   byn_id ref;
   byn_node_ref(self->node, &ref);
