@@ -1,0 +1,297 @@
+--- Lockstep: runs a program on a virtual clock and a virtual network, has a
+-- strategy decide every step, and replays and shrinks what fails. What runs is
+-- the production core.
+--
+--     local lockstep = require "banyan.lockstep"
+--     it("loses no update", function()
+--       lockstep.check(function()
+--         ... processes, servers, supervisors ...
+--         assert.equal(2, server.call(counter, "get"))
+--       end, { iterations = 1000 })
+--     end)
+--
+-- The body runs as a process. Every choice that is not determined by the
+-- program (which process runs next, which timer fires first, whether a timer
+-- fires before a message comes, how the network delivers, os.time's and
+-- math.random's answers) is drawn from one tape, a list of integers: the same
+-- tape gives the same run.
+
+local core = require "banyan.core"
+local options = require "banyan.options"
+local play = require "banyan.lockstep.play"
+local Report = require "banyan.lockstep.report"
+local shrink_tape = require "banyan.lockstep.shrink"
+local Trace = require "banyan.lockstep.trace"
+
+local lockstep = {}
+
+-- --- options -----------------------------------------------------------------
+
+local strategies =
+  { random = true, pct = true, pos = true, fair_pct = true, dfs = true }
+
+local clocks = { racing = true, idle = true }
+
+local schema = {
+  clock = {
+    '"racing" or "idle"',
+    function(value) return clocks[value] == true end,
+  },
+  iterations = "positive",
+  strategy = {
+    '"random", "pct", "pos", "fair_pct" or "dfs"',
+    function(value) return strategies[value] == true end,
+  },
+  seed = "integer",
+  depth = "positive",
+  preemptions = "integer",
+  length = "integer",
+  max_steps = "positive",
+  settle = "boolean",
+  no_leftovers = "boolean",
+}
+
+local ITERATIONS, DFS_ITERATIONS = 100, 100000
+local SHRINK_TRIES = 10000
+
+local function check(what, body, opts, level)
+  if type(body) ~= "function" then
+    error(("%s: the body must be a function, got a %s")
+      :format(what, type(body)), level + 1)
+  end
+  opts = options.check(what, opts, schema, level + 1)
+  local strategy = opts.strategy or "pct"
+  return {
+    strategy = strategy,
+    iterations = opts.iterations
+      or (strategy == "dfs" and DFS_ITERATIONS or ITERATIONS),
+    seed = opts.seed or 1,
+    depth = opts.depth or 3,
+    preemptions = opts.preemptions,
+    length = opts.length,
+    idle_clock = opts.clock == "idle",
+    max_steps = opts.max_steps or 10000,
+    settle = opts.settle,
+    no_leftovers = opts.no_leftovers,
+  }
+end
+
+local function new_control(settings)
+  return core.control {
+    strategy = settings.strategy, depth = settings.depth,
+    preemptions = settings.preemptions, length = settings.length,
+    idle_clock = settings.idle_clock,
+  }
+end
+
+-- --- playing -----------------------------------------------------------------
+
+local function replay_traced(control, body, settings, tape)
+  control:replay(tape)
+  local outcome = play.once(control, body, settings, true)
+  outcome.tape, outcome.diverged = control:finish()
+  return outcome
+end
+
+local function same_failure(a, b)
+  return a.kind == b.kind
+    and Report.text(a.reason):match "^[^\n]*"
+      == Report.text(b.reason):match "^[^\n]*"
+end
+
+-- The report of a run that failed: it is run once more, with a trace. If that
+-- ends otherwise, the body is not deterministic.
+local function failure_report(control, body, settings, failed)
+  local again = replay_traced(control, body, settings, failed.tape)
+  local report = Report.new {
+    ok = false, kind = failed.kind, reason = failed.reason, who = failed.who,
+    crashes = failed.crashes,
+    steps = failed.steps, tape = failed.tape, trace = again.trace,
+    seed = failed.seed, iterations = failed.iterations,
+    length = failed.length, strategy = settings.strategy,
+    settings = settings,
+  }
+  if same_failure(failed, again) and again.steps == failed.steps then
+    return report
+  end
+  local third = replay_traced(control, body, settings, failed.tape)
+  local at = Trace.difference(again.trace, third.trace)
+  report.kind = "divergence"
+  report.reason = ("the same choices did not lead to the same run: first %s "
+    .. "(%s), then %s%s"):format(failed.kind,
+    Report.text(failed.reason):match "^[^\n]*",
+    again.ok and "no failure"
+      or again.kind .. " (" .. Report.text(again.reason):match "^[^\n]*" .. ")",
+    at and (", and runs differ from step %d on"):format(at) or "")
+  return report
+end
+
+--- Runs a body under many schedules, until one fails. Must not be called by a
+-- process; blocks, in real time, until it is done.
+--
+-- A run fails by an error in the body, or in a process that lockstep.watch was
+-- told of (kind "error"); by an invariant that does not hold ("invariant"); if
+-- everything waits and no timer is left ("deadlock"); after too many steps
+-- ("max_steps"); by processes that are left over, if asked ("leftover"); and if
+-- the body is not deterministic ("divergence").
+--
+---@param body fun()  runs as a process, once for each schedule: whatever it
+---  makes, it makes anew
+---@param opts? table  options:
+---  iterations: integer (100; dfs: 100000), how many schedules
+---  strategy: "pct" (default), "random", "pos", "fair_pct" or "dfs"
+---  seed: integer (1), of the first run; run i has seed + i - 1
+---  depth: integer (3), pct: how many steps must be in the one wrong order
+---  length: integer, pct: how many steps a run is thought to have, until one
+---    was longer; 100 if not given
+---  preemptions: integer, dfs: at most so many in a run; any number if not given
+---  clock: "racing" (default): time may pass to the next deadline while there
+---    is work, so that a time-out may come before a reply that is on its way, as
+---    in life; or "idle": only when nothing else can happen
+---  max_steps: integer (10000), of one run
+---  settle: boolean (false), go on after the body returned, until nothing more
+---    can happen; otherwise what still runs then is killed
+---  no_leftovers: boolean (false), a process that lives at the end is a failure
+---@return banyan.Report report  ok, iterations (runs made), complete (dfs: all
+---  schedules seen), steps (of the run that failed, or of all), seed, strategy,
+---  and after a failure kind, reason, tape (list of integers) and trace (list
+---  of steps); tostring(report) is for people
+function lockstep.run(body, opts)
+  local settings = check("lockstep.run", body, opts, 2)
+  local control, steps, made = new_control(settings), 0, 0
+  for i = 1, settings.iterations do
+    local seed, length = settings.seed + i - 1, control:length()
+    if not control:begin(seed) then break end
+    local outcome = play.once(control, body, settings)
+    local tape = control:finish()
+    made = i
+    if not outcome.ok then
+      outcome.tape, outcome.seed, outcome.iterations = tape, seed, i
+      outcome.length = settings.strategy ~= "dfs" and length or nil
+      return failure_report(control, body, settings, outcome)
+    end
+    steps = steps + outcome.steps
+  end
+  return Report.new {
+    ok = true, iterations = made, complete = control:complete(),
+    steps = steps, seed = settings.seed, strategy = settings.strategy,
+  }
+end
+
+--- The same, and raises the printed report if a run fails: all that a test
+-- needs.
+---@param body fun()
+---@param opts? table  as for run
+---@return banyan.Report report
+function lockstep.check(body, opts)
+  check("lockstep.check", body, opts, 2)
+  local report = lockstep.run(body, opts)
+  if not report.ok then error(tostring(report), 2) end
+  return report
+end
+
+-- --- replaying ---------------------------------------------------------------
+
+local function tape_of(what, given, level)
+  if type(given) == "string" then
+    local tape = Report.unpack(given)
+    if tape then return tape end
+  elseif type(given) == "table" and given.tape then
+    return given.tape, given
+  elseif type(given) == "table" and getmetatable(given) == nil then
+    return given
+  end
+  error(what .. ": a report of a failure, a tape or a tape's text expected",
+    level + 1)
+end
+
+--- Runs a body once more, as a report or its tape says.
+---@param body fun()
+---@param report_or_tape table|string  a report, its tape, or the text that its
+---  last line shows
+---@param opts? table  as for run; what the report says goes without saying
+---@return banyan.Report report  of kind "divergence" if a report was given and
+---  the run went another way
+function lockstep.replay(body, report_or_tape, opts)
+  local settings = check("lockstep.replay", body, opts, 2)
+  local tape, given = tape_of("lockstep.replay", report_or_tape, 2)
+  settings = given and given.settings or settings
+  local again = replay_traced(new_control(settings), body, settings, tape)
+  local report = Report.new {
+    ok = again.ok, kind = again.kind, reason = again.reason, who = again.who,
+    crashes = again.crashes,
+    steps = again.steps, tape = again.tape, trace = again.trace,
+    iterations = 1, seed = given and given.seed or settings.seed,
+    strategy = settings.strategy, settings = settings,
+  }
+  if not given then return report end
+  local same = again.kind == given.kind and same_failure(again, given)
+  if same then return report end
+  local at = given.trace and Trace.difference(given.trace, again.trace)
+  report.ok, report.kind = false, "divergence"
+  report.reason = ("the run went another way%s: it was %s, now it is %s")
+    :format(at and (" from step %d on"):format(at) or "", given.kind,
+      again.kind or "no failure")
+  return report
+end
+
+--- Looks for the smallest schedule that fails in the same way, by running the
+-- body again and again.
+---@param body fun()
+---@param report banyan.Report  of a failure
+---@return banyan.Report report  of the smallest one found
+function lockstep.shrink(body, report)
+  check("lockstep.shrink", body, nil, 2)
+  local tape, given = tape_of("lockstep.shrink", report, 2)
+  if not given or given.ok then
+    error("lockstep.shrink: a report of a failure expected", 2)
+  end
+  local settings = given.settings
+  local control = new_control(settings)
+  local function fails(candidate)
+    control:replay(candidate)
+    local outcome = play.once(control, body, settings)
+    local answered = control:finish()
+    return not outcome.ok and same_failure(outcome, given) and answered or nil
+  end
+  local smallest = shrink_tape(tape, fails, SHRINK_TRIES)
+  local again = replay_traced(control, body, settings, smallest)
+  return Report.new {
+    ok = again.ok, kind = again.kind, reason = again.reason, who = again.who,
+    crashes = again.crashes,
+    steps = again.steps, tape = smallest, trace = again.trace,
+    iterations = given.iterations, seed = given.seed,
+    strategy = settings.strategy, settings = settings,
+  }
+end
+
+-- --- for bodies --------------------------------------------------------------
+
+--- Adds an invariant, which is checked after every step. It is called outside
+-- of any process and must neither wait nor send.
+---@param fn fun(): boolean, string|nil  true if it holds; else why not
+---@param name? string  for the report
+function lockstep.invariant(fn, name)
+  if type(fn) ~= "function" then
+    error("lockstep.invariant: a function expected, got a " .. type(fn), 2)
+  end
+  play.world("lockstep.invariant"):invariant(name or "an invariant", fn)
+end
+
+--- Has the run fail if a process ends for another reason than "normal" and
+-- "shutdown".
+---@param pid userdata
+---@param name? string  for the report
+function lockstep.watch(pid, name)
+  play.world "lockstep.watch"
+  play.watch(pid, name)
+end
+
+--- A choice of the body's own, from the tape.
+---@param n integer  at least 1
+---@return integer  1..n
+function lockstep.choose(n)
+  return play.world("lockstep.choose"):choose(n)
+end
+
+return lockstep

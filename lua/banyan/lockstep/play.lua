@@ -1,0 +1,165 @@
+--- One run of a body, from the first step to the last.
+--
+-- Private to banyan.lockstep.
+
+local core = require "banyan.core"
+local Trace = require "banyan.lockstep.trace"
+local virtual = require "banyan.lockstep.virtual"
+local World = require "banyan.lockstep.world"
+
+local play = {}
+
+-- The run that is under way, if one is.
+local current
+
+--- The world whose body calls.
+---@param what string  for the message
+---@return table world
+function play.world(what)
+  if not current then
+    error(what .. " outside of a body: call it in what lockstep.run runs", 3)
+  end
+  return current.world
+end
+
+local function with_traceback(err)
+  if type(err) ~= "string" then return err end
+  return debug.traceback(err, 2)
+end
+
+-- The body as a process; what becomes of it is in `run`.
+local function spawn_body(run, body)
+  run.pid = run.node:spawn(function()
+    local ok, err = xpcall(body, with_traceback)
+    if ok then
+      run.returned = true
+    else
+      run.failure = { kind = "error", reason = err }
+    end
+  end)
+end
+
+local function is_error(reason)
+  return type(reason) == "table" and reason[1] == "error"
+end
+
+-- A process has ended. Is the run over?
+local function ended(run, pid, reason)
+  if is_error(reason) and pid ~= run.pid then
+    table.insert(run.crashes, { pid = pid, reason = reason })
+  end
+  if pid == run.pid then
+    run.over = true
+    if not run.returned then
+      run.failure = run.failure or { kind = "error", reason = reason }
+    end
+    return not run.settings.settle or run.failure ~= nil
+  end
+  local watched = run.watched[pid]
+  if watched and reason ~= "normal" and reason ~= "shutdown"
+    and not (type(reason) == "table" and reason[1] == "shutdown") then
+    run.failure = run.failure or { kind = "error", reason = reason,
+      who = watched }
+    return true
+  end
+  return false
+end
+
+-- --- how it went -------------------------------------------------------------
+
+local function waiting(world, run)
+  local lines = {}
+  for number = 1, world.numbered do
+    local node = world.nodes[number]
+    for _, row in ipairs(node and world.control:processes(number) or {}) do
+      local who = row.pid == run.pid and "body"
+        or row.name or row.label or tostring(row.pid)
+      local on = row.on and " of " .. tostring(row.on) or ""
+      lines[#lines + 1] = ("%s (%s) waits for %s%s")
+        :format(tostring(who), row.behaviour, row.waits, on)
+    end
+  end
+  return lines
+end
+
+local function left_over(world, run)
+  local lines = waiting(world, run)
+  if #lines == 0 then return nil end
+  return {
+    kind = "leftover",
+    reason = "processes are left over at the end:\n  "
+      .. table.concat(lines, "\n  "),
+  }
+end
+
+local function judge(world, run, how)
+  if world.failure then return world.failure end
+  if run.failure then return run.failure end
+  if how == "limit" then
+    return {
+      kind = "max_steps",
+      reason = ("no end after %d steps"):format(run.settings.max_steps),
+    }
+  end
+  if not run.over then
+    return {
+      kind = "deadlock",
+      reason = "everything waits and no timer is left:\n  "
+        .. table.concat(waiting(world, run), "\n  "),
+    }
+  end
+  return run.settings.no_leftovers and left_over(world, run) or nil
+end
+
+-- --- a run -------------------------------------------------------------------
+
+local function begin(control, body, settings)
+  local world = World.new(control)
+  local run = { world = world, settings = settings, watched = {},
+    crashes = {} }
+  run.node = core.node { seed = settings.node_seed or 1 }
+  world.body = world:add_node(run.node)
+  control:on_end(function(pid, reason) return ended(run, pid, reason) end)
+  spawn_body(run, body)
+  return run
+end
+
+--- Runs a body once. The control is at the start of a run.
+---@param control userdata
+---@param body fun()
+---@param settings table  max_steps, settle, no_leftovers
+---@param traced? boolean
+---@return table outcome  ok, kind, reason, steps, now, trace
+function play.once(control, body, settings, traced)
+  if current then error("a body cannot run another under lockstep", 3) end
+  local run = begin(control, body, settings)
+  local world = run.world
+  local trace = traced and Trace.of(world)
+  if trace then trace.names[control:actor(run.pid)] = "body" end
+  current = run
+  virtual.enter(world)
+  local ok, how = pcall(world.run, world, settings.max_steps)
+  virtual.leave()
+  current = nil
+  local failure
+  if ok then
+    failure = judge(world, run, how)
+  else
+    failure = { kind = "error", reason = how }
+  end
+  local outcome = { ok = failure == nil, steps = control:steps(),
+    now = world.now, trace = trace or nil }
+  if failure then
+    outcome.kind, outcome.reason = failure.kind, failure.reason
+    outcome.who, outcome.crashes = failure.who, run.crashes
+  end
+  world:close()
+  return outcome
+end
+
+--- Has a process watched: the run fails if it ends in an error.
+function play.watch(pid, name)
+  current.watched[pid] = name or tostring(pid)
+end
+
+return play

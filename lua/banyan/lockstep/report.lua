@@ -1,0 +1,121 @@
+--- What came of a body under lockstep, as a table and as a text.
+--
+-- Private to banyan.lockstep.
+
+local Trace = require "banyan.lockstep.trace"
+
+local Report = {}
+Report.__index = Report
+
+local SHOWN = 60       -- steps of a long schedule, at its end
+local LONG_TAPE = 1000 -- bytes of its text
+local CRASHES = 5      -- that are told of
+
+--- The text of a reason: an error's message, or what tostring makes of it.
+---@param reason any
+---@return string
+function Report.text(reason)
+  if type(reason) == "table" and reason.message ~= nil
+    and not getmetatable(reason) then
+    return tostring(reason.message)
+  end
+  return tostring(reason)
+end
+
+--- A tape as one word: choices joined by dots, "2x7" for seven twos.
+---@param tape integer[]
+---@return string
+function Report.pack(tape)
+  local last = #tape
+  while last > 0 and tape[last] == 0 do last = last - 1 end
+  local parts, i = {}, 1
+  while i <= last do
+    local value, count = tape[i], 1
+    while i + count <= last and tape[i + count] == value do
+      count = count + 1
+    end
+    if count < 3 then count = 1 end
+    parts[#parts + 1] = (count > 1 and "%dx%d" or "%d"):format(value, count)
+    i = i + count
+  end
+  return table.concat(parts, ".")
+end
+
+--- The reverse.
+---@param text string
+---@return integer[]|nil tape
+function Report.unpack(text)
+  local tape = {}
+  for part in text:gmatch "[^.]+" do
+    local value, count = part:match "^(%d+)x(%d+)$"
+    value = tonumber(value or part:match "^%d+$")
+    if not value then return nil end
+    for _ = 1, tonumber(count) or 1 do tape[#tape + 1] = value end
+  end
+  return tape
+end
+
+local function schedule(report, lines)
+  local trace = report.trace
+  if not trace then return end
+  local first = math.max(1, #trace - SHOWN + 1)
+  lines[#lines + 1] = ""
+  lines[#lines + 1] = first > 1
+    and ("the last %d of %d steps:"):format(SHOWN, #trace) or "the steps:"
+  for i = first, #trace do lines[#lines + 1] = Trace.line(trace[i]) end
+end
+
+local hints = {
+  max_steps = 'if the body spins until something comes, run it with '
+    .. 'strategy = "fair_pct", or raise max_steps',
+  divergence = "a body must do the same when it is given the same choices: "
+    .. "no real clock, no real I/O, nothing kept from run to run, no "
+    .. "dependence on the order of pairs()",
+}
+
+-- One line of code that runs it again: by its tape, or, where that is long, by
+-- its seed.
+local function again(report)
+  local text = Report.pack(report.tape)
+  if #text <= LONG_TAPE or not report.length then
+    return ("lockstep.replay(body, %q)"):format(text)
+  end
+  return ("lockstep.run(body, { strategy = %q, seed = %d, length = %d, "
+    .. "iterations = 1 })"):format(report.strategy, report.seed,
+    report.length)
+end
+
+local function failed(report)
+  local lines = {
+    ("lockstep: %s in step %d (run %d, seed %d, strategy %s)"):format(
+      report.kind, report.steps, report.iterations, report.seed,
+      report.strategy),
+    (report.who and report.who .. ": " or "") .. Report.text(report.reason),
+  }
+  for i, crash in ipairs(report.crashes or {}) do
+    if i > CRASHES then break end
+    lines[#lines + 1] = ("%s had crashed: %s"):format(tostring(crash.pid),
+      Report.text(crash.reason):match "^[^\n]*")
+  end
+  if hints[report.kind] then lines[#lines + 1] = hints[report.kind] end
+  schedule(report, lines)
+  lines[#lines + 1] = ""
+  lines[#lines + 1] = "run it again: " .. again(report)
+  return table.concat(lines, "\n")
+end
+
+function Report:__tostring()
+  if not self.ok then return failed(self) end
+  return ("lockstep: ok, %d runs, %d steps, seed %d, strategy %s%s"):format(
+    self.iterations, self.steps, self.seed, self.strategy,
+    self.complete and "; these are all schedules that there are" or "")
+end
+
+--- Makes a report of a table with its fields.
+---@param fields table
+---@return banyan.Report
+function Report.new(fields)
+  return setmetatable(fields, Report)
+end
+
+return Report

@@ -1,0 +1,71 @@
+--- The clocks and random numbers of Lua's own library, as a body has them
+-- under lockstep: virtual time, and choices from the tape.
+--
+-- What a program put into a local before (`local random = math.random`) is out
+-- of reach: a body that uses such a thing is not deterministic, and a replay
+-- says so.
+--
+-- Private to banyan.lockstep.
+
+local virtual = {}
+
+local EPOCH = 946684800 -- 2000-01-01 00:00:00 UTC, when each run begins
+local STEPS = 2 ^ 30    -- random() is a multiple of 1 / STEPS
+
+local real = {
+  time = os.time, clock = os.clock, date = os.date, exit = os.exit,
+  random = math.random, randomseed = math.randomseed,
+}
+
+local function below(world, n)
+  if n <= STEPS then return world:choose(n) - 1 end
+  local high = world:choose(math.ceil(n / STEPS)) - 1
+  return (high * STEPS + world:choose(STEPS) - 1) % n
+end
+
+local function whole(value, position)
+  if type(value) ~= "number" or value % 1 ~= 0 then
+    error(("bad argument #%d to 'random' (a whole number expected)")
+      :format(position), 3)
+  end
+  return value
+end
+
+local function random(world, ...)
+  local count = select("#", ...)
+  if count == 0 then return (world:choose(STEPS) - 1) / STEPS end
+  local low, high = 1, whole((...), 1)
+  if count > 1 then low, high = high, whole(select(2, ...), 2) end
+  if low > high then
+    error(("bad argument #%d to 'random' (interval is empty)")
+      :format(count), 2)
+  end
+  local value = low + below(world, high - low + 1)
+  return math.tointeger and math.tointeger(value) or value
+end
+
+--- Puts the virtual functions in place of the real ones.
+---@param world table
+function virtual.enter(world)
+  local function time() return EPOCH + math.floor(world.now / 1000) end
+  function os.time(at)
+    if at ~= nil then return real.time(at) end
+    return time()
+  end
+  function os.date(format, at) return real.date(format, at or time()) end
+  function os.clock() return world.now / 1000 end
+  function os.exit()
+    error("os.exit under lockstep would end the test itself", 2)
+  end
+  function math.random(...) return random(world, ...) end
+  function math.randomseed() end
+end
+
+--- Puts the real ones back.
+function virtual.leave()
+  os.time, os.clock, os.date = real.time, real.clock, real.date
+  os.exit, math.random = real.exit, real.random
+  math.randomseed = real.randomseed
+end
+
+return virtual

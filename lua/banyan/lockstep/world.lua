@@ -1,0 +1,271 @@
+--- One run of a body under lockstep: its nodes, their time, and the steps
+-- that belong to no node.
+--
+-- The C control (csrc/lua/control.h) takes the steps of processes and timers;
+-- the world takes those that it hands back: offers, which are the network's
+-- and the faults', and the passing of time. Time stands still while anything
+-- happens and then jumps to the next deadline.
+--
+-- Private to banyan.lockstep.
+
+local World = {}
+World.__index = World
+
+--- Makes a world without nodes.
+---@param control userdata  core.control, at the start of a run
+---@return table world
+function World.new(control)
+  return setmetatable({
+    control = control,
+    now = 0,
+    nodes = {},   -- number -> node
+    numbered = 0, -- the greatest number there was
+    offers = {},  -- number -> offer
+    laters = {},  -- list of timers, in the order in which they are due
+    invariants = {},
+    actors = {},  -- string -> actor
+    actor_count = 0,
+    steps = 0,
+  }, World)
+end
+
+-- --- choices -----------------------------------------------------------------
+
+--- A choice of data from the tape.
+---@param n integer
+---@return integer  1..n; 1 is the tamest
+function World:choose(n)
+  return self.control:draw(n) + 1
+end
+
+-- --- actors ------------------------------------------------------------------
+
+--- The number of an actor or object that is no process: the same for the same
+-- name in each run, if they are asked for in the same order.
+---@param name string
+---@return integer
+function World:actor(name)
+  local actor = self.actors[name]
+  if not actor then
+    self.actor_count = self.actor_count + 1
+    actor = self.actor_count
+    self.actors[name] = actor
+  end
+  return actor
+end
+
+--- Offers a step that may be picked from now on.
+---@param name string  for people
+---@param actor integer  whose steps keep their order
+---@param object integer|nil  what it touches
+---@param fn fun()  called when it is picked, once
+---@return table offer
+function World:offer(name, actor, object, fn)
+  local number = self.control:offer(actor, object or 0)
+  local offer = { number = number, name = name, fn = fn, actor = actor }
+  self.offers[number] = offer
+  return offer
+end
+
+--- Takes an offer back; quiet about one that was picked.
+function World:withdraw(offer)
+  self.control:withdraw(offer.number)
+  self.offers[offer.number] = nil
+end
+
+-- --- time --------------------------------------------------------------------
+
+--- Calls fn once virtual time has passed, between two steps.
+---@param ms integer
+---@param name string
+---@param fn fun()
+---@return table timer
+function World:later(ms, name, fn)
+  local timer = { at = self.now + ms, name = name, fn = fn }
+  local laters, i = self.laters, #self.laters
+  while i > 0 and laters[i].at > timer.at do
+    laters[i + 1] = laters[i]
+    i = i - 1
+  end
+  laters[i + 1] = timer
+  self.control:clock(true)
+  return timer
+end
+
+--- Takes that back; quiet about what has happened.
+function World:cancel(timer)
+  for i, each in ipairs(self.laters) do
+    if each == timer then
+      table.remove(self.laters, i)
+      break
+    end
+  end
+  self.control:clock(self.laters[1] ~= nil)
+end
+
+-- The node's own time.
+local function time_of(node, now)
+  return node.local_base + math.floor((now - node.base) * node.rate)
+end
+
+-- When the node wants to be told the time, in the world's time.
+local function deadline_of(control, node)
+  if node.paused then return nil end
+  local at = control:deadline(node.number)
+  if not at then return nil end
+  return node.base + math.ceil((at - node.local_base) / node.rate)
+end
+
+local function nearest(world)
+  local first = world.laters[1]
+  local at = first and first.at
+  for number = 1, world.numbered do
+    local node = world.nodes[number]
+    local due = node and deadline_of(world.control, node)
+    if due and (not at or due < at) then at = due end
+  end
+  return at
+end
+
+-- Time passes to the next deadline.
+local function pass(world)
+  local at = nearest(world)
+  if not at then return end
+  if at > world.now then world.now = at end
+  for number = 1, world.numbered do
+    local node = world.nodes[number]
+    if node and not node.paused then
+      world.control:tell(number, time_of(node, world.now))
+    end
+  end
+  local laters = world.laters
+  while laters[1] and laters[1].at <= world.now do
+    table.remove(laters, 1).fn()
+  end
+  world.control:clock(laters[1] ~= nil)
+end
+
+-- --- nodes -------------------------------------------------------------------
+
+--- Has the world take the steps of a node from now on. Its clock begins at the
+-- world's time.
+---@param core userdata  core.node
+---@param name string
+---@return table node  core, name, number, rate, paused
+function World:add_node(core, name)
+  local number = self.control:adopt(core)
+  local node = {
+    core = core, name = name, number = number, rate = 1, paused = false,
+    base = self.now, local_base = self.now,
+  }
+  self.nodes[number] = node
+  self.numbered = number
+  self.control:tell(number, self.now)
+  return node
+end
+
+--- The node is to be closed by the caller.
+function World:remove_node(node)
+  self.nodes[node.number] = nil
+end
+
+--- Its processes and timers stand still, and its clock does too if it `stops`;
+-- a clock that went on jumps ahead when the node goes on, as that of a machine
+-- which was suspended.
+function World:pause(node, paused)
+  node.paused = paused
+  self.control:pause(node.number, paused)
+  if not paused then
+    self.control:tell(node.number, time_of(node, self.now))
+  end
+end
+
+--- How fast its clock goes: 1 as the world's.
+function World:set_rate(node, rate)
+  node.local_base, node.base = time_of(node, self.now), self.now
+  node.rate = rate
+end
+
+-- --- steps -------------------------------------------------------------------
+
+local function serve(world, node)
+  local events = node.core:events()
+  if events and world.on_events then world.on_events(node, events) end
+  if world.on_actions then world.on_actions(node) end
+end
+
+-- What is not true any more, or nil.
+local function broken_invariant(world)
+  for _, invariant in ipairs(world.invariants) do
+    local ok, value, why = pcall(invariant.fn)
+    if not ok then return value end
+    if not value then return why or invariant.name .. " does not hold" end
+  end
+end
+
+-- After a step: is it the last?
+local function check(world)
+  if world.trace then world.trace(world) end
+  local why = broken_invariant(world)
+  if why == nil then return false end
+  world.failure = { kind = "invariant", reason = why }
+  return true
+end
+
+local function take_offer(world, number)
+  local offer = world.offers[number]
+  world.offers[number] = nil
+  world.picked = offer
+  offer.fn()
+end
+
+--- Runs until `over` is set (by control:on_end), nothing can happen, or so
+-- many steps were taken.
+---@param limit integer
+---@return string  "over", "idle", "limit" or "failed" (see world.failure)
+function World:run(limit)
+  local control = self.control
+  while true do
+    local what, number = control:run(limit)
+    if what == "offer" then
+      take_offer(self, number)
+    elseif what == "clock" then
+      pass(self)
+    elseif what == "node" then
+      serve(self, self.nodes[number])
+    elseif what == "idle" or what == "limit" then
+      return what
+    end
+    if self.watched and check(self) then return "failed" end
+    if self.failure then return "failed" end
+    if what == "over" then return what end
+  end
+end
+
+--- Has each step looked at from now on: for the trace and the invariants.
+function World:watch_steps()
+  self.watched = true
+  self.control:single(true)
+end
+
+--- Adds an invariant: fn() is true, or false and why.
+function World:invariant(name, fn)
+  table.insert(self.invariants, { name = name, fn = fn })
+  self:watch_steps()
+end
+
+--- A line for the trace.
+function World:note(text)
+  if self.notes then self.notes[#self.notes + 1] = text end
+end
+
+--- Closes all nodes.
+function World:close()
+  for number = 1, self.numbered do
+    local node = self.nodes[number]
+    if node then node.core:close() end
+  end
+  self.nodes = {}
+end
+
+return World
