@@ -37,6 +37,11 @@ void byn_map_clear(byn_map *m) {
   byn_map_init(m, m->alloc);
 }
 
+void byn_map_empty(byn_map *m) {
+  if (m->count > 0) memset(m->entries, 0, m->capacity * sizeof *m->entries);
+  m->count = 0;
+}
+
 void *byn_map_get(const byn_map *m, uint64_t key) {
   if (m->count == 0) return NULL;
   return m->entries[find(m, key)].value;

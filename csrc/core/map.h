@@ -24,6 +24,7 @@ typedef struct byn_map {
 
 void byn_map_init(byn_map *m, const byn_alloc *alloc);
 void byn_map_clear(byn_map *m); /* frees the entries, not the values */
+void byn_map_empty(byn_map *m); /* forgets them, and keeps their room */
 
 void *byn_map_get(const byn_map *m, uint64_t key);
 

@@ -36,7 +36,21 @@
  *              evenly than random, which drowns in independent steps.
  *   fair_pct   pct up to a number of steps, from there random: pct lets one
  *              who waits in a loop spin for ever.
- *   dfs        each order once, and each value of each draw, for small bodies.
+ *   dfs        every order, and each value of each draw, for small bodies.
+ *              Of orders that differ only in steps that are independent of one
+ *              another one is enough (sleep sets: Godefroid, 1996): two steps
+ *              of different actors are, if neither touched what the other
+ *              touched and none is of the clock or a fault. So where bodies
+ *              share what no step tells of, say opts.unreduced. Under a bound
+ *              on preemptions nothing is reduced: the order that stands for
+ *              others may need more preemptions than one of those.
+ *
+ * dfs cannot help beginning some runs that turn out to be equal to earlier
+ * ones (byn_strategy_redundant); they may be cut short. It needs a body that
+ * does the same after the same choices, and tells if one did not
+ * (byn_strategy_diverged); then it cannot say that it has seen everything. A
+ * preemption is to pick another actor than the one that ran last while that
+ * could go on, or the clock while anybody could.
  *
  * The clock is a pending step of its own kind, "time passes". Random and pos
  * pick it over others in 1 of 32 steps, pct has it below all actors that were
@@ -84,6 +98,7 @@ typedef struct byn_strategy_opts {
   uint32_t depth;       /* pct: of the bug to find; from 1 to 1025 */
   uint32_t preemptions; /* dfs: at most so many in a run, or any number */
   uint32_t fair_after;  /* fair_pct: steps of pct; 0: twice the longest run */
+  bool unreduced;       /* dfs: no reduction of independent steps */
   uint32_t length;      /* pct: steps of a run, while none was seen; 0: 100 */
 } byn_strategy_opts;
 
@@ -112,6 +127,12 @@ void byn_strategy_end(byn_strategy *s);
 
 /* dfs: every run that there is (within the bound) has been made. */
 bool byn_strategy_complete(const byn_strategy *s);
+
+/* dfs: the run under way leads to nothing new; its picks do not matter. */
+bool byn_strategy_redundant(const byn_strategy *s);
+
+/* dfs: the body did not do what it did before after the same choices. */
+bool byn_strategy_diverged(const byn_strategy *s);
 
 /* Memory was short: picks go on, but no longer as the strategy should. */
 bool byn_strategy_failed(const byn_strategy *s);

@@ -22,7 +22,9 @@ typedef struct byn_strategy_ops {
 
 extern const byn_strategy_ops byn_strategy_random;
 extern const byn_strategy_ops byn_strategy_pct;
+extern const byn_strategy_ops byn_strategy_pos;
 extern const byn_strategy_ops byn_strategy_fair_pct;
+extern const byn_strategy_ops byn_strategy_dfs;
 
 struct byn_strategy {
   const byn_strategy_ops *ops;
@@ -31,7 +33,10 @@ struct byn_strategy {
   byn_rng rng;     /* of this run */
   uint32_t steps;  /* of this run, the one that is picked included */
   uint32_t length; /* see byn_strategy_length */
-  bool running, complete, failed;
+  bool running;
+  bool redundant; /* this run */
+  bool exhausted; /* there is no further run */
+  bool complete, diverged, failed;
 };
 
 /* Uniform in 0..bound-1, bound >= 1: D. Lemire, "Fast random integer
@@ -45,6 +50,17 @@ static inline uint32_t byn_draw_below(byn_rng *rng, uint32_t bound) {
   }
   return (uint32_t)(m >> 32);
 }
+
+/* Things of one size, to which more come. */
+typedef struct byn_stack {
+  void *items;
+  uint32_t count, capacity;
+} byn_stack;
+
+/* Where the next thing goes, not cleared. NULL when memory is short: the
+ * strategy has failed. */
+void *byn_push(byn_strategy *s, byn_stack *stack, size_t size);
+void byn_stack_clear(byn_strategy *s, byn_stack *stack, size_t size);
 
 /* Whether it is for the clock, `clocks` of the n pending steps, to go on: if
  * no other can, and now and then. */

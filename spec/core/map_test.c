@@ -55,6 +55,28 @@ static void put_replaces_and_a_null_takes_out(void **state) {
   byn_test_assert_clean(&t);
 }
 
+static void an_emptied_map_has_nothing_and_fills_again_for_free(void **s) {
+  (void)s;
+  byn_test_alloc t = {0};
+  byn_alloc alloc = byn_test_allocator(&t);
+  byn_map m;
+  byn_map_init(&m, &alloc);
+  byn_map_empty(&m);
+  for (uint64_t k = 0; k < 100; k++)
+    assert_true(byn_map_put(&m, k, &m));
+  uint64_t calls = t.calls;
+  byn_map_empty(&m);
+  assert_int_equal(m.count, 0);
+  for (uint64_t k = 0; k < 100; k++) {
+    assert_null(byn_map_get(&m, k));
+    assert_true(byn_map_put(&m, k, &t));
+  }
+  assert_int_equal(m.count, 100);
+  assert_true(t.calls == calls);
+  byn_map_clear(&m);
+  byn_test_assert_clean(&t);
+}
+
 /* The model is an array indexed by key. Few keys and many removals make long
  * runs of neighbours, where a wrong removal loses an entry. */
 enum { KEYS = 600 };
@@ -146,6 +168,7 @@ int main(void) {
       cmocka_unit_test(an_empty_map_has_nothing),
       cmocka_unit_test(every_key_is_a_key),
       cmocka_unit_test(put_replaces_and_a_null_takes_out),
+      cmocka_unit_test(an_emptied_map_has_nothing_and_fills_again_for_free),
       cmocka_unit_test(it_agrees_with_a_plain_array),
       cmocka_unit_test(what_was_reserved_can_be_put),
       cmocka_unit_test(short_memory_leaves_it_as_it_was),
