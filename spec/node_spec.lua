@@ -2,6 +2,7 @@
 
 local uv = require "luv"
 local banyan = require "banyan"
+local core = require "banyan.core"
 local names = require "banyan.name"
 local address = require "spec.support.address"
 local program = require "spec.support.program"
@@ -597,5 +598,19 @@ describe("two lives of a node", function()
       node:stop()
     end
     assert.are_not.equal(pids[1], pids[2])
+  end)
+end)
+
+describe("a node that is closed", function()
+  it("leaves nothing behind", function()
+    local function make(n)
+      for _ = 1, n do core.node({ seed = 1 }):close() end
+      collectgarbage()
+      collectgarbage()
+      return collectgarbage "count"
+    end
+    make(500)
+    local before = make(500)
+    assert.is_true(make(5000) < before + 100, "kB")
   end)
 end)

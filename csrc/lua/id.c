@@ -82,6 +82,7 @@ byn_origin *byn_origin_heard(lua_State *L, byn_world *w, const char *name,
 
 byn_origin *byn_origin_begin(lua_State *L, byn_world *w, const char *name,
                              uint64_t incarnation) {
+  if (w->origin_count >= w->origins_many) byn_origins_prune(L, w);
   byn_origin *old = find_origin(w, name, incarnation);
   if (old && old->node) return NULL;
   byn_origin *o = make_origin(L, w, name, incarnation);

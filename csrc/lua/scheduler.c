@@ -15,7 +15,6 @@
 
 void byn_process_ready(byn_process *p) {
   byn_node *node = p->node;
-  if (node->control) byn_control_touch(node->control, p);
   if (p->state == BYN_RUNNING) p->woken = true;
   if (p->state != BYN_IDLE) return;
   p->state = BYN_READY;
@@ -30,12 +29,17 @@ void byn_process_ready(byn_process *p) {
 
 /* --- waking --------------------------------------------------------------- */
 
+/* Somebody's step changes what p will do. */
+static inline void touch(const byn_process *p) {
+  if (p->node->control) byn_control_touch(p->node->control, p);
+}
+
 void byn_process_mail(lua_State *L, byn_process *p, byn_mail *mail) {
   if (p->state >= BYN_ENDING) {
     byn_mail_free(L, p->node->world, mail);
     return;
   }
-  if (p->node->control) byn_control_touch(p->node->control, p);
+  touch(p);
   if (p->behaviour->received && p->behaviour->received(L, p, mail)) return;
   byn_mailbox_append(&p->mail, mail);
   bool waits = p->co ? p->wait == BYN_WAIT_MESSAGE || p->wait == BYN_WAIT_MAIL
@@ -46,6 +50,7 @@ void byn_process_mail(lua_State *L, byn_process *p, byn_mail *mail) {
 bool byn_process_hand(lua_State *L, byn_process *p) {
   bool waits = p->state == BYN_IDLE && p->co && p->wait == BYN_WAIT_MESSAGE;
   if (!waits) return false;
+  touch(p);
   lua_xmove(L, p->co, 1); /* a C function that yielded has room */
   p->arguments = 1;
   p->wait = BYN_WAIT_NOTHING;
@@ -67,6 +72,7 @@ bool byn_process_take_mail(lua_State *L, byn_process *p) {
 
 void byn_process_answer(lua_State *L, byn_process *p, int count) {
   if (!byn_has_room(p->co, count)) luaL_error(L, "too many results");
+  touch(p);
   lua_xmove(L, p->co, count);
   p->arguments = count;
   p->reply = 0;
@@ -311,8 +317,29 @@ static void settle(byn_process *p) {
   p->woken = false;
 }
 
-/* Takes the one after `before`, or the first, out of the run queue. */
-static byn_process *unqueue(byn_node *node, byn_process *before) {
+void byn_node_run(lua_State *L, byn_node *node, int slices) {
+  byn_world *w = node->world;
+  luaL_checkstack(L, 2 * BYN_TURN_STACK, NULL);
+  while (node->ready && slices-- > 0 && !byn_watchdog_step_late(node->watch)) {
+    byn_process *p = node->ready;
+    node->ready = p->next_ready;
+    if (!node->ready) node->ready_last = NULL;
+    p->queued = false;
+    if (p->state == BYN_BURIED) byn_process_free(p);
+    if (p->state != BYN_READY) continue;
+    p->state = BYN_RUNNING;
+    w->running = p;
+    node->clock_read = false;
+    turn(L, p);
+    settle(p);
+    if (node->ending) byn_node_bury(L, node);
+  }
+}
+
+/* --- turns out of order --------------------------------------------------- */
+
+/* Takes the one after `before` out of the run queue; NULL: the first. */
+static void unqueue(byn_node *node, byn_process *before) {
   byn_process *p = before ? before->next_ready : node->ready;
   if (before)
     before->next_ready = p->next_ready;
@@ -320,26 +347,6 @@ static byn_process *unqueue(byn_node *node, byn_process *before) {
     node->ready = p->next_ready;
   if (node->ready_last == p) node->ready_last = before;
   p->queued = false;
-  return p;
-}
-
-/* It is READY, and in the run queue no more. */
-static void take_turn(lua_State *L, byn_node *node, byn_process *p) {
-  p->state = BYN_RUNNING;
-  node->world->running = p;
-  node->clock_read = false;
-  turn(L, p);
-  settle(p);
-  if (node->ending) byn_node_bury(L, node);
-}
-
-void byn_node_run(lua_State *L, byn_node *node, int slices) {
-  luaL_checkstack(L, 2 * BYN_TURN_STACK, NULL);
-  while (node->ready && slices-- > 0 && !byn_watchdog_step_late(node->watch)) {
-    byn_process *p = unqueue(node, NULL);
-    if (p->state == BYN_BURIED) byn_process_free(p);
-    if (p->state == BYN_READY) take_turn(L, node, p);
-  }
 }
 
 byn_process *byn_node_next_ready(byn_node *node, byn_process *before) {
@@ -353,8 +360,12 @@ byn_process *byn_node_next_ready(byn_node *node, byn_process *before) {
 
 void byn_node_take_turn(lua_State *L, byn_node *node, byn_process *p) {
   byn_process *before = NULL;
-  luaL_checkstack(L, 2 * BYN_TURN_STACK, NULL);
   for (byn_process *q = node->ready; q != p; q = q->next_ready)
     before = q;
-  take_turn(L, node, unqueue(node, before));
+  unqueue(node, before);
+  p->queued = true;
+  p->next_ready = node->ready;
+  node->ready = p;
+  if (!node->ready_last) node->ready_last = p;
+  byn_node_run(L, node, 1);
 }

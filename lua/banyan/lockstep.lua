@@ -144,10 +144,10 @@ end
 ---  depth: integer (3), pct: how many steps must be in the one wrong order
 ---  length: integer, pct: how many steps a run is thought to have, until one
 ---    was longer; 100 if not given
----  preemptions: integer, dfs: at most so many in a run; any number if not given
+---  preemptions: integer, dfs: at most so many in a run; any number by default
 ---  clock: "racing" (default): time may pass to the next deadline while there
----    is work, so that a time-out may come before a reply that is on its way, as
----    in life; or "idle": only when nothing else can happen
+---    is work, so that a time-out may come before a reply that is on its way,
+---    as in life; or "idle": only when nothing else can happen
 ---  max_steps: integer (10000), of one run
 ---  settle: boolean (false), go on after the body returned, until nothing more
 ---    can happen; otherwise what still runs then is killed

@@ -44,28 +44,31 @@ local function random(world, ...)
   return math.tointeger and math.tointeger(value) or value
 end
 
+-- Where they are replaced.
+local system, numbers = os, math
+
 --- Puts the virtual functions in place of the real ones.
 ---@param world table
 function virtual.enter(world)
   local function time() return EPOCH + math.floor(world.now / 1000) end
-  function os.time(at)
+  function system.time(at)
     if at ~= nil then return real.time(at) end
     return time()
   end
-  function os.date(format, at) return real.date(format, at or time()) end
-  function os.clock() return world.now / 1000 end
-  function os.exit()
+  function system.date(format, at) return real.date(format, at or time()) end
+  function system.clock() return world.now / 1000 end
+  function system.exit()
     error("os.exit under lockstep would end the test itself", 2)
   end
-  function math.random(...) return random(world, ...) end
-  function math.randomseed() end
+  function numbers.random(...) return random(world, ...) end
+  function numbers.randomseed() end
 end
 
 --- Puts the real ones back.
 function virtual.leave()
-  os.time, os.clock, os.date = real.time, real.clock, real.date
-  os.exit, math.random = real.exit, real.random
-  math.randomseed = real.randomseed
+  system.time, system.clock, system.date = real.time, real.clock, real.date
+  system.exit = real.exit
+  numbers.random, numbers.randomseed = real.random, real.randomseed
 end
 
 return virtual
