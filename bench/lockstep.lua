@@ -1,0 +1,115 @@
+-- What a schedule under lockstep costs, and how much faster than life a
+-- virtual cluster is.
+--
+--     make bench        or        lua5.4 bench/lockstep.lua [ROUNDS]
+--
+-- A schedule is one run of a body: a fresh node, 5 processes of 20 steps each,
+-- and its end. "coroutines" has no library at all: 5 coroutines of 20 yields,
+-- resumed in turn, to compare with.
+
+local banyan = require "banyan"
+local lockstep = require "banyan.lockstep"
+local server = require "banyan.server"
+
+local ROUNDS = tonumber(arg[1] or os.getenv "ROUNDS") or 5
+local SCHEDULES = 4000
+
+-- --- schedules ---------------------------------------------------------------
+
+local function coroutines()
+  local all = {}
+  for i = 1, 5 do
+    all[i] = coroutine.wrap(function()
+      for _ = 1, 20 do coroutine.yield() end
+    end)
+  end
+  for _ = 1, 21 do
+    for i = 1, 5 do all[i]() end
+  end
+end
+
+local function yields()
+  for _ = 1, 5 do
+    banyan.spawn(function()
+      for _ = 1, 20 do coroutine.yield() end
+    end)
+  end
+end
+
+-- Two pairs, and the body: a message there and back is four steps.
+local function messages()
+  for _ = 1, 2 do
+    local pong = banyan.spawn(function()
+      for _ = 1, 10 do banyan.send(banyan.receive(), "pong") end
+    end)
+    banyan.spawn(function()
+      local me = banyan.self()
+      for _ = 1, 10 do
+        banyan.send(pong, me)
+        banyan.receive()
+      end
+    end)
+  end
+end
+
+local Counter = {}
+function Counter:init() self.n = 0 end
+function Counter:handle_call(by)
+  self.n = self.n + by
+  return self.n
+end
+
+-- A server and four clients: a call is three steps.
+local function calls()
+  local counter = assert(server.start_link(Counter))
+  for _ = 1, 4 do
+    banyan.spawn(function()
+      for _ = 1, 8 do server.call(counter, 1, math.huge) end
+    end)
+  end
+end
+
+local function median(values)
+  table.sort(values)
+  return values[math.ceil(#values / 2)]
+end
+
+local function schedules(strategy, body)
+  local report
+  collectgarbage()
+  local start = os.clock()
+  if strategy then
+    report = lockstep.run(body,
+      { strategy = strategy, iterations = SCHEDULES, settle = true })
+    assert(report.ok, tostring(report))
+  else
+    for _ = 1, SCHEDULES do body() end
+  end
+  return SCHEDULES / (os.clock() - start), report
+end
+
+local rows = {
+  { "coroutines", nil, coroutines },
+  { "yields", "random", yields }, { "yields", "pct", yields },
+  { "yields", "pos", yields },
+  { "messages", "random", messages }, { "messages", "pct", messages },
+  { "messages", "pos", messages },
+  { "calls", "random", calls }, { "calls", "pct", calls },
+  { "calls", "pos", calls },
+}
+
+print(("%-12s %-8s %14s %12s"):format("body", "strategy", "schedules/s",
+  "steps each"))
+local figures = {}
+for round = 1, ROUNDS do
+  for i, row in ipairs(rows) do
+    figures[i] = figures[i] or {}
+    local rate, report = schedules(row[2], row[3])
+    figures[i][round] = rate
+    figures[i].steps = report and report.steps / SCHEDULES or 105
+  end
+end
+for i, row in ipairs(rows) do
+  print(("%-12s %-8s %14.0f %12.1f"):format(row[1], row[2] or "-",
+    median(figures[i]), figures[i].steps))
+end
