@@ -85,7 +85,10 @@ function World:add_node(core_node, name)
   return node
 end
 
-function World:remove_node(node) remove(self.nodes, node) end
+function World:remove_node(node)
+  node.removed = true
+  remove(self.nodes, node)
+end
 
 --- The time on a node's own clock.
 function World:time_of(node)
@@ -131,11 +134,15 @@ function World:pass()
   local function consider(at)
     if at and (not nearest or at < nearest) then nearest = at end
   end
-  for _, node in ipairs(self.nodes) do
-    local due = not node.paused and node.core:step(self:time_of(node))
-    if not node.paused then self.on_actions(node) end
-    if due then
-      consider(self.now + math.ceil((due - node.time) / node.rate))
+  local nodes = {}
+  for i, node in ipairs(self.nodes) do nodes[i] = node end
+  for _, node in ipairs(nodes) do
+    if not node.paused and not node.removed then
+      self:step_node(node)
+      if node.due then
+        local ms = math.ceil((node.due - node.time) / node.rate)
+        consider(self.now + (ms > 0 and ms or 0))
+      end
     end
   end
   for _, timer in ipairs(self.timers) do consider(timer.at) end

@@ -6,6 +6,7 @@
 --    rig:connect()
 --    rig:on("a@h:1", function() ... end)
 
+local cluster = require "banyan.lockstep.cluster"
 local core = require "banyan.core"
 local fake = require "spec.support.fake_world"
 local network = require "banyan.lockstep.network"
@@ -89,6 +90,26 @@ function Rig:events(name, event, peer)
     end
   end
   return list
+end
+
+--- Runs body(cluster, world) as lockstep.run does, with a cluster that is made
+-- of `opts`.
+---@param world table  a fake world
+---@param opts table|nil
+---@param body function
+function virtual.body(world, opts, body)
+  local node = core.node(cluster.body_settings(world:random(1e6)))
+  world.body = world:add_node(node, node:name())
+  world.on_actions = function() end
+  local result = {}
+  node:spawn(function()
+    outcome.watch(result, function() body(cluster.new(world, opts), world) end)
+  end)
+  local ok, err = pcall(world.run, world,
+    function() return result.reason ~= nil end)
+  for _, each in ipairs(world.nodes) do each.core:close() end
+  if not ok then error(err, 0) end
+  outcome.check(result)
 end
 
 -- --- hosts that listen -------------------------------------------------------

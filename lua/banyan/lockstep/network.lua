@@ -131,18 +131,6 @@ local function time(self, site)
   return self.world:time_of(site.node)
 end
 
--- Forgets a connection that has no end left.
-local function retire(out)
-  if out.from.link or out.to.link or out.opening or out.back.opening then
-    return
-  end
-  for _, each in ipairs { out, out.back } do
-    each:lose(0)
-    each.lost = "silent"
-    each.path:remove(each)
-  end
-end
-
 local function dial(self, site, link, name)
   local out = pipe.pair(self, self:path(site.name, name),
     self:path(name, site.name), { site = site, link = link })
@@ -157,7 +145,7 @@ local function close(site, link)
   site.links[link] = nil
   out.from.link = nil
   if not out.lost then out:push(pipe.CLOSED) end
-  retire(out)
+  out:retire()
 end
 
 -- The node takes a connection that came in.
@@ -189,17 +177,17 @@ local function arrive(self, out)
   else
     out.back:push(pipe.REFUSED)
   end
-  retire(out)
+  out:retire()
 end
 
 -- A side hears that its connection is at its end.
 local function finish(self, inward, reason)
   local to = inward.to
   local site, link = to.site, to.link
-  if not link then return retire(inward) end
+  if not link then return inward:retire() end
   site.links[link], to.link = nil, nil
   site.core:closed(link, reason, time(self, site))
-  retire(inward)
+  inward:retire()
   self:act(site)
 end
 
@@ -230,6 +218,10 @@ local function drain(self)
     local first = table.remove(due, 1)
     first.soon = nil
     if first:is_ready() then first:deliver() end
+  end
+  if self.draining then
+    self.world:withdraw(self.draining)
+    self.draining = nil
   end
 end
 
@@ -281,7 +273,7 @@ local function orphan(inward, how)
     out:lose(out.world:choose(2) == 1 and out.tail - out.head + 1 or 0)
   end
   inward:schedule()
-  retire(out)
+  out:retire()
 end
 
 --- A node dies, with all that it had not yet said. The caller closes its core
@@ -412,6 +404,7 @@ end
 --- The paths between two nodes are dark now and again.
 ---@param up integer  ms for which they are open
 ---@param down integer  ms for which they are not
+---@return table flap
 function Network:flap(a, b, up, down)
   local flap = { paths = { self:path(a, b), self:path(b, a) }, dark = false }
   local name = ("flap %s - %s"):format(a, b)
@@ -425,16 +418,41 @@ function Network:flap(a, b, up, down)
   end
   flap.timer = self.world:later(up, name, turn)
   table.insert(self.flaps, flap)
+  return flap
+end
+
+--- Ends one flap.
+function Network:steady(flap)
+  for i, each in ipairs(self.flaps) do
+    if each == flap then table.remove(self.flaps, i) end
+  end
+  self.world:cancel(flap.timer)
+  for _, path in ipairs(flap.paths) do
+    path.dark = false
+    path:refresh()
+  end
 end
 
 --- Ends all faults of links. Connections that were cut off go on, or not.
 function Network:heal()
-  for _, flap in ipairs(self.flaps) do self.world:cancel(flap.timer) end
-  self.flaps, self.divides = {}, nil
+  while self.flaps[1] do self:steady(self.flaps[1]) end
+  self.divides = nil
   self:each_path(Path.mend)
 end
 
 -- --- looking -----------------------------------------------------------------
+
+--- Is there a connection between two nodes that are up?
+---@return boolean
+function Network:is_joined(a, b)
+  local path, sites, joined = self:path(a, b), self.sites, false
+  path:each(function(out)
+    local from, to = out.from, out.to
+    joined = joined or not out.lost and from.link ~= nil and to.link ~= nil
+      and from.site == sites[a] and to.site == sites[b]
+  end)
+  return joined
+end
 
 --- Is anything on its way but heartbeats?
 ---@return boolean

@@ -218,6 +218,20 @@ function Pipe:vanish(answered)
     each:lose(0)
     each.lost = answered and "answered" or "silent"
   end
+  self:retire()
+end
+
+--- Forgets the connection, if it has no end left and none to come.
+function Pipe:retire()
+  local back = self.back
+  if self.from.link or self.to.link or self.opening or back.opening then
+    return
+  end
+  for _, each in ipairs { self, back } do
+    each:lose(0)
+    each.lost = "silent"
+    each.path:remove(each)
+  end
 end
 
 -- --- arriving ----------------------------------------------------------------

@@ -1,0 +1,674 @@
+--- A cluster on a virtual network, for the body of a lockstep run.
+--
+--    local cluster = lockstep.cluster { nodes = 3 }
+--    local a, b, c = unpack(cluster.nodes)
+--    local pid = cluster:spawn(a, function() ... end)
+--    cluster:partition({ a }, { b, c })
+--    cluster:heal()
+--    assert(cluster:settle())
+--
+-- The nodes are the real core. The body runs on a hidden node of its own, so
+-- it may talk to their processes and is not one of them: its link to each is
+-- never faulted, and loses nothing but what dies with the node.
+--
+-- All of this is for the body, and for processes that it has spawned on its
+-- own node; a fault takes effect when it is asked for.
+
+local core = require "banyan.core"
+local chaos = require "banyan.lockstep.chaos"
+local network = require "banyan.lockstep.network"
+local options = require "banyan.options"
+
+local POLL_MS = 50       -- how often settle looks
+local REST_MS = 200      -- nothing but heartbeats for so long: at rest
+local SETTLE_MS = 60000
+local SEEDS = 2147483646 -- of the generator below
+local SECRET = "lockstep"
+local BODY = "body@lockstep:1"
+
+local Cluster = {}
+Cluster.__index = Cluster
+Cluster.__name = "cluster"
+
+local cluster = {}
+
+-- --- what is misuse ----------------------------------------------------------
+
+local here = debug.getinfo(1, "S").source
+
+-- Points at whoever called this module.
+local function misuse(what, why, ...)
+  local level = 2
+  while true do
+    local info = debug.getinfo(level, "S")
+    if not info or info.source ~= here then break end
+    level = level + 1
+  end
+  error(("cluster:%s: "):format(what) .. why:format(...), level)
+end
+
+local function show(value)
+  return type(value) == "string" and ("%q"):format(value)
+    or type(value) == "number" and tostring(value) or "a " .. type(value)
+end
+
+-- Is this called as a method, by a process of the body's node?
+local function check_self(self, what)
+  if getmetatable(self) ~= Cluster then
+    misuse(what, "call it as a method, cluster:%s(...)", what)
+  end
+  local running, name = pcall(core.node_name)
+  if not running or name ~= self.world.body.name then
+    misuse(what, "only the body, and processes on its node, may call it")
+  end
+end
+
+local function check_node(self, what, argument, name)
+  for _, known in ipairs(self.nodes) do
+    if name == known then return name end
+  end
+  misuse(what, "%s must be a node of this cluster (%s), got %s", argument,
+    table.concat(self.nodes, ", "), show(name))
+end
+
+-- The site of a node that must be up.
+local function check_up(self, what, argument, name)
+  check_node(self, what, argument, name)
+  local site = self.net.sites[name]
+  if not site then
+    misuse(what, "%s: node %s is down; cluster:restart starts it again",
+      argument, name)
+  end
+  return site
+end
+
+local function check_number(what, argument, value, least, most)
+  if type(value) == "number" and value >= least and value <= most then
+    return value
+  end
+  misuse(what, "%s must be a number from %s to %s, got %s", argument, least,
+    most, show(value))
+end
+
+-- Nodes, given as a name or as a list of names.
+local function check_names(self, what, argument, value)
+  if type(value) ~= "table" then value = { value } end
+  if #value == 0 then misuse(what, "%s must not be empty", argument) end
+  for _, name in ipairs(value) do check_node(self, what, argument, name) end
+  return value
+end
+
+-- --- nodes -------------------------------------------------------------------
+
+-- Bytes and seeds of one life, from one entry of the tape: Park and Miller's
+-- generator.
+local function generator(seed)
+  return function(n)
+    seed = seed * 16807 % 2147483647
+    return seed % n
+  end
+end
+
+local function entropy_from(random)
+  return function(n)
+    local bytes = {}
+    for i = 1, n do bytes[i] = string.char(random(256)) end
+    return table.concat(bytes)
+  end
+end
+
+-- Has a node dial all others for good, as the option "connect" does. A first
+-- try may fail, for the dials of the others are under way too.
+local function dial_others(self, site)
+  local waiting = {}
+  for _, name in ipairs(self.nodes) do
+    if name ~= site.name then waiting[#waiting + 1] = name end
+  end
+  for _, name in ipairs(waiting) do
+    site.core:spawn(function() core.connect(name, math.huge) end)
+  end
+end
+
+-- Starts a node: nothing is known to it but the names of the others.
+local function start(self, name)
+  local random = generator(self.seed or self.world:choose(SEEDS))
+  if self.seed then self.seed = self.seed * 48271 % 2147483647 end
+  self.lives[name] = (self.lives[name] or 0) + 1
+  local settings = {
+    name = name,
+    incarnation = self.lives[name],
+    secret = SECRET,
+    seed = random(SEEDS),
+    entropy = entropy_from(random),
+    events = true,
+  }
+  for key, value in pairs(self.settings) do settings[key] = value end
+  local made = core.node(settings)
+  local site = self.net:join(self.world:add_node(made, name))
+  dial_others(self, site)
+end
+
+-- Waits until the body may talk to a node.
+local function reach(name)
+  repeat until core.connect(name, math.huge)
+end
+
+--- A line in the trace: something was done to the cluster. Does not yield.
+---@param text string
+function Cluster:note(text)
+  self.world:note(text)
+  if self.did then
+    table.insert(self.did, ("%d ms: %s"):format(self.world.now, text))
+  end
+end
+
+--- Calls fn, which may yield; answers all that was noted meanwhile.
+---@param fn fun()
+---@return string[] did
+function Cluster:record(fn)
+  local did = {}
+  self.did = did
+  fn()
+  self.did = nil
+  return did
+end
+
+--- Is a node up? One that is paused is. Does not yield.
+---@param node string
+---@return boolean
+function Cluster:is_up(node)
+  check_self(self, "is_up")
+  return self.net.sites[check_node(self, "is_up", "node", node)] ~= nil
+end
+
+--- Starts a process on a node. Does not yield.
+---@param node string  an error if it is down
+---@param fn function
+---@param ... any  its arguments, copied like messages
+---@return banyan.Pid pid  it may exchange messages with the body, be called,
+---  linked and monitored
+function Cluster:spawn(node, fn, ...)
+  check_self(self, "spawn")
+  local site = check_up(self, "spawn", "node", node)
+  if type(fn) ~= "function" then
+    misuse("spawn", "fn must be a function, got %s", show(fn))
+  end
+  return site.core:spawn(fn, ...)
+end
+
+local deaths = { "kill", "power", "vanish" }
+
+--- Ends a node at once, as SIGKILL or a loss of power do. Its processes are
+-- gone, and what it had not yet said is lost. Who is tied to them hears
+-- "noconnection": the body now, other nodes when they find out. May yield.
+---@param node string  an error if it is down
+---@param how? string  "kill": its host closes its connections; "power": its
+---  host is silent until the node is back, and resets them then; "vanish":
+---  it is silent about them for good. By default the tape says
+---@return true
+function Cluster:crash(node, how)
+  check_self(self, "crash")
+  local site = check_up(self, "crash", "node", node)
+  if how ~= nil and how ~= "kill" and how ~= "power" and how ~= "vanish" then
+    misuse("crash", 'how must be "kill", "power" or "vanish", got %s',
+      show(how))
+  end
+  how = how or deaths[self.world:choose(#deaths)]
+  self:note(("crash %s (%s)"):format(node, how))
+  self.net:crash(node, how)
+  self.world:remove_node(site.node)
+  site.core:close()
+  core.disconnect(node)
+  return true
+end
+
+--- Starts a node again under its old name, with a greater incarnation and
+-- nothing remembered; it dials the others. One that is up is killed first.
+-- Yields until the body may talk to it.
+---@param node string
+---@return true
+function Cluster:restart(node)
+  check_self(self, "restart")
+  if self.net.sites[check_node(self, "restart", "node", node)] then
+    self:crash(node, "kill")
+  end
+  self:note("restart " .. node)
+  start(self, node)
+  reach(node)
+  return true
+end
+
+--- Gives a node no time, as SIGSTOP does. Its clock goes on. Does not yield.
+---@param node string  an error if it is down
+---@return true
+function Cluster:pause(node)
+  check_self(self, "pause")
+  check_up(self, "pause", "node", node)
+  self:note("pause " .. node)
+  self.net:pause(node)
+  return true
+end
+
+--- Has a paused node go on. Does not yield.
+---@param node string  an error if it is down
+---@return true
+function Cluster:resume(node)
+  check_self(self, "resume")
+  check_up(self, "resume", "node", node)
+  self:note("resume " .. node)
+  self.net:resume(node)
+  return true
+end
+
+--- Has all that a node is given take it some time, so that what comes after is
+-- late. Does not yield.
+---@param node string  an error if it is down
+---@param ms integer  0: it is fast again
+---@return true
+function Cluster:slow(node, ms)
+  check_self(self, "slow")
+  check_up(self, "slow", "node", node)
+  check_number("slow", "ms", ms, 0, 1e6)
+  self:note(("slow %s by %d ms"):format(node, ms))
+  self.net:slow(node, ms > 0 and math.ceil(ms) or nil)
+  return true
+end
+
+--- Has a node read its connections slowly, so that the queues of the others
+-- fill and who sends to it waits. Does not yield.
+---@param node string  an error if it is down
+---@param rate number|nil  bytes per millisecond and connection; nil: as fast
+---  as they come
+---@return true
+function Cluster:slow_reader(node, rate)
+  check_self(self, "slow_reader")
+  check_up(self, "slow_reader", "node", node)
+  if rate ~= nil then
+    check_number("slow_reader", "rate", rate, 0.001, 1e9)
+  end
+  self:note(rate and ("%s reads %s bytes/ms"):format(node, rate)
+    or ("%s reads fast"):format(node))
+  self.net:slow_reader(node, rate)
+  return true
+end
+
+--- Sets how fast a node's clock runs. Does not yield.
+---@param node string  an error if it is down
+---@param rate number  1 is right, 2 twice as fast
+---@return true
+function Cluster:set_clock(node, rate)
+  check_self(self, "set_clock")
+  check_up(self, "set_clock", "node", node)
+  check_number("set_clock", "rate", rate, 0.001, 1000)
+  self:note(("clock of %s: %s"):format(node, rate))
+  self.net:set_clock(node, rate)
+  return true
+end
+
+-- --- links -------------------------------------------------------------------
+
+-- name -> number of its group. Who is in none is in the last.
+local function groups_of(self, what, ...)
+  local group = {}
+  for i = 1, select("#", ...) do
+    local argument = "group " .. i
+    local names = check_names(self, what, argument, (select(i, ...)))
+    for _, name in ipairs(names) do
+      if group[name] then
+        misuse(what, "%s: node %s is in two groups", argument, name)
+      end
+      group[name] = i
+    end
+  end
+  for _, name in ipairs(self.nodes) do group[name] = group[name] or 0 end
+  return group
+end
+
+local function divide(self, group)
+  self.net:divide(function(from, to) return group[from] ~= group[to] end)
+end
+
+local function show_groups(...)
+  local shown = {}
+  for i = 1, select("#", ...) do
+    local names = select(i, ...)
+    shown[i] = type(names) == "table" and table.concat(names, " ") or names
+  end
+  return table.concat(shown, " | ")
+end
+
+--- Divides the network: nodes of different groups hear nothing of each other.
+-- It takes the place of what partition, isolate and bridge did before. Does
+-- not yield.
+---@param ... string[]  a list of names for each group; nodes that are in none
+---  are one more
+---@return true
+function Cluster:partition(...)
+  check_self(self, "partition")
+  if select("#", ...) == 0 then
+    misuse("partition", "at least one group (a list of names) expected")
+  end
+  local group = groups_of(self, "partition", ...)
+  self:note("partition " .. show_groups(...))
+  divide(self, group)
+  return true
+end
+
+--- Divides one node from all others. Does not yield.
+---@param node string
+---@return true
+function Cluster:isolate(node)
+  check_self(self, "isolate")
+  local group = groups_of(self, "isolate",
+    { check_node(self, "isolate", "node", node) })
+  self:note("isolate " .. node)
+  divide(self, group)
+  return true
+end
+
+--- Divides `a` from `c`, while both still hear `b`. Does not yield.
+---@param a string|string[]
+---@param b string|string[]
+---@param c string|string[]
+---@return true
+function Cluster:bridge(a, b, c)
+  check_self(self, "bridge")
+  local group = groups_of(self, "bridge", a, b, c)
+  self:note("bridge " .. show_groups(a, b, c))
+  self.net:divide(function(from, to)
+    return group[from] == 1 and group[to] == 3
+      or group[from] == 3 and group[to] == 1
+  end)
+  return true
+end
+
+-- Two different nodes.
+local function check_pair(self, what, first, a, second, b)
+  check_node(self, what, first, a)
+  check_node(self, what, second, b)
+  if a == b then misuse(what, "%s and %s are the same node", first, second) end
+end
+
+local ms = {
+  "an integer from 0 (milliseconds)",
+  function(value)
+    return type(value) == "number" and value % 1 == 0 and value >= 0
+      and value < math.huge
+  end,
+}
+
+local link_schema = {
+  latency = ms,
+  jitter = ms,
+  loss = {
+    "a number from 0 to 1",
+    function(value)
+      return type(value) == "number" and value >= 0 and value <= 1
+    end,
+  },
+}
+
+--- Sets how the way from one node to another is; the way back is another. Does
+-- not yield.
+---@param from string
+---@param to string
+---@param opts table  latency: integer, ms; jitter: integer, ms, the most that
+---  is added to it; loss: 0 to 1, what part of the packets is lost. TCP sends
+---  them again, so that they come late; with 1 nothing comes at all. What is
+---  not given stays
+---@return true
+function Cluster:set_link(from, to, opts)
+  check_self(self, "set_link")
+  check_pair(self, "set_link", "from", from, "to", to)
+  if opts == nil then misuse("set_link", "opts must be a table, got nil") end
+  options.check("cluster:set_link", opts, link_schema)
+  self:note(("link %s -> %s: latency %s, jitter %s, loss %s"):format(
+    from, to, opts.latency or "as is", opts.jitter or "as is",
+    opts.loss or "as is"))
+  self.net:set_link(from, to, opts)
+  return true
+end
+
+local flap_schema = { up = "ms", down = "ms" }
+
+--- Has the way between two nodes come and go, until cluster:heal. Does not
+-- yield.
+---@param a string
+---@param b string
+---@param opts? table  up (1000), down (1000): integers, ms, how long it is
+---@return table flap
+function Cluster:flap(a, b, opts)
+  check_self(self, "flap")
+  check_pair(self, "flap", "a", a, "b", b)
+  opts = options.check("cluster:flap", opts, flap_schema)
+  local up, down = opts.up or 1000, opts.down or 1000
+  self:note(("flap %s - %s: up %d, down %d"):format(a, b, up, down))
+  return self.net:flap(a, b, up, down)
+end
+
+--- Breaks the connections between two nodes: each hears of it after all, or
+-- only some, of what the other said. Does not yield.
+---@param a string
+---@param b string
+---@return true
+function Cluster:cut(a, b)
+  check_self(self, "cut")
+  check_pair(self, "cut", "a", a, "b", b)
+  self:note(("cut %s - %s"):format(a, b))
+  self.net:cut(a, b)
+  return true
+end
+
+--- Loses the connections between two nodes, so that each seems open to them.
+-- New ones can be opened. Does not yield.
+---@param a string
+---@param b string
+---@param answered? boolean  who writes is told that it is gone
+---@return true
+function Cluster:half_open(a, b, answered)
+  check_self(self, "half_open")
+  check_pair(self, "half_open", "a", a, "b", b)
+  self:note(("half open %s - %s%s"):format(a, b,
+    answered and ", answered" or ""))
+  self.net:half_open(a, b, answered == true)
+  return true
+end
+
+--- Ends all faults of links: what partition, isolate, bridge, set_link and flap
+-- did. A connection that was held up goes on, or is lost; the tape says. Does
+-- not yield.
+---@return true
+function Cluster:heal()
+  check_self(self, "heal")
+  self:note "heal"
+  self.net:heal()
+  return true
+end
+
+-- --- the whole ---------------------------------------------------------------
+
+-- The names of the nodes that run, or are about to.
+local function running(self)
+  local names = {}
+  for _, name in ipairs(self.nodes) do
+    local site = self.net.sites[name]
+    if site and (site.resuming or not site.node.paused) then
+      names[#names + 1] = name
+    end
+  end
+  return names
+end
+
+-- Does a node see all of `names` but its own, and nobody else? What it sees
+-- may be a life that is over, so there must be a connection as well.
+local function sees_all(self, name, names)
+  local seen, found = self.net.sites[name].core:nodes(), {}
+  for _, other in ipairs(seen) do found[other] = true end
+  for _, other in ipairs(names) do
+    if other ~= name
+      and not (found[other] and self.net:is_joined(name, other)) then
+      return false
+    end
+  end
+  return #seen == #names - 1
+end
+
+local function is_whole(self, names)
+  for _, name in ipairs(names) do
+    if not sees_all(self, name, names) then return false end
+  end
+  return true
+end
+
+local function is_at_rest(self)
+  return self.world.now - self.net.moved_at >= REST_MS
+    and not self.net:is_moving()
+end
+
+--- Waits until all nodes that run (are neither down nor paused) see each other
+-- and nobody else, and nothing but heartbeats moves between them. Yields.
+---@param limit? integer  ms of virtual time, 60000 by default
+---@return true|nil
+---@return string|nil err  "timeout"; cluster:views() tells who sees whom
+function Cluster:settle(limit)
+  check_self(self, "settle")
+  limit = check_number("settle", "ms", limit or SETTLE_MS, 0, 2 ^ 52)
+  local till = self.world.now + limit
+  while not (is_whole(self, running(self)) and is_at_rest(self)) do
+    if self.world.now >= till then return nil, "timeout" end
+    core.sleep(POLL_MS)
+  end
+  return true
+end
+
+--- Who sees whom. Does not yield.
+---@return table<string, string[]|false> views  for each node what its
+---  banyan.nodes() answers; false where it is down
+function Cluster:views()
+  check_self(self, "views")
+  local views = {}
+  for _, name in ipairs(self.nodes) do
+    local site = self.net.sites[name]
+    views[name] = site and site.core:nodes() or false
+  end
+  return views
+end
+
+--- Mixes faults at random for a while, then ends them all and waits for the
+-- cluster to settle; see chaos.lua. Yields.
+---@param opts? table  duration (30000): integer, ms of virtual time;
+---  faults: list of names out of chaos.faults, by default all; settle (60000):
+---  integer, ms of virtual time that the cluster may take to settle, or an
+---  error is raised that says who sees whom
+---@return string[] did  what was done, in order
+function Cluster:chaos(opts)
+  check_self(self, "chaos")
+  return chaos.run(self, chaos.check("cluster:chaos", opts, 2), core.sleep)
+end
+
+function Cluster:__tostring()
+  local shown = {}
+  for i, name in ipairs(self.nodes) do
+    local site = self.net.sites[name]
+    shown[i] = name .. (not site and " (down)"
+      or site.node.paused and " (paused)" or "")
+  end
+  return ("cluster<%s>"):format(table.concat(shown, ", "))
+end
+
+-- --- starting ----------------------------------------------------------------
+
+local schema = {
+  nodes = {
+    "a number of nodes above 0, or a list of different names",
+    function(value)
+      if type(value) == "number" then
+        return value % 1 == 0 and value > 0 and value <= 1000
+      end
+      if type(value) ~= "table" or #value == 0 then return false end
+      local seen = {}
+      for _, name in ipairs(value) do
+        if type(name) ~= "string" or seen[name] then return false end
+        seen[name] = true
+      end
+      return true
+    end,
+  },
+  seed = "positive",
+  window = "positive",
+  heartbeat_ms = "ms",
+  down_after_ms = "ms",
+  handshake_ms = "ms",
+  max_message = "positive",
+  max_queue = "positive",
+}
+
+local passed = {
+  "heartbeat_ms", "down_after_ms", "handshake_ms", "max_message", "max_queue",
+}
+
+local function names_of(nodes)
+  local names = {}
+  if type(nodes) == "number" then
+    for i = 1, nodes do names[i] = ("n%d@lockstep:1"):format(i) end
+  else
+    for i, name in ipairs(nodes) do names[i] = name end
+  end
+  return names
+end
+
+-- Until each sees all others.
+local function join(self)
+  for _, name in ipairs(self.nodes) do start(self, name) end
+  for _, name in ipairs(self.nodes) do reach(name) end
+  while not is_whole(self, self.nodes) do core.sleep(1) end
+end
+
+--- What the node of a body is made with, so that it can have a cluster.
+---@param seed integer  1 to 2147483646
+---@return table settings  for core.node
+function cluster.body_settings(seed)
+  local random = generator(seed)
+  return {
+    name = BODY,
+    incarnation = 1,
+    secret = SECRET,
+    hidden = true,
+    quiet = true,
+    seed = random(SEEDS),
+    entropy = entropy_from(random),
+    events = true,
+  }
+end
+
+--- Makes a cluster whose nodes are connected to each other: what
+-- lockstep.cluster does. Yields.
+---@param world table  see world.lua; `world.body` is the node of the body
+---@param opts? table  nodes (3): how many, or a list of their names; seed:
+---  positive integer, what the nodes' own random numbers begin with, by default
+---  from the tape; window: bytes that a connection takes before anybody reads;
+---  and of banyan.start's heartbeat_ms, down_after_ms, handshake_ms,
+---  max_message, max_queue
+---@return table cluster
+function cluster.new(world, opts)
+  if world.network then
+    error("lockstep.cluster: this run has a cluster already", 3)
+  end
+  opts = options.check("lockstep.cluster", opts, schema, 3)
+  local settings = {}
+  for _, key in ipairs(passed) do settings[key] = opts[key] end
+  local self = setmetatable({
+    world = world,
+    net = network.new(world, { window = opts.window }),
+    nodes = names_of(opts.nodes or 3),
+    lives = {},
+    seed = opts.seed,
+    settings = settings,
+  }, Cluster)
+  world.network = self.net
+  self.net:join(world.body, true)
+  join(self)
+  return self
+end
+
+return cluster
