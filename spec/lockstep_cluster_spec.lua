@@ -2,13 +2,14 @@
 
 local banyan = require "banyan"
 local core = require "banyan.core"
-local fake = require "spec.support.fake_world"
+local lockstep = require "banyan.lockstep"
 local server = require "banyan.server"
-local virtual = require "spec.support.virtual"
 
-local function body(opts, fn, seed)
-  if type(opts) == "function" then opts, fn, seed = nil, opts, fn end
-  virtual.body(fake.new(seed or 1), opts, fn)
+-- Runs fn(cluster) under a schedule or two.
+local function body(opts, fn)
+  if type(opts) == "function" then opts, fn = nil, opts end
+  lockstep.check(function() fn(lockstep.cluster(opts)) end,
+    { strategy = "random", clock = "idle", iterations = 2, max_steps = 1e6 })
 end
 
 -- Waits, in virtual time, until fn() is true.
@@ -53,13 +54,18 @@ describe("a lockstep cluster", function()
   it("draws its nodes' random numbers from the tape, or from a seed",
     function()
       local function draws(opts)
-        local world, count = fake.new(1), 0
-        local choose = world.choose
-        function world:choose(n)
-          if n > 1e6 then count = count + 1 end
-          return choose(self, n)
-        end
-        virtual.body(world, opts, function() end)
+        local play = require "banyan.lockstep.play"
+        local count
+        lockstep.check(function()
+          local world = play.world "spec"
+          local choose = world.choose
+          count = 0
+          function world:choose(n)
+            if n > 1e6 then count = count + 1 end
+            return choose(self, n)
+          end
+          lockstep.cluster(opts)
+        end, { strategy = "random", iterations = 1 })
         return count
       end
       assert.equal(4, draws { nodes = 4 })
@@ -131,14 +137,14 @@ describe("the body of a cluster", function()
 
   it("hears noconnection of a node that crashes, at once", function()
     for _, how in ipairs { "kill", "power", "vanish" } do
-      body(function(cluster, world)
+      body(function(cluster)
         local pid = cluster:spawn(cluster.nodes[1], core.receive)
         local ref = core.monitor(pid)
         cluster:crash(cluster.nodes[1], how)
-        local since = world.now
+        local since = core.now()
         local down = banyan.receive(function(m) return m.ref == ref end)
         assert.equal("noconnection", down.reason)
-        assert.equal(since, world.now)
+        assert.equal(since, core.now())
       end)
     end
   end)
@@ -271,16 +277,16 @@ describe("a cluster's faults", function()
   end)
 
   it("delay what one node says to another, and nobody else", function()
-    body(function(cluster, world)
+    body(function(cluster)
       local a, b, c = (table.unpack or unpack)(cluster.nodes)
       local me = core.self()
       local function listen()
-        while true do core.send(me, { core.receive(), world.now }) end
+        while true do core.send(me, { core.receive(), core.now() }) end
       end
       local there = cluster:spawn(b, listen)
       local other = cluster:spawn(c, listen)
       cluster:set_link(a, b, { latency = 700 })
-      local since = world.now
+      local since = core.now()
       cluster:spawn(a, function()
         core.send(there, "late")
         core.send(other, "soon")
@@ -377,15 +383,15 @@ describe("a cluster's faults", function()
   end)
 
   it("have a slow node be late with everything", function()
-    body(function(cluster, world)
+    body(function(cluster)
       local a, b = cluster.nodes[1], cluster.nodes[2]
       local me = core.self()
       local there = cluster:spawn(b, function()
         for _ = 1, 5 do core.receive() end
-        core.send(me, world.now)
+        core.send(me, core.now())
       end)
       cluster:slow(b, 200)
-      local since = world.now
+      local since = core.now()
       cluster:spawn(a, function()
         for i = 1, 5 do
           core.send(there, i)
@@ -462,11 +468,11 @@ describe("a cluster that is misused", function()
   end)
 
   it("is one of a run", function()
-    local cluster = require "banyan.lockstep.cluster"
-    body(function(_, world)
-      assert.error_matches(function() cluster.new(world, {}) end,
-        "has a cluster already")
+    body(function()
+      raises("lockstep.cluster: this run has a cluster already",
+        lockstep.cluster)
     end)
+    raises("lockstep.cluster outside of a body", lockstep.cluster)
   end)
 
   it("shows what state its nodes are in", function()

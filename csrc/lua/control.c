@@ -64,6 +64,7 @@ typedef struct byn_control {
   bool idle_clock; /* time passes only when nothing else can happen */
   bool clock, single, traced, over;
   lua_Integer steps, limit;
+  lua_Integer calm_until; /* before that step time does not pass over others */
 } byn_control;
 
 /* What run answers. */
@@ -240,13 +241,26 @@ static void add_ready(lua_State *L, byn_control *c, byn_node *node) {
 }
 
 /* Links and membership take what the time brings by themselves: they have no
- * order with anything in the node. */
-static void tick(lua_State *L, byn_control *c, byn_node *node) {
-  if (!node->cluster || byn_cluster_deadline(node->cluster) > node->now) return;
+ * order with anything in the node. Did they? Then they may have something to
+ * say. */
+static bool tick(lua_State *L, byn_control *c, byn_node *node) {
+  if (!node->cluster || byn_cluster_deadline(node->cluster) > node->now)
+    return false;
   c->at = node;
   byn_cluster_tick(L, node->cluster);
   byn_node_bury(L, node);
   c->at = NULL;
+  return true;
+}
+
+/* The first node whose links had something to do, or NULL. */
+static byn_node *tick_one(lua_State *L, byn_control *c) {
+  for (uint32_t i = 0; i < c->seat_count; i++) {
+    const control_seat *seat = &c->seats[i];
+    if (seat->node && !seat->paused && tick(L, c, seat->node))
+      return seat->node;
+  }
+  return NULL;
 }
 
 static bool waits_for_time(const byn_node *node) {
@@ -264,7 +278,6 @@ static void gather(lua_State *L, byn_control *c) {
   for (uint32_t i = 0; i < c->seat_count; i++) {
     byn_node *node = c->seats[i].node;
     if (!node || c->seats[i].paused) continue;
-    tick(L, c, node);
     add_timers(L, c, node);
     add_ready(L, c, node);
     clock = clock || waits_for_time(node);
@@ -277,7 +290,8 @@ static void gather(lua_State *L, byn_control *c) {
     add(L, c, step, (control_choice){.offer = i});
   }
   byn_pending step = {.actor = CLOCK_ACTOR, .kind = BYN_STEP_CLOCK};
-  if (c->idle_clock && c->count) clock = false;
+  bool calm = c->idle_clock || c->steps < c->calm_until;
+  if (calm && c->count) clock = false;
   if (clock && !due) add(L, c, step, (control_choice){.node = NULL});
 }
 
@@ -345,6 +359,7 @@ static control_outcome take_step(lua_State *L, byn_control *c,
   c->steps++;
   switch (c->last.kind) {
   case BYN_STEP_CLOCK:
+    *number = c->count - 1;
     return CONTROL_CLOCK;
   case BYN_STEP_NETWORK:
     *number = take_offer(c, choice.offer);
@@ -361,7 +376,9 @@ static control_outcome take_step(lua_State *L, byn_control *c,
   c->at = NULL;
   *number = choice.node->number;
   if (c->over) return CONTROL_OVER;
-  if (choice.node->cluster || choice.node->event_count) return CONTROL_NODE;
+  const byn_cluster *cluster = choice.node->cluster;
+  if ((cluster && cluster->peers) || choice.node->event_count)
+    return CONTROL_NODE;
   return c->single ? CONTROL_STEP : CONTROL_ON;
 }
 
@@ -380,6 +397,12 @@ static int run_protected(lua_State *L) {
   while (run->outcome == CONTROL_ON) {
     if (c->steps >= c->limit) {
       run->outcome = CONTROL_LIMIT;
+      break;
+    }
+    byn_node *ticked = tick_one(L, c);
+    if (ticked) {
+      run->number = ticked->number;
+      run->outcome = CONTROL_NODE;
       break;
     }
     gather(L, c);
@@ -452,7 +475,7 @@ static void clear(byn_control *c) {
   for (uint32_t i = 0; i < c->seat_count; i++)
     if (c->seats[i].node) c->seats[i].node->control = NULL;
   c->seat_count = c->offer_count = c->touched_count = 0;
-  c->offers_made = c->steps = 0;
+  c->offers_made = c->steps = c->calm_until = 0;
   c->clock = c->single = c->traced = c->over = false;
   c->granted = NULL;
   c->at = NULL;
@@ -614,6 +637,13 @@ static int l_withdraw(lua_State *L) {
 /* clock(bool) */
 static int l_clock(lua_State *L) {
   check_control(L)->clock = lua_toboolean(L, 2);
+  return 0;
+}
+
+/* calm(steps) */
+static int l_calm(lua_State *L) {
+  byn_control *c = check_control(L);
+  c->calm_until = c->steps + luaL_checkinteger(L, 2);
   return 0;
 }
 
@@ -821,6 +851,7 @@ void byn_control_functions(lua_State *L) {
                                      {"offer", l_offer},
                                      {"withdraw", l_withdraw},
                                      {"clock", l_clock},
+                                     {"calm", l_calm},
                                      {"trace", l_trace},
                                      {"last", l_last},
                                      {"actor", l_actor},

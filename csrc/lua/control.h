@@ -15,6 +15,8 @@
  *   control:offer(actor, object) -> number    a step that is not a node's
  *   control:withdraw(number)
  *   control:clock(bool)             somebody but the nodes waits for time
+ *   control:calm(steps)             for so many steps time passes only if
+ *                                   nothing else can happen
  *   control:on_end(fn)              fn(pid, reason) is called for each process
  *                                   that ends; if it answers true, run comes
  *                                   back after the step ("over")
@@ -33,9 +35,10 @@
  *
  * run takes steps until it has taken `limit` of them in this run ("limit"),
  * or nothing is pending ("idle"), or the step is the caller's to take: an
- * offer ("offer", its number) or the passing of time ("clock"). After a step
- * of a node with links or events it comes back as well ("node", its number),
- * and after any step if single ("step").
+ * offer ("offer", its number) or the passing of time ("clock", over how many
+ * other steps). After a step of a node with links or events it comes back as
+ * well ("node", its number), also when its links did something because of the
+ * time, which is no step; and after any step if single ("step").
  *
  * A step of a process goes from one point to the next: a point is where it
  * waits, and each place where it is about to do what others can notice (send,

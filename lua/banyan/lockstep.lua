@@ -17,6 +17,7 @@
 -- tape gives the same run.
 
 local core = require "banyan.core"
+local cluster = require "banyan.lockstep.cluster"
 local options = require "banyan.options"
 local play = require "banyan.lockstep.play"
 local Report = require "banyan.lockstep.report"
@@ -285,6 +286,21 @@ end
 function lockstep.watch(pid, name)
   play.world "lockstep.watch"
   play.watch(pid, name)
+end
+
+--- Makes a cluster: nodes on a virtual network, already connected to each
+-- other. The body is none of them; it can do anything to them. Yields.
+---@param opts? table  options:
+---  nodes: integer (3), how many, or a list of their names
+---  seed: integer from 1, what the random numbers inside of the nodes begin
+---    with; by default the tape says
+---  window: integer (65536), bytes that a connection takes before they are read
+---  heartbeat_ms, down_after_ms, handshake_ms, max_message, max_queue: as for
+---    banyan.start
+---@return banyan.Cluster cluster  nodes (list of names); see
+---  lua/banyan/lockstep/cluster.lua for what it can do
+function lockstep.cluster(opts)
+  return cluster.new(play.world("lockstep.cluster"), opts, 1)
 end
 
 --- A choice of the body's own, from the tape.

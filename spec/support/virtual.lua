@@ -1,16 +1,17 @@
 --- What lockstep's network is tried with: core nodes, or hosts that only write
--- down what they hear, in a fake world.
+-- down what they hear, in a world whose steps are taken in random order.
 --
 --    local rig = virtual.new { seed = 7 }
 --    rig:node("a@h:1")
 --    rig:connect()
 --    rig:on("a@h:1", function() ... end)
 
-local cluster = require "banyan.lockstep.cluster"
 local core = require "banyan.core"
-local fake = require "spec.support.fake_world"
 local network = require "banyan.lockstep.network"
 local outcome = require "spec.support.outcome"
+local World = require "banyan.lockstep.world"
+
+local MAX_STEPS = 1e6
 
 local Rig = {}
 Rig.__index = Rig
@@ -18,13 +19,29 @@ Rig.__index = Rig
 local virtual = {}
 
 --- Makes a world with a network and no nodes.
----@param opts? table  seed, tame (see fake_world), window
+---@param opts? table  seed; tame: every choice is the first; window
 ---@return table rig
 function virtual.new(opts)
   opts = opts or {}
-  local world = fake.new(opts.seed or 1, opts.tame)
-  local net = network.new(world, opts)
-  return setmetatable({ world = world, net = net, lives = {} }, Rig)
+  local control = core.control { strategy = "random", idle_clock = true }
+  if opts.tame then control:replay {} else control:begin(opts.seed or 1) end
+  local world = World.new(control)
+  local rig = setmetatable({ world = world, control = control, lives = {},
+    chosen = 0 }, Rig)
+  function world.choose(_, n)
+    rig.chosen = rig.chosen + 1
+    return World.choose(world, n)
+  end
+  function world.pause(_, node, paused)
+    node.paused = paused
+    if not node.is_host then World.pause(world, node, paused) end
+  end
+  function world.on_events(node, events)
+    node.events = node.events or {}
+    for _, event in ipairs(events) do table.insert(node.events, event) end
+  end
+  rig.net = network.new(world, opts)
+  return rig
 end
 
 --- Starts a node.
@@ -33,23 +50,43 @@ end
 ---@param direct? boolean
 ---@return table site
 function Rig:node(name, opts, direct)
-  local world = self.world
+  local world, byte = self.world, 0
   self.lives[name] = (self.lives[name] or 0) + 1
   local settings = {
     name = name,
     incarnation = self.lives[name],
     secret = "secret",
-    seed = world:random(1e6),
+    seed = #self.net.names + 1,
     events = true,
     entropy = function(n)
-      local bytes = {}
-      for i = 1, n do bytes[i] = string.char(world:random(256) - 1) end
-      return table.concat(bytes)
+      byte = byte + 1
+      return string.char(byte % 256):rep(n)
     end,
   }
   for key, value in pairs(opts or {}) do settings[key] = value end
   local node = world:add_node(core.node(settings), name)
   return self.net:join(node, direct)
+end
+
+--- Takes steps until `goal()` is true.
+---@param goal fun(): boolean
+function Rig:run(goal)
+  for _ = 1, MAX_STEPS do
+    if goal() then return end
+    local how = self.world:run(self.control:steps() + 1)
+    if how == "idle" and not goal() then
+      error("everything waits for ever", 2)
+    end
+  end
+  error("no end after " .. MAX_STEPS .. " steps", 2)
+end
+
+--- Takes steps for some time.
+---@param ms integer
+function Rig:run_for(ms)
+  local over = false
+  self.world:later(ms, "stop", function() over = true end)
+  self:run(function() return over end)
 end
 
 --- Ends a node as network:crash does, for good.
@@ -61,14 +98,14 @@ function Rig:crash(name, how)
 end
 
 function Rig:close()
-  for _, node in ipairs(self.world.nodes) do node.core:close() end
+  self.world:close()
 end
 
 --- Runs `body` as a process of a node until it ends; raises its error.
 function Rig:on(name, body)
   local result = {}
   self.net.sites[name].core:spawn(function() outcome.watch(result, body) end)
-  self.world:run(function() return result.reason ~= nil end)
+  self:run(function() return result.reason ~= nil end)
   outcome.check(result)
 end
 
@@ -84,32 +121,12 @@ end
 --- The events of that name that a node has told, of all peers or of one.
 function Rig:events(name, event, peer)
   local list = {}
-  for _, each in ipairs(self.net.sites[name].node.events) do
+  for _, each in ipairs(self.net.sites[name].node.events or {}) do
     if each.event == event and (not peer or each.peer == peer) then
       list[#list + 1] = each
     end
   end
   return list
-end
-
---- Runs body(cluster, world) as lockstep.run does, with a cluster that is made
--- of `opts`.
----@param world table  a fake world
----@param opts table|nil
----@param body function
-function virtual.body(world, opts, body)
-  local node = core.node(cluster.body_settings(world:random(1e6)))
-  world.body = world:add_node(node, node:name())
-  world.on_actions = function() end
-  local result = {}
-  node:spawn(function()
-    outcome.watch(result, function() body(cluster.new(world, opts), world) end)
-  end)
-  local ok, err = pcall(world.run, world,
-    function() return result.reason ~= nil end)
-  for _, each in ipairs(world.nodes) do each.core:close() end
-  if not ok then error(err, 0) end
-  outcome.check(result)
 end
 
 -- --- hosts that listen -------------------------------------------------------
@@ -121,12 +138,6 @@ function Host:action()
   local act = table.remove(self.todo, 1)
   if act then return act[1], act[2], act[3] end
 end
-
-function Host.step() return nil end
-
-function Host.events() return nil end
-
-function Host.close() end
 
 function Host:accepted()
   self.last = self.last + 1
@@ -157,7 +168,8 @@ function Host:closed(link, reason) self.heard[link].closed = reason end
 function Rig:host(name)
   local host = setmetatable({ todo = {}, heard = {}, order = {}, last = 0 },
     Host)
-  local site = self.net:join(self.world:add_node(host, name))
+  local site = self.net:join { core = host, name = name, is_host = true,
+    rate = 1, base = 0, local_base = 0, paused = false }
   local function act(...)
     table.insert(host.todo, { ... })
     self.net:act(site)
@@ -175,8 +187,7 @@ end
 
 --- Takes steps until nothing is left to do, however long it takes.
 function Rig:drain()
-  local world = self.world
-  world:run(function() return not world.offers[1] and not world.timers[1] end)
+  self.world:run(2 ^ 53)
 end
 
 return virtual

@@ -31,7 +31,7 @@ end
 
 local function is_up(site) return site ~= nil end
 
-local function is_running(site) return site and not site.node.paused end
+local function is_running(site) return site and not site.stopped end
 
 -- All nodes, in an order of the tape's.
 local function shuffled(run)
@@ -170,7 +170,7 @@ local function slow(cluster, ...) cluster:slow(...) end
 local function slow_reader(cluster, ...) cluster:slow_reader(...) end
 
 kinds.clock = of_node(set_clock, { 1.01, 0.9, 1.5, 0.5, 3 }, 1)
-kinds.slow = of_node(slow, { 1, 10, 100, 1000 }, 0)
+kinds.slow = of_node(slow, { 1, 10, 100 }, 0)
 kinds.slow_reader = of_node(slow_reader, { 100, 10, 1 }, nil)
 
 --- The names of all kinds of faults.
@@ -261,7 +261,7 @@ local function repair(run)
     if not site then
       cluster:restart(name)
     else
-      if site.node.paused then cluster:resume(name) end
+      if site.stopped then cluster:resume(name) end
       if site.slow then cluster:slow(name, 0) end
       if site.read_rate then cluster:slow_reader(name, nil) end
       if site.node.rate ~= 1 then cluster:set_clock(name, 1) end

@@ -26,6 +26,7 @@ local SEEDS = 2147483646 -- of the generator below
 local SECRET = "lockstep"
 local BODY = "body@lockstep:1"
 
+---@class banyan.Cluster
 local Cluster = {}
 Cluster.__index = Cluster
 Cluster.__name = "cluster"
@@ -140,7 +141,7 @@ local function start(self, name)
     secret = SECRET,
     seed = random(SEEDS),
     entropy = entropy_from(random),
-    events = true,
+    events = self.world.on_events ~= nil,
   }
   for key, value in pairs(self.settings) do settings[key] = value end
   local made = core.node(settings)
@@ -492,7 +493,7 @@ local function running(self)
   local names = {}
   for _, name in ipairs(self.nodes) do
     local site = self.net.sites[name]
-    if site and (site.resuming or not site.node.paused) then
+    if site and (site.resuming or not site.stopped) then
       names[#names + 1] = name
     end
   end
@@ -571,7 +572,7 @@ function Cluster:__tostring()
   for i, name in ipairs(self.nodes) do
     local site = self.net.sites[name]
     shown[i] = name .. (not site and " (down)"
-      or site.node.paused and " (paused)" or "")
+      or site.stopped and " (paused)" or "")
   end
   return ("cluster<%s>"):format(table.concat(shown, ", "))
 end
@@ -624,11 +625,17 @@ local function join(self)
   while not is_whole(self, self.nodes) do core.sleep(1) end
 end
 
+-- Time must not pass over the network's steps for so long that nodes which
+-- hear of each other take each other for dead.
+local function patience_for(opts)
+  local beat, down = opts.heartbeat_ms or 1000, opts.down_after_ms or 5000
+  return math.max(1, math.floor((down - beat) / 4))
+end
+
 --- What the node of a body is made with, so that it can have a cluster.
----@param seed integer  1 to 2147483646
 ---@return table settings  for core.node
-function cluster.body_settings(seed)
-  local random = generator(seed)
+function cluster.body_settings()
+  local random = generator(1)
   return {
     name = BODY,
     incarnation = 1,
@@ -637,7 +644,6 @@ function cluster.body_settings(seed)
     quiet = true,
     seed = random(SEEDS),
     entropy = entropy_from(random),
-    events = true,
   }
 end
 
@@ -649,12 +655,13 @@ end
 ---  from the tape; window: bytes that a connection takes before anybody reads;
 ---  and of banyan.start's heartbeat_ms, down_after_ms, handshake_ms,
 ---  max_message, max_queue
----@return table cluster
-function cluster.new(world, opts)
+---@param level integer  whom misuse points at, as for error()
+---@return banyan.Cluster cluster
+function cluster.new(world, opts, level)
   if world.network then
-    error("lockstep.cluster: this run has a cluster already", 3)
+    error("lockstep.cluster: this run has a cluster already", level + 1)
   end
-  opts = options.check("lockstep.cluster", opts, schema, 3)
+  opts = options.check("lockstep.cluster", opts, schema, level + 1)
   local settings = {}
   for _, key in ipairs(passed) do settings[key] = opts[key] end
   local self = setmetatable({
@@ -666,6 +673,7 @@ function cluster.new(world, opts)
     settings = settings,
   }, Cluster)
   world.network = self.net
+  world.patience = patience_for(opts)
   self.net:join(world.body, true)
   join(self)
   return self

@@ -62,7 +62,7 @@ end
 function Network:join(node, direct)
   local name = node.name
   local site = {
-    name = name, node = node, core = node.core, links = {}, free_at = 0,
+    name = name, node = node, core = node.core, links = {},
   }
   self.sites[name], self.dark[name] = site, nil
   if direct then
@@ -257,6 +257,7 @@ function Network:act(site)
   end
   if self.depth == 1 then drain(self) end
   self.depth = self.depth - 1
+  if site.slow and not site.rest then self:rest(site) end
 end
 
 -- --- faults of nodes ---------------------------------------------------------
@@ -288,9 +289,18 @@ function Network:crash(name, how)
   self.sites[name] = nil
   self.dark[name] = how ~= "kill" or nil
   if site.resuming then self.world:withdraw(site.resuming) end
+  if site.rest then self.world:cancel(site.rest) end
   site.node.paused = false
   self:each_inward(name, function(inward)
     if inward.to.site == site then orphan(inward, how) end
+  end)
+end
+
+local function stand_still(self, site)
+  self.world:pause(site.node, true)
+  self:each_inward(site.name, function(inward)
+    inward:hold()
+    inward:schedule()
   end)
 end
 
@@ -302,18 +312,16 @@ function Network:pause(name)
     self.world:withdraw(site.resuming)
     site.resuming = nil
   end
-  site.node.paused = true
-  self:each_inward(name, function(inward)
-    inward:hold()
-    inward:schedule()
-  end)
+  site.stopped = true
+  stand_still(self, site)
 end
 
 -- An event loop reads before it looks at its timers, or it would see silence
 -- where there was none; but it may be late.
 local function wake(self, site)
-  site.resuming = nil
-  site.node.paused = false
+  site.resuming, site.stopped = nil, nil
+  if site.rest then return end
+  self.world:pause(site.node, false)
   local reads_first = self.world:choose(4) < 4
   self:each_inward(site.name, function(inward)
     inward:hold()
@@ -328,20 +336,28 @@ end
 --- A paused node goes on, in a step of its own.
 function Network:resume(name)
   local site = self.sites[name]
-  if not site.node.paused or site.resuming then return end
+  if not site.stopped or site.resuming then return end
   local actor = self.world:actor(name)
   site.resuming = self.world:offer("resume " .. name, actor, actor, function()
     wake(self, site)
   end)
 end
 
---- What a node is given takes it so long that the next thing is late.
----@param ms integer|nil  for each; nil: no time
+-- A slow node has done something: for a while it does nothing else.
+function Network:rest(site)
+  stand_still(self, site)
+  site.rest = self.world:later(site.slow, site.name .. " goes on", function()
+    site.rest = nil
+    if site.stopped then return end
+    self.world:pause(site.node, false)
+    self:each_inward(site.name, function(inward) inward:schedule() end)
+  end)
+end
+
+--- Whatever a node does takes it so long that the next thing is late.
+---@param ms integer|nil  for each step and each thing it is told; nil: no time
 function Network:slow(name, ms)
-  local site = self.sites[name]
-  site.slow = ms
-  site.node.slow = ms
-  if not ms then site.free_at = 0 end
+  self.sites[name].slow = ms
 end
 
 --- A node reads so slowly that the others' queues fill.
@@ -356,9 +372,7 @@ end
 --- How fast a node's clock runs.
 ---@param rate number  1 is right
 function Network:set_clock(name, rate)
-  local node = self.sites[name].node
-  self.world:time_of(node) -- what has passed has passed at the old rate
-  node.rate = rate
+  self.world:set_rate(self.sites[name].node, rate)
 end
 
 -- --- faults of links ---------------------------------------------------------

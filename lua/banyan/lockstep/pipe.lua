@@ -149,9 +149,8 @@ function Pipe:schedule()
     return
   end
   if self.path.direct then return self.net:soon(self) end
-  local due, now, site = self.at[self.head], self.world.now, self.to.site
+  local due, now = self.at[self.head], self.world.now
   if self.free_at > due then due = self.free_at end
-  if site and site.free_at > due then due = site.free_at end
   if due > now then
     self.timer = self.world:later(due - now, self.name, self.arrive)
   else
@@ -308,7 +307,6 @@ end
 
 local function give(self, to)
   local bytes, site = read(self), to.site
-  if site.slow then site.free_at = self.world.now + site.slow end
   site.core:received(to.link, bytes, self.world:time_of(site.node))
   acknowledge(self, #bytes)
   self.net:act(site)

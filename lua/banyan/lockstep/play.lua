@@ -2,6 +2,7 @@
 --
 -- Private to banyan.lockstep.
 
+local cluster = require "banyan.lockstep.cluster"
 local core = require "banyan.core"
 local Trace = require "banyan.lockstep.trace"
 local virtual = require "banyan.lockstep.virtual"
@@ -117,8 +118,8 @@ local function begin(control, body, settings)
   local world = World.new(control)
   local run = { world = world, settings = settings, watched = {},
     crashes = {} }
-  run.node = core.node { seed = settings.node_seed or 1 }
-  world.body = world:add_node(run.node)
+  run.node = core.node(cluster.body_settings())
+  world.body = world:add_node(run.node, run.node:name())
   control:on_end(function(pid, reason) return ended(run, pid, reason) end)
   spawn_body(run, body)
   return run

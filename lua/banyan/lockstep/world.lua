@@ -8,6 +8,9 @@
 --
 -- Private to banyan.lockstep.
 
+local PATIENCE_MS = 1000 -- time passes over what could happen for so long,
+local CALM_STEPS = 500   -- and then not for so many steps
+
 local World = {}
 World.__index = World
 
@@ -26,6 +29,8 @@ function World.new(control)
     actors = {},  -- string -> actor
     actor_count = 0,
     steps = 0,
+    passed = 0, -- time that passed over what could happen
+    patience = PATIENCE_MS,
   }, World)
 end
 
@@ -108,6 +113,13 @@ local function time_of(node, now)
   return node.local_base + math.floor((now - node.base) * node.rate)
 end
 
+--- The time on a node's own clock.
+---@param node table
+---@return integer
+function World:time_of(node)
+  return time_of(node, self.now)
+end
+
 -- When the node wants to be told the time, in the world's time.
 local function deadline_of(control, node)
   if node.paused then return nil end
@@ -127,11 +139,23 @@ local function nearest(world)
   return at
 end
 
--- Time passes to the next deadline.
-local function pass(world)
+-- A step that could be taken is overtaken by time, but not for ever: no
+-- scheduler is so bad, and a network with heartbeats always has a deadline.
+local function keep_fair(world, ms, others)
+  world.passed = others > 0 and world.passed + ms or 0
+  if world.passed < world.patience then return end
+  world.passed = 0
+  world.control:calm(CALM_STEPS)
+end
+
+-- Time passes to the next deadline, over `others` that could take a step.
+local function pass(world, others)
   local at = nearest(world)
   if not at then return end
-  if at > world.now then world.now = at end
+  if at > world.now then
+    keep_fair(world, at - world.now, others)
+    world.now = at
+  end
   for number = 1, world.numbered do
     local node = world.nodes[number]
     if node and not node.paused then
@@ -230,7 +254,7 @@ function World:run(limit)
     if what == "offer" then
       take_offer(self, number)
     elseif what == "clock" then
-      pass(self)
+      pass(self, number)
     elseif what == "node" then
       serve(self, self.nodes[number])
     elseif what == "idle" or what == "limit" then
