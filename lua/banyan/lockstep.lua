@@ -19,6 +19,7 @@
 local core = require "banyan.core"
 local cluster = require "banyan.lockstep.cluster"
 local options = require "banyan.options"
+local plain = require "banyan.lockstep.plain"
 local play = require "banyan.lockstep.play"
 local Report = require "banyan.lockstep.report"
 local shrink_tape = require "banyan.lockstep.shrink"
@@ -60,6 +61,7 @@ local function check(what, body, opts, level)
     error(("%s: the body must be a function, got a %s")
       :format(what, type(body)), level + 1)
   end
+  play.check_outside(what, level + 1)
   opts = options.check(what, opts, schema, level + 1)
   local strategy = opts.strategy or "pct"
   return {
@@ -74,6 +76,7 @@ local function check(what, body, opts, level)
     max_steps = opts.max_steps or 10000,
     settle = opts.settle,
     no_leftovers = opts.no_leftovers,
+    given = opts,
   }
 end
 
@@ -96,8 +99,7 @@ end
 
 local function same_failure(a, b)
   return a.kind == b.kind
-    and Report.text(a.reason):match "^[^\n]*"
-      == Report.text(b.reason):match "^[^\n]*"
+    and plain.key(a.reason) == plain.key(b.reason)
 end
 
 -- The report of a run that failed: it is run once more, with a trace. If that
@@ -106,7 +108,7 @@ local function failure_report(control, body, settings, failed)
   local again = replay_traced(control, body, settings, failed.tape)
   local report = Report.new {
     ok = false, kind = failed.kind, reason = failed.reason, who = failed.who,
-    crashes = failed.crashes,
+    crashes = again.crashes,
     steps = failed.steps, tape = failed.tape, trace = again.trace,
     seed = failed.seed, iterations = failed.iterations,
     length = failed.length, strategy = settings.strategy,
@@ -119,10 +121,9 @@ local function failure_report(control, body, settings, failed)
   local at = Trace.difference(again.trace, third.trace)
   report.kind = "divergence"
   report.reason = ("the same choices did not lead to the same run: first %s "
-    .. "(%s), then %s%s"):format(failed.kind,
-    Report.text(failed.reason):match "^[^\n]*",
+    .. "(%s), then %s%s"):format(failed.kind, plain.line(failed.reason),
     again.ok and "no failure"
-      or again.kind .. " (" .. Report.text(again.reason):match "^[^\n]*" .. ")",
+      or ("%s (%s)"):format(again.kind, plain.line(again.reason)),
     at and (", and runs differ from step %d on"):format(at) or "")
   return report
 end

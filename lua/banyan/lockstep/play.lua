@@ -23,6 +23,15 @@ function play.world(what)
   return current.world
 end
 
+--- Raises an error if a body calls.
+---@param what string  for the message
+---@param level integer
+function play.check_outside(what, level)
+  if current then
+    error(what .. ": a body cannot run another under lockstep", level + 1)
+  end
+end
+
 local function with_traceback(err)
   if type(err) ~= "string" then return err end
   return debug.traceback(err, 2)
@@ -47,12 +56,18 @@ end
 -- A process has ended. Is the run over?
 local function ended(run, pid, reason)
   if is_error(reason) and pid ~= run.pid then
-    table.insert(run.crashes, { pid = pid, reason = reason })
+    local who = run.trace and run.trace.names[run.world.control:actor(pid)]
+    table.insert(run.crashes, { who = who or tostring(pid), reason = reason })
+  end
+  if run.trace then
+    local failed = pid == run.pid and run.failure
+    run.trace:note_end(pid, failed and { "error", failed.reason } or reason)
   end
   if pid == run.pid then
     run.over = true
     if not run.returned then
-      run.failure = run.failure or { kind = "error", reason = reason }
+      run.failure = run.failure or { kind = "error", reason = reason,
+        who = "the body ended" }
     end
     return not run.settings.settle or run.failure ~= nil
   end
@@ -68,16 +83,27 @@ end
 
 -- --- how it went -------------------------------------------------------------
 
-local function waiting(world, run)
-  local lines = {}
+local function names_of(world, run)
+  local names = {}
   for number = 1, world.numbered do
     local node = world.nodes[number]
     for _, row in ipairs(node and world.control:processes(number) or {}) do
-      local who = row.pid == run.pid and "body"
-        or row.name or row.label or tostring(row.pid)
-      local on = row.on and " of " .. tostring(row.on) or ""
-      lines[#lines + 1] = ("%s (%s) waits for %s%s")
-        :format(tostring(who), row.behaviour, row.waits, on)
+      names[row.pid] = row.pid == run.pid and "body" or Trace.name(row, node)
+    end
+  end
+  return names
+end
+
+local function waiting(world, run)
+  local names, lines = names_of(world, run), {}
+  for number = 1, world.numbered do
+    local node = world.nodes[number]
+    for _, row in ipairs(node and world.control:processes(number) or {}) do
+      local on = row.on and " of " .. (names[row.on] or tostring(row.on)) or ""
+      local name, kind = names[row.pid], " (" .. row.behaviour .. ")"
+      if name:find(row.behaviour, 1, true) == 1 then kind = "" end
+      lines[#lines + 1] = ("%s%s waits for %s%s")
+        :format(name, kind, row.waits, on)
     end
   end
   return lines
@@ -132,11 +158,11 @@ end
 ---@param traced? boolean
 ---@return table outcome  ok, kind, reason, steps, now, trace
 function play.once(control, body, settings, traced)
-  if current then error("a body cannot run another under lockstep", 3) end
   local run = begin(control, body, settings)
   local world = run.world
   local trace = traced and Trace.of(world)
   if trace then trace.names[control:actor(run.pid)] = "body" end
+  run.trace = trace
   current = run
   virtual.enter(world)
   local ok, how = pcall(world.run, world, settings.max_steps)

@@ -2,6 +2,7 @@
 --
 -- Private to banyan.lockstep.
 
+local plain = require "banyan.lockstep.plain"
 local Trace = require "banyan.lockstep.trace"
 
 local Report = {}
@@ -10,17 +11,6 @@ Report.__index = Report
 local SHOWN = 60       -- steps of a long schedule, at its end
 local LONG_TAPE = 1000 -- bytes of its text
 local CRASHES = 5      -- that are told of
-
---- The text of a reason: an error's message, or what tostring makes of it.
----@param reason any
----@return string
-function Report.text(reason)
-  if type(reason) == "table" and reason.message ~= nil
-    and not getmetatable(reason) then
-    return tostring(reason.message)
-  end
-  return tostring(reason)
-end
 
 --- A tape as one word: choices joined by dots, "2x7" for seven twos.
 ---@param tape integer[]
@@ -73,16 +63,62 @@ local hints = {
     .. "dependence on the order of pairs()",
 }
 
+-- What a run again needs besides its tape or seed, as Lua code.
+local function opts_of(report, opts)
+  local given = report.settings.given
+  for _, name in ipairs { "depth", "preemptions", "clock", "max_steps",
+    "settle", "no_leftovers" } do
+    if given[name] ~= nil then
+      opts[#opts + 1] = ("%s = %s"):format(name,
+        type(given[name]) == "string" and ("%q"):format(given[name])
+          or tostring(given[name]))
+    end
+  end
+  return #opts > 0 and (", { %s }"):format(table.concat(opts, ", ")) or ""
+end
+
 -- One line of code that runs it again: by its tape, or, where that is long, by
 -- its seed.
 local function again(report)
   local text = Report.pack(report.tape)
   if #text <= LONG_TAPE or not report.length then
-    return ("lockstep.replay(body, %q)"):format(text)
+    return ("lockstep.replay(body, %q%s)"):format(text,
+      opts_of(report, {}))
   end
-  return ("lockstep.run(body, { strategy = %q, seed = %d, length = %d, "
-    .. "iterations = 1 })"):format(report.strategy, report.seed,
-    report.length)
+  return ("lockstep.run(body%s)"):format(opts_of(report, {
+    ("strategy = %q"):format(report.strategy),
+    ("seed = %d"):format(report.seed),
+    ("length = %d"):format(report.length),
+    "iterations = 1",
+  }))
+end
+
+-- Who crashed, in order; those that crashed of the same are one entry.
+local function crashes_of(report)
+  local list, by_text = {}, {}
+  for _, crash in ipairs(report.crashes or {}) do
+    local text = plain.line(crash.reason)
+    local entry = by_text[text]
+    if not entry then
+      entry = { text = text, who = crash.who, others = {} }
+      by_text[text] = entry
+      list[#list + 1] = entry
+    else
+      entry.others[#entry.others + 1] = crash.who
+    end
+  end
+  return list
+end
+
+local function describe_crashes(report, lines)
+  for i, crash in ipairs(crashes_of(report)) do
+    if i > CRASHES then break end
+    local same = crash.text == plain.line(report.reason)
+    lines[#lines + 1] = ("%s had crashed%s%s"):format(crash.who,
+      same and " of this" or ": " .. crash.text,
+      #crash.others > 0
+        and ("; so had %s"):format(table.concat(crash.others, ", ")) or "")
+  end
 end
 
 local function failed(report)
@@ -90,13 +126,9 @@ local function failed(report)
     ("lockstep: %s in step %d (run %d, seed %d, strategy %s)"):format(
       report.kind, report.steps, report.iterations, report.seed,
       report.strategy),
-    (report.who and report.who .. ": " or "") .. Report.text(report.reason),
+    (report.who and report.who .. ": " or "") .. plain.text(report.reason),
   }
-  for i, crash in ipairs(report.crashes or {}) do
-    if i > CRASHES then break end
-    lines[#lines + 1] = ("%s had crashed: %s"):format(tostring(crash.pid),
-      Report.text(crash.reason):match "^[^\n]*")
-  end
+  describe_crashes(report, lines)
   if hints[report.kind] then lines[#lines + 1] = hints[report.kind] end
   schedule(report, lines)
   lines[#lines + 1] = ""

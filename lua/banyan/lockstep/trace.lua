@@ -2,11 +2,15 @@
 --
 -- Private to banyan.lockstep.
 
+local plain = require "banyan.lockstep.plain"
+
 local Trace = {}
 Trace.__index = Trace
 
 -- The last part of the number of an actor that is a process: its serial.
 local SERIALS = 2 ^ 38
+
+local NAME_WIDTH = 18
 
 local verbs = {
   run = "runs", handle = "handles its mail", receive = "receives",
@@ -19,47 +23,105 @@ local verbs = {
   cancel_timer = "cancels a timer",
 }
 
-local function name_of(row, node)
+-- What it is instead, if a timer has ended the wait.
+local late = {
+  receive = "goes on without a message: time-out",
+  answer = "goes on without an answer: time-out",
+}
+
+--- What a process is called: by its name, by what it runs, or by its pid.
+---@param row table  of control:processes
+---@param node table  of the world
+---@return string
+function Trace.name(row, node)
   local name = row.name or row.label
   if type(name) ~= "string" then
-    name = ("%s %.0f"):format(row.behaviour, row.actor % SERIALS)
+    local id = tostring(row.pid):match "(%d+%.%d+)>$"
+      or ("%.0f"):format(row.actor % SERIALS)
+    name = row.behaviour .. " " .. id
   end
   if node.name then name = name .. " on " .. node.name end
   return name
 end
 
 -- Processes are named while they live; a name that is registered later, or
--- lost, makes no difference.
+-- lost, makes no difference. Answers those that were not there before.
 local function learn(trace, world)
+  local fresh = {}
   for number = 1, world.numbered do
     local node = world.nodes[number]
     for _, row in ipairs(node and world.control:processes(number) or {}) do
-      trace.names[row.actor] = trace.names[row.actor] or name_of(row, node)
+      if not trace.names[row.actor] then
+        trace.names[row.actor] = Trace.name(row, node)
+        fresh[#fresh + 1] = trace.names[row.actor]
+      end
     end
   end
+  return fresh
 end
 
 local function name_actor(trace, actor)
   return trace.names[actor] or ("process %.0f"):format(actor % SERIALS)
 end
 
-local function describe(trace, world, step)
-  if step.kind == "clock" then
-    return "the clock", ("passes to %d ms"):format(world.now)
+local function is_error(reason)
+  return type(reason) == "table" and reason[1] == "error"
+end
+
+-- Who ended in this step, and of what.
+local function describe_ends(trace, world, step)
+  local order, by_why = {}, {}
+  for _, ending in ipairs(trace.ends) do
+    local actor = world.control:actor(ending.pid)
+    local why = is_error(ending.reason) and "an error"
+      or plain.line(ending.reason)
+    if not by_why[why] then
+      by_why[why] = {}
+      order[#order + 1] = why
+    end
+    table.insert(by_why[why], actor == step.actor and "it"
+      or name_actor(trace, actor))
   end
-  if step.kind == "network" then
-    return world.picked.by or "the network", world.picked.name
+  trace.ends = {}
+  for i, why in ipairs(order) do
+    local who = by_why[why]
+    order[i] = ("; %s end%s%s"):format(table.concat(who, ", "),
+      #who == 1 and "s" or "", why ~= "normal" and " of " .. why or "")
   end
-  if step.kind == "timer" then
-    local owner = step.object ~= 0 and name_actor(trace, step.object)
-    return "a timer", owner and "fires for " .. owner or "sends its message"
-  end
+  return table.concat(order)
+end
+
+-- A timer that fires for a process which waits ends the wait.
+local function describe_timer(trace, step)
+  if step.object == 0 then return "a timer", "sends its message" end
+  trace.timed_out[step.object] = true
+  return "a timer", "fires for " .. name_actor(trace, step.object)
+end
+
+local function describe_process(trace, step, fresh)
   local what = verbs[step.op] or step.op
-  if step.object ~= 0 then
-    local object = trace.names[step.object]
-    what = what .. (object and " " .. object or "")
+  if trace.timed_out[step.actor] then
+    trace.timed_out[step.actor] = nil
+    what = late[step.op] or what
+  end
+  local object = step.object ~= 0 and trace.names[step.object]
+  if object then what = what .. " " .. object end
+  if #fresh > 0 then
+    what = what .. (step.op == "spawn" and " " or ", starts ")
+      .. table.concat(fresh, ", ")
   end
   return name_actor(trace, step.actor), what
+end
+
+local function describe(trace, world, step, fresh)
+  if step.kind == "clock" then
+    return "the clock", ("passes to %d ms"):format(world.now)
+  elseif step.kind == "network" then
+    return world.picked.by or "the network", world.picked.name
+  elseif step.kind == "timer" then
+    return describe_timer(trace, step)
+  end
+  return describe_process(trace, step, fresh)
 end
 
 --- Has each step of the world noted.
@@ -67,24 +129,30 @@ end
 ---@return table trace  a list of { step=, now=, actor=, object=, touched=,
 ---  who=, what= }
 function Trace.of(world)
-  local trace = setmetatable({ names = {} }, Trace)
+  local trace = setmetatable({ names = {}, timed_out = {}, ends = {} }, Trace)
   world.control:trace()
   world:watch_steps()
   world.trace = function()
-    learn(trace, world)
+    local fresh = learn(trace, world)
     local step = { step = world.control:steps(), now = world.now }
     step.kind, step.op, step.actor, step.object, step.touched =
       world.control:last()
-    step.who, step.what = describe(trace, world, step)
+    step.who, step.what = describe(trace, world, step, fresh)
+    step.what = step.what .. describe_ends(trace, world, step)
     trace[#trace + 1] = step
   end
   return trace
 end
 
+--- A process ends in the step that is being taken.
+function Trace:note_end(pid, reason)
+  self.ends[#self.ends + 1] = { pid = pid, reason = reason }
+end
+
 --- One step as a line.
 function Trace.line(step)
-  return ("%5d %8d ms  %-18s %s"):format(step.step, step.now, step.who,
-    step.what)
+  local who = step.who .. (" "):rep(NAME_WIDTH - #step.who)
+  return ("%5d %8d ms  %s %s"):format(step.step, step.now, who, step.what)
 end
 
 --- The first step in which two traces differ, or nil.

@@ -1,0 +1,90 @@
+-- What a report of lockstep says to people.
+
+local banyan = require "banyan"
+local lockstep = require "banyan.lockstep"
+local server = require "banyan.server"
+
+local function text_of(...)
+  return tostring(lockstep.run(...))
+end
+
+local function has(text, part)
+  assert.truthy(text:find(part, 1, true), text)
+end
+
+local function has_not(text, part)
+  assert.falsy(text:find(part, 1, true), text)
+end
+
+local Echo = {}
+function Echo.handle_call(_, msg) return msg end
+function Echo.handle_cast() error("a bad cast", 0) end
+
+describe("a report of lockstep", function()
+  it("shows the body's own frames and none of lockstep's", function()
+    local text = text_of(function() error "oh" end)
+    has(text, "stack traceback:")
+    has_not(text, "lockstep/play.lua")
+    has_not(text, "xpcall")
+  end)
+
+  it("shows what is in a table that was raised", function()
+    local report = lockstep.run(function()
+      error { code = 7, { true, "no" } }
+    end)
+    assert.equal("error", report.kind)
+    has(tostring(report), '{{true, "no"}, code = 7}')
+  end)
+
+  it("takes an address in an error's text for the same in each run", function()
+    local report = lockstep.run(function() error(tostring {}, 0) end)
+    assert.equal("error", report.kind)
+  end)
+
+  it("says how to run it again with the options that it had", function()
+    local function body()
+      banyan.sleep(5)
+      error "late"
+    end
+    local report = lockstep.run(body, { clock = "idle", max_steps = 77 })
+    local text = tostring(report)
+    local tape, opts = text:match 'replay%(body, "(.-)", { (.*) }%)'
+    assert.equal('clock = "idle", max_steps = 77', opts)
+    local again = lockstep.replay(body, tape,
+      { clock = "idle", max_steps = 77 })
+    assert.same(report.tape, again.tape)
+  end)
+
+  it("calls a wait that a timer ended a time-out", function()
+    local text = text_of(function()
+      local sleeper = banyan.spawn(function() banyan.sleep(1000) end)
+      local _, why = server.call(sleeper, "?", 10)
+      banyan.receive(10)
+      error(why, 0)
+    end, { clock = "idle" })
+    has(text, "goes on without an answer: time-out")
+    has(text, "goes on without a message: time-out")
+  end)
+
+  it("names who starts, crashes and ends with it", function()
+    local text = text_of(function()
+      banyan.register "main"
+      local echo = assert(server.start_link(Echo, nil, { name = "echo" }))
+      server.cast(echo, 1)
+      banyan.receive()
+    end)
+    has(text, "the body ended: a bad cast")
+    has(text, "echo had crashed of this")
+    has(text, "starts echo")
+    has(text, "echo               handles its mail; it, body end of an error")
+  end)
+
+  it("calls processes the same in a list and in the steps", function()
+    local text = text_of(function()
+      banyan.spawn(banyan.receive)
+      banyan.receive()
+    end)
+    local name = text:match "spawns (process %d+%.%d+)"
+    has(text, name .. " waits for a message")
+  end)
+end)
