@@ -84,7 +84,7 @@ describe("a report of lockstep", function()
       banyan.spawn(banyan.receive)
       banyan.receive()
     end)
-    local name = text:match "spawns (process %d+%.%d+)"
+    local name = text:match "ms  body[^\n]* (process %d+%.%d+)"
     has(text, name .. " waits for a message")
   end)
 end)
