@@ -15,3 +15,5 @@ read_globals = {
 files["spec/**/*_spec.lua"] = { std = "min+busted" }
 files[".luacheckrc"] = { std = "luacheckrc" }
 files["rockspec/*.rockspec"] = { std = "rockspec" }
+files["examples/**/*_spec.lua"] = { std = "min+busted" }
+files["lua/banyan/lockstep/virtual.lua"] = { globals = { "os", "math" } }

@@ -13,10 +13,10 @@ local function run(path)
   return code, child.out, child.err
 end
 
--- How often the tests of a file say that they found something.
+-- How often a text has a pattern, also at its very start.
 local function count(text, pattern)
   local n = 0
-  for _ in text:gmatch(pattern) do n = n + 1 end
+  for _ in ("\n" .. text):gmatch(pattern) do n = n + 1 end
   return n
 end
 

@@ -88,3 +88,32 @@ describe("a report of lockstep", function()
     has(text, name .. " waits for a message")
   end)
 end)
+
+describe("a report of lockstep about a cluster", function()
+  it("tells what was done to it, where, and what was delivered", function()
+    local text = text_of(function()
+      local cluster = lockstep.cluster { nodes = 2 }
+      local a, b = cluster.nodes[1], cluster.nodes[2]
+      cluster:spawn(a, function()
+        banyan.register "waiter"
+        banyan.receive()
+      end)
+      banyan.sleep(1)
+      cluster:spawn(b, function()
+        banyan.send({ name = "waiter", node = a }, "hello")
+      end)
+      banyan.sleep(1)
+      cluster:isolate(a)
+      error "enough"
+    end, { clock = "idle" })
+    has(text, "\n                   * isolate n1@lockstep:1\n")
+    has(text, "delivers n2@lockstep:1 -> n1@lockstep:1")
+    has(text, ", for waiter on n1@lockstep:1")
+    has_not(text, "on body@")
+    local seen = {}
+    for number in text:gmatch "\n +(%d+) +%d+ ms" do
+      assert.is_nil(seen[number], "step " .. number .. " is told of twice")
+      seen[number] = true
+    end
+  end)
+end)

@@ -88,7 +88,8 @@ local function names_of(world, run)
   for number = 1, world.numbered do
     local node = world.nodes[number]
     for _, row in ipairs(node and world.control:processes(number) or {}) do
-      names[row.pid] = row.pid == run.pid and "body" or Trace.name(row, node)
+      names[row.pid] = row.pid == run.pid and "body"
+        or Trace.name(row, node, world)
     end
   end
   return names

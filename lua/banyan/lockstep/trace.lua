@@ -11,6 +11,7 @@ Trace.__index = Trace
 local SERIALS = 2 ^ 38
 
 local NAME_WIDTH = 18
+local NOTE_INDENT = 19 -- below who took the step
 
 local verbs = {
   run = "runs", handle = "handles its mail", receive = "receives",
@@ -32,32 +33,42 @@ local late = {
 --- What a process is called: by its name, by what it runs, or by its pid.
 ---@param row table  of control:processes
 ---@param node table  of the world
+---@param world table
 ---@return string
-function Trace.name(row, node)
+function Trace.name(row, node, world)
   local name = row.name or row.label
   if type(name) ~= "string" then
     local id = tostring(row.pid):match "(%d+%.%d+)>$"
       or ("%.0f"):format(row.actor % SERIALS)
     name = row.behaviour .. " " .. id
   end
-  if node.name then name = name .. " on " .. node.name end
+  if node ~= world.body then name = name .. " on " .. node.name end
   return name
 end
 
--- Processes are named while they live; a name that is registered later, or
--- lost, makes no difference. Answers those that were not there before.
+local function call_it(trace, row, name)
+  trace.names[row.actor] = name
+  trace.called[row.pid] = name
+end
+
+-- Processes are named while they live. Answers the names of those that were
+-- not there before, and what others have come to be called.
 local function learn(trace, world)
-  local fresh = {}
+  local fresh, renamed = {}, {}
   for number = 1, world.numbered do
     local node = world.nodes[number]
     for _, row in ipairs(node and world.control:processes(number) or {}) do
-      if not trace.names[row.actor] then
-        trace.names[row.actor] = Trace.name(row, node)
+      local known = trace.names[row.actor]
+      if not known then
+        call_it(trace, row, Trace.name(row, node, world))
         fresh[#fresh + 1] = trace.names[row.actor]
+      elseif row.name and known:find(row.behaviour .. " ", 1, true) == 1 then
+        renamed[row.actor] = row
+        row.called = Trace.name(row, node, world)
       end
     end
   end
-  return fresh
+  return fresh, renamed
 end
 
 local function name_actor(trace, actor)
@@ -80,7 +91,7 @@ local function describe_ends(trace, world, step)
       order[#order + 1] = why
     end
     table.insert(by_why[why], actor == step.actor and "it"
-      or name_actor(trace, actor))
+      or trace.called[ending.pid] or name_actor(trace, actor))
   end
   trace.ends = {}
   for i, why in ipairs(order) do
@@ -105,7 +116,8 @@ local function describe_process(trace, step, fresh)
     what = late[step.op] or what
   end
   local object = step.object ~= 0 and trace.names[step.object]
-  if object then what = what .. " " .. object end
+  what = object and what .. " " .. object
+    or what:gsub(" to$", ""):gsub(" from$", "")
   if #fresh > 0 then
     what = what .. (step.op == "spawn" and " " or ", starts ")
       .. table.concat(fresh, ", ")
@@ -113,33 +125,64 @@ local function describe_process(trace, step, fresh)
   return name_actor(trace, step.actor), what
 end
 
+-- What is on its way arrives, and may be mail for a process.
+local function describe_offer(trace, name, step)
+  if not name:find(" -> ", 1, true) then return "the network", name end
+  local who = {}
+  for i, actor in ipairs(step.touched) do who[i] = name_actor(trace, actor) end
+  return "the network", "delivers " .. name
+    .. (#who > 0 and ", for " .. table.concat(who, ", ") or "")
+end
+
 local function describe(trace, world, step, fresh)
   if step.kind == "clock" then
     return "the clock", ("passes to %d ms"):format(world.now)
   elseif step.kind == "network" then
-    return world.picked.by or "the network", world.picked.name
+    return describe_offer(trace, world.picked.name, step)
   elseif step.kind == "timer" then
     return describe_timer(trace, step)
   end
   return describe_process(trace, step, fresh)
 end
 
+local function take_notes(step, world)
+  for _, note in ipairs(world.notes) do table.insert(step.notes, note) end
+  world.notes = {}
+end
+
+local function note_step(trace, world, number)
+  local fresh, renamed = learn(trace, world)
+  local step = { step = number, now = world.now, notes = {} }
+  step.kind, step.op, step.actor, step.object, step.touched =
+    world.control:last()
+  step.who, step.what = describe(trace, world, step, fresh)
+  for actor, row in pairs(renamed) do
+    if actor == step.actor then
+      step.what = step.what .. ", from here on " .. row.called
+    end
+    call_it(trace, row, row.called)
+  end
+  step.what = step.what .. describe_ends(trace, world, step)
+  trace[#trace + 1] = step
+  return step
+end
+
 --- Has each step of the world noted.
 ---@param world table
 ---@return table trace  a list of { step=, now=, actor=, object=, touched=,
----  who=, what= }
+---  who=, what=, notes= }
 function Trace.of(world)
-  local trace = setmetatable({ names = {}, timed_out = {}, ends = {} }, Trace)
+  local trace = setmetatable({ ends = {}, timed_out = {},
+    names = {}, called = {} }, Trace) -- by actor, by pid
   world.control:trace()
   world:watch_steps()
+  world.notes = {}
   world.trace = function()
-    local fresh = learn(trace, world)
-    local step = { step = world.control:steps(), now = world.now }
-    step.kind, step.op, step.actor, step.object, step.touched =
-      world.control:last()
-    step.who, step.what = describe(trace, world, step, fresh)
-    step.what = step.what .. describe_ends(trace, world, step)
-    trace[#trace + 1] = step
+    local number, last = world.control:steps(), trace[#trace]
+    if not last or last.step ~= number then
+      last = note_step(trace, world, number)
+    end
+    take_notes(last, world)
   end
   return trace
 end
@@ -149,10 +192,16 @@ function Trace:note_end(pid, reason)
   self.ends[#self.ends + 1] = { pid = pid, reason = reason }
 end
 
---- One step as a line.
+--- One step as a line, with a line more for each thing that was done to the
+-- cluster in it.
 function Trace.line(step)
   local who = step.who .. (" "):rep(NAME_WIDTH - #step.who)
-  return ("%5d %8d ms  %s %s"):format(step.step, step.now, who, step.what)
+  local lines = { ("%5d %8d ms  %s %s"):format(step.step, step.now, who,
+    step.what) }
+  for _, note in ipairs(step.notes) do
+    lines[#lines + 1] = (" "):rep(NOTE_INDENT) .. "* " .. note
+  end
+  return table.concat(lines, "\n")
 end
 
 --- The first step in which two traces differ, or nil.
