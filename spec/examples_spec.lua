@@ -39,4 +39,12 @@ describe("the example", function()
     assert.matches("it ends of no_store", out, 1, true)
     assert.matches("workers +handles its mail; it, body end of shutdown", out)
   end)
+
+  it("of a cluster that loses its leader passes, and shows it", function()
+    local code, out, err = run "examples/lockstep/lost_leader_spec.lua"
+    assert.equal(0, code, out .. err)
+    assert.equal(3, count(out, "\nok "))
+    assert.matches("* crash n1@lockstep:1", out, 1, true)
+    assert.matches("Expected objects to not be equal", out, 1, true)
+  end)
 end)
