@@ -72,6 +72,23 @@ describe("a lockstep cluster", function()
       assert.equal(0, draws { nodes = 4, seed = 7 })
     end)
 
+  it("keeps nobody waiting for ever while time passes", function()
+    lockstep.check(function()
+      local cluster = lockstep.cluster()
+      local me = core.self()
+      for _ = 1, 3 do
+        for _, name in ipairs(cluster.nodes) do
+          cluster:spawn(name, function()
+            core.sleep(2000)
+            core.send(me, "done")
+          end)
+        end
+        for _ = 1, #cluster.nodes do core.receive() end
+      end
+      assert(cluster:settle())
+    end, { strategy = "pct", depth = 5, iterations = 60, max_steps = 20000 })
+  end)
+
   it("has the body be in nobody's list", function()
     body(function(cluster)
       local me = core.node_name()
