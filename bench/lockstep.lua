@@ -113,3 +113,55 @@ for i, row in ipairs(rows) do
   print(("%-12s %-8s %14.0f %12.1f"):format(row[1], row[2] or "-",
     median(figures[i]), figures[i].steps))
 end
+
+-- --- clusters ----------------------------------------------------------------
+
+local IDLE_S, BUSY_S = 1000, 60 -- of virtual time
+
+-- On each node a server, and a client that calls those of the others in turn,
+-- ten times a second.
+local function keep_busy(cluster)
+  local names = cluster.nodes
+  for i, name in ipairs(names) do
+    cluster:spawn(name, function()
+      assert(server.start(Counter, nil, { name = "counter" }))
+      while true do
+        for j = 1, #names - 1 do
+          local other = names[(i + j - 1) % #names + 1]
+          server.call({ name = "counter", node = other }, 1, math.huge)
+          banyan.sleep(100)
+        end
+      end
+    end)
+  end
+end
+
+-- Virtual time over real time, in a body whose own clock is virtual too.
+local clock = os.clock
+
+local function cluster_rate(strategy, seconds, prepare)
+  local took
+  local report = lockstep.run(function()
+    local cluster = lockstep.cluster { nodes = 5 }
+    if prepare then prepare(cluster) end
+    local start = clock()
+    banyan.sleep(seconds * 1000)
+    took = clock() - start
+  end, { strategy = strategy, iterations = 1, max_steps = 1e8 })
+  assert(report.ok, tostring(report))
+  return seconds / took
+end
+
+local function print_cluster(what, seconds, prepare)
+  for _, strategy in ipairs { "random", "pct", "pos" } do
+    local rates = {}
+    for round = 1, ROUNDS do
+      rates[round] = cluster_rate(strategy, seconds, prepare)
+    end
+    print(("%-12s %-8s %14.0f"):format(what, strategy, median(rates)))
+  end
+end
+
+print(("\n%-12s %-8s %14s"):format("five nodes", "strategy", "virtual/real"))
+print_cluster("idle", IDLE_S)
+print_cluster("busy", BUSY_S, keep_busy)

@@ -110,6 +110,23 @@ describe("chaos", function()
     end
   end)
 
+  it("is replayed to the letter from the tape of a failure", function()
+    local function fails()
+      local cluster = lockstep.cluster { nodes = 4 }
+      error(table.concat(cluster:chaos(), "\n"), 0)
+    end
+    for seed = 1, 8 do
+      local report = lockstep.run(fails, {
+        strategy = STRATEGIES[seed % #STRATEGIES + 1], seed = seed,
+        max_steps = 1e6,
+      })
+      assert.equal("error", report.kind)
+      local again = lockstep.replay(fails, report)
+      assert.same({ "error", report.reason, report.steps },
+        { again.kind, again.reason, again.steps })
+    end
+  end)
+
   it("does no harm where every choice is the tamest", function()
     local did
     assert(lockstep.replay(function()
