@@ -23,6 +23,7 @@ local plain = require "banyan.lockstep.plain"
 local play = require "banyan.lockstep.play"
 local Report = require "banyan.lockstep.report"
 local shrink_tape = require "banyan.lockstep.shrink"
+local slice = require "banyan.lockstep.slice"
 local Trace = require "banyan.lockstep.trace"
 
 local lockstep = {}
@@ -265,6 +266,19 @@ function lockstep.shrink(body, report)
     iterations = given.iterations, seed = given.seed,
     strategy = settings.strategy, settings = settings,
   }
+end
+
+--- The steps of a failed run that can have caused its failure: those of the
+-- process that failed, of who sent to it or woke it before, and so on
+-- backwards.
+---@param report banyan.Report  of a failure
+---@return table[] steps  some of report.trace, in order
+function lockstep.slice(report)
+  local trace = type(report) == "table" and report.trace
+  if not trace then
+    error("lockstep.slice: a report of a failure expected", 2)
+  end
+  return slice.of(trace)
 end
 
 -- --- for bodies --------------------------------------------------------------
