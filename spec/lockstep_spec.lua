@@ -75,6 +75,68 @@ describe("lockstep.run", function()
     assert.equal(6, count)
   end)
 
+  -- What looks at another without a message is a step that touches it too, or
+  -- the reduction would take the two for independent.
+  local looks = {
+    is_alive = { function() end, function(pid) return pid:is_alive() end },
+    process_info = {
+      function() end,
+      function(pid) return banyan.process_info(pid) ~= nil end,
+    },
+    registered = {
+      function() banyan.register "x" banyan.receive() end,
+      function() return #banyan.registered() end,
+    },
+    whereis = {
+      function() banyan.register "x" banyan.send(banyan.self(), 1) end,
+      function() return banyan.whereis "x" ~= nil end,
+    },
+  }
+
+  local function outcomes_of(target, look, reduce)
+    local seen = {}
+    local report = lockstep.run(function()
+      local me = banyan.self()
+      local pid = banyan.spawn(target)
+      banyan.spawn(function()
+        banyan.send(banyan.self(), 1)
+        local before = look(pid)
+        banyan.send(banyan.self(), 1)
+        banyan.send(me, tostring(before) .. " " .. tostring(look(pid)))
+      end)
+      seen[banyan.receive()] = true
+    end, { strategy = "dfs", reduce = reduce })
+    assert.is_true(report.complete)
+    return seen
+  end
+
+  for name, case in pairs(looks) do
+    it("loses nothing by reduction where one looks by " .. name, function()
+      local target, look = case[1], case[2]
+      assert.same(outcomes_of(target, look, false),
+        outcomes_of(target, look, true))
+    end)
+  end
+
+  it("sees by dfs what processes share besides messages if told to", function()
+    local seen, count = {}, 0
+    lockstep.run(function()
+      local me, text = banyan.self(), ""
+      for i = 1, 2 do
+        banyan.spawn(function()
+          text = text .. i
+          banyan.receive(1)
+          text = text .. i
+          banyan.send(me, true)
+        end)
+      end
+      for _ = 1, 2 do banyan.receive() end
+      seen[text] = true
+    end, { strategy = "dfs", reduce = false })
+    for _ in pairs(seen) do count = count + 1 end
+    assert.equal(6, count)
+  end)
+
   it("has a time-out race with its reply", function()
     local outcomes = {}
     lockstep.run(function()

@@ -208,6 +208,7 @@ static int l_whereis(lua_State *L) {
 /* registered() -> list of names, in no order */
 static int l_registered(lua_State *L) {
   byn_node *node = byn_node_here(L);
+  if (node->control) byn_control_touch_names(node->control);
   lua_newtable(L);
   byn_slot_push(L, node->names);
   lua_pushnil(L);
@@ -229,6 +230,7 @@ static byn_process *local_process(lua_State *L, const char *what) {
   if (id->origin != node->origin)
     luaL_error(L, "%s: %s is a process of another node", what,
                luaL_tolstring(L, 1, NULL));
+  if (node->control) byn_control_touch_at(L, node->control, 1);
   return byn_node_find(node, id);
 }
 

@@ -19,6 +19,8 @@
 #define SERIAL_BITS 38
 #define SERIAL_MASK (((uint64_t)1 << SERIAL_BITS) - 1)
 #define NAME_BIT ((uint64_t)1 << 50)
+#define ALL_NAMES NAME_BIT /* the list of them; no name is likely to be this   \
+                            */
 #define TIMER_BIT ((uint64_t)1 << 51)
 #define CLOCK_ACTOR (((uint64_t)1 << 52) - 1)
 #define OP_SHIFT 56 /* in the map of points, above the object's bits */
@@ -181,11 +183,22 @@ static uint64_t point_of(const byn_control *c, uint64_t actor) {
   return (uint64_t)(uintptr_t)byn_map_get(&c->points, actor);
 }
 
-void byn_control_touch(byn_control *c, const byn_process *p) {
-  uint64_t actor = actor_of_id(&p->id);
-  if (!c->tape.replaying) byn_strategy_touched(c->strategy, actor);
+static void touch(byn_control *c, uint64_t object) {
+  if (!c->tape.replaying) byn_strategy_touched(c->strategy, object);
   if (c->traced && c->touched_count < c->touched_capacity)
-    c->touched[c->touched_count++] = actor;
+    c->touched[c->touched_count++] = object;
+}
+
+void byn_control_touch(byn_control *c, const byn_process *p) {
+  touch(c, actor_of_id(&p->id));
+}
+
+void byn_control_touch_at(lua_State *L, byn_control *c, int index) {
+  touch(c, object_at(L, index));
+}
+
+void byn_control_touch_names(byn_control *c) {
+  touch(c, ALL_NAMES);
 }
 
 void byn_control_ended(lua_State *L, const byn_process *p, int index) {
@@ -800,6 +813,9 @@ static byn_strategy *make_strategy(lua_State *L, const byn_alloc *alloc) {
                                 optional_number(L, "preemptions", UINT32_MAX),
                             .fair_after = optional_number(L, "fair_after", 0),
                             .length = optional_number(L, "length", 0)};
+  lua_getfield(L, 1, "unreduced");
+  opts.unreduced = lua_toboolean(L, -1);
+  lua_pop(L, 1);
   byn_strategy *s = byn_strategy_new(alloc, (byn_strategy_kind)kind, &opts);
   if (!s) no_memory(L);
   return s;

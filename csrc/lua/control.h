@@ -2,8 +2,9 @@
  * is put before a strategy, one step at a time.
  *
  *   core.control(opts) -> control   strategy, depth, preemptions, fair_after,
- *                                   length: see core/strategy.h; idle_clock:
- *                                   time passes when nothing else can happen
+ *                                   length, unreduced: see core/strategy.h;
+ *                                   idle_clock: time passes when nothing else
+ *                                   can happen
  *   control:begin(seed) -> bool     a new run; false: every schedule was seen
  *   control:replay(tape)            a run that takes its choices from a list
  *   control:finish() -> tape, at    the run is over: its choices, and the
@@ -94,6 +95,10 @@ int byn_control_stop(lua_State *L, lua_CFunction fn);
 
 /* The step that is being taken touches p. */
 void byn_control_touch(struct byn_control *c, const byn_process *p);
+/* The step looks at or changes whom the pid or name at `index` stands for. */
+void byn_control_touch_at(lua_State *L, struct byn_control *c, int index);
+/* The step looks at or changes which names there are. */
+void byn_control_touch_names(struct byn_control *c);
 /* p has ended for the reason at `index`. */
 void byn_control_ended(lua_State *L, const byn_process *p, int index);
 /* The node is being closed. */

@@ -5,6 +5,7 @@
 #include "clock.h"
 #include "cluster.h"
 #include "compat.h"
+#include "control.h"
 #include "reason.h"
 
 /* --- here ----------------------------------------------------------------- */
@@ -34,6 +35,7 @@ void byn_process_absent(lua_State *L, const char *what) {
 /* The process that has the name at `index`, be it live or ending, or NULL. */
 static byn_process *owner_of(lua_State *L, const byn_node *node, int index) {
   index = lua_absindex(L, index);
+  if (node->control) byn_control_touch_at(L, node->control, index);
   byn_slot_push(L, node->names);
   lua_pushvalue(L, index);
   lua_rawget(L, -2);
@@ -50,6 +52,10 @@ byn_process *byn_node_named(lua_State *L, const byn_node *node, int index) {
 
 /* Sets names[name at `name`] to the value on top, which it pops. */
 static void set_name(lua_State *L, const byn_node *node, int name) {
+  if (node->control) {
+    byn_control_touch_at(L, node->control, name);
+    byn_control_touch_names(node->control);
+  }
   byn_slot_push(L, node->names);
   lua_pushvalue(L, name);
   lua_rotate(L, -3, -1);

@@ -48,6 +48,7 @@ local schema = {
   seed = "integer",
   depth = "positive",
   preemptions = "integer",
+  reduce = "boolean",
   length = "integer",
   max_steps = "positive",
   settle = "boolean",
@@ -72,6 +73,7 @@ local function check(what, body, opts, level)
     seed = opts.seed or 1,
     depth = opts.depth or 3,
     preemptions = opts.preemptions,
+    unreduced = opts.reduce == false,
     length = opts.length,
     idle_clock = opts.clock == "idle",
     max_steps = opts.max_steps or 10000,
@@ -85,6 +87,7 @@ local function new_control(settings)
   return core.control {
     strategy = settings.strategy, depth = settings.depth,
     preemptions = settings.preemptions, length = settings.length,
+    unreduced = settings.unreduced,
     idle_clock = settings.idle_clock,
   }
 end
@@ -148,6 +151,9 @@ end
 ---  length: integer, pct: how many steps a run is thought to have, until one
 ---    was longer; 100 if not given
 ---  preemptions: integer, dfs: at most so many in a run; any number by default
+---  reduce: boolean (true), dfs: of schedules that differ only in the order of
+---    steps that do not touch one another, run one. Say false if processes
+---    share a variable: that nobody sees. Not done if preemptions is given
 ---  clock: "racing" (default): time may pass to the next deadline while there
 ---    is work, so that a time-out may come before a reply that is on its way,
 ---    as in life; or "idle": only when nothing else can happen
