@@ -19,9 +19,9 @@
 #define SERIAL_BITS 38
 #define SERIAL_MASK (((uint64_t)1 << SERIAL_BITS) - 1)
 #define NAME_BIT ((uint64_t)1 << 50)
-#define ALL_NAMES NAME_BIT /* the list of them; no name is likely to be this   \
-                            */
 #define TIMER_BIT ((uint64_t)1 << 51)
+/* The list of names; it is not likely that one has this number too. */
+#define ALL_NAMES NAME_BIT
 #define CLOCK_ACTOR (((uint64_t)1 << 52) - 1)
 #define OP_SHIFT 56 /* in the map of points, above the object's bits */
 

@@ -9,6 +9,8 @@ Trace.__index = Trace
 
 -- The last part of the number of an actor that is a process: its serial.
 local SERIALS = 2 ^ 38
+-- From here on numbers are of registered names, of timers and of the clock.
+local NO_PROCESS = 2 ^ 50
 
 local NAME_WIDTH = 18
 local NOTE_INDENT = 19 -- below who took the step
@@ -129,7 +131,9 @@ end
 local function describe_offer(trace, name, step)
   if not name:find(" -> ", 1, true) then return "the network", name end
   local who = {}
-  for i, actor in ipairs(step.touched) do who[i] = name_actor(trace, actor) end
+  for _, actor in ipairs(step.touched) do
+    if actor < NO_PROCESS then who[#who + 1] = name_actor(trace, actor) end
+  end
   return "the network", "delivers " .. name
     .. (#who > 0 and ", for " .. table.concat(who, ", ") or "")
 end
