@@ -27,6 +27,7 @@ describe("the example", function()
     assert.equal(3, count(out, "\nok "))
     assert.matches("lockstep: error in step %d+", out)
     assert.matches("(number) 110", out, 1, true)
+    assert.matches("account +handles the call {set = 110}", out)
     assert.matches('lockstep.replay(body, "1", { clock = "idle" })', out, 1,
       true)
   end)
@@ -37,7 +38,8 @@ describe("the example", function()
     assert.equal(4, count(out, "\nok "))
     assert.matches("the body ended: shutdown", out, 1, true)
     assert.matches("it ends of no_store", out, 1, true)
-    assert.matches("workers +handles its mail; it, body end of shutdown", out)
+    assert.matches("workers +handles the cast true; it, body end of shutdown",
+      out)
   end)
 
   it("of a cluster that loses its leader passes, and shows it", function()

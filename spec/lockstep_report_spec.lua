@@ -76,7 +76,8 @@ describe("a report of lockstep", function()
     has(text, "the body ended: a bad cast")
     has(text, "echo had crashed of this")
     has(text, "starts echo")
-    has(text, "echo               handles its mail; it, body end of an error")
+    has(text, "echo               begins")
+    has(text, "echo               handles the cast 1; it, body end of an error")
   end)
 
   it("calls processes the same in a list and in the steps", function()
@@ -86,6 +87,21 @@ describe("a report of lockstep", function()
     end)
     local name = text:match "ms  body[^\n]* (process %d+%.%d+)"
     has(text, name .. " waits for a message")
+  end)
+end)
+
+describe("lockstep", function()
+  it("keeps nothing of a run that is over", function()
+    local function runs(n)
+      for _ = 1, n do
+        lockstep.run(function() error "oh" end, { iterations = 1 })
+      end
+      collectgarbage()
+      collectgarbage()
+      return collectgarbage "count"
+    end
+    local before = runs(50)
+    assert.is_true(runs(300) - before < 100)
   end)
 end)
 

@@ -63,6 +63,7 @@ typedef struct byn_control {
   uint64_t *touched;
   uint32_t touched_count, touched_capacity;
   int on_end;      /* slot */
+  int on_mail;     /* slot: who is told what a server is about to handle */
   bool idle_clock; /* time passes only when nothing else can happen */
   bool clock, single, traced, over;
   lua_Integer steps, limit;
@@ -335,6 +336,18 @@ static byn_op op_of(const byn_process *p) {
   }
 }
 
+static void tell_mail(lua_State *L, byn_control *c, const byn_process *p) {
+  static const char *const kinds[] = {"message", "call", "cast",
+                                      "exit",    "down", "request"};
+  const byn_mail *mail = p->mail.head;
+  if (!c->on_mail || !mail) return;
+  luaL_checkstack(L, 4, NULL);
+  byn_slot_push(L, c->on_mail);
+  lua_pushstring(L, kinds[mail->kind]);
+  byn_value_push(L, &mail->value);
+  lua_call(L, 2, 0);
+}
+
 static void run_process(lua_State *L, byn_control *c, byn_process *p) {
   c->op = (uint8_t)op_of(p);
   if (p->wait == BYN_WAIT_POINT && p->co) {
@@ -343,6 +356,7 @@ static void run_process(lua_State *L, byn_control *c, byn_process *p) {
     byn_map_remove(&c->points, actor);
     c->granted = p;
   }
+  if (c->traced && c->op == BYN_OP_HANDLE) tell_mail(L, c, p);
   byn_node_take_turn(L, p->node, p);
   c->granted = NULL;
 }
@@ -526,11 +540,19 @@ static int l_replay(lua_State *L) {
   return 0;
 }
 
+/* What they refer to may hold the control itself. */
+static void forget_listeners(lua_State *L, byn_control *c) {
+  byn_slot_free(L, &c->world->slots, c->on_end);
+  byn_slot_free(L, &c->world->slots, c->on_mail);
+  c->on_end = c->on_mail = 0;
+}
+
 /* finish() -> tape, diverged: the index of the first choice that was not as
  * in the script, or nil */
 static int l_finish(lua_State *L) {
   byn_control *c = check_control(L);
   const byn_tape *t = &c->tape;
+  forget_listeners(L, c);
   if (!t->replaying) byn_strategy_end(c->strategy);
   if (t->failed) no_memory(L);
   lua_createtable(L, (int)t->count, 0);
@@ -662,9 +684,14 @@ static int l_calm(lua_State *L) {
 
 /* --- looking -------------------------------------------------------------- */
 
-/* trace(): from now on, note what steps touch */
+/* trace(fn): from now on, note what steps touch, and call fn(kind, value) with
+ * the mail that a server or supervisor is about to handle */
 static int l_trace(lua_State *L) {
   byn_control *c = check_control(L);
+  luaL_checktype(L, 2, LUA_TFUNCTION);
+  lua_settop(L, 2);
+  byn_slot_free(L, &c->world->slots, c->on_mail);
+  c->on_mail = byn_slot_put(L, &c->world->slots);
   if (!c->touched)
     c->touched = grown(L, c, NULL, 0, &c->touched_capacity, sizeof *c->touched);
   c->traced = true;
@@ -841,7 +868,7 @@ static int l_gc(lua_State *L) {
   byn_control *c = check_control(L);
   const byn_alloc *alloc = &c->world->alloc;
   clear(c);
-  byn_slot_free(L, &c->world->slots, c->on_end);
+  forget_listeners(L, c);
   byn_tape_clear(&c->tape);
   if (c->strategy) byn_strategy_free(c->strategy);
   c->strategy = NULL;

@@ -28,7 +28,9 @@
  *                                   the time, on its own clock
  *   control:tell(number, now)       the time, on that node's clock
  *   control:steps() -> integer      how many there were in this run
- *   control:trace()                 from now on, note what steps touch
+ *   control:trace(fn)               from now on, note what steps touch; calls
+ *                                   fn(kind, value) with the mail that a server
+ *                                   is about to handle
  *   control:last() -> kind, op, actor, object, touched     of the last step
  *   control:actor(pid) -> integer   the number that it has in there
  *   control:processes(number) -> list of {actor=, pid=, name=, label=,

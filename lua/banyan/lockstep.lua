@@ -184,6 +184,7 @@ function lockstep.run(body, opts)
   return Report.new {
     ok = true, iterations = made, complete = control:complete(),
     steps = steps, seed = settings.seed, strategy = settings.strategy,
+    settings = settings,
   }
 end
 

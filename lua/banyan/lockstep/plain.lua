@@ -6,6 +6,7 @@ local plain = {}
 
 local SHOWN = 8 -- entries of a table
 local DEPTH = 2 -- of tables in tables
+local SHORT = 60 -- bytes
 
 local function sorted_keys(value)
   local keys = {}
@@ -41,6 +42,15 @@ function show(value, depth)
     if i > SHOWN then break end
   end
   return "{" .. table.concat(parts, ", ") .. "}"
+end
+
+--- A value on one line, not too long.
+---@param value any
+---@return string
+function plain.short(value)
+  local ok, text = pcall(show, value, 1)
+  text = (ok and text or type(value)):gsub("%s+", " ")
+  return #text > SHORT and text:sub(1, SHORT - 3) .. "..." or text
 end
 
 -- Lockstep's own frames are at the end of a body's traceback.

@@ -136,11 +136,17 @@ local function failed(report)
   return table.concat(lines, "\n")
 end
 
+local function within(report)
+  local bound = report.settings and report.settings.preemptions
+  return bound and (" with %d preemptions at most"):format(bound) or ""
+end
+
 function Report:__tostring()
   if not self.ok then return failed(self) end
   return ("lockstep: ok, %d runs, %d steps, seed %d, strategy %s%s"):format(
     self.iterations, self.steps, self.seed, self.strategy,
-    self.complete and "; these are all schedules that there are" or "")
+    self.complete and "; these are all schedules that there are"
+      .. within(self) or "")
 end
 
 --- Makes a report of a table with its fields.

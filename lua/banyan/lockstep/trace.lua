@@ -16,13 +16,13 @@ local NAME_WIDTH = 18
 local NOTE_INDENT = 19 -- below who took the step
 
 local verbs = {
-  run = "runs", handle = "handles its mail", receive = "receives",
+  run = "runs", handle = "goes on", receive = "receives",
   wake = "wakes up", answer = "goes on with the answer to its call",
   send = "sends to", cast = "casts to", call = "calls", reply = "replies",
   link = "links to", unlink = "unlinks from", monitor = "monitors",
   demonitor = "ends a monitor", exit = "sends an exit signal to",
-  register = "registers", unregister = "unregisters",
-  whereis = "looks up", spawn = "spawns", send_after = "sets a timer",
+  register = "registers a name", unregister = "gives up a name",
+  whereis = "looks up a name", spawn = "spawns", send_after = "sets a timer",
   cancel_timer = "cancels a timer",
 }
 
@@ -111,8 +111,19 @@ local function describe_timer(trace, step)
   return "a timer", "fires for " .. name_actor(trace, step.object)
 end
 
+local kinds = {
+  message = "the message", call = "the call", cast = "the cast",
+  exit = "the exit", down = "the DOWN", request = "the request",
+}
+
 local function describe_process(trace, step, fresh)
   local what = verbs[step.op] or step.op
+  if step.op == "handle" and trace.mail then
+    what = "handles " .. trace.mail
+  elseif step.op == "handle" and not trace.begun[step.actor] then
+    what = "begins"
+  end
+  trace.begun[step.actor] = true
   if trace.timed_out[step.actor] then
     trace.timed_out[step.actor] = nil
     what = late[step.op] or what
@@ -167,6 +178,7 @@ local function note_step(trace, world, number)
     call_it(trace, row, row.called)
   end
   step.what = step.what .. describe_ends(trace, world, step)
+  trace.mail = nil
   trace[#trace + 1] = step
   return step
 end
@@ -176,9 +188,11 @@ end
 ---@return table trace  a list of { step=, now=, actor=, object=, touched=,
 ---  who=, what=, notes= }
 function Trace.of(world)
-  local trace = setmetatable({ ends = {}, timed_out = {},
+  local trace = setmetatable({ ends = {}, timed_out = {}, begun = {},
     names = {}, called = {} }, Trace) -- by actor, by pid
-  world.control:trace()
+  world.control:trace(function(kind, value)
+    trace.mail = ("%s %s"):format(kinds[kind], plain.short(value))
+  end)
   world:watch_steps()
   world.notes = {}
   world.trace = function()
