@@ -89,6 +89,8 @@ local function objects()
     { "Node", node, "lua/banyan/node.lua" },
     { "Pid", pid, "lua/banyan/init.lua" },
     { "Ring", require("banyan.ring").new(), "lua/banyan/ring.lua" },
+    { "History", require("banyan.lockstep.history").new(),
+      "lua/banyan/lockstep/history.lua" },
   }
 end
 

@@ -1,0 +1,200 @@
+local histories = require "spec.support.histories"
+local history = require "banyan.lockstep.history"
+local linearizable = require "banyan.lockstep.linearizable"
+
+local model = history.model
+
+local function is_linearizable(text, m)
+  local h = histories.of(text)
+  local ok, why = h:check(m)
+  assert(ok or not why.undecided, tostring(why))
+  return ok == true
+end
+
+-- Known-good and known-bad histories, as {model, right, name, text}.
+local register, queue = model.register(0), model.queue()
+local cases = {
+  { register, true, "nothing at all", "" },
+  { register, true, "a read while a write is under way sees the old value",
+    "a write 1; b read; b ok 0; a ok" },
+  { register, true, "a read while a write is under way sees the new value",
+    "a write 1; b read; b ok 1; a ok" },
+  { register, false, "a stale read",
+    "a write 1; a ok; b read; b ok 0" },
+  { register, false, "new, then old, during one write",
+    "a write 1; b read; b ok 1; c read; c ok 0; a ok" },
+  { register, true, "new and old of reads that overlap, during one write",
+    "a write 1; b read; c read; b ok 1; c ok 0; a ok" },
+  { register, false, "a value that nobody wrote", "a read; a ok 7" },
+  { register, false, "a value whose write failed",
+    "a write 1; a fail; b read; b ok 1" },
+  { register, true, "the value from before a write that failed",
+    "a write 1; a fail; b read; b ok 0" },
+  { register, false, "a lost update: two clients swap the same value",
+    "a cas 0 1; b cas 0 2; a ok true; b ok true" },
+  { register, true, "one of two that swap the same value loses",
+    "a cas 0 1; b cas 0 2; a ok true; b ok false" },
+  { register, false, "a swap that lost, of a value that was there",
+    "a cas 0 1; a ok false" },
+  { register, false, "a swap of a value that was not there",
+    "a cas 1 2; a ok true" },
+  { register, true, "a write of unknown outcome, seen at once",
+    "a write 1; a unknown; b read; b ok 1" },
+  { register, true, "a write of unknown outcome, seen late",
+    "a write 1; a unknown; b read; b ok 0; b read; b ok 1" },
+  { register, true, "a write of unknown outcome, never seen",
+    "a write 1; a unknown; b read; b ok 0; b read; b ok 0" },
+  { register, false, "a write of unknown outcome, taken back",
+    "a write 1; a unknown; b read; b ok 1; b read; b ok 0" },
+  { register, false, "a write of unknown outcome, seen before it began",
+    "b read; b ok 1; a write 1; a unknown" },
+  { register, false, "a write of unknown outcome that happens twice",
+    "a write 1; a unknown; b read; b ok 1; b write 2; b ok; b read; b ok 1" },
+  { register, true, "two equal writes of unknown outcome, both seen",
+    "a write 1; a unknown; a write 1; a unknown; b read; b ok 1; "
+    .. "b write 2; b ok; b read; b ok 1" },
+  { register, true, "a write that has not ended, seen",
+    "a write 1; b read; b ok 1" },
+  { register, true, "the writes of one client, the first one late",
+    "a write 1; a unknown; a write 2; a ok; b read; b ok 2; b read; b ok 1" },
+  -- Herlihy and Wing, figure 1, with their names: E and D are enqueue and
+  -- dequeue.
+  { queue, true, "H1, of a queue: overlapping enqueues come out as they like",
+    "A enqueue x; B enqueue y; B ok; A ok; B dequeue; B ok x; A dequeue; "
+    .. "A ok y; A enqueue z" },
+  { queue, false, "H2: x goes in before y, and y comes out first",
+    "A enqueue x; A ok; B enqueue y; A dequeue; B ok; A ok y" },
+  { queue, true, "H3: an enqueue under way is taken out",
+    "A enqueue x; B dequeue; B ok x" },
+  { queue, false, "H4: x comes out twice",
+    "A enqueue x; B enqueue y; A ok; B ok; A dequeue; C dequeue; A ok y; "
+    .. "C ok y" },
+  { queue, true, "empty, before the enqueue has returned",
+    "a enqueue 1; b dequeue; b ok; a ok" },
+  { queue, false, "empty, with an element in it",
+    "a enqueue 1; a ok; b dequeue; b ok" },
+  { queue, false, "an element that went in twice comes out three times",
+    "a enqueue 1; a ok; a enqueue 1; a ok; b dequeue; b ok 1; b dequeue; "
+    .. "b ok 1; b dequeue; b ok 1" },
+  { queue, true, "an element is gone: a dequeue of unknown outcome took it",
+    "a enqueue 1; a ok; a enqueue 2; a ok; c dequeue; c unknown; "
+    .. "b dequeue; b ok 2" },
+  { queue, false, "an element is gone, before the dequeue that took it began",
+    "a enqueue 1; a ok; a enqueue 2; a ok; b dequeue; b ok 2; "
+    .. "c dequeue; c unknown" },
+  { model.queue { 1, 2 }, true, "what was in a queue at first comes out",
+    "a dequeue; b dequeue; a ok 2; b ok 1" },
+  { model.queue { 1, 2 }, true, "an element that was there comes in again",
+    "a enqueue 1; a ok; b dequeue; b ok 1; b dequeue; b ok 2; b dequeue; "
+    .. "b ok 1" },
+  { model.queue { 1, 2 }, false, "what was in a queue at first, in disorder",
+    "a dequeue; a ok 2; b dequeue; b ok 1" },
+  { model.counter(), false, "a lost increment",
+    "a increment; b increment; a ok 1; b ok 1" },
+  { model.counter(), true, "increments that say nothing",
+    "a increment; b increment; a ok; b ok; a get; a ok 2" },
+  { model.set(), false, "an element that was added and is not there",
+    "a add 1; a ok true; b contains 1; b ok false" },
+  { model.set(), false, "two that both added the same element",
+    "a add 1; b add 1; a ok true; b ok true" },
+}
+
+describe("linearizability", function()
+  for _, case in ipairs(cases) do
+    it((case[2] and "allows " or "forbids ") .. case[3], function()
+      assert.equal(case[2], is_linearizable(case[4], case[1]))
+    end)
+  end
+
+  local shapes = {
+    { ops = 6, clients = 3, values = 2 },
+    { ops = 6, clients = 4, values = 9 },
+    { ops = 6, clients = 3, values = 2, unknown = 30, fail = 10 },
+    { ops = 6, clients = 5, values = 9, unknown = 50 },
+  }
+  for _, kind in ipairs(histories.kinds) do
+    it("finds what trying all orders finds, of a " .. kind, function()
+      local found = { [true] = 0, [false] = 0 }
+      for seed = 1, 600 do
+        local shape = shapes[seed % #shapes + 1]
+        local h = histories.random(kind, seed, shape)
+        histories.spoil(h, seed, seed % 3, shape.values)
+        local expected = histories.explained(h, kind, "linearizable")
+        found[expected] = found[expected] + 1
+        local ok, why = h:check(histories.model(kind))
+        if (ok == true) ~= expected then
+          error(("seed %d, expected %s:\n%s\n%s"):format(seed,
+            tostring(expected), tostring(h), tostring(why)))
+        end
+      end
+      assert.is_true(found[true] > 150 and found[false] > 50,
+        ("%d good, %d bad"):format(found[true], found[false]))
+    end)
+
+    it("allows whatever clients see of a real " .. kind, function()
+      for seed = 1, 300 do
+        local h = histories.random(kind, seed, { ops = 20, clients = 4,
+          values = 4, unknown = 10, fail = 5 })
+        local ok, why = h:check(histories.model(kind))
+        if not ok then error(("seed %d: %s"):format(seed, tostring(why))) end
+      end
+    end)
+  end
+
+  -- The order that was found is one: in real time, and for the object.
+  it("answers an order that is right", function()
+    for seed = 1, 100 do
+      local h = histories.random("register", seed, { ops = 30, clients = 5,
+        unknown = 15 })
+      local ops = h:operations()
+      local verdict = linearizable.check(ops, model.register(0), 1e6)
+      assert.is_true(verdict.ok)
+      assert.is_true(histories.is_order(verdict.order, ops, "register",
+        "linearizable"))
+    end
+  end)
+
+  it("checks 200 overlapping operations in few steps", function()
+    for _, kind in ipairs { "register", "counter", "set", "store" } do
+      for clients = 5, 10, 5 do
+        for seed = 1, 5 do
+          local h = histories.random(kind, seed, { ops = 200, values = 5,
+            clients = clients, unknown = 5, fail = 3 })
+          assert(h:check(histories.model(kind), { max_steps = 50000 }))
+          h = histories.spoil(h, seed, 40, 5)
+          local ok, why = h:check(histories.model(kind), { max_steps = 50000 })
+          assert.is_nil(ok)
+          assert.is_false(why.undecided, tostring(why))
+        end
+      end
+    end
+  end)
+
+  it("checks a queue through which 200 different elements pass", function()
+    for seed = 1, 5 do
+      local h = histories.random("queue", seed, { ops = 200, values = 1e6,
+        clients = 5 })
+      assert(h:check(model.queue(), { max_steps = 200000 }))
+    end
+  end)
+
+  it("is not slowed by operations of unknown outcome that are equal",
+    function()
+      local h = history.new()
+      for i = 1, 40 do h:unknown(h:invoke(i, "increment", 1)) end
+      for _ = 1, 10 do h:ok(h:invoke(0, "get"), 40) end
+      assert(h:check(model.counter(), { max_steps = 2000 }))
+      h:ok(h:invoke(0, "get"), 41)
+      local ok, why = h:check(model.counter(), { max_steps = 2000 })
+      assert.is_nil(ok)
+      assert.is_false(why.undecided)
+    end)
+
+  it("does not fear a read of unknown outcome", function()
+    local h = history.new()
+    for i = 1, 60 do h:unknown(h:invoke(i, "read")) end
+    h:ok(h:invoke(0, "read"), 1)
+    local _, why = h:check(register, { max_steps = 10 })
+    assert.is_false(why.undecided)
+  end)
+end)
