@@ -118,23 +118,27 @@ describe("lockstep.run", function()
     end)
   end
 
-  it("sees by dfs what processes share besides messages if told to", function()
-    local seen, count = {}, 0
-    lockstep.run(function()
-      local me, text = banyan.self(), ""
-      for i = 1, 2 do
-        banyan.spawn(function()
-          text = text .. i
-          banyan.receive(1)
-          text = text .. i
-          banyan.send(me, true)
-        end)
-      end
-      for _ = 1, 2 do banyan.receive() end
-      seen[text] = true
-    end, { strategy = "dfs", reduce = false })
-    for _ in pairs(seen) do count = count + 1 end
-    assert.equal(6, count)
+  it("tells by dfs orders that only shared variables show", function()
+    local function orders_of(opts)
+      local seen, count = {}, 0
+      local report = lockstep.run(function()
+        local order = {}
+        for i = 1, 3 do
+          banyan.spawn(function()
+            order[#order + 1] = i
+            if #order == 3 then seen[table.concat(order)] = true end
+          end)
+        end
+      end, opts)
+      for _ in pairs(seen) do count = count + 1 end
+      return count, report
+    end
+    local all, report = orders_of { strategy = "dfs", settle = true }
+    assert.equal(6, all)
+    assert.is_true(report.complete)
+    local _, fewer = orders_of { strategy = "dfs", settle = true,
+      reduce = true }
+    assert.is_true(fewer.iterations < report.iterations)
   end)
 
   it("has a time-out race with its reply", function()
@@ -271,6 +275,15 @@ describe("lockstep.run", function()
     misuse("the body must be a function", 7)
     misuse('unknown option "seeds"', function() end, { seeds = 1 })
     misuse('option "strategy"', function() end, { strategy = "best" })
+    local node = require("banyan.core").node { seed = 1 }
+    local why
+    node:spawn(function()
+      local _, err = pcall(lockstep.run, function() end)
+      why = err
+    end)
+    node:step(0)
+    node:close()
+    assert.truthy(why:find("outside of banyan.run", 1, true))
     local ok, err = pcall(lockstep.invariant, function() end)
     assert.is_false(ok)
     assert.truthy(err:find("outside of a body", 1, true))

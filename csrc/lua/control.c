@@ -23,6 +23,7 @@
 /* The list of names; it is not likely that one has this number too. */
 #define ALL_NAMES NAME_BIT
 #define CLOCK_ACTOR (((uint64_t)1 << 52) - 1)
+#define LUA_OBJECT (CLOCK_ACTOR - 1) /* the variables that processes share */
 #define OP_SHIFT 56 /* in the map of points, above the object's bits */
 
 typedef struct control_offer {
@@ -54,7 +55,7 @@ typedef struct byn_control {
   lua_Integer offers_made;
   byn_pending *pending; /* what could be next, and what stands behind it */
   control_choice *choices;
-  uint32_t count, capacity;
+  uint32_t count, pending_capacity, choice_capacity;
   byn_map points;             /* actor -> object and op of its next step */
   const byn_process *granted; /* goes on from the point it stands at */
   byn_node *at;               /* the node whose step it is, or NULL */
@@ -65,6 +66,7 @@ typedef struct byn_control {
   int on_end;      /* slot */
   int on_mail;     /* slot: who is told what a server is about to handle */
   bool idle_clock; /* time passes only when nothing else can happen */
+  bool shared;     /* any code may touch LUA_OBJECT */
   bool clock, single, traced, over;
   lua_Integer steps, limit;
   lua_Integer calm_until; /* before that step time does not pass over others */
@@ -218,13 +220,10 @@ void byn_control_ended(lua_State *L, const byn_process *p, int index) {
 
 static void add(lua_State *L, byn_control *c, byn_pending step,
                 control_choice choice) {
-  if (c->count == c->capacity) {
-    uint32_t capacity = c->capacity;
-    c->pending =
-        grown(L, c, c->pending, c->count, &capacity, sizeof *c->pending);
-    c->choices =
-        grown(L, c, c->choices, c->count, &c->capacity, sizeof *c->choices);
-  }
+  c->pending = grown(L, c, c->pending, c->count, &c->pending_capacity,
+                     sizeof *c->pending);
+  c->choices = grown(L, c, c->choices, c->count, &c->choice_capacity,
+                     sizeof *c->choices);
   c->pending[c->count] = step;
   c->choices[c->count++] = choice;
 }
@@ -399,6 +398,7 @@ static control_outcome take_step(lua_State *L, byn_control *c,
   default:
     c->at = choice.node;
     run_process(L, c, choice.process);
+    if (c->shared) touch(c, LUA_OBJECT);
   }
   c->at = NULL;
   *number = choice.node->number;
@@ -794,12 +794,14 @@ static int l_processes(lua_State *L) {
   return 1;
 }
 
-/* on_end(fn) */
+/* on_end(fn or nil): held in the registry, so it must be taken back, or what
+ * it holds, the control most likely, would stay for ever. */
 static int l_on_end(lua_State *L) {
   byn_control *c = check_control(L);
-  luaL_checktype(L, 2, LUA_TFUNCTION);
+  if (!lua_isnoneornil(L, 2)) luaL_checktype(L, 2, LUA_TFUNCTION);
   lua_settop(L, 2);
   byn_slot_free(L, &c->world->slots, c->on_end);
+  c->on_end = 0;
   c->on_end = byn_slot_put(L, &c->world->slots);
   return 0;
 }
@@ -840,9 +842,6 @@ static byn_strategy *make_strategy(lua_State *L, const byn_alloc *alloc) {
                                 optional_number(L, "preemptions", UINT32_MAX),
                             .fair_after = optional_number(L, "fair_after", 0),
                             .length = optional_number(L, "length", 0)};
-  lua_getfield(L, 1, "unreduced");
-  opts.unreduced = lua_toboolean(L, -1);
-  lua_pop(L, 1);
   byn_strategy *s = byn_strategy_new(alloc, (byn_strategy_kind)kind, &opts);
   if (!s) no_memory(L);
   return s;
@@ -860,7 +859,9 @@ static int l_control(lua_State *L) {
   c->strategy = make_strategy(L, &w->alloc);
   lua_getfield(L, 1, "idle_clock");
   c->idle_clock = lua_toboolean(L, -1);
-  lua_pop(L, 1);
+  lua_getfield(L, 1, "shared");
+  c->shared = lua_toboolean(L, -1);
+  lua_pop(L, 2);
   return 1;
 }
 
@@ -874,8 +875,8 @@ static int l_gc(lua_State *L) {
   c->strategy = NULL;
   byn_free(alloc, c->seats, c->seat_capacity * sizeof *c->seats);
   byn_free(alloc, c->offers, c->offer_capacity * sizeof *c->offers);
-  byn_free(alloc, c->pending, c->capacity * sizeof *c->pending);
-  byn_free(alloc, c->choices, c->capacity * sizeof *c->choices);
+  byn_free(alloc, c->pending, c->pending_capacity * sizeof *c->pending);
+  byn_free(alloc, c->choices, c->choice_capacity * sizeof *c->choices);
   byn_free(alloc, c->touched, c->touched_capacity * sizeof *c->touched);
   return 0;
 }

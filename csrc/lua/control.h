@@ -2,9 +2,9 @@
  * is put before a strategy, one step at a time.
  *
  *   core.control(opts) -> control   strategy, depth, preemptions, fair_after,
- *                                   length, unreduced: see core/strategy.h;
- *                                   idle_clock: time passes when nothing else
- *                                   can happen
+ *                                   length: see core/strategy.h; idle_clock:
+ *                                   time passes when nothing else can happen;
+ *                                   shared: processes share Lua variables
  *   control:begin(seed) -> bool     a new run; false: every schedule was seen
  *   control:replay(tape)            a run that takes its choices from a list
  *   control:finish() -> tape, at    the run is over: its choices, and the
@@ -20,7 +20,8 @@
  *                                   nothing else can happen
  *   control:on_end(fn)              fn(pid, reason) is called for each process
  *                                   that ends; if it answers true, run comes
- *                                   back after the step ("over")
+ *                                   back after the step ("over"). on_end(nil)
+ *                                   takes it back
  *   control:run(limit) -> what, number
  *   control:single(bool)            run comes back after each step
  *   control:draw(n) -> 0..n-1       a choice of data

@@ -64,6 +64,10 @@ local function check(what, body, opts, level)
       :format(what, type(body)), level + 1)
   end
   play.check_outside(what, level + 1)
+  if pcall(core.self) then
+    error(what .. ": a process cannot wait for whole runs: call it outside "
+      .. "of banyan.run", level + 1)
+  end
   opts = options.check(what, opts, schema, level + 1)
   local strategy = opts.strategy or "pct"
   return {
@@ -73,7 +77,7 @@ local function check(what, body, opts, level)
     seed = opts.seed or 1,
     depth = opts.depth or 3,
     preemptions = opts.preemptions,
-    unreduced = opts.reduce == false,
+    shared = strategy == "dfs" and not opts.reduce,
     length = opts.length,
     idle_clock = opts.clock == "idle",
     max_steps = opts.max_steps or 10000,
@@ -87,8 +91,8 @@ local function new_control(settings)
   return core.control {
     strategy = settings.strategy, depth = settings.depth,
     preemptions = settings.preemptions, length = settings.length,
-    unreduced = settings.unreduced,
     idle_clock = settings.idle_clock,
+    shared = settings.shared,
   }
 end
 
@@ -122,7 +126,8 @@ local function failure_report(control, body, settings, failed)
     return report
   end
   local third = replay_traced(control, body, settings, failed.tape)
-  local at = Trace.difference(again.trace, third.trace)
+  local at = again.trace and third.trace
+    and Trace.difference(again.trace, third.trace)
   report.kind = "divergence"
   report.reason = ("the same choices did not lead to the same run: first %s "
     .. "(%s), then %s%s"):format(failed.kind, plain.line(failed.reason),
@@ -151,9 +156,9 @@ end
 ---  length: integer, pct: how many steps a run is thought to have, until one
 ---    was longer; 100 if not given
 ---  preemptions: integer, dfs: at most so many in a run; any number by default
----  reduce: boolean (true), dfs: of schedules that differ only in the order of
----    steps that do not touch one another, run one. Say false if processes
----    share a variable: that nobody sees. Not done if preemptions is given
+---  reduce: boolean (false), dfs: of schedules that differ only in the order of
+---    steps that do not touch one another, run one. Say true if the processes of
+---    the body share no variables: nobody sees when those are touched
 ---  clock: "racing" (default): time may pass to the next deadline while there
 ---    is work, so that a time-out may come before a reply that is on its way,
 ---    as in life; or "idle": only when nothing else can happen
@@ -237,7 +242,8 @@ function lockstep.replay(body, report_or_tape, opts)
   if not given then return report end
   local same = again.kind == given.kind and same_failure(again, given)
   if same then return report end
-  local at = given.trace and Trace.difference(given.trace, again.trace)
+  local at = given.trace and again.trace
+    and Trace.difference(given.trace, again.trace)
   report.ok, report.kind = false, "divergence"
   report.reason = ("the run went another way%s: it was %s, now it is %s")
     :format(at and (" from step %d on"):format(at) or "", given.kind,

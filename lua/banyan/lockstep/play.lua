@@ -141,15 +141,27 @@ end
 
 -- --- a run -------------------------------------------------------------------
 
-local function begin(control, body, settings)
-  local world = World.new(control)
-  local run = { world = world, settings = settings, watched = {},
-    crashes = {} }
+local function execute(run, body, traced)
+  local world, control = run.world, run.world.control
+  virtual.enter(world)
   run.node = core.node(cluster.body_settings())
   world.body = world:add_node(run.node, run.node:name())
   control:on_end(function(pid, reason) return ended(run, pid, reason) end)
   spawn_body(run, body)
-  return run
+  if traced then
+    run.trace = Trace.of(world)
+    run.trace.names[control:actor(run.pid)] = "body"
+  end
+  return judge(world, run, world:run(run.settings.max_steps))
+end
+
+-- Whatever has happened, also when memory is short.
+local function clear_up(run)
+  virtual.leave()
+  current = nil
+  run.world.control:on_end(nil)
+  run.world:close()
+  if run.node then run.node:close() end -- if the world never had it
 end
 
 --- Runs a body once. The control is at the start of a run.
@@ -159,29 +171,19 @@ end
 ---@param traced? boolean
 ---@return table outcome  ok, kind, reason, steps, now, trace
 function play.once(control, body, settings, traced)
-  local run = begin(control, body, settings)
-  local world = run.world
-  local trace = traced and Trace.of(world)
-  if trace then trace.names[control:actor(run.pid)] = "body" end
-  run.trace = trace
+  local world = World.new(control)
+  local run = { world = world, settings = settings, watched = {},
+    crashes = {}, node = false } -- has its place, so to set it cannot fail
   current = run
-  virtual.enter(world)
-  local ok, how = pcall(world.run, world, settings.max_steps)
-  virtual.leave()
-  current = nil
-  local failure
-  if ok then
-    failure = judge(world, run, how)
-  else
-    failure = { kind = "error", reason = how }
-  end
+  local ok, failure = pcall(execute, run, body, traced)
+  clear_up(run)
+  if not ok then failure = { kind = "error", reason = failure } end
   local outcome = { ok = failure == nil, steps = control:steps(),
-    now = world.now, trace = trace or nil }
+    now = world.now, trace = run.trace }
   if failure then
     outcome.kind, outcome.reason = failure.kind, failure.reason
     outcome.who, outcome.crashes = failure.who, run.crashes
   end
-  world:close()
   return outcome
 end
 

@@ -288,8 +288,8 @@ function World:close()
   for number = 1, self.numbered do
     local node = self.nodes[number]
     if node then node.core:close() end
+    self.nodes[number] = nil
   end
-  self.nodes = {}
 end
 
 return World
