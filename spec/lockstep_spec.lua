@@ -356,6 +356,18 @@ describe("a body that is not deterministic", function()
   end)
 end)
 
+describe("a body that is not deterministic by itself, under dfs,", function()
+  it("is told so although no run fails", function()
+    local runs = 0
+    local report = lockstep.run(function()
+      runs = runs + 1
+      for _ = 1, 2 + runs % 2 do banyan.spawn(function() end) end
+      banyan.sleep(1)
+    end, { strategy = "dfs" })
+    assert.equal("divergence", report.kind)
+  end)
+end)
+
 describe("lockstep.shrink", function()
   it("finds a smaller schedule that fails in the same way", function()
     local report = lockstep.run(lost_update,

@@ -81,7 +81,8 @@ typedef enum control_outcome {
   CONTROL_NODE,
   CONTROL_STEP,
   CONTROL_LIMIT,
-  CONTROL_OVER
+  CONTROL_OVER,
+  CONTROL_REDUNDANT
 } control_outcome;
 
 static byn_control *check_control(lua_State *L) {
@@ -378,6 +379,8 @@ static lua_Integer take_offer(byn_control *c, uint32_t i) {
 static control_outcome take_step(lua_State *L, byn_control *c,
                                  lua_Integer *number) {
   uint32_t i = pick(L, c);
+  if (!c->tape.replaying && byn_strategy_redundant(c->strategy))
+    return CONTROL_REDUNDANT;
   control_choice choice = c->choices[i];
   c->last = c->pending[i];
   c->op = BYN_OP_RUN;
@@ -461,8 +464,9 @@ static void run(lua_State *L, control_run *r) {
 
 /* run(limit) -> what, number */
 static int l_run(lua_State *L) {
-  static const char *const names[] = {"on",   "idle", "offer", "clock",
-                                      "node", "step", "limit", "over"};
+  static const char *const names[] = {"on",    "idle", "offer",
+                                      "clock", "node", "step",
+                                      "limit", "over", "redundant"};
   byn_control *c = check_control(L);
   c->limit = luaL_checkinteger(L, 2);
   if (c->world->running)
@@ -573,6 +577,13 @@ static int l_finish(lua_State *L) {
 static int l_complete(lua_State *L) {
   byn_control *c = check_control(L);
   lua_pushboolean(L, byn_strategy_complete(c->strategy));
+  return 1;
+}
+
+/* diverged() -> bool */
+static int l_diverged(lua_State *L) {
+  byn_control *c = check_control(L);
+  lua_pushboolean(L, byn_strategy_diverged(c->strategy));
   return 1;
 }
 
@@ -887,6 +898,7 @@ void byn_control_functions(lua_State *L) {
                                      {"finish", l_finish},
                                      {"complete", l_complete},
                                      {"length", l_length},
+                                     {"diverged", l_diverged},
                                      {"single", l_single},
                                      {"adopt", l_adopt},
                                      {"pause", l_pause},

@@ -10,6 +10,8 @@
  *   control:finish() -> tape, at    the run is over: its choices, and the
  *                                   first that was not as in a replay's script
  *   control:complete() -> bool      dfs: every schedule was seen
+ *   control:diverged() -> bool      dfs: the body did not do what it did
+ *                                   before after the same choices
  *   control:length() -> integer     pct: how long it takes the next run to be
  *   control:adopt(node) -> number   only the control runs it from now on
  *   control:pause(number, bool)     its processes and timers stand still
@@ -42,7 +44,8 @@
  * offer ("offer", its number) or the passing of time ("clock", over how many
  * other steps). After a step of a node with links or events it comes back as
  * well ("node", its number), also when its links did something because of the
- * time, which is no step; and after any step if single ("step").
+ * time, which is no step; and after any step if single ("step"). Under dfs it
+ * may find that this run will be as an earlier one ("redundant").
  *
  * A step of a process goes from one point to the next: a point is where it
  * waits, and each place where it is about to do what others can notice (send,

@@ -48,6 +48,7 @@ local schema = {
   seed = "integer",
   depth = "positive",
   preemptions = "integer",
+  fair_after = "positive",
   reduce = "boolean",
   length = "integer",
   max_steps = "positive",
@@ -78,7 +79,7 @@ local function check(what, body, opts, level)
     depth = opts.depth or 3,
     preemptions = opts.preemptions,
     shared = strategy == "dfs" and not opts.reduce,
-    length = opts.length,
+    fair_after = opts.fair_after, length = opts.length,
     idle_clock = opts.clock == "idle",
     max_steps = opts.max_steps or 10000,
     settle = opts.settle,
@@ -91,7 +92,7 @@ local function new_control(settings)
   return core.control {
     strategy = settings.strategy, depth = settings.depth,
     preemptions = settings.preemptions, length = settings.length,
-    idle_clock = settings.idle_clock,
+    fair_after = settings.fair_after, idle_clock = settings.idle_clock,
     shared = settings.shared,
   }
 end
@@ -137,6 +138,16 @@ local function failure_report(control, body, settings, failed)
   return report
 end
 
+-- dfs walks back to where it chose otherwise, and found itself elsewhere.
+local function diverged_report(settings, tape, seed, runs, outcome)
+  return Report.new {
+    ok = false, kind = "divergence", steps = outcome.steps, tape = tape,
+    reason = "the same choices did not lead to the same run",
+    seed = seed, iterations = runs, strategy = settings.strategy,
+    settings = settings,
+  }
+end
+
 --- Runs a body under many schedules, until one fails. Must not be called by a
 -- process; blocks, in real time, until it is done.
 --
@@ -156,6 +167,8 @@ end
 ---  length: integer, pct: how many steps a run is thought to have, until one
 ---    was longer; 100 if not given
 ---  preemptions: integer, dfs: at most so many in a run; any number by default
+---  fair_after: integer, fair_pct: after so many steps of a run it goes on at
+---    random; twice the longest run by default
 ---  reduce: boolean (false), dfs: of schedules that differ only in the order of
 ---    steps that do not touch one another, run one. Say true if the processes of
 ---    the body share no variables: nobody sees when those are touched
@@ -185,6 +198,9 @@ function lockstep.run(body, opts)
       return failure_report(control, body, settings, outcome)
     end
     steps = steps + outcome.steps
+    if control:diverged() then
+      return diverged_report(settings, tape, seed, i, outcome)
+    end
   end
   return Report.new {
     ok = true, iterations = made, complete = control:complete(),

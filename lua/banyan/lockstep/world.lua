@@ -246,7 +246,8 @@ end
 --- Runs until `over` is set (by control:on_end), nothing can happen, or so
 -- many steps were taken.
 ---@param limit integer
----@return string  "over", "idle", "limit" or "failed" (see world.failure)
+---@return string  "over", "idle", "limit", "redundant" (an earlier run was the
+---  same) or "failed" (see world.failure)
 function World:run(limit)
   local control = self.control
   while true do
@@ -257,7 +258,7 @@ function World:run(limit)
       pass(self, number)
     elseif what == "node" then
       serve(self, self.nodes[number])
-    elseif what == "idle" or what == "limit" then
+    elseif what == "idle" or what == "limit" or what == "redundant" then
       return what
     end
     if self.watched and check(self) then return "failed" end
