@@ -69,6 +69,7 @@ typedef struct byn_control {
   bool shared;     /* any code may touch LUA_OBJECT */
   bool clock, single, traced, over;
   lua_Integer steps, limit;
+  lua_Integer worked;     /* steps of processes and timers */
   lua_Integer calm_until; /* before that step time does not pass over others */
 } byn_control;
 
@@ -404,6 +405,7 @@ static control_outcome take_step(lua_State *L, byn_control *c,
     if (c->shared) touch(c, LUA_OBJECT);
   }
   c->at = NULL;
+  c->worked++;
   *number = choice.node->number;
   if (c->over) return CONTROL_OVER;
   const byn_cluster *cluster = choice.node->cluster;
@@ -506,7 +508,7 @@ static void clear(byn_control *c) {
   for (uint32_t i = 0; i < c->seat_count; i++)
     if (c->seats[i].node) c->seats[i].node->control = NULL;
   c->seat_count = c->offer_count = c->touched_count = 0;
-  c->offers_made = c->steps = c->calm_until = 0;
+  c->offers_made = c->steps = c->worked = c->calm_until = 0;
   c->clock = c->single = c->traced = c->over = false;
   c->granted = NULL;
   c->at = NULL;
@@ -631,7 +633,7 @@ static int l_pause(lua_State *L) {
   return 0;
 }
 
-/* deadline(number) -> ms | nil */
+/* deadline(number) -> ms | nil, bool */
 static int l_deadline(lua_State *L) {
   const byn_node *node = check_seat(L, check_control(L))->node;
   int64_t at = byn_timers_next(node->timers);
@@ -642,7 +644,8 @@ static int l_deadline(lua_State *L) {
     lua_pushnil(L);
   else
     lua_pushinteger(L, at);
-  return 1;
+  lua_pushboolean(L, byn_timers_next(node->timers) != BYN_NEVER);
+  return 2;
 }
 
 /* tell(number, now) */
@@ -831,6 +834,12 @@ static int l_steps(lua_State *L) {
   return 1;
 }
 
+/* worked() -> how many of them were of processes and timers */
+static int l_worked(lua_State *L) {
+  lua_pushinteger(L, check_control(L)->worked);
+  return 1;
+}
+
 /* --- making --------------------------------------------------------------- */
 
 static uint32_t optional_number(lua_State *L, const char *name,
@@ -912,6 +921,7 @@ void byn_control_functions(lua_State *L) {
                                      {"last", l_last},
                                      {"actor", l_actor},
                                      {"steps", l_steps},
+                                     {"worked", l_worked},
                                      {"run", l_run},
                                      {"draw", l_draw},
                                      {"__gc", l_gc},

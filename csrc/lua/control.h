@@ -27,10 +27,13 @@
  *   control:run(limit) -> what, number
  *   control:single(bool)            run comes back after each step
  *   control:draw(n) -> 0..n-1       a choice of data
- *   control:deadline(number) -> ms | nil    when the node waits to be told
- *                                   the time, on its own clock
+ *   control:deadline(number) -> ms | nil, bool     when the node waits to be
+ *                                   told the time, on its own clock; does a
+ *                                   process of it wait for time at all?
  *   control:tell(number, now)       the time, on that node's clock
  *   control:steps() -> integer      how many there were in this run
+ *   control:worked() -> integer     of these, how many processes and timers
+ *                                   took
  *   control:trace(fn)               from now on, note what steps touch; calls
  *                                   fn(kind, value) with the mail that a server
  *                                   is about to handle

@@ -20,6 +20,7 @@ local network = require "banyan.lockstep.network"
 local options = require "banyan.options"
 
 local POLL_MS = 50       -- how often settle looks
+local REST_DOWNS = 4     -- so many down_after_ms, and the world is at rest
 local REST_MS = 200      -- nothing but heartbeats for so long: at rest
 local SETTLE_MS = 60000
 local SEEDS = 2147483646 -- of the generator below
@@ -674,6 +675,8 @@ function cluster.new(world, opts, level)
   }, Cluster)
   world.network = self.net
   world.patience = patience_for(opts)
+  local down_after = opts.down_after_ms or 0
+  world.rest_ms = math.max(world.rest_ms, REST_DOWNS * down_after)
   self.net:join(world.body, true)
   join(self)
   return self

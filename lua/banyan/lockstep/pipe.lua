@@ -153,6 +153,7 @@ function Pipe:schedule()
   if self.free_at > due then due = self.free_at end
   if due > now then
     self.timer = self.world:later(due - now, self.name, self.arrive)
+    self.timer.idle = not self:is_moving()
   else
     self.offer = self.world:offer(self.name, self.actor, self.object,
       self.arrive)

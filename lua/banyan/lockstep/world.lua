@@ -10,6 +10,7 @@
 
 local PATIENCE_MS = 1000 -- time passes over what could happen for so long,
 local CALM_STEPS = 500   -- and then not for so many steps
+local REST_MS = 30000    -- so long nothing but heartbeats: at rest for good
 
 local World = {}
 World.__index = World
@@ -31,6 +32,9 @@ function World.new(control)
     steps = 0,
     passed = 0, -- time that passed over what could happen
     patience = PATIENCE_MS,
+    worked = 0,  -- steps of processes, when one was last seen to take any
+    rest_from = 0, -- and the time of that
+    rest_ms = REST_MS,
   }, World)
 end
 
@@ -120,23 +124,43 @@ function World:time_of(node)
   return time_of(node, self.now)
 end
 
--- When the node wants to be told the time, in the world's time.
+-- When the node wants to be told the time, in the world's time; and does a
+-- process of it want to?
 local function deadline_of(control, node)
-  if node.paused then return nil end
-  local at = control:deadline(node.number)
-  if not at then return nil end
-  return node.base + math.ceil((at - node.local_base) / node.rate)
+  if node.paused then return nil, false end
+  local at, awaited = control:deadline(node.number)
+  if not at then return nil, awaited end
+  return node.base + math.ceil((at - node.local_base) / node.rate), awaited
 end
 
+-- The next deadline; and does anybody wait for it, but links for heartbeats?
 local function nearest(world)
-  local first = world.laters[1]
+  local first, awaited = world.laters[1], false
   local at = first and first.at
+  for _, timer in ipairs(world.laters) do
+    awaited = awaited or not timer.idle
+  end
   for number = 1, world.numbered do
     local node = world.nodes[number]
-    local due = node and deadline_of(world.control, node)
-    if due and (not at or due < at) then at = due end
+    if node then
+      local due, more = deadline_of(world.control, node)
+      if due and (not at or due < at) then at = due end
+      awaited = awaited or more
+    end
   end
-  return at
+  return at, awaited
+end
+
+-- A network with heartbeats never ends by itself. It is at its end when no
+-- process has done anything, or waited for time, for longer than it takes
+-- links to break and to be opened again.
+local function is_at_rest(world, awaited)
+  local worked = world.control:worked()
+  if awaited or worked ~= world.worked then
+    world.worked, world.rest_from = worked, world.now
+    return false
+  end
+  return world.now - world.rest_from >= world.rest_ms
 end
 
 -- A step that could be taken is overtaken by time, but not for ever: no
@@ -149,9 +173,11 @@ local function keep_fair(world, ms, others)
 end
 
 -- Time passes to the next deadline, over `others` that could take a step.
+-- Answers true if nothing more can come of it.
 local function pass(world, others)
-  local at = nearest(world)
-  if not at then return end
+  local at, awaited = nearest(world)
+  if not at then return false end
+  if is_at_rest(world, awaited) and others == 0 then return true end
   if at > world.now then
     keep_fair(world, at - world.now, others)
     world.now = at
@@ -167,6 +193,7 @@ local function pass(world, others)
     table.remove(laters, 1).fn()
   end
   world.control:clock(laters[1] ~= nil)
+  return false
 end
 
 -- --- nodes -------------------------------------------------------------------
@@ -255,7 +282,7 @@ function World:run(limit)
     if what == "offer" then
       take_offer(self, number)
     elseif what == "clock" then
-      pass(self, number)
+      if pass(self, number) then return "idle" end
     elseif what == "node" then
       serve(self, self.nodes[number])
     elseif what == "idle" or what == "limit" or what == "redundant" then
