@@ -85,7 +85,14 @@ local function objects()
   local pid = node:spawn(function() end)
   node:step(0)
   node:stop()
+  local cluster
+  require("banyan.lockstep").check(function()
+    cluster = require("banyan.lockstep").cluster { nodes = 1 }
+  end, { iterations = 1 })
   return {
+    { "Cluster", cluster, "lua/banyan/lockstep/cluster.lua" },
+    { "History", require("banyan.lockstep.history").new(),
+      "lua/banyan/lockstep/history.lua" },
     { "Node", node, "lua/banyan/node.lua" },
     { "Pid", pid, "lua/banyan/init.lua" },
     { "Ring", require("banyan.ring").new(), "lua/banyan/ring.lua" },

@@ -28,6 +28,15 @@ local Trace = require "banyan.lockstep.trace"
 
 local lockstep = {}
 
+--- What came of running a body. tostring shows it to people.
+--
+--  * `ok`
+--  * `iterations`: runs made; `complete`: dfs has seen all schedules
+--  * `steps`: of the run that failed, or of all; `seed`, `strategy`
+--  * after a failure `kind`, `reason`, `tape` (a list of integers) and `trace`
+--    (a list of steps: step, now, who, what and more)
+---@class banyan.Report
+
 -- --- options -----------------------------------------------------------------
 
 local strategies =
@@ -149,7 +158,7 @@ local function diverged_report(settings, tape, seed, runs, outcome)
 end
 
 --- Runs a body under many schedules, until one fails. Must not be called by a
--- process; blocks, in real time, until it is done.
+-- process; does not yield, but blocks until it is done.
 --
 -- A run fails by an error in the body, or in a process that lockstep.watch was
 -- told of (kind "error"); by an invariant that does not hold ("invariant"); if
@@ -170,8 +179,8 @@ end
 ---  fair_after: integer, fair_pct: after so many steps of a run it goes on at
 ---    random; twice the longest run by default
 ---  reduce: boolean (false), dfs: of schedules that differ only in the order of
----    steps that do not touch one another, run one. Say true if the processes of
----    the body share no variables: nobody sees when those are touched
+---    steps that do not touch one another, run one. Say true if the processes
+---    of the body share no variables: nobody sees when those are touched
 ---  clock: "racing" (default): time may pass to the next deadline while there
 ---    is work, so that a time-out may come before a reply that is on its way,
 ---    as in life; or "idle": only when nothing else can happen
@@ -179,10 +188,7 @@ end
 ---  settle: boolean (false), go on after the body returned, until nothing more
 ---    can happen; otherwise what still runs then is killed
 ---  no_leftovers: boolean (false), a process that lives at the end is a failure
----@return banyan.Report report  ok, iterations (runs made), complete (dfs: all
----  schedules seen), steps (of the run that failed, or of all), seed, strategy,
----  and after a failure kind, reason, tape (list of integers) and trace (list
----  of steps); tostring(report) is for people
+---@return banyan.Report report  of the first run that failed, or of all
 function lockstep.run(body, opts)
   local settings = check("lockstep.run", body, opts, 2)
   local control, steps, made = new_control(settings), 0, 0
@@ -209,11 +215,11 @@ function lockstep.run(body, opts)
   }
 end
 
---- The same, and raises the printed report if a run fails: all that a test
--- needs.
----@param body fun()
+--- Runs a body as lockstep.run does, and raises the printed report if a run
+-- fails: all that a test needs. Not for processes; does not yield.
+---@param body fun()  as for run
 ---@param opts? table  as for run
----@return banyan.Report report
+---@return banyan.Report report  of runs that all went well
 function lockstep.check(body, opts)
   check("lockstep.check", body, opts, 2)
   local report = lockstep.run(body, opts)
@@ -236,8 +242,9 @@ local function tape_of(what, given, level)
     level + 1)
 end
 
---- Runs a body once more, as a report or its tape says.
----@param body fun()
+--- Runs a body once more, as a report or its tape says. Raises nothing if that
+-- fails. Not for processes; does not yield.
+---@param body fun()  the same, or another version of it
 ---@param report_or_tape table|string  a report, its tape, or the text that its
 ---  last line shows
 ---@param opts? table  as for run; what the report says goes without saying
@@ -268,8 +275,8 @@ function lockstep.replay(body, report_or_tape, opts)
 end
 
 --- Looks for the smallest schedule that fails in the same way, by running the
--- body again and again.
----@param body fun()
+-- body again and again. Not for processes; does not yield.
+---@param body fun()  the one of the report
 ---@param report banyan.Report  of a failure
 ---@return banyan.Report report  of the smallest one found
 function lockstep.shrink(body, report)
@@ -299,21 +306,23 @@ end
 
 --- The steps of a failed run that can have caused its failure: those of the
 -- process that failed, of who sent to it or woke it before, and so on
--- backwards.
+-- backwards. Does not yield.
 ---@param report banyan.Report  of a failure
----@return table[] steps  some of report.trace, in order
+---@return table[] steps  some of report.trace, in order; tostring shows them
+---  as the report does
 function lockstep.slice(report)
   local trace = type(report) == "table" and report.trace
   if not trace then
     error("lockstep.slice: a report of a failure expected", 2)
   end
-  return slice.of(trace)
+  return Trace.printable(slice.of(trace))
 end
 
 -- --- for bodies --------------------------------------------------------------
 
 --- Adds an invariant, which is checked after every step. It is called outside
--- of any process and must neither wait nor send.
+-- of any process and must neither wait nor send. Returns nothing; does not
+-- yield.
 ---@param fn fun(): boolean, string|nil  true if it holds; else why not
 ---@param name? string  for the report
 function lockstep.invariant(fn, name)
@@ -324,8 +333,8 @@ function lockstep.invariant(fn, name)
 end
 
 --- Has the run fail if a process ends for another reason than "normal" and
--- "shutdown".
----@param pid userdata
+-- "shutdown". Returns nothing; does not yield.
+---@param pid banyan.Pid
 ---@param name? string  for the report
 function lockstep.watch(pid, name)
   play.world "lockstep.watch"
@@ -347,9 +356,9 @@ function lockstep.cluster(opts)
   return cluster.new(play.world("lockstep.cluster"), opts, 1)
 end
 
---- A choice of the body's own, from the tape.
+--- Draws a choice of the body's own from the tape. Does not yield.
 ---@param n integer  at least 1
----@return integer  1..n
+---@return integer chosen  1..n; shrinking lowers it, so 1 should be the tamest
 function lockstep.choose(n)
   return play.world("lockstep.choose"):choose(n)
 end

@@ -155,7 +155,8 @@ local function reach(name)
   repeat until core.connect(name, math.huge)
 end
 
---- A line in the trace: something was done to the cluster. Does not yield.
+--- Writes a line into the trace: something was done to the cluster. Returns
+-- nothing; does not yield.
 ---@param text string
 function Cluster:note(text)
   self.world:note(text)
@@ -265,7 +266,7 @@ end
 --- Has all that a node is given take it some time, so that what comes after is
 -- late. Does not yield.
 ---@param node string  an error if it is down
----@param ms integer  0: it is fast again
+---@param ms integer  milliseconds; 0: it is fast again
 ---@return true
 function Cluster:slow(node, ms)
   check_self(self, "slow")

@@ -222,6 +222,19 @@ function Trace.line(step)
   return table.concat(lines, "\n")
 end
 
+local list = { __tostring = function(steps)
+  local lines = {}
+  for i, step in ipairs(steps) do lines[i] = Trace.line(step) end
+  return table.concat(lines, "\n")
+end }
+
+--- Steps as a list that prints as lines.
+---@param steps table[]
+---@return table[] steps  the same
+function Trace.printable(steps)
+  return setmetatable(steps, list)
+end
+
 --- The first step in which two traces differ, or nil.
 ---@return integer|nil
 function Trace.difference(a, b)
