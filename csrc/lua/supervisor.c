@@ -718,18 +718,31 @@ static int l_kind(lua_State *L) {
   static const char *const kinds[] = {"static", "simple", "dynamic"};
   byn_dest dest;
   byn_dest_at(L, byn_node_here(L), 1, "supervisor", &dest);
-  if (dest.kind == BYN_DEST_REMOTE) return 0;
-  bool ours =
-      dest.kind == BYN_DEST_LOCAL && dest.process->behaviour == &supervisor;
+  if (dest.kind != BYN_DEST_LOCAL) return 0;
+  bool ours = dest.process->behaviour == &supervisor;
   const byn_supervisor *s = ours ? dest.process->self : NULL;
   if (s && !s->ready) return 0;
   lua_pushstring(L, s ? kinds[s->kind] : "none");
   return 1;
 }
 
+/* rows(pid) -> what which_children would answer, or nil: it is in the middle
+ * of something, or no supervisor of this Lua state. For who looks on, between
+ * two steps. */
+static int l_rows(lua_State *L) {
+  const byn_id *id = byn_pid_at(L, 1);
+  luaL_argexpected(L, id, 1, "pid");
+  byn_node *node = id->origin->node;
+  byn_process *p = node ? byn_node_find(node, id) : NULL;
+  const byn_supervisor *s = p && p->behaviour == &supervisor ? p->self : NULL;
+  if (!s || !s->ready || byn_restart_busy(&s->machine)) return 0;
+  byn_supervisor_push_rows(L, p);
+  return 1;
+}
+
 void byn_supervisor_open(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"start", l_start}, {"kind", l_kind}, {NULL, NULL}};
+      {"start", l_start}, {"kind", l_kind}, {"rows", l_rows}, {NULL, NULL}};
   luaL_newlib(L, functions);
   byn_child_spec_open(L);
   lua_setfield(L, -2, "pack");

@@ -136,6 +136,8 @@ void byn_tell_ended(lua_State *L, byn_process *p, byn_kid *kid);
 void byn_supervisor_answer(lua_State *L, byn_process *p, int count);
 /* Does what the request in hand asks for, or begins to. */
 void byn_supervisor_request(lua_State *L, byn_process *p);
+/* Pushes what which_children answers. */
+void byn_supervisor_push_rows(lua_State *L, byn_process *p);
 
 /* --- in Lua --------------------------------------------------------------- */
 

@@ -282,7 +282,7 @@ static void push_row(lua_State *L, byn_process *p, const byn_kid *kid) {
   lua_setfield(L, -2, "type");
 }
 
-static void which_children(lua_State *L, byn_process *p) {
+void byn_supervisor_push_rows(lua_State *L, byn_process *p) {
   byn_supervisor *s = p->self;
   int n = 0;
   lua_createtable(L, (int)s->machine.count, 0);
@@ -290,6 +290,10 @@ static void which_children(lua_State *L, byn_process *p) {
     push_row(L, p, (byn_kid *)c);
     lua_rawseti(L, -2, ++n);
   }
+}
+
+static void which_children(lua_State *L, byn_process *p) {
+  byn_supervisor_push_rows(L, p);
   answer_fresh(L, p);
 }
 

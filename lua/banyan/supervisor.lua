@@ -278,7 +278,11 @@ end
 function supervisor.start_child(sup, spec)
   local kind, err = kind_of(sup)
   if not kind then kind, err = ask(sup, { "kind" }) end
-  if not kind then return nil, err end
+  if not kind then
+    -- A table makes sense to one kind or the other.
+    if type(spec) ~= "table" and spec ~= nil then start_request(spec) end
+    return nil, err
+  end
   local request
   if kind == "simple" then
     request = simple_request(spec)
