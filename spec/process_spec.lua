@@ -322,6 +322,17 @@ describe("a name", function()
     end)
   end)
 
+  it("stands in the list of names where its process does", function()
+    run(function()
+      local names = {}
+      for i = 1, 50 do
+        names[i] = "name " .. i * 7 % 50
+        core.register(names[i], core.spawn(core.receive))
+      end
+      assert.same(names, core.registered())
+    end)
+  end)
+
   it("that is taken is refused with the pid that has it", function()
     run(function()
       assert.is_true(core.register("svc"))

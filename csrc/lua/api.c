@@ -205,20 +205,19 @@ static int l_whereis(lua_State *L) {
   return 1;
 }
 
-/* registered() -> list of names, in no order */
+/* registered() -> list of names. The order is that of the processes, which is
+ * the same in each run of the same program: that of Lua's tables is not. */
 static int l_registered(lua_State *L) {
   byn_node *node = byn_node_here(L);
   if (node->control) byn_control_touch_names(node->control);
   lua_newtable(L);
-  byn_slot_push(L, node->names);
-  lua_pushnil(L);
-  for (int i = 1; lua_next(L, -2);) {
-    lua_pop(L, 1);
-    if (!byn_node_named(L, node, -1)) continue; /* it is ending */
-    lua_pushvalue(L, -1);
-    lua_rawseti(L, 1, i++);
+  lua_Integer n = 0;
+  for (uint32_t i = 0; i < node->table_size; i++) {
+    const byn_process *p = node->table[i];
+    if (!p || p->state >= BYN_ENDING || !p->name) continue;
+    byn_slot_push(L, p->name);
+    lua_rawseti(L, 1, ++n);
   }
-  lua_settop(L, 1);
   return 1;
 }
 
