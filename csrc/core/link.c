@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "coverage.h"
 #include "wire/frame.h"
 #include "wire/handshake.h"
 #include "wire/outbox.h"
@@ -16,6 +17,13 @@ typedef enum link_state {
   UP,
   DOWN
 } link_state;
+
+/* The first events are the frames, in the order of their types. */
+BYN_MACHINE("link",
+            "connecting challenge_awaited welcome_awaited hello_awaited "
+            "proof_awaited admitting up down",
+            "hello challenge proof welcome refuse message fragment heartbeat "
+            "goodbye connected closed silence beat admit refuse_it close send");
 
 struct byn_link {
   byn_link_config config; /* its pointers are not used after the start */
@@ -299,6 +307,7 @@ static bool is_dialing(const byn_link *l) {
 
 /* In the handshake each state awaits one frame, or a refusal. */
 static bool take(byn_link *l, const byn_frame *f, byn_link_event *event) {
+  BYN_COVER_NTH(l->state, f->type - 1u);
   if (l->state == UP) return take_when_up(l, f, event);
   if (l->state == HELLO_AWAITED && f->type == BYN_FRAME_HELLO)
     take_hello(l, f);
@@ -365,6 +374,7 @@ bool byn_link_next(byn_link *link, byn_link_event *event) {
 }
 
 void byn_link_connected(byn_link *link, int64_t now) {
+  BYN_COVER(link->state, "connected");
   if (link->state != CONNECTING) return;
   link->now = now;
   byn_handshake_put_hello(&link->shake,
@@ -384,6 +394,7 @@ void byn_link_feed(byn_link *link, const uint8_t *bytes, size_t n,
 }
 
 void byn_link_closed(byn_link *link, const char *reason) {
+  BYN_COVER(link->state, "closed");
   if (link->state == DOWN) return;
   if (byn_frame_reader_is_done(&link->in))
     cut_off(link, reason);
@@ -397,10 +408,14 @@ void byn_link_tick(byn_link *link, int64_t now) {
   if (link->state == DOWN) return;
   link->now = now;
   if (link->state != UP) {
-    if (now >= link->handshake_by) cut_off(link, "handshake_timeout");
-  } else if (now >= link->silent_at)
+    if (now < link->handshake_by) return;
+    BYN_COVER(link->state, "silence");
+    cut_off(link, "handshake_timeout");
+  } else if (now >= link->silent_at) {
+    BYN_COVER(link->state, "silence");
     cut_off(link, "timeout");
-  else if (now >= link->beat_at) {
+  } else if (now >= link->beat_at) {
+    BYN_COVER(link->state, "beat");
     byn_outbox_beat(&link->out);
     link->beat_at = later(now, link->config.heartbeat_ms);
   }
@@ -413,6 +428,7 @@ int64_t byn_link_deadline(const byn_link *link) {
 }
 
 void byn_link_admit(byn_link *link, int64_t now) {
+  BYN_COVER(link->state, "admit");
   if (link->state != ADMITTING) return;
   link->now = now;
   byn_handshake_put_welcome(&link->shake,
@@ -423,10 +439,12 @@ void byn_link_admit(byn_link *link, int64_t now) {
 }
 
 void byn_link_refuse(byn_link *link, const char *reason) {
+  BYN_COVER(link->state, "refuse_it");
   if (link->state == ADMITTING) turn_away(link, reason);
 }
 
 void byn_link_close(byn_link *link, const char *reason) {
+  BYN_COVER(link->state, "close");
   if (link->state == UP)
     say_goodbye(link, reason);
   else if (link->state != DOWN)
@@ -434,6 +452,7 @@ void byn_link_close(byn_link *link, const char *reason) {
 }
 
 byn_buf *byn_link_begin(byn_link *link) {
+  BYN_COVER(link->state, "send");
   if (link->state != UP) return NULL;
   return byn_outbox_begin(&link->out, BYN_FRAME_MESSAGE);
 }

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "coverage.h"
 #include "rng.h"
 #include "timers.h"
 
@@ -28,6 +29,10 @@ typedef struct member {
   size_t size;       /* of this block */
   char name[];
 } member;
+
+BYN_MACHINE("membership: a member", "idle queued dialing admitted up",
+            "add remove dialing admit hide link_up link_down dial_due taken "
+            "overtaken");
 
 /* Sorted by name. */
 typedef struct roster {
@@ -313,6 +318,7 @@ bool byn_membership_add(byn_membership *m, const char *name, bool configured,
   if (strcmp(name, m->name) == 0) return true;
   member *p = member_named(m, name);
   if (!p && !(p = learn(m, name, now))) return false;
+  BYN_COVER(p->state, "add");
   if (configured && p->removed) p->wait = m->redial_min;
   if (configured) {
     p->configured = true;
@@ -327,6 +333,7 @@ bool byn_membership_add(byn_membership *m, const char *name, bool configured,
 bool byn_membership_remove(byn_membership *m, const char *name) {
   member *p = member_named(m, name);
   if (!p || (p->removed && p->state == IDLE)) return false;
+  BYN_COVER(p->state, "remove");
   drop(m, p, "disconnected");
   p->configured = false;
   p->removed = true;
@@ -338,6 +345,7 @@ void byn_membership_dialing(byn_membership *m, const char *name,
                             uint32_t link) {
   member *p = member_named(m, name);
   if (!p || !p->asked) return;
+  BYN_COVER(p->state, "dialing");
   if (p->state == DIALING) {
     p->link = link;
   } else {
@@ -374,6 +382,7 @@ const char *byn_membership_admit(byn_membership *m, const char *name,
                                  int64_t now) {
   if (strcmp(name, m->name) == 0) return "own_name";
   member *p = member_named(m, name);
+  BYN_COVER(p ? p->state : IDLE, "admit");
   const char *refusal = p ? objection(m, p, incarnation) : NULL;
   if (refusal) return refusal;
   if (!reserve(m, 3)) return "out_of_memory";
@@ -389,6 +398,7 @@ const char *byn_membership_admit(byn_membership *m, const char *name,
 
 void byn_membership_hide(byn_membership *m, const char *name) {
   member *p = member_named(m, name);
+  BYN_COVER(p ? p->state : IDLE, "hide");
   if (p) p->hidden = true;
 }
 
@@ -396,6 +406,7 @@ void byn_membership_link_up(byn_membership *m, const char *name,
                             uint64_t incarnation, uint32_t link, int64_t now) {
   (void)now;
   member *p = member_named(m, name);
+  BYN_COVER(p ? p->state : IDLE, "link_up");
   if (!p || link == 0 || p->link != link || p->state == UP) return;
   p->incarnation = incarnation;
   p->wait = m->redial_min;
@@ -407,6 +418,7 @@ void byn_membership_link_up(byn_membership *m, const char *name,
 void byn_membership_link_down(byn_membership *m, uint32_t link,
                               const char *reason, int64_t now) {
   member *p = member_on(m, link);
+  BYN_COVER(p ? p->state : IDLE, "link_down");
   if (!p) return;
   if (p->state == UP) {
     tell_down(m, p, reason ? reason : "closed");
@@ -423,6 +435,7 @@ void byn_membership_link_down(byn_membership *m, uint32_t link,
 
 /* With no memory for the DIAL, another try after the shortest wait. */
 static void queue_dial(byn_membership *m, member *p, int64_t now) {
+  BYN_COVER(p->state, "dial_due");
   if (!reserve(m, 4)) {
     p->due = later(now, m->redial_min);
     return;
@@ -464,6 +477,7 @@ static bool take(byn_membership *m) {
   pop(m);
   member *p = m->taken.member;
   if (m->taken.kind != BYN_MEMBER_DIAL) return true;
+  BYN_COVER(p->state, p->state == QUEUED ? "taken" : "overtaken");
   if (p->state != QUEUED) return false;
   p->hidden = false;
   set_state(m, p, DIALING, true);

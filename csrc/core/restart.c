@@ -1,5 +1,11 @@
 #include "restart.h"
 
+#include "coverage.h"
+
+BYN_MACHINE("restart: a child", "stopped starting running stopping restarting",
+            "start revive terminate delete exited retry started ignored "
+            "failed stopped kill due");
+
 typedef struct byn_plan plan;
 
 enum { BOOT, START, REVIVE, TERMINATE, RESTART, FINISH };
@@ -196,6 +202,7 @@ void byn_restart_time(byn_restart *r, int64_t now) {
   while (r->timers && byn_timers_pop(r->timers, now, &due)) {
     byn_child *c = due.owner;
     c->backoff->timer = 0;
+    BYN_COVER(c->state, "due");
     retry_later(r, c);
   }
 }
@@ -235,6 +242,7 @@ void byn_restart_boot(byn_restart *r) {
 }
 
 const char *byn_restart_start(byn_restart *r, byn_child *c) {
+  BYN_COVER(c->state, "start");
   if (r->count >= r->flags.max_children) return "max_children";
   append(r, c);
   begin(r, START, STARTS, c);
@@ -242,17 +250,20 @@ const char *byn_restart_start(byn_restart *r, byn_child *c) {
 }
 
 const char *byn_restart_revive(byn_restart *r, byn_child *c) {
+  BYN_COVER(c->state, "revive");
   const char *refusal = stopped_or(c);
   if (!refusal) begin(r, REVIVE, STARTS, c);
   return refusal;
 }
 
 void byn_restart_terminate(byn_restart *r, byn_child *c) {
+  BYN_COVER(c->state, "terminate");
   plan *p = begin(r, TERMINATE, STOPS, c);
   p->edge = c->previous;
 }
 
 const char *byn_restart_delete(byn_restart *r, byn_child *c) {
+  BYN_COVER(c->state, "delete");
   const char *refusal = stopped_or(c);
   if (!refusal) take_out(r, c);
   return refusal;
@@ -265,6 +276,7 @@ void byn_restart_stop(byn_restart *r) {
 /* --- events --------------------------------------------------------------- */
 
 void byn_restart_exited(byn_restart *r, byn_child *c, bool normal) {
+  BYN_COVER(c->state, "exited");
   set_state(r, c, BYN_CHILD_STOPPED);
   if (byn_restart_wants(c, normal)) {
     if (pay(r, c)) plan_restart(r, c, c->backoff != NULL);
@@ -278,11 +290,13 @@ void byn_restart_exited(byn_restart *r, byn_child *c, bool normal) {
 void byn_restart_retry(byn_restart *r) {
   byn_child *c = dequeue(&r->retries);
   if (!c) return;
+  BYN_COVER(c->state, "retry");
   set_state(r, c, BYN_CHILD_STOPPED);
   if (pay(r, c)) plan_restart(r, c, false);
 }
 
 void byn_restart_started(byn_restart *r, byn_child *c) {
+  BYN_COVER(c->state, "started");
   r->plan.waits = false;
   c->ran = true;
   set_state(r, c, BYN_CHILD_RUNNING);
@@ -290,6 +304,7 @@ void byn_restart_started(byn_restart *r, byn_child *c) {
 }
 
 void byn_restart_ignored(byn_restart *r, byn_child *c) {
+  BYN_COVER(c->state, "ignored");
   r->plan.waits = false;
   settle(r, c);
 }
@@ -305,6 +320,7 @@ static void try_again(byn_restart *r, byn_child *c) {
 }
 
 void byn_restart_failed(byn_restart *r, byn_child *c) {
+  BYN_COVER(c->state, "failed");
   plan *p = &r->plan;
   p->waits = false;
   set_state(r, c, BYN_CHILD_STOPPED);
@@ -324,6 +340,7 @@ void byn_restart_failed(byn_restart *r, byn_child *c) {
 }
 
 void byn_restart_stopped(byn_restart *r, byn_child *c) {
+  BYN_COVER(c->state, "stopped");
   unqueue(&r->stopping, c);
   c->killed = false;
   settle(r, c);
@@ -416,6 +433,7 @@ static outcome stop_more(byn_restart *r, byn_restart_action *a) {
 static outcome kill_overdue(byn_restart *r, byn_restart_action *a) {
   if (next_kill(r) > r->now) return WAIT;
   byn_child *c = dequeue(&r->stopping);
+  BYN_COVER(c->state, "kill");
   c->killed = true;
   enqueue(&r->stopping, c);
   return act(a, BYN_DO_KILL, c);

@@ -1,5 +1,7 @@
 #include "tie.h"
 
+#include "coverage.h"
+
 /* The facts. All but APART matter only while an unlink is not confirmed. */
 enum {
   APART = 1,  /* not linked */
@@ -25,6 +27,21 @@ static bool waits(const byn_tie *t) {
   return t->word >> FACTS;
 }
 
+/* Whether an unlink is not confirmed, with what is known since; and whether
+ * it is apart. */
+BYN_MACHINE("tie",
+            "linked apart unconfirmed+linked unconfirmed+apart "
+            "unconfirmed+mine unconfirmed+mine+apart "
+            "unconfirmed+theirs unconfirmed+theirs+apart "
+            "unconfirmed+both unconfirmed+both+apart",
+            "link unlink on_link on_unlink on_confirm on_exit");
+
+#define COVER(t, event)                                                        \
+  BYN_COVER(                                                                   \
+      (unsigned)(has(t, APART) + (waits(t) ? 2 : 0) +                          \
+                 (waits(t) ? 2 * has(t, MINE) + 4 * has(t, THEIRS) : 0)),      \
+      event)
+
 bool byn_tie_is_linked(const byn_tie *t) {
   return !has(t, APART);
 }
@@ -34,6 +51,7 @@ bool byn_tie_is_over(const byn_tie *t) {
 }
 
 bool byn_tie_link(byn_tie *t) {
+  COVER(t, "link");
   if (!has(t, APART)) return false;
   join(t);
   set(t, MINE);
@@ -41,12 +59,14 @@ bool byn_tie_link(byn_tie *t) {
 }
 
 bool byn_tie_unlink(byn_tie *t, uint64_t number) {
+  COVER(t, "unlink");
   if (has(t, APART)) return false;
   t->word = number << FACTS | APART;
   return true;
 }
 
 void byn_tie_on_link(byn_tie *t) {
+  COVER(t, "on_link");
   if (!waits(t)) {
     join(t);
   } else if (has(t, HEARD)) {
@@ -58,15 +78,18 @@ void byn_tie_on_link(byn_tie *t) {
 /* If this end has linked again since its own unlink, the other will hear of
  * that after both unlinks. */
 void byn_tie_on_unlink(byn_tie *t) {
+  COVER(t, "on_unlink");
   if (waits(t)) set(t, HEARD);
   if (!waits(t) || !has(t, MINE)) set(t, APART);
 }
 
 void byn_tie_on_confirm(byn_tie *t, uint64_t number) {
+  COVER(t, "on_confirm");
   if (t->word >> FACTS == number) t->word &= APART;
 }
 
 bool byn_tie_on_exit(byn_tie *t) {
+  COVER(t, "on_exit");
   bool counts = !has(t, APART) && (!waits(t) || has(t, THEIRS));
   if (counts) set(t, APART);
   return counts;

@@ -4,6 +4,7 @@
 #include "call.h"
 #include "compat.h"
 #include "control.h"
+#include "coverage.h"
 #include "nodes.h"
 #include "placement.h"
 #include "ring.h"
@@ -29,6 +30,7 @@ int luaopen_banyan_core(lua_State *L) {
   byn_nodes_functions(L);
   byn_seam_functions(L);
   byn_control_functions(L);
+  byn_coverage_functions(L);
   byn_server_open(L);
   lua_setfield(L, -2, "server");
   byn_supervisor_open(L);

@@ -1,5 +1,6 @@
 #include "process.h"
 
+#include "../core/coverage.h"
 #include "compat.h"
 #include "control.h"
 #include "node.h"
@@ -93,7 +94,10 @@ void byn_process_push(lua_State *L, const byn_process *p) {
 
 /* --- ending --------------------------------------------------------------- */
 
+BYN_MACHINE("process: its end", BYN_PHASES, "end");
+
 void byn_process_end(lua_State *L, byn_process *p) {
+  BYN_COVER(byn_process_phase(p), "end");
   byn_world *w = p->node->world;
   bool late = p->state >= BYN_ENDING || p->doomed;
   if (late) {

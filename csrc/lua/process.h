@@ -129,6 +129,16 @@ struct byn_process {
   uint32_t held_ms; /* in earlier turns that were cut short */
 };
 
+/* What it is doing, as one number: its state, and if it is idle with code that
+ * waits, for what. For core/coverage.h. */
+#define BYN_PHASES                                                             \
+  "idle ready running ending buried waits:nothing waits:message waits:mail "   \
+  "waits:sleep waits:reply waits:pause waits:point"
+static inline unsigned byn_process_phase(const byn_process *p) {
+  bool waits = p->state == BYN_IDLE && p->co;
+  return waits ? BYN_BURIED + 1u + p->wait : p->state;
+}
+
 /* The pid of the one that made it; its serial is 0 if there is none. */
 static inline byn_id byn_parent_of(const byn_process *p) {
   return (byn_id){.origin = p->id.origin,

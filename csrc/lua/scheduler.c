@@ -1,6 +1,7 @@
 /* The scheduler: turns, waits and wakes. */
 #include <math.h>
 
+#include "../core/coverage.h"
 #include "call.h"
 #include "compat.h"
 #include "control.h"
@@ -29,12 +30,15 @@ void byn_process_ready(byn_process *p) {
 
 /* --- waking --------------------------------------------------------------- */
 
+BYN_MACHINE("process", BYN_PHASES, "mail hand answer expire");
+
 /* Somebody's step changes what p will do. */
 static inline void touch(const byn_process *p) {
   if (p->node->control) byn_control_touch(p->node->control, p);
 }
 
 void byn_process_mail(lua_State *L, byn_process *p, byn_mail *mail) {
+  BYN_COVER(byn_process_phase(p), "mail");
   if (p->state >= BYN_ENDING) {
     byn_mail_free(L, p->node->world, mail);
     return;
@@ -50,6 +54,7 @@ void byn_process_mail(lua_State *L, byn_process *p, byn_mail *mail) {
 bool byn_process_hand(lua_State *L, byn_process *p) {
   bool waits = p->state == BYN_IDLE && p->co && p->wait == BYN_WAIT_MESSAGE;
   if (!waits) return false;
+  BYN_COVER(byn_process_phase(p), "hand");
   touch(p);
   lua_xmove(L, p->co, 1); /* a C function that yielded has room */
   p->arguments = 1;
@@ -72,6 +77,7 @@ bool byn_process_take_mail(lua_State *L, byn_process *p) {
 
 void byn_process_answer(lua_State *L, byn_process *p, int count) {
   if (!byn_has_room(p->co, count)) luaL_error(L, "too many results");
+  BYN_COVER(byn_process_phase(p), "answer");
   touch(p);
   lua_xmove(L, p->co, count);
   p->arguments = count;
@@ -80,6 +86,7 @@ void byn_process_answer(lua_State *L, byn_process *p, int count) {
 }
 
 void byn_process_expire(byn_process *p) {
+  BYN_COVER(byn_process_phase(p), "expire");
   p->timer = 0;
   p->expired = true;
   byn_process_ready(p);
