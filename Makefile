@@ -51,6 +51,9 @@ ifdef SANITIZE
 override CFLAGS += -O1 -g -fno-omit-frame-pointer \
   -fsanitize=address,undefined -fno-sanitize-recover=all
 endif
+ifdef COVERAGE
+override CFLAGS += -DBYN_COVERAGE
+endif
 # The module is never unloaded: somebody may keep the address of its signal
 # handler (csrc/lua/watchdog.h).
 ifneq ($(shell uname -s),Darwin)
@@ -306,6 +309,14 @@ sanitized:
 	@$(WITH_LUA) .ci/tally \
 	  --need '$(MAKE) -k -j$(JOBS) build other-build test-programs fuzzers' \
 	  $(RUN_C) $(RUN_FUZZ) $(RUN_SPECS)
+
+# The machines count what they meet, in a build of their own.
+.PHONY: soak soaking
+soak: runtime-deps ## play random scripts under lockstep for SOAK=60 seconds
+	@$(MAKE) -j$(JOBS) build COVERAGE=1 BUILD=build/$(LUA)-coverage
+	@$(MAKE) soaking BUILD=build/$(LUA)-coverage
+soaking:
+	@$(WITH_LUA) SOAK='$(SOAK)' SEED='$(SEED)' SPEC='$(SPEC)' $(LUA) spec/soak.lua
 
 # Erlang's side of the comparison, where its compiler is installed.
 ERLANG := build/erlang

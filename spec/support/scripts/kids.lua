@@ -1,0 +1,324 @@
+--- Children for random supervisors, and what must hold of them and their
+-- supervisors after every step:
+--
+--  * a supervisor that is not in the middle of something has in its table what
+--    it is linked to, and each child of its that lives is there once;
+--  * whatever it started ends with it;
+--  * it starts no child more often by itself than its intensity allows;
+--  * children stop in reverse start order, one at a time, each within the time
+--    that it is given;
+--  * it ends by itself only after too many restarts, or by auto_shutdown.
+
+local banyan = require "banyan"
+local core = require "banyan.core"
+local lockstep = require "banyan.lockstep"
+
+local choose = lockstep.choose
+
+local Kids = {}
+Kids.__index = Kids
+
+--- The children of the run that is under way.
+function Kids.new()
+  local kids = setmetatable({ list = {}, sups = {}, sup_of = {} }, Kids)
+  lockstep.invariant(function() return kids:check() end, "the supervisors")
+  return kids
+end
+
+function Kids:wrong(text, ...)
+  self.problem = self.problem or text:format(...)
+end
+
+-- --- supervisors -------------------------------------------------------------
+
+--- A supervisor that is to be started.
+---@param config table  strategy, max_restarts, period (ms), auto; ordered:
+---  children stop one after the other
+function Kids:supervisor(config)
+  local sup = { number = #self.sups + 1, config = config, asked = {},
+    starts = {}, troubles = 0, place = {}, terminating = {} }
+  self.sups[sup.number] = sup
+  return sup
+end
+
+-- It calls a start function: that is how its pid is known first.
+local function met(kids, sup, pid)
+  if sup.pid == pid then return end
+  sup.pid, sup.ended = pid, false
+  kids.sup_of[pid] = sup
+end
+
+--- Somebody has asked it to start (or stop) the child; done is to be called
+-- when the answer is there.
+function Kids.asks(_, set, id)
+  set[id] = (set[id] or 0) + 1
+  return function() set[id] = set[id] - 1 end
+end
+
+-- A start that nobody asked for is a restart. Where nothing comes between the
+-- decision and the start, all are counted together and exactly; else those of
+-- each child, and one more is allowed, which may have been decided long ago.
+local function count_start(kids, sup, shape)
+  local id = shape.id
+  local first = not sup.starts[id]
+  local exact = sup.config.strategy == "one_for_one" and not sup.backs_off
+  sup.starts[id] = sup.starts[id] or {}
+  if first or (sup.asked[id] or 0) > 0 or sup.booting then return end
+  local starts, now = exact and sup.starts or sup.starts[id], banyan.now()
+  starts[#starts + 1] = now
+  local most = sup.config.max_restarts + (exact and 0 or 1)
+  local before = starts[#starts - most]
+  if before and now - before < sup.config.period then
+    kids:wrong("supervisor %d restarted %s too often: %d times in %d ms",
+      sup.number, exact and "children" or id, most + 1, now - before)
+  end
+end
+
+-- --- children ----------------------------------------------------------------
+
+-- In what order children stand in the table; nil: none is known.
+local function order(sup, kid) return sup.place[kid.id] end
+
+-- A child hears that it is to stop, or is ended for that.
+local function told(kids, kid)
+  local sup = kid.sup
+  kid.told_at = kid.told_at or banyan.now()
+  if kid.shutdown == "brutal_kill" then
+    kids:wrong("child %d was asked to stop instead of being killed",
+      kid.number)
+  end
+  local asked = (sup.terminating[kid.id] or 0) > 0
+  if not sup.config.ordered or asked then return end
+  for _, other in ipairs(kids.list) do
+    local later = other.sup == sup and not other.ended and other ~= kid
+      and order(sup, kid) and order(sup, other)
+      and order(sup, other) > order(sup, kid)
+    if later and core.is_alive(other.pid) and not other.leaving then
+      kids:wrong("child %d was stopped before child %d", kid.number,
+        other.number)
+    end
+  end
+end
+
+local function stop_slowly(kid)
+  if kid.manner == "slow" then banyan.sleep(choose(4)) end
+  if kid.manner == "deaf" then banyan.sleep(math.huge) end
+  kid.leaving = true
+  banyan.exit "shutdown"
+end
+
+local function live(kids, kid)
+  if kid.manner ~= "obedient" then
+    banyan.trap_exit(true)
+    kid.traps = true
+  end
+  while true do
+    local message = banyan.receive()
+    if message == "crash" then
+      kid.leaving, kid.crashed = true, true
+      error("crash", 0)
+    elseif message == "leave" then
+      kid.leaving = true
+      return
+    elseif message.from == kid.sup.pid and message.reason == "shutdown" then
+      told(kids, kid)
+      stop_slowly(kid)
+    end
+  end
+end
+
+local MANNERS = { "obedient", "polite", "slow", "deaf" }
+
+--- A start function for a child that is a process.
+---@param shape table  id, shutdown; flaky: it may fail to start
+function Kids:start_function(sup, shape)
+  return function()
+    met(self, sup, banyan.self())
+    count_start(self, sup, shape)
+    if shape.flaky and (not sup.booting or choose(4) == 4) then
+      local way = choose(8)
+      if way == 5 then banyan.sleep(choose(3)) end
+      if way > 5 then sup.troubles = sup.troubles + 1 end
+      if way == 6 then return nil, "no" end
+      if way == 7 then error("cannot start", 0) end
+      if way == 8 then
+        sup.troubles = sup.troubles - 1
+        return nil, "ignore"
+      end
+    end
+    local kid = { number = #self.list + 1, id = shape.id, sup = sup,
+      shutdown = shape.shutdown, manner = shape.manner }
+    kid.pid = banyan.spawn_link(function() live(self, kid) end)
+    self.list[kid.number] = kid
+    return kid.pid
+  end
+end
+
+--- A child spec's draw.
+function Kids.shape(_, sup, id)
+  local shape = { id = id, flaky = choose(3) == 3 }
+  shape.manner = MANNERS[choose(#MANNERS)]
+  shape.shutdown = ({ 3, 0, "brutal_kill", "infinity" })[choose(4)]
+  if shape.manner == "deaf" and shape.shutdown == "infinity" then
+    shape.shutdown = 5
+  end
+  shape.restart = ({ "permanent", "transient", "temporary" })[choose(3)]
+  if choose(4) == 4 then
+    sup.backs_off = true
+    shape.backoff = { min = 1, max = 4, factor = 2, jitter = 0.5 }
+  end
+  return shape
+end
+
+--- One that lives, from the outside: a client sends it this.
+function Kids:pick()
+  local alive = {}
+  for _, kid in ipairs(self.list) do
+    if not kid.ended then alive[#alive + 1] = kid end
+  end
+  return alive[1] and alive[choose(#alive)]
+end
+
+--- A client ends a child.
+function Kids.hit(_, kid)
+  local way = choose(4)
+  if way == 1 then
+    banyan.send(kid.pid, "crash")
+  elseif way == 2 then
+    banyan.send(kid.pid, "leave")
+  elseif way == 3 then
+    kid.pid:exit "kill"
+    kid.leaving = true
+  else
+    kid.pid:exit "odd"
+    if not kid.traps then kid.leaving = true end
+  end
+end
+
+local FINE = {
+  noproc = true, shutdown = true, killed = true, not_found = true,
+  running = true, restarting = true, no = true, error = true, ignore = true,
+  already_started = true, already_present = true, normal = true, odd = true,
+  max_children = true,
+}
+
+--- A request was answered: may it fail so?
+function Kids:answered(what, ok, why)
+  local code = type(why) == "table" and why[1] or why
+  if not ok and not FINE[code] then
+    self:wrong("%s answered %s", what, tostring(why))
+  end
+end
+
+-- --- what must hold ----------------------------------------------------------
+
+-- It lives on after it was to be dead, and nobody is about to kill it.
+local function check_bound(kids, kid, now)
+  local bound = kid.told_at and type(kid.shutdown) == "number"
+    and kid.told_at + kid.shutdown
+  if bound and now > bound
+    and core.process_info(kid.sup.pid).status == "waiting" then
+    kids:wrong("child %d lives %d ms after it should have been killed",
+      kid.number, now - bound)
+  end
+end
+
+local function check_kids(kids, now)
+  for _, kid in ipairs(kids.list) do
+    if not kid.ended and not core.is_alive(kid.pid) then
+      kid.ended = true
+      if kid.leaving and not kid.told_at then
+        kid.sup.troubles = kid.sup.troubles + 1
+      elseif not kid.traps and kid.shutdown ~= "brutal_kill"
+        and not kid.sup.ended and core.is_alive(kid.sup.pid) then
+        told(kids, kid)
+      end
+    elseif not kid.ended then
+      if kid.sup.ended then
+        kids:wrong("child %d outlives supervisor %d", kid.number,
+          kid.sup.number)
+      else
+        check_bound(kids, kid, now)
+      end
+    end
+  end
+end
+
+local function check_end(kids, sup)
+  sup.ended = true
+  if sup.above then sup.above.troubles = sup.above.troubles + 1 end
+  if sup.asked_to_end or sup.booting or sup.above then return end
+  local auto = sup.config.auto and sup.config.auto ~= "never"
+  if not auto and sup.troubles <= sup.config.max_restarts then
+    kids:wrong("supervisor %d gave up after %d troubles", sup.number,
+      sup.troubles)
+  end
+end
+
+-- Its links, but for its parent's.
+local function linked_to(sup, info)
+  local set, count = {}, 0
+  for _, pid in ipairs(info.links) do
+    if pid ~= info.parent and pid ~= sup.guest then
+      set[pid], count = true, count + 1
+    end
+  end
+  return set, count
+end
+
+local function check_table(kids, sup, rows)
+  local info = core.process_info(sup.pid)
+  local links, count = linked_to(sup, info)
+  local alive, present = 0, {}
+  sup.place = {}
+  for i, row in ipairs(rows) do
+    local id = row.id
+    if id ~= nil then
+      if present[id] then
+        kids:wrong("supervisor %d has %s twice", sup.number, tostring(id))
+      end
+      present[id], sup.place[id] = true, i
+    end
+    if row.pid then
+      if present[row.pid] then
+        kids:wrong("supervisor %d has a child twice", sup.number)
+      end
+      present[row.pid] = true
+      if core.is_alive(row.pid) then
+        alive = alive + 1
+        if not links[row.pid] then
+          kids:wrong("supervisor %d is not linked to its child", sup.number)
+        end
+      end
+    end
+  end
+  if alive ~= count then
+    kids:wrong("supervisor %d has %d links for %d children", sup.number,
+      count, alive)
+  end
+  for _, kid in ipairs(kids.list) do
+    if kid.sup == sup and not kid.ended and not present[kid.pid] then
+      kids:wrong("child %d is not in the table of supervisor %d", kid.number,
+        sup.number)
+    end
+  end
+end
+
+function Kids:check()
+  local now = core.now()
+  for _, sup in ipairs(self.sups) do
+    if sup.pid and not sup.ended and not core.is_alive(sup.pid) then
+      check_end(self, sup)
+    end
+  end
+  check_kids(self, now)
+  for _, sup in ipairs(self.sups) do
+    local rows = sup.pid and not sup.ended
+      and core.supervisor.rows(sup.pid)
+    if rows then check_table(self, sup, rows) end
+  end
+  if self.problem then return false, self.problem end
+  return true
+end
+
+return Kids

@@ -1,0 +1,165 @@
+--- Random trees of supervisors with static children, whose children crash, and
+-- clients that ask for this and that.
+
+local banyan = require "banyan"
+local lockstep = require "banyan.lockstep"
+local supervisor = require "banyan.supervisor"
+local Kids = require "spec.support.scripts.kids"
+
+local choose = lockstep.choose
+
+local STRATEGIES = { "one_for_one", "one_for_all", "rest_for_one" }
+local AUTO = { "never", "never", "any_significant", "all_significant" }
+local CLIENTS, OPERATIONS, IDS = 2, 12, 4
+local PERIOD = 20 -- ms
+
+local function one_of(list) return list[choose(#list)] end
+
+local function draw_config()
+  local strategy = one_of(STRATEGIES)
+  return { strategy = strategy, ordered = true, period = PERIOD,
+    max_restarts = choose(4) - 1, auto = one_of(AUTO) }
+end
+
+local function options_of(config)
+  return { strategy = config.strategy, max_restarts = config.max_restarts,
+    max_seconds = config.period / 1000, auto_shutdown = config.auto }
+end
+
+local function spec_of(kids, sup, id)
+  local shape = kids:shape(sup, id)
+  return { id = id, start = kids:start_function(sup, shape),
+    restart = shape.restart, shutdown = shape.shutdown,
+    backoff = shape.backoff,
+    significant = sup.config.auto ~= "never" and shape.restart ~= "permanent"
+      and choose(2) == 2 or nil }
+end
+
+local start_supervisor
+
+-- A child that is a supervisor itself.
+local function nested_spec(kids, above, id)
+  local config = draw_config()
+  return { id = id, type = "supervisor", start = function()
+    local sup = kids:supervisor(config)
+    sup.above = above
+    return start_supervisor(kids, sup, 0)
+  end }
+end
+
+function start_supervisor(kids, sup, depth)
+  local children = {}
+  for i = 1, choose(IDS) - 1 do
+    children[i] = spec_of(kids, sup, "child" .. i)
+  end
+  if depth > 0 and choose(2) == 2 then
+    children[#children + 1] = nested_spec(kids, sup, "nested")
+  end
+  sup.booting = true
+  local pid, why = supervisor.start_link(children, options_of(sup.config))
+  sup.booting = false
+  if pid then
+    sup.pid = pid
+  elseif why[1] ~= "shutdown" then
+    kids:wrong("start_link answered %s", tostring(why))
+  end
+  return pid, why
+end
+
+-- --- clients -----------------------------------------------------------------
+
+local ops = {}
+
+local function id_of() return "child" .. choose(IDS) end
+
+function ops.hit(kids)
+  local kid = kids:pick()
+  if kid then kids:hit(kid) end
+end
+
+function ops.start_child(kids, sup)
+  local id = id_of()
+  local done = kids:asks(sup.asked, id)
+  kids:answered("start_child",
+    supervisor.start_child(sup.pid, spec_of(kids, sup, id)))
+  done()
+end
+
+function ops.terminate_child(kids, sup)
+  local id = id_of()
+  local done = kids:asks(sup.terminating, id)
+  kids:answered("terminate_child", supervisor.terminate_child(sup.pid, id))
+  done()
+end
+
+function ops.restart_child(kids, sup)
+  local id = id_of()
+  local done = kids:asks(sup.asked, id)
+  kids:answered("restart_child", supervisor.restart_child(sup.pid, id))
+  done()
+end
+
+function ops.delete_child(kids, sup)
+  kids:answered("delete_child", supervisor.delete_child(sup.pid, id_of()))
+end
+
+function ops.which_children(kids, sup)
+  kids:answered("which_children", supervisor.which_children(sup.pid))
+end
+
+function ops.count_children(kids, sup)
+  local counts, why = supervisor.count_children(sup.pid)
+  kids:answered("count_children", counts, why)
+  if counts and counts.active > counts.specs then
+    kids:wrong("more children run than there are")
+  end
+end
+
+function ops.sleep() banyan.sleep(choose(12)) end
+
+local BAG = {
+  "hit", "which_children", "start_child", "hit", "terminate_child", "sleep",
+  "restart_child", "delete_child", "count_children", "hit",
+}
+
+local function be_client(kids, sup)
+  for _ = 1, choose(OPERATIONS) do ops[one_of(BAG)](kids, sup) end
+end
+
+local function wait_for_clients(kids, sup)
+  for _ = 1, CLIENTS do
+    banyan.spawn_monitor(function() be_client(kids, sup) end)
+  end
+  for _ = 1, CLIENTS do
+    local down = banyan.receive(function(m) return m.tag == "DOWN" end)
+    if down.reason ~= "normal" then
+      kids:wrong("a client ended by %s", tostring(down.reason))
+    end
+  end
+end
+
+-- --- running -----------------------------------------------------------------
+
+local ends = {}
+
+function ends.stop(kids, sup)
+  kids:answered("stop", supervisor.stop(sup.pid, one_of { "shutdown",
+    "odd" }))
+  if sup.pid:is_alive() then kids:wrong("a stopped supervisor lives") end
+end
+
+function ends.kill(_, sup) sup.pid:exit "kill" end
+
+-- Its parent, the body, returns.
+function ends.orphan() end
+
+--- The body; run it with `settle`.
+return function()
+  banyan.trap_exit(true)
+  local kids = Kids.new()
+  local sup = kids:supervisor(draw_config())
+  if not start_supervisor(kids, sup, 1) then return end
+  wait_for_clients(kids, sup)
+  sup.asked_to_end = true
+  ends[one_of { "stop", "kill", "orphan" }](kids, sup)
+end

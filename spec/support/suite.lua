@@ -1,0 +1,58 @@
+--- Banyan's own suite under lockstep: scripts of random operations, each with
+-- what must hold after every step. `make test` plays a few seeds of each
+-- (spec/lockstep), `make soak` as many as there is time for.
+
+local lockstep = require "banyan.lockstep"
+
+local suite = {}
+
+--- The scripts: name -> { body = module below spec.support.scripts, and
+--- options for lockstep.run }.
+suite.scripts = {
+  processes = { settle = true, no_leftovers = true },
+  servers = { settle = true, no_leftovers = true },
+  supervisors = { settle = true, no_leftovers = true },
+  dynamic = { settle = true, no_leftovers = true },
+  restart_loop = { settle = true, no_leftovers = true },
+}
+
+--- In the order in which they are played.
+suite.names = {
+  "processes", "servers", "supervisors", "dynamic", "restart_loop",
+}
+
+--- The strategies that find bugs by chance.
+suite.strategies = { "random", "pct", "pos" }
+
+--- The body of a script.
+function suite.body(name)
+  return require("spec.support.scripts." .. name)
+end
+
+--- Plays seeds of a script.
+---@param name string
+---@param strategy string
+---@param seed integer
+---@param iterations integer
+---@return banyan.Report
+function suite.run(name, strategy, seed, iterations)
+  local opts = { strategy = strategy, seed = seed, iterations = iterations }
+  for key, value in pairs(suite.scripts[name]) do opts[key] = value end
+  return lockstep.run(suite.body(name), opts)
+end
+
+--- For a spec: a test for each strategy that plays the first seeds.
+---@param it function
+---@param what string  for the name of the test
+---@param name string
+---@param iterations integer
+function suite.test(it, what, name, iterations)
+  for _, strategy in ipairs(suite.strategies) do
+    it(("%s, by %s"):format(what, strategy), function()
+      local report = suite.run(name, strategy, 1, iterations)
+      if not report.ok then error(tostring(report), 0) end
+    end)
+  end
+end
+
+return suite
