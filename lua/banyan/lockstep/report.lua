@@ -66,8 +66,8 @@ local hints = {
 -- What a run again needs besides its tape or seed, as Lua code.
 local function opts_of(report, opts)
   local given = report.settings.given
-  for _, name in ipairs { "depth", "preemptions", "clock", "max_steps",
-    "settle", "no_leftovers" } do
+  for _, name in ipairs { "depth", "preemptions", "fair_after", "clock",
+    "max_steps", "settle", "no_leftovers" } do
     if given[name] ~= nil then
       opts[#opts + 1] = ("%s = %s"):format(name,
         type(given[name]) == "string" and ("%q"):format(given[name])
@@ -143,8 +143,9 @@ end
 
 function Report:__tostring()
   if not self.ok then return failed(self) end
-  return ("lockstep: ok, %d runs, %d steps, seed %d, strategy %s%s"):format(
-    self.iterations, self.steps, self.seed, self.strategy,
+  return ("lockstep: ok, %d run%s, %d steps, seed %d, strategy %s%s"):format(
+    self.iterations, self.iterations == 1 and "" or "s", self.steps,
+    self.seed, self.strategy,
     self.complete and "; these are all schedules that there are"
       .. within(self) or "")
 end
