@@ -117,6 +117,15 @@ static void shed(lua_State *L, const byn_watchdog *watch) {
     lua_sethook(L, NULL, 0, 0);
 }
 
+/* It may yield only in a count hook, and only where no other comes after it:
+ * the signal may have come while Lua was about to call a line hook of the
+ * program's too, which must not run in a coroutine that has yielded. At the
+ * next instruction there is none but this. */
+static void settle(lua_State *L, byn_watchdog *watch) {
+  watch->settled = true;
+  lua_sethook(L, watch->hook, LUA_MASKCOUNT, 1);
+}
+
 static void hook(lua_State *L, lua_Debug *ar) {
   byn_process *p = byn_world_of(L)->running;
   byn_watchdog *watch = p ? p->node->watch : NULL;
@@ -127,8 +136,8 @@ static void hook(lua_State *L, lua_Debug *ar) {
   bool free = L == p->co && lua_isyieldable(L);
   if (!byn_watchdog_late(watch)) {
     byn_watchdog_unhook(watch);
-  } else if (free && ar->event != LUA_HOOKCOUNT) {
-    lua_sethook(L, hook, LUA_MASKCOUNT, 1); /* only there it may yield */
+  } else if (free && (ar->event != LUA_HOOKCOUNT || !watch->settled)) {
+    settle(L, watch);
   } else if (must_end(p)) {
     condemn(L, p);
     if (!free) break_off(L, watch);

@@ -40,6 +40,7 @@ static void put_hook(byn_watchdog *w, lua_State *code) {
     w->user_count = lua_gethookcount(code);
     w->hooked = code;
   }
+  w->settled = false;
   lua_sethook(code, w->hook, LUA_MASKCOUNT, 1);
 }
 
