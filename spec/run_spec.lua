@@ -238,6 +238,16 @@ describe("the end of a run", function()
     assert.same({ "alone normal" }, ends)
   end)
 
+  it("stops a server of main's that does not trap exits", function()
+    local reasons = {}
+    local Plain = {}
+    function Plain.terminate(_, reason) reasons[#reasons + 1] = reason end
+    banyan.run(function()
+      assert(require "banyan.server".start_link(Plain))
+    end)
+    assert.same({ "shutdown" }, reasons)
+  end)
+
   it("is in order for a node that the host drives, too", function()
     for _, driver in ipairs { "luv", "manual" } do
       local up = false

@@ -14,6 +14,7 @@
 local core = require "banyan.core"
 local log = require "banyan.log"
 local nodes = require "banyan.node"
+local server = require "banyan.server"
 local tree = require "banyan.tree"
 
 local GRACE_MS = 5000
@@ -43,7 +44,8 @@ local function await_main(state)
   end
 end
 
--- Servers that main started end with it, and may need time to terminate.
+-- Servers that main started end with it, and may need time to terminate. One
+-- that does not trap exits does not notice a main that ends well.
 local function await_servers(state)
   local refs, left = {}, 0
   for _, pid in ipairs(state.links or {}) do
@@ -52,6 +54,7 @@ local function await_servers(state)
     if info and info.behaviour == "server" and info.parent == state.main then
       refs[core.monitor(pid)] = true
       left = left + 1
+      core.spawn(function() server.stop(pid, "shutdown") end)
     end
   end
   if left == 0 then return end
