@@ -174,8 +174,8 @@ describe("history:check", function()
       alice ok
       carol write 4;  carol fail
       bob read
-      dave write 5;   dave unknown
-      bob ok 0
+      dave write 5
+      bob ok 0;       dave ok
       bob read;       bob ok 5
     ]]
     local ok, why = h:check(REGISTER)
@@ -184,10 +184,10 @@ describe("history:check", function()
 not linearizable: no order of the operations explains what they returned
   model: register; the first 4 of 5 operations, whatever the others did:
 
-  #1 alice: write(3)      |--|
-  #2 bob: read() -> 0      ||
-  #4 bob: read() -> 0         |-|  <- fits nowhere
-  #5 dave: write(5) -> ?       |.
+  #1 alice: write(3)   |--|
+  #2 bob: read() -> 0   ||
+  #4 bob: read() -> 0      |-|  <- fits nowhere
+  #5 dave: write(5)         |.
 
   the longest order that works, after which the state is 3:
     #2 bob: read() -> 0

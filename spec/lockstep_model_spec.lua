@@ -1,3 +1,4 @@
+local lua = require "spec.support.lua"
 local model = require "banyan.lockstep.model"
 local value = require "banyan.lockstep.value"
 
@@ -77,6 +78,11 @@ describe("a set", function()
       assert.same({ nil, 1 }, { play(model.set { 2 }, { op }) },
         value.show(op))
     end
+  end)
+
+  it("does not take one element, listed twice, for two", function()
+    assert.same({ nil, 1 }, { play(model.set { 1, 2 },
+      { { "list", none, list { 1, 1 } } }) })
   end)
 
   it("lets those who change it say nothing", function()
@@ -214,7 +220,12 @@ describe("values", function()
     local function f() end
     local equal = {
       { 1, 1.0 }, { {}, {} }, { { 1, { x = 2 } }, { 1, { x = 2 } } },
-      { { f }, { f } }, { 0, -0.0 }, { { 0 / 0 }, { 0 / 0 } } }
+      { { f }, { f } }, { { 0 }, { -0.0 } }, { { 0 / 0 }, { 0 / 0 } } }
+    local forth, back = {}, {}
+    for i = 1, 999 do back["k" .. i] = i end -- another order of its keys
+    for i = 51, 999 do back["k" .. i] = nil end
+    for i = 1, 50 do forth["k" .. i] = i end
+    equal[#equal + 1] = { forth, back }
     for _, pair in ipairs(equal) do
       assert.is_true(value.equal(pair[1], pair[2]), value.show(pair))
     end
@@ -224,6 +235,10 @@ describe("values", function()
       { { 'a", "b' }, { "a", "b" } }, { { a = 1 }, { a = 2 } },
       { { 0.1 }, { 0.1 + 2 ^ -56 } }, { { "\\n" }, { "\n" } },
       { { "\0" }, { "\\0" } }, { { 2 ^ 53 }, { 2 ^ 53 - 1 } } }
+    if lua.integers then
+      local max = math.maxinteger
+      different[#different + 1] = { { max }, { max - 1 } }
+    end
     for _, pair in ipairs(different) do
       assert.is_false(value.equal(pair[1], pair[2]), value.show(pair))
     end

@@ -33,6 +33,9 @@ local cases = {
     "a write 1; a ok; a write 2; a unknown; b read; b ok 2; b read; b ok 1" },
   { register, false, "a client that forgets its past after an unknown outcome",
     "a write 1; a ok; a write 2; a unknown; a read; a ok 0" },
+  { register, true, "of two equal writes of unknown outcome the later first",
+    "a write 2; a ok; a write 1; a unknown; b write 1; b unknown; c read; "
+    .. "c ok 1; c read; c ok 2" },
   { store, false, "both of two that write, then read what the other writes",
     "a write x 1; a ok; a read y; a ok 0; b write y 1; b ok; b read x; "
     .. "b ok 0" },
@@ -84,6 +87,37 @@ describe("sequential consistency", function()
         :format(found[true], real_time_only, found[false]))
     end)
   end
+
+  it("tells a model which entries come before which", function()
+    local m, seen = model.register(0), {}
+    function m.plan(entries, before)
+      seen = {}
+      for _, a in ipairs(entries) do
+        for _, b in ipairs(entries) do
+          if before(a, b) then
+            seen[#seen + 1] = a.op.index .. "<" .. b.op.index
+          end
+        end
+      end
+    end
+    local h = histories.of [[
+      a write 1; a ok; b write 2; b ok; a write 3; a unknown; a read; a ok 2
+      b read; b ok 3; c read; c ok 0
+    ]]
+    assert(h:check(m, SEQUENTIAL))
+    assert.equal("1<3 1<4 2<5", table.concat(seen, " "))
+  end)
+
+  it("is not slowed by operations of unknown outcome that are equal",
+    function()
+      local h = history.new()
+      for i = 1, 40 do h:unknown(h:invoke(i % 2, "increment", 1)) end
+      h:ok(h:invoke("x", "get"), 41)
+      local ok, why = h:check(model.counter(),
+        { consistency = "sequential", max_steps = 20000 })
+      assert.is_nil(ok)
+      assert.is_false(why.undecided)
+    end)
 
   it("answers an order that is right", function()
     local slow = 0

@@ -64,6 +64,7 @@ end
 ---@return table verdict  see banyan.lockstep.search
 function linearizable.check(ops, model, limit, cut)
   local entries = search.entries(ops, model, cut)
+  -- These cannot be next before all others are done.
   while cut and #entries > 0 and entries[#entries].invoked > cut do
     entries[#entries] = nil
   end

@@ -296,7 +296,7 @@ local function dequeues_of(entries, elements)
     elseif entry.op.name == "dequeue" then
       local text = result[1] ~= nil and value.encode(result[1]) or nil
       local element = elements[text or ""]
-      if element and not element.taker then
+      if element then
         element.taker, element.useless, entry.eager = entry, false, true
         list[#list + 1] = { entry = entry, text = text }
       elseif text == nil then
@@ -338,7 +338,7 @@ local function queue_plan(first)
       if not taker and open then return false end
       for _, dequeue in ipairs(dequeues) do
         local entry = dequeue.entry
-        if not entry.taken and entry ~= taker and not inside[dequeue.text or ""]
+        if not entry.taken and not inside[dequeue.text or ""]
           and (not taker or before(entry, taker)) then
           return true
         end

@@ -36,10 +36,11 @@ local search = {}
 
 local NIL, NAN = {}, {}
 
--- A key of Lua tables that exactly the equal states share.
+-- A key of Lua tables that exactly the equal states share. The encoding of a
+-- table begins with a brace.
 local function default_canonical(state)
   local kind = type(state)
-  if kind == "table" then return "t" .. value.encode(state) end
+  if kind == "table" then return value.encode(state) end
   if kind == "string" then return "s" .. state end
   return state
 end
@@ -67,6 +68,9 @@ end
 -- bits each; the number of the state comes after them. Below that key stand
 -- the sets of unknown entries that were taken, none a subset of another that
 -- was there before it.
+
+-- So many looks at a set take about the time of one step of a model.
+local LOOKS = 16
 
 local CHARS = {}
 for byte = 0, 255 do CHARS[byte] = string.char(byte) end
@@ -122,7 +126,7 @@ local function known_before(self, state)
   self.chars[self.state_at] = self.number(state)
   local key = table.concat(self.chars)
   local seen = self.seen[key]
-  self.steps = self.steps + (seen and #seen or 0)
+  self.steps = self.steps + (seen and math.floor(#seen / LOOKS) or 0)
   for i = 1, seen and #seen or 0 do
     if all_taken(seen[i]) then return true end
   end
@@ -254,8 +258,8 @@ end
 --- Searches. Does not yield.
 ---@param order table  the order of precedence, nothing taken
 ---@param model table
----@param limit integer  how many steps are enough: calls of model.step, and
----  looks at a set that was seen before
+---@param limit integer  how many steps are enough: calls of model.step, or
+---  what takes as long
 ---@return table verdict  {ok=, order=, state=, stuck=, steps=}: ok is true,
 ---  false, or nil where the limit was reached; order is the list of
 ---  operations as they can have taken effect, the longest that was found

@@ -41,13 +41,9 @@ local function new_order(entries)
     chains = chains }, Order)
 end
 
-local function earlier(a, b) return a.invoked < b.invoked end
-
--- Real time is no rule here, but the likeliest order.
 function Order:candidates()
   local list = {}
   for _, chain in ipairs(self.chains) do list[#list + 1] = chain[chain.at] end
-  table.sort(list, earlier)
   for _, open in ipairs(self.unknown) do
     if not open.taken and open.place < open.chain.at
       and (not open.twin or open.twin.taken) then
