@@ -290,6 +290,25 @@ describe("lockstep.run", function()
   end)
 end)
 
+describe("lockstep.history", function()
+  it("checks what clients of a body saw", function()
+    local function stale(delay)
+      return function()
+        local h, value = lockstep.history.new(), 0
+        local writing = h:invoke("writer", "write", 1)
+        value = 1
+        h:ok(writing)
+        banyan.sleep(delay)
+        local reading = h:invoke("reader", "read")
+        h:ok(reading, delay > 5 and 0 or value)
+        assert(h:check(lockstep.history.model.register(0)))
+      end
+    end
+    assert.is_true(lockstep.run(stale(1), { iterations = 3 }).ok)
+    assert.is_false(lockstep.run(stale(9), { iterations = 3 }).ok)
+  end)
+end)
+
 describe("one seed", function()
   for _, strategy in ipairs(STRATEGIES) do
     it("gives one tape and one run by " .. strategy, function()

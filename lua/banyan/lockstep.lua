@@ -18,6 +18,7 @@
 
 local core = require "banyan.core"
 local cluster = require "banyan.lockstep.cluster"
+local history = require "banyan.lockstep.history"
 local options = require "banyan.options"
 local plain = require "banyan.lockstep.plain"
 local play = require "banyan.lockstep.play"
@@ -27,6 +28,9 @@ local slice = require "banyan.lockstep.slice"
 local Trace = require "banyan.lockstep.trace"
 
 local lockstep = {}
+
+--- Recorded operations and their checkers, see banyan.lockstep.history.
+lockstep.history = history
 
 --- What came of running a body. tostring shows it to people.
 --
