@@ -624,7 +624,11 @@ end
 local function join(self)
   for _, name in ipairs(self.nodes) do start(self, name) end
   for _, name in ipairs(self.nodes) do reach(name) end
-  while not is_whole(self, self.nodes) do core.sleep(1) end
+  local ms = 1
+  while not is_whole(self, self.nodes) do
+    core.sleep(ms)
+    ms = math.min(2 * ms, POLL_MS)
+  end
 end
 
 -- Time must not pass over the network's steps for so long that nodes which
