@@ -11,6 +11,7 @@ read_globals = {
   table = { fields = { "unpack", "pack" } },
   math = { fields = { "type", "tointeger", "maxinteger", "mininteger" } },
   string = { fields = { "pack", "unpack" } },
+  package = { fields = { "searchpath" } },
 }
 files["spec/**/*_spec.lua"] = { std = "min+busted" }
 -- It puts its own functions in the place of Lua's.

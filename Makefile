@@ -318,6 +318,13 @@ soak: runtime-deps ## play random scripts under lockstep for SOAK=60 seconds
 soaking:
 	@$(WITH_LUA) SOAK='$(SOAK)' SEED='$(SEED)' SPEC='$(SPEC)' $(LUA) spec/soak.lua
 
+# The test of the tester. SECONDS of CPU are spent on each mutant at most.
+SECONDS ?= 60
+.PHONY: mutants
+mutants: dev-deps ## have lockstep find bugs put in; MUTANT=name only some
+	@$(MAKE) -j$(JOBS) build
+	@$(WITH_LUA) SECONDS=$(SECONDS) $(LUA) spec/mutants/run.lua '$(MUTANT)'
+
 # Erlang's side of the comparison, where its compiler is installed.
 ERLANG := build/erlang
 .PHONY: bench-erlang

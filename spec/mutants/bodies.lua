@@ -1,0 +1,27 @@
+--- What lockstep runs to find a mutant: the scripts of the suite, and some
+-- bodies for what those do not look at. A list of { name=, run=, opts= }: the
+-- function that is the body, and the options of its runs.
+
+local suite = require "spec.support.suite"
+
+local bodies = {}
+
+for i, name in ipairs(suite.names) do
+  bodies[i] = { name = name, run = suite.body(name),
+    opts = suite.scripts[name] }
+end
+
+local function body(name, module, opts)
+  bodies[#bodies + 1] = { name = name, run = require(module), opts = opts }
+end
+
+local idle = { clock = "idle" }
+
+body("intensity", "spec.mutants.bodies.intensity", idle)
+body("order", "spec.mutants.bodies.order", idle)
+body("pool", "spec.mutants.bodies.pool", idle)
+body("significant", "spec.mutants.bodies.significant", idle)
+body("calls", "spec.mutants.bodies.calls")
+body("names", "spec.mutants.bodies.names")
+
+return bodies
