@@ -6,7 +6,7 @@ local hunter = require "spec.mutants.hunter"
 local lockstep = require "banyan.lockstep"
 local mutant = require "spec.mutants.mutant"
 
-local LEAST = 12
+local LEAST = 20
 local EASY = { "start_order_reversed", "max_children_off_by_one" }
 local RUNS = 20
 
@@ -18,7 +18,7 @@ describe("the mutants", function()
   for _, name in ipairs(mutant.names()) do
     it(("%s fits the library and says what is broken"):format(name), function()
       local patch = mutant.read(name)
-      assert.truthy(patch.head:match "^%u[^.]+%. .*%.%s*$", patch.head)
+      assert.truthy(patch.head:match "^%w[^.]+%. .*user.*%.%s*$", patch.head)
       assert.is_true(#patch.files > 0)
       for _, file in ipairs(patch.files) do
         assert.truthy(file:match "^csrc/" or file:match "^lua/banyan/", file)

@@ -21,7 +21,6 @@ body("intensity", "spec.mutants.bodies.intensity", idle)
 body("order", "spec.mutants.bodies.order", idle)
 body("pool", "spec.mutants.bodies.pool", idle)
 body("significant", "spec.mutants.bodies.significant", idle)
-body("calls", "spec.mutants.bodies.calls")
 body("names", "spec.mutants.bodies.names")
 
 return bodies
