@@ -294,13 +294,12 @@ describe("lockstep.history", function()
   it("checks what clients of a body saw", function()
     local function stale(delay)
       return function()
-        local h, value = lockstep.history.new(), 0
+        local h = lockstep.history.new()
         local writing = h:invoke("writer", "write", 1)
-        value = 1
         h:ok(writing)
         banyan.sleep(delay)
         local reading = h:invoke("reader", "read")
-        h:ok(reading, delay > 5 and 0 or value)
+        h:ok(reading, delay > 5 and 0 or 1)
         assert(h:check(lockstep.history.model.register(0)))
       end
     end

@@ -624,10 +624,10 @@ end
 local function join(self)
   for _, name in ipairs(self.nodes) do start(self, name) end
   for _, name in ipairs(self.nodes) do reach(name) end
-  local ms = 1
+  local pause = 1
   while not is_whole(self, self.nodes) do
-    core.sleep(ms)
-    ms = math.min(2 * ms, POLL_MS)
+    core.sleep(pause)
+    pause = math.min(2 * pause, POLL_MS)
   end
 end
 
