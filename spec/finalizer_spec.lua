@@ -3,6 +3,7 @@
 
 local core = require "banyan.core"
 local finalizer = require "spec.support.finalizer"
+local lua = require "spec.support.lua"
 local run = require "spec.support.run"
 
 after_each(finalizer.never)
@@ -31,6 +32,28 @@ describe("a finalizer", function()
       assert.is_true(finalizer.never() > 0)
     end)
   end)
+
+  it("that takes hold of a pid has it whole, though its node is gone",
+    function()
+      local kept, text
+      local function life(name, i)
+        return core.node { name = name, incarnation = i, secret = "s",
+          seed = 1, entropy = function(n) return ("x"):rep(n) end }
+      end
+      do
+        local node = life("gone@h:1", 1)
+        local pid = node:spawn(function() end)
+        text = tostring(pid)
+        lua.collected(function() kept = pid end)
+        node:close()
+      end
+      collectgarbage()
+      collectgarbage()
+      assert.is_not_nil(kept)
+      for i = 1, 300 do life("next@h:1", i):close() end
+      assert.equal(text, tostring(kept))
+      assert.equal("gone@h:1", kept:node())
+    end)
 
   it("that takes DOWNs away leaves the others to be received", function()
     run(function()

@@ -8,10 +8,15 @@
 #include "compat.h"
 #include "world.h"
 
-/* The addresses of these are registry keys. */
-static const char PID_META = 0, REF_META = 0;
+/* The addresses of these are registry keys. The pids of an origin have a
+ * metatable of their own, and its refs too: these are copies. METAS has those
+ * that there are, metatable -> origin. Its keys are weak: unlike what the
+ * values of a weak table refer to, they are there as long as any id has them,
+ * also one that only a finalizer has brought back. So they tell whether an
+ * origin can go. */
+static const char PID_META = 0, REF_META = 0, METAS = 0;
 
-static const void *meta_key(uint8_t kind) {
+static const void *meta_key(uint32_t kind) {
   return kind == BYN_PID ? &PID_META : &REF_META;
 }
 
@@ -23,11 +28,12 @@ static void free_origin(lua_State *L, byn_world *w, byn_origin *o) {
   byn_free(&w->alloc, o, sizeof *o);
 }
 
-/* Pushes a table whose values do not keep what they refer to alive. */
-static void push_weak_table(lua_State *L) {
+/* Pushes a table whose keys ("k") or values ("v") do not keep what they refer
+ * to alive. */
+static void push_weak_table(lua_State *L, const char *mode) {
   lua_newtable(L);
   lua_createtable(L, 0, 1);
-  lua_pushliteral(L, "v");
+  lua_pushstring(L, mode);
   lua_setfield(L, -2, "__mode");
   lua_setmetatable(L, -2);
 }
@@ -35,7 +41,7 @@ static void push_weak_table(lua_State *L) {
 static byn_origin *make_origin(lua_State *L, byn_world *w, const char *name,
                                uint64_t incarnation) {
   size_t size = strlen(name) + 1;
-  push_weak_table(L);
+  push_weak_table(L, "v");
   int ids = luaL_ref(L, LUA_REGISTRYINDEX);
   byn_origin *o = byn_new(&w->alloc, sizeof *o);
   char *copy = byn_new(&w->alloc, size);
@@ -90,19 +96,22 @@ byn_origin *byn_origin_begin(lua_State *L, byn_world *w, const char *name,
   return o;
 }
 
-static bool has_ids(lua_State *L, const byn_origin *o) {
-  lua_rawgeti(L, LUA_REGISTRYINDEX, o->ids);
-  lua_pushnil(L);
-  bool found = lua_next(L, -2) != 0;
-  lua_pop(L, found ? 3 : 1);
-  return found;
+/* Finds out which origins have ids. */
+static void look_for_ids(lua_State *L, byn_world *w) {
+  for (byn_origin *o = w->origins; o; o = o->next)
+    o->has_ids = false;
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &METAS);
+  for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1))
+    ((byn_origin *)lua_touserdata(L, -1))->has_ids = true;
+  lua_pop(L, 1);
 }
 
 void byn_origins_prune(lua_State *L, byn_world *w) {
   byn_origin **at = &w->origins;
+  look_for_ids(L, w);
   while (*at) {
     byn_origin *o = *at;
-    if (o->node || o->uses || has_ids(L, o)) {
+    if (o->node || o->uses || o->has_ids) {
       at = &o->next;
     } else {
       *at = o->next;
@@ -123,14 +132,44 @@ void byn_origins_close(lua_State *L, byn_world *w) {
 
 /* --- ids ------------------------------------------------------------------ */
 
+/* Copies the fields of the table on top, popped, to the one below it. */
+static void copy_fields(lua_State *L) {
+  for (lua_pushnil(L); lua_next(L, -2);) {
+    lua_pushvalue(L, -2);
+    lua_insert(L, -2);
+    lua_rawset(L, -5);
+  }
+  lua_pop(L, 1);
+}
+
+/* Puts a metatable for ids of that kind in place of the nil on top. */
+static void make_meta(lua_State *L, byn_origin *o, uint32_t kind, int ids) {
+  lua_pop(L, 1);
+  lua_createtable(L, 0, 4);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &METAS);
+  lua_pushvalue(L, -2);
+  lua_pushlightuserdata(L, o);
+  lua_rawset(L, -3);
+  lua_pop(L, 1);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, meta_key(kind));
+  copy_fields(L);
+  lua_pushvalue(L, -1);
+  lua_rawseti(L, ids, -(lua_Integer)kind);
+}
+
 /* Replaces the nil on top, what the table of ids below it has, by a userdata
  * for `id`. To make one may collect garbage, and a finalizer may make the same
- * meanwhile, or free what `id` points to. */
+ * meanwhile, or free what `id` points to. The table has the metatables too, by
+ * keys that are no serials. */
 static void intern(lua_State *L, byn_id id) {
+  int ids = lua_gettop(L) - 1;
+  luaL_checkstack(L, 8, NULL);
+  if (lua_rawgeti(L, ids, -(lua_Integer)id.kind) == LUA_TNIL)
+    make_meta(L, id.origin, id.kind, ids);
   byn_id *made = lua_newuserdatauv(L, BYN_ID_SIZE, 0);
   *made = id;
   made->mark = byn_id_mark(made);
-  lua_rawgetp(L, LUA_REGISTRYINDEX, meta_key(id.kind));
+  lua_insert(L, -2);
   lua_setmetatable(L, -2);
   lua_replace(L, -2);
   if (lua_rawgeti(L, -2, (lua_Integer)id.serial) != LUA_TNIL) {
@@ -206,6 +245,8 @@ static void open_meta(lua_State *L, const char *name, const void *key) {
 }
 
 void byn_id_open(lua_State *L) {
+  push_weak_table(L, "k");
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &METAS);
   open_meta(L, "pid", &PID_META);
   open_meta(L, "ref", &REF_META);
 }

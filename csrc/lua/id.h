@@ -31,6 +31,7 @@ typedef struct byn_origin {
   uint64_t incarnation;
   uint32_t uses; /* by mails, relations and peers */
   int ids;       /* registry key of the weak table serial -> userdata */
+  bool has_ids;  /* as byn_origins_prune has just found */
   bool doubles;  /* a node that was up and has no integers: LuaJIT */
   bool retired;  /* its name and incarnation were given to another node */
 } byn_origin;
