@@ -29,8 +29,20 @@ local KEEP_ENDED_MS, KEEP_ENDED = 60000, 10000
 local KEEP_PAST = 8 -- tokens
 
 -- Coordinator's pid -> view, for the lookups. A coordinator that is gone is
--- registered no more, so nobody asks for its view.
+-- registered no more, so nobody asks for its view; but the hosts that it knew
+-- are pids, so its view keeps theirs, and so on: the next one on the node
+-- drops it.
 registry.views = setmetatable({}, { __mode = "k" })
+
+-- Of coordinators that were killed, or are of earlier lives of this node.
+local function drop_old_views(node)
+  for pid, view in pairs(registry.views) do
+    if view.node == node and pid:node() ~= nil then
+      local of_this_life, alive = pcall(core.is_alive, pid)
+      if not of_this_life or not alive then registry.views[pid] = nil end
+    end
+  end
+end
 
 --- An empty registry of the coordinator that runs.
 -- @param name the supervisor's
@@ -44,6 +56,7 @@ function registry.new(name, node, cached, run_of, on_change)
     name = name, node = node, cached = cached, placement = places,
     pids = {}, ids = {}, here = {},
   }
+  drop_old_views(node)
   registry.views[me] = view
   return setmetatable({
     me = me, rows = {}, placement = places, view = view,
