@@ -125,6 +125,23 @@ describe("nodes", function()
     end
   end)
 
+  it("tell those who watch in the order of the processes", function()
+    strangers { A, B }
+    local expected, told = {}, {}
+    for i = 1, 50 do
+      expected[i] = i
+      spawn_on(A, function()
+        core.monitor_nodes(true)
+        core.receive()
+        told[#told + 1] = i
+      end)
+    end
+    net:settle()
+    net:on(A, function() assert(core.connect(B)) end)
+    net:settle()
+    assert.same(expected, told)
+  end)
+
   it("that dial each other at once end with one link", function()
     for seed = 1, 3 * SEEDS do
       strangers({}, nil, seed)

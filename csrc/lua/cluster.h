@@ -45,7 +45,6 @@ typedef struct byn_cluster {
   bool broken;   /* a link ended while it was written to: poll them all */
   bool stopping; /* after byn_cluster_shutdown: no link comes up */
   int entropy;   /* slot: the driver's source of nonces */
-  int watchers;  /* slot: set of pids with monitor_nodes(true) */
   int waiting;   /* slot: name -> list of refs of callers of connect */
 } byn_cluster;
 

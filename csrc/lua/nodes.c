@@ -9,20 +9,13 @@
 
 /* --- opening and closing -------------------------------------------------- */
 
-static int put_table(lua_State *L, byn_cluster *c) {
-  lua_newtable(L);
-  return byn_slot_put(L, &c->node->world->slots);
-}
-
 void byn_nodes_open(lua_State *L, byn_cluster *c) {
-  c->watchers = put_table(L, c);
-  c->waiting = put_table(L, c);
+  lua_newtable(L);
+  c->waiting = byn_slot_put(L, &c->node->world->slots);
 }
 
 void byn_nodes_close(lua_State *L, byn_cluster *c) {
-  byn_slots *slots = &c->node->world->slots;
-  byn_slot_free(L, slots, c->watchers);
-  byn_slot_free(L, slots, c->waiting);
+  byn_slot_free(L, &c->node->world->slots, c->waiting);
 }
 
 /* --- telling -------------------------------------------------------------- */
@@ -30,6 +23,8 @@ void byn_nodes_close(lua_State *L, byn_cluster *c) {
 /* Mails {tag=, node=, info={reason=}} to one process. */
 static void mail_watcher(lua_State *L, byn_process *p, const char *tag,
                          const char *name, const char *reason) {
+  byn_node *node = p->node;
+  byn_id id = p->id;
   lua_createtable(L, 0, 3);
   lua_pushstring(L, tag);
   lua_setfield(L, -2, "tag");
@@ -39,28 +34,22 @@ static void mail_watcher(lua_State *L, byn_process *p, const char *tag,
   lua_pushstring(L, reason);
   lua_setfield(L, -2, "reason");
   lua_setfield(L, -2, "info");
-  byn_process_mail(L, p,
-                   byn_mail_new(L, p->node->world, BYN_MAIL_MESSAGE, NULL));
+  byn_mail *mail = byn_mail_new(L, node->world, BYN_MAIL_MESSAGE, NULL);
+  p = byn_node_find(node, &id);
+  if (p)
+    byn_process_mail(L, p, mail);
+  else
+    byn_mail_free(L, node->world, mail);
 }
 
+/* A finalizer may end and make processes while one is told. */
 void byn_nodes_tell(lua_State *L, byn_cluster *c, const char *tag,
                     const char *name, const char *reason) {
-  int top = lua_gettop(L);
-  byn_slot_push(L, c->watchers);
-  lua_pushnil(L);
-  while (lua_next(L, top + 1)) {
-    lua_pop(L, 1);
-    const byn_id *id = byn_pid_at(L, -1);
-    byn_process *p = id ? byn_node_find(c->node, id) : NULL;
-    if (p) {
-      mail_watcher(L, p, tag, name, reason);
-    } else {
-      lua_pushvalue(L, -1);
-      lua_pushnil(L);
-      lua_rawset(L, top + 1);
-    }
+  const byn_node *node = c->node;
+  for (uint32_t i = 0; i < node->table_size; i++) {
+    byn_process *p = node->table[i];
+    if (p && p->watches_nodes) mail_watcher(L, p, tag, name, reason);
   }
-  lua_settop(L, top);
 }
 
 void byn_nodes_answer(lua_State *L, byn_cluster *c, const char *name,
@@ -193,15 +182,7 @@ static int l_disconnect(lua_State *L) {
 static int l_monitor_nodes(lua_State *L) {
   byn_process *p = byn_process_here(L, "monitor_nodes");
   luaL_checktype(L, 1, LUA_TBOOLEAN);
-  if (p->node->cluster) {
-    byn_slot_push(L, p->node->cluster->watchers);
-    byn_process_push(L, p);
-    if (lua_toboolean(L, 1))
-      lua_pushboolean(L, 1);
-    else
-      lua_pushnil(L);
-    lua_rawset(L, -3);
-  }
+  p->watches_nodes = lua_toboolean(L, 1);
   lua_pushboolean(L, 1);
   return 1;
 }

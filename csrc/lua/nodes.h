@@ -11,12 +11,11 @@
 #include "cluster.h"
 #include "compat.h"
 
-/* Makes c->watchers and c->waiting; frees them. */
+/* Makes c->waiting; frees it. */
 void byn_nodes_open(lua_State *L, byn_cluster *c);
 void byn_nodes_close(lua_State *L, byn_cluster *c);
 
-/* Mails {tag=, node=, info={reason=}} to the processes that monitor nodes;
- * forgets those that have ended. */
+/* Mails {tag=, node=, info={reason=}} to the processes that monitor nodes. */
 void byn_nodes_tell(lua_State *L, byn_cluster *c, const char *tag,
                     const char *name, const char *reason);
 

@@ -399,6 +399,17 @@ static int l_is_id(lua_State *L) {
   return push_truth(L, byn_id_at(L, 1) != NULL);
 }
 
+/* is_before(a, b): an order of pids and refs, the same on every node and in
+ * every run. */
+static int l_is_before(lua_State *L) {
+  uint8_t a[BYN_ID_BYTES], b[BYN_ID_BYTES];
+  size_t m, n;
+  bool known = byn_id_key(L, 1, a, &m) && byn_id_key(L, 2, b, &n);
+  luaL_argcheck(L, known, 1, "pids or refs expected");
+  int order = memcmp(a, b, m < n ? m : n);
+  return push_truth(L, order < 0 || (order == 0 && m < n));
+}
+
 static const luaL_Reg methods[] = {{"set_host", l_set_host},
                                    {"host_state", l_host_state},
                                    {"drop_host", l_drop_host},
@@ -424,8 +435,11 @@ static const luaL_Reg methods[] = {{"set_host", l_set_host},
                                    {"counts", l_counts},
                                    {NULL, NULL}};
 
-static const luaL_Reg functions[] = {
-    {"new", l_new}, {"event", l_event}, {"is_id", l_is_id}, {NULL, NULL}};
+static const luaL_Reg functions[] = {{"new", l_new},
+                                     {"event", l_event},
+                                     {"is_id", l_is_id},
+                                     {"is_before", l_is_before},
+                                     {NULL, NULL}};
 
 void byn_placement_open(lua_State *L) {
   if (luaL_newmetatable(L, TYPE)) {

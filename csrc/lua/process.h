@@ -115,9 +115,10 @@ struct byn_process {
   byn_timer timer;     /* of the wait */
   byn_timer own_timer; /* of the behaviour */
   uint8_t state, wait;
-  bool traps;       /* trap_exit */
-  bool doomed;      /* ends when its slice does */
-  bool exited;      /* doomed by its own banyan.exit */
+  bool traps;         /* trap_exit */
+  bool watches_nodes; /* monitor_nodes */
+  bool doomed;        /* ends when its slice does */
+  bool exited;        /* doomed by its own banyan.exit */
   bool felled;      /* its end is no news: an exit signal's, or told already */
   bool queued;      /* stands in the run queue */
   bool expired;     /* the wait's time is over */

@@ -196,9 +196,11 @@ local function copy_of(map)
   return copy
 end
 
+-- In one order, so that a run can be repeated.
 local function list_of(map)
   local list = {}
   for _, value in pairs(map) do list[#list + 1] = value end
+  table.sort(list, core.placement.is_before)
   return list
 end
 

@@ -7,20 +7,22 @@ local tree = {}
 
 -- The supervisors that are alive: pid -> process_info.
 local function supervisors()
-  local found = {}
+  local found, pids = {}, {}
   for _, pid in ipairs(core.processes()) do
     local info = core.process_info(pid)
-    if info and info.behaviour == "supervisor" then found[pid] = info end
+    if info and info.behaviour == "supervisor" then
+      found[pid], pids[#pids + 1] = info, pid
+    end
   end
-  return found
+  return found, pids
 end
 
 -- Asks for the end of each supervisor that no other will end. A stranger's
 -- exit signal means nothing to a supervisor, so it is told by a call, which
 -- its own end, if that is under way, answers too.
-local function stop_tops(found)
-  for pid, info in pairs(found) do
-    if not found[info.parent] then
+local function stop_tops(found, pids)
+  for _, pid in ipairs(pids) do
+    if not found[found[pid].parent] then
       core.spawn(function()
         server.stop(pid, "shutdown")
       end)
@@ -32,14 +34,11 @@ end
 -- is gone. Called by a process; yields.
 function tree.stop()
   while true do
-    local found = supervisors()
-    if next(found) == nil then return end
-    local refs, left = {}, 0
-    for pid in pairs(found) do
-      refs[core.monitor(pid)] = true
-      left = left + 1
-    end
-    stop_tops(found)
+    local found, pids = supervisors()
+    if #pids == 0 then return end
+    local refs, left = {}, #pids
+    for _, pid in ipairs(pids) do refs[core.monitor(pid)] = true end
+    stop_tops(found, pids)
     while left > 0 do
       local message = core.receive()
       if type(message) == "table" and message.tag == "DOWN"

@@ -84,7 +84,9 @@ function Coordinator:init(opts)
     core.monitor_nodes(true)
     for _, node in ipairs(core.nodes()) do self:greet(node) end
     -- Those that the node was started to connect with may know children.
-    self:reach(core.connecting())
+    local nodes = core.connecting()
+    table.sort(nodes)
+    self:reach(nodes)
   end
   self:try_ready()
   core.send_after(TICK_MS, self.me, { tag = "tick" })
