@@ -223,9 +223,12 @@ static int l_registered(lua_State *L) {
 
 /* --- looking -------------------------------------------------------------- */
 
+/* The process that is asked for. Who looks on from outside of processes means
+ * the node that the pid is of. */
 static byn_process *local_process(lua_State *L, const char *what) {
-  byn_node *node = byn_node_here(L);
   const byn_id *id = check_pid(L, 1);
+  byn_node *node = id->origin->node;
+  if (!node || byn_world_here(L)->running) node = byn_node_here(L);
   if (id->origin != node->origin)
     luaL_error(L, "%s: %s is a process of another node", what,
                luaL_tolstring(L, 1, NULL));

@@ -14,11 +14,14 @@ suite.scripts = {
   supervisors = { settle = true, no_leftovers = true },
   dynamic = { settle = true, no_leftovers = true },
   restart_loop = { settle = true, no_leftovers = true },
+  remote = { max_steps = 200000 },
+  distributed = { max_steps = 200000 },
 }
 
 --- In the order in which they are played.
 suite.names = {
-  "processes", "servers", "supervisors", "dynamic", "restart_loop",
+  "processes", "servers", "supervisors", "dynamic", "restart_loop", "remote",
+  "distributed",
 }
 
 --- The strategies that find bugs by chance.

@@ -36,7 +36,8 @@ end
 ---  children stop one after the other
 function Kids:supervisor(config)
   local sup = { number = #self.sups + 1, config = config, asked = {},
-    starts = {}, troubles = 0, place = {}, terminating = {} }
+    starts = {}, troubles = 0, place = {}, terminating = {}, rests = {},
+    shapes = {} }
   self.sups[sup.number] = sup
   return sup
 end
@@ -53,6 +54,23 @@ end
 function Kids.asks(_, set, id)
   set[id] = (set[id] or 0) + 1
   return function() set[id] = set[id] - 1 end
+end
+
+--- A child may be stopped from now on, and stay so. If it was to be started
+-- again, with others that were stopped for it, these stay so too, as in OTP.
+function Kids.stops(_, sup, id)
+  sup.rests[id] = true
+  if sup.config.strategy == "one_for_one" then return end
+  for other in pairs(sup.shapes) do sup.rests[other] = true end
+end
+
+local function is_being_stopped(sup, id)
+  if sup.config.strategy == "one_for_one" then
+    return (sup.terminating[id] or 0) > 0
+  end
+  for _, count in pairs(sup.terminating) do
+    if count > 0 then return true end
+  end
 end
 
 -- A start that nobody asked for is a restart. Where nothing comes between the
@@ -120,6 +138,8 @@ local function live(kids, kid)
     elseif message == "leave" then
       kid.leaving = true
       return
+    elseif message == "signal" then
+      kid.sup.pid:exit "odd"
     elseif message.from == kid.sup.pid and message.reason == "shutdown" then
       told(kids, kid)
       stop_slowly(kid)
@@ -134,22 +154,27 @@ local MANNERS = { "obedient", "polite", "slow", "deaf" }
 function Kids:start_function(sup, shape)
   return function()
     met(self, sup, banyan.self())
+    sup.rests[shape.id], sup.shapes[shape.id] = nil, shape
     count_start(self, sup, shape)
     if shape.flaky and (not sup.booting or choose(4) == 4) then
       local way = choose(8)
       if way == 5 then banyan.sleep(choose(3)) end
-      if way > 5 then sup.troubles = sup.troubles + 1 end
-      if way == 6 then return nil, "no" end
-      if way == 7 then error("cannot start", 0) end
       if way == 8 then
-        sup.troubles = sup.troubles - 1
+        sup.rests[shape.id] = true
         return nil, "ignore"
       end
+      if way > 5 then
+        sup.troubles = sup.troubles + 1
+        sup.rests[shape.id] = (sup.asked[shape.id] or 0) > 0 or nil
+      end
+      if way == 6 then return nil, "no" end
+      if way == 7 then error("cannot start", 0) end
     end
     local kid = { number = #self.list + 1, id = shape.id, sup = sup,
       shutdown = shape.shutdown, manner = shape.manner }
     kid.pid = banyan.spawn_link(function() live(self, kid) end)
     self.list[kid.number] = kid
+    if choose(6) == 6 then banyan.sleep(choose(3)) end
     return kid.pid
   end
 end
@@ -181,11 +206,13 @@ end
 
 --- A client ends a child.
 function Kids.hit(_, kid)
-  local way = choose(4)
+  local way = choose(5)
   if way == 1 then
     banyan.send(kid.pid, "crash")
   elseif way == 2 then
     banyan.send(kid.pid, "leave")
+  elseif way == 5 then
+    banyan.send(kid.pid, "signal")
   elseif way == 3 then
     kid.pid:exit "kill"
     kid.leaving = true
@@ -266,8 +293,31 @@ local function linked_to(sup, info)
   return set, count
 end
 
+-- A permanent child that has stopped is to come back, unless somebody stopped
+-- it, or it ignored its start: now, or with one that is tried again.
+local function check_rest(kids, sup, rows, info)
+  local again, resting
+  for _, row in ipairs(rows) do
+    local shape = sup.shapes[row.id]
+    if row.state == "restarting" then again = row end
+    if row.state == "stopped" and shape and shape.restart == "permanent"
+      and not sup.rests[row.id] and (sup.asked[row.id] or 0) == 0
+      and not is_being_stopped(sup, row.id) then
+      resting = row
+    end
+  end
+  if resting and not again then
+    kids:wrong("supervisor %d does not start %s again", sup.number,
+      tostring(resting.id))
+  elseif again and not sup.backs_off and info.status == "waiting"
+    and info.message_queue_len == 0 then
+    kids:wrong("supervisor %d has forgotten to try again", sup.number)
+  end
+end
+
 local function check_table(kids, sup, rows)
   local info = core.process_info(sup.pid)
+  check_rest(kids, sup, rows, info)
   local links, count = linked_to(sup, info)
   local alive, present = 0, {}
   sup.place = {}

@@ -363,6 +363,10 @@ end
 local function check()
   for _, s in ipairs(run.servers) do
     if s.pid and not s.ended and not core.is_alive(s.pid) then check_end(s) end
+    local info = s.pid and not s.ended and core.process_info(s.pid)
+    if info and info.registered_name ~= s.name then
+      wrong("server %d has lost its name", s.number)
+    end
     if s.killed and not s.ended then
       wrong("server %d was killed, but lives", s.number)
     end
@@ -387,13 +391,13 @@ end
 -- traps exits.
 local function start(s)
   if choose(2) == 1 then
-    assert(server.start(Subject, s.number))
+    assert(server.start(Subject, s.number, { name = s.name }))
     return
   end
   local me = banyan.self()
   banyan.spawn(function()
     banyan.trap_exit(true)
-    assert(server.start_link(Subject, s.number))
+    assert(server.start_link(Subject, s.number, { name = s.name }))
     banyan.send(me, "started")
     banyan.receive(choose(20))
     s.parent_ended = true
@@ -421,7 +425,8 @@ return function()
     check = check }
   lockstep.invariant(check, "the servers")
   for i = 1, SERVERS do
-    run.servers[i] = { number = i, seen = {}, stops = {} }
+    run.servers[i] = { number = i, name = "server" .. i, seen = {},
+      stops = {} }
     start(run.servers[i])
   end
   local refs = {}

@@ -88,7 +88,9 @@ end
 function ops.terminate_child(kids, sup)
   local id = id_of()
   local done = kids:asks(sup.terminating, id)
+  kids:stops(sup, id)
   kids:answered("terminate_child", supervisor.terminate_child(sup.pid, id))
+  kids:stops(sup, id)
   done()
 end
 
@@ -115,11 +117,17 @@ function ops.count_children(kids, sup)
   end
 end
 
+function ops.kill(_, sup)
+  if choose(4) < 4 then return end
+  sup.asked_to_end = true
+  sup.pid:exit "kill"
+end
+
 function ops.sleep() banyan.sleep(choose(12)) end
 
 local BAG = {
   "hit", "which_children", "start_child", "hit", "terminate_child", "sleep",
-  "restart_child", "delete_child", "count_children", "hit",
+  "restart_child", "delete_child", "count_children", "hit", "kill",
 }
 
 local function be_client(kids, sup)

@@ -1,0 +1,9 @@
+-- Random processes on the nodes of a cluster, while all happens to network and
+-- nodes that can: order, exactly one DOWN, no EXIT after unlink, calls.
+
+local suite = require "spec.support.suite"
+
+describe("processes of several nodes under lockstep", function()
+  suite.test(it, "hear of each other in order, and of each end once",
+    "remote", 100)
+end)

@@ -1,0 +1,51 @@
+-- Nothing grows while nodes come and go.
+
+local lockstep = require "banyan.lockstep"
+local comings = require "spec.support.scripts.comings"
+
+local LIVES = 1000
+local FROM = 400        -- what is remembered for ten minutes has come and gone
+local EVERY = 100       -- garbage makes tables grow for good
+local LUA_KB = 60
+local C_KB = 1000
+local TAPE_BYTES = 8    -- of one choice; twice of what it needs
+
+-- Kilobytes of this process, where the system tells.
+local function resident()
+  local file = io.open "/proc/self/statm"
+  if not file then return 0 end
+  local _, pages = file:read("*n", "*n")
+  file:close()
+  return pages * 4
+end
+
+-- What is in use once that many lives are over: found in a run, judged after
+-- it, for a run that fails is played again with a trace.
+local function measure(sites, steps)
+  return {
+    lua = collectgarbage "count",
+    rest = resident() - steps * TAPE_BYTES / 1024,
+    processes = sites[1].core:process_count(),
+  }
+end
+
+describe("1,000 joins and leaves under lockstep", function()
+  it("leave no more memory in use than 400", function()
+    local seen = {}
+    lockstep.check(function()
+      comings(LIVES, function(life, sites, steps)
+        if life % EVERY == 0 then
+          for _ = 1, 5 do collectgarbage() end
+          seen[life] = measure(sites, steps)
+        end
+      end)
+    end, { strategy = "random", clock = "idle", iterations = 1,
+      max_steps = 1e7 })
+    local first, last = seen[FROM], seen[LIVES]
+    assert.equal(first.processes, last.processes)
+    assert.is_true(last.lua - first.lua < LUA_KB,
+      ("%.0f kB more"):format(last.lua - first.lua))
+    assert.is_true(last.rest - first.rest < C_KB,
+      ("%.0f kB more outside of Lua"):format(last.rest - first.rest))
+  end)
+end)
