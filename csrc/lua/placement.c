@@ -403,7 +403,7 @@ static int l_is_id(lua_State *L) {
  * every run. */
 static int l_is_before(lua_State *L) {
   uint8_t a[BYN_ID_BYTES], b[BYN_ID_BYTES];
-  size_t m, n;
+  size_t m = 0, n = 0;
   bool known = byn_id_key(L, 1, a, &m) && byn_id_key(L, 2, b, &n);
   luaL_argcheck(L, known, 1, "pids or refs expected");
   int order = memcmp(a, b, m < n ? m : n);
