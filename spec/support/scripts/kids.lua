@@ -60,6 +60,7 @@ end
 -- again, with others that were stopped for it, these stay so too, as in OTP.
 function Kids.stops(_, sup, id)
   sup.rests[id] = true
+  if sup.must_end == id then sup.must_end = nil end
   if sup.config.strategy == "one_for_one" then return end
   for other in pairs(sup.shapes) do sup.rests[other] = true end
 end
@@ -71,6 +72,16 @@ local function is_being_stopped(sup, id)
   for _, count in pairs(sup.terminating) do
     if count > 0 then return true end
   end
+end
+
+-- Of children that start one after the other, each comes after those before
+-- it in the table.
+local function check_order(kids, sup, id)
+  local place = sup.place[id]
+  if place and sup.started and place <= sup.started then
+    kids:wrong("supervisor %d starts %s out of turn", sup.number, tostring(id))
+  end
+  sup.started = place
 end
 
 -- A start that nobody asked for is a restart. Where nothing comes between the
@@ -136,7 +147,7 @@ local function live(kids, kid)
       kid.leaving, kid.crashed = true, true
       error("crash", 0)
     elseif message == "leave" then
-      kid.leaving = true
+      kid.leaving, kid.left = true, true
       return
     elseif message == "signal" then
       kid.sup.pid:exit "odd"
@@ -156,6 +167,7 @@ function Kids:start_function(sup, shape)
     met(self, sup, banyan.self())
     sup.rests[shape.id], sup.shapes[shape.id] = nil, shape
     count_start(self, sup, shape)
+    if sup.config.ordered then check_order(self, sup, shape.id) end
     if shape.flaky and (not sup.booting or choose(4) == 4) then
       local way = choose(8)
       if way == 5 then banyan.sleep(choose(3)) end
@@ -250,10 +262,23 @@ local function check_bound(kids, kid, now)
   end
 end
 
+-- A significant child has ended by itself: that ends the supervisor.
+local function note_left(kid)
+  local sup = kid.sup
+  local shape = sup.shapes[kid.id]
+  if kid.left and shape and shape.significant and not kid.told_at
+    and sup.config.auto == "any_significant"
+    and sup.config.strategy == "one_for_one"
+    and not is_being_stopped(sup, kid.id) then
+    sup.must_end = kid.id
+  end
+end
+
 local function check_kids(kids, now)
   for _, kid in ipairs(kids.list) do
     if not kid.ended and not core.is_alive(kid.pid) then
       kid.ended = true
+      note_left(kid)
       if kid.leaving and not kid.told_at then
         kid.sup.troubles = kid.sup.troubles + 1
       elseif not kid.traps and kid.shutdown ~= "brutal_kill"
@@ -318,6 +343,11 @@ end
 local function check_table(kids, sup, rows)
   local info = core.process_info(sup.pid)
   check_rest(kids, sup, rows, info)
+  sup.started = nil
+  if sup.must_end and info.status == "waiting"
+    and info.message_queue_len == 0 then
+    kids:wrong("supervisor %d outlives its significant child", sup.number)
+  end
   local links, count = linked_to(sup, info)
   local alive, present = 0, {}
   sup.place = {}

@@ -28,11 +28,12 @@ end
 
 local function spec_of(kids, sup, id)
   local shape = kids:shape(sup, id)
+  shape.significant = sup.config.auto ~= "never"
+    and shape.restart ~= "permanent" and choose(2) == 2 or nil
   return { id = id, start = kids:start_function(sup, shape),
     restart = shape.restart, shutdown = shape.shutdown,
     backoff = shape.backoff,
-    significant = sup.config.auto ~= "never" and shape.restart ~= "permanent"
-      and choose(2) == 2 or nil }
+    significant = shape.significant }
 end
 
 local start_supervisor
@@ -51,6 +52,7 @@ function start_supervisor(kids, sup, depth)
   local children = {}
   for i = 1, choose(IDS) - 1 do
     children[i] = spec_of(kids, sup, "child" .. i)
+    sup.place["child" .. i] = i
   end
   if depth > 0 and choose(2) == 2 then
     children[#children + 1] = nested_spec(kids, sup, "nested")
