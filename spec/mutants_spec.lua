@@ -6,7 +6,7 @@ local hunter = require "spec.mutants.hunter"
 local lockstep = require "banyan.lockstep"
 local mutant = require "spec.mutants.mutant"
 
-local LEAST = 20
+local LEAST = 40
 local EASY = { "start_order_reversed", "max_children_off_by_one" }
 local RUNS = 20
 

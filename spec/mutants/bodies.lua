@@ -22,5 +22,10 @@ body("order", "spec.mutants.bodies.order", idle)
 body("pool", "spec.mutants.bodies.pool", idle)
 body("significant", "spec.mutants.bodies.significant", idle)
 body("names", "spec.mutants.bodies.names")
+local far = { clock = "idle", max_steps = 1000000 }
+
+body("stream", "spec.mutants.bodies.stream", far)
+body("ties", "spec.mutants.bodies.ties", far)
+body("placement", "spec.mutants.bodies.placement", far)
 
 return bodies
