@@ -4,8 +4,9 @@
 --    lua spec/mutants/run.lua [PART]     only mutants with PART in the name
 --
 -- Each body is run under each strategy for a short while; then all again, for
--- longer, until the bug is found or its time is used up. First the library as
--- it is must pass: what lockstep finds there is a false alarm.
+-- longer, until the bug is found or its time is used up. Runs and seconds are
+-- those of all that were tried. Before all mutants, the library as it is must
+-- pass: what lockstep finds there is a false alarm.
 
 local hunter = require "spec.mutants.hunter"
 local mutant = require "spec.mutants.mutant"

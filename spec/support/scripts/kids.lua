@@ -182,9 +182,11 @@ function Kids:start_function(sup, shape)
       if way == 6 then return nil, "no" end
       if way == 7 then error("cannot start", 0) end
     end
-    local kid = { number = #self.list + 1, id = shape.id, sup = sup,
-      shutdown = shape.shutdown, manner = shape.manner }
+    local kid = { id = shape.id, sup = sup, shutdown = shape.shutdown,
+      manner = shape.manner }
     kid.pid = banyan.spawn_link(function() live(self, kid) end)
+    -- Another supervisor may have started a child before that spawn.
+    kid.number = #self.list + 1
     self.list[kid.number] = kid
     if choose(6) == 6 then banyan.sleep(choose(3)) end
     return kid.pid
