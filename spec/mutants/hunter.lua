@@ -15,8 +15,11 @@ local hunter = {}
 
 local STRATEGIES = { "random", "pct", "pos", "fair_pct" }
 
-local FIRST_SECONDS = 0.1 -- of a body under a strategy; then twice as long
-local SEEDS = 1000000      -- between the first seeds of two rounds
+-- Of a body under a strategy, in the first round. Each round is twice as long
+-- as the one before, as long as what is left suffices for all.
+local FIRST_SECONDS = 0.1
+local LEAST_SECONDS = 0.05
+local SEEDS = 1000000 -- between the first seeds of two rounds
 
 local function fields_of(line)
   local fields = {}
@@ -73,9 +76,10 @@ end
 function hunter.find(library, limit)
   local spent, runs, round, portion = 0, 0, 0, FIRST_SECONDS
   while true do
+    portion = math.min(portion, (limit - spent) / (#bodies * #STRATEGIES))
     for body, strategy in hunter.pairs(round) do
       local hunt = hunter.hunt(library, body, strategy, round * SEEDS + 1,
-        math.min(portion, limit - spent))
+        math.max(portion, LEAST_SECONDS))
       spent, runs = spent + tonumber(hunt.seconds), runs + hunt.runs
       hunt.seconds, hunt.runs = ("%.1f"):format(spent), runs
       if hunt.outcome ~= "none" then return hunt end

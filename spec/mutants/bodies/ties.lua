@@ -8,7 +8,7 @@ local lockstep = require "banyan.lockstep"
 local choose = lockstep.choose
 
 local FAULTS = { "cut", "isolate", "latency", "half_open" }
-local OPERATIONS = 8
+local OPERATIONS = 12
 local PAUSES = { 0, 0, 1, 40 }
 
 local function take(member, timeout)
@@ -23,6 +23,8 @@ local function take(member, timeout)
 end
 
 local operations = {
+  function(_, other) banyan.link(other) end,
+  function(_, other) banyan.unlink(other) end,
   function(_, other) banyan.link(other) end,
   function(_, other) banyan.unlink(other) end,
   function(member, other) member.refs[banyan.monitor(other)] = true end,
@@ -82,7 +84,7 @@ return function()
   b.pid = cluster:spawn(cluster.nodes[2], function() live(b) end)
   banyan.send(a.pid, b.pid)
   banyan.send(b.pid, a.pid)
-  if choose(2) == 2 then
+  if choose(4) == 4 then
     cluster:chaos { duration = 8000, faults = FAULTS }
   end
   wait("no end", function() return a.played and b.played end)
