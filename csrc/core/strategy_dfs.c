@@ -4,10 +4,10 @@
 
 /* What is to become of a step at a place. */
 enum {
-  TODO,   /* to be taken, in this run or a later one */
-  DONE,   /* taken, and all that can follow was seen; or it is taken now */
-  ASLEEP, /* what can follow was seen elsewhere, up to independent steps */
-  BARRED  /* it would be one preemption too many */
+  UNTRIED, /* to be taken, in this run or a later one */
+  DONE,    /* taken, and all that can follow was seen; or it is taken now */
+  ASLEEP,  /* what can follow was seen elsewhere, up to independent steps */
+  BARRED   /* it would be one preemption too many */
 };
 
 /* A step that could be taken at a place. */
@@ -129,7 +129,7 @@ static void let_sleep(const dfs *d, uint32_t before, option *o) {
   const option *same = option_of(d, place_at(d, before), o->actor);
   const option *taken = chosen_at(d, before);
   if (!same || same == taken || same->object != o->object) return;
-  if (same->kind != o->kind || same->fate == TODO) return;
+  if (same->kind != o->kind || same->fate == UNTRIED) return;
   if (!independent(d, same, taken)) return;
   o->fate = ASLEEP;
   o->from = same->from;
@@ -183,7 +183,7 @@ static bool add_options(dfs *d, place *p, const byn_pending *all, uint32_t n) {
 static bool choose(dfs *d, place *p) {
   for (uint32_t i = 0; i < p->count; i++) {
     option *o = option_at(d, p, i);
-    if (o->fate != TODO) continue;
+    if (o->fate != UNTRIED) continue;
     o->fate = DONE;
     o->from = o->to = d->touched.count;
     p->chosen = i;
