@@ -351,6 +351,18 @@ describe("lockstep.replay", function()
     end
   end)
 
+  it("goes well by the report of what went well", function()
+    local function body()
+      for _ = 1, 3 do banyan.spawn(function() end) end
+    end
+    local fine = lockstep.run(body, { settle = true, iterations = 5 })
+    local again = lockstep.replay(body, fine)
+    assert.is_true(again.ok)
+    assert.same(fine.tape, again.tape)
+    assert.equal("divergence",
+      lockstep.replay(function() error "new" end, fine).kind)
+  end)
+
   it("says so when the body has become another", function()
     local again = lockstep.replay(function() banyan.sleep(1) end, report)
     assert.equal("divergence", again.kind)

@@ -37,8 +37,9 @@ lockstep.history = history
 --  * `ok`
 --  * `iterations`: runs made; `complete`: dfs has seen all schedules
 --  * `steps`: of the run that failed, or of all; `seed`, `strategy`
---  * after a failure `kind`, `reason`, `tape` (a list of integers) and `trace`
---    (a list of steps: step, now, who, what and more)
+--  * `tape`: of the run that failed, or of the last; a list of integers
+--  * after a failure `kind`, `reason` and `trace` (a list of steps: step, now,
+--    who, what and more)
 ---@class banyan.Report
 
 -- --- options -----------------------------------------------------------------
@@ -195,12 +196,12 @@ end
 ---@return banyan.Report report  of the first run that failed, or of all
 function lockstep.run(body, opts)
   local settings = check("lockstep.run", body, opts, 2)
-  local control, steps, made = new_control(settings), 0, 0
+  local control, steps, made, tape = new_control(settings), 0, 0, nil
   for i = 1, settings.iterations do
     local seed, length = settings.seed + i - 1, control:length()
     if not control:begin(seed) then break end
     local outcome = play.once(control, body, settings)
-    local tape = control:finish()
+    tape = control:finish()
     made = i
     if not outcome.ok then
       outcome.tape, outcome.seed, outcome.iterations = tape, seed, i
@@ -215,7 +216,7 @@ function lockstep.run(body, opts)
   return Report.new {
     ok = true, iterations = made, complete = control:complete(),
     steps = steps, seed = settings.seed, strategy = settings.strategy,
-    settings = settings,
+    tape = tape, settings = settings,
   }
 end
 
@@ -242,7 +243,7 @@ local function tape_of(what, given, level)
   elseif type(given) == "table" and getmetatable(given) == nil then
     return given
   end
-  error(what .. ": a report of a failure, a tape or a tape's text expected",
+  error(what .. ": a report, a tape or a tape's text expected",
     level + 1)
 end
 
@@ -267,13 +268,12 @@ function lockstep.replay(body, report_or_tape, opts)
     strategy = settings.strategy, settings = settings,
   }
   if not given then return report end
-  local same = again.kind == given.kind and same_failure(again, given)
-  if same then return report end
+  if again.ok and given.ok or same_failure(again, given) then return report end
   local at = given.trace and again.trace
     and Trace.difference(given.trace, again.trace)
   report.ok, report.kind = false, "divergence"
   report.reason = ("the run went another way%s: it was %s, now it is %s")
-    :format(at and (" from step %d on"):format(at) or "", given.kind,
+    :format(at and (" from step %d on"):format(at) or "", given.kind or "no failure",
       again.kind or "no failure")
   return report
 end
