@@ -19,11 +19,13 @@ local wanted = os.getenv "SPEC" or ""
 
 -- --- playing -----------------------------------------------------------------
 
+-- To shrink it may take long: what failed is said first.
 local function fail(name, report)
-  print(("\n%s fails; this is the smallest run that does:\n"):format(name))
+  print(("\n%s fails by %s:\n\n%s\n"):format(name, report.strategy,
+    tostring(report)))
+  print "The smallest run that fails so:\n"
+  io.stdout:flush()
   print(tostring(lockstep.shrink(suite.body(name), report)))
-  print(("\nits first seed: SEED=%d SPEC=%s, strategy %s"):format(report.seed,
-    name, report.strategy))
   os.exit(1, true)
 end
 
@@ -116,6 +118,7 @@ end
 
 local list = rows()
 print(("%d s from seed %d on"):format(seconds, first))
+io.stdout:flush()
 soak(list)
 tell(list)
 if core.coverage then
