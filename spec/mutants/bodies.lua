@@ -16,16 +16,11 @@ local function body(name, module, opts)
 end
 
 local idle = { clock = "idle" }
-
-body("intensity", "spec.mutants.bodies.intensity", idle)
-body("order", "spec.mutants.bodies.order", idle)
-body("pool", "spec.mutants.bodies.pool", idle)
-body("significant", "spec.mutants.bodies.significant", idle)
-body("names", "spec.mutants.bodies.names")
 local far = { clock = "idle", max_steps = 1000000 }
 
+body("intensity", "spec.mutants.bodies.intensity", idle)
 body("stream", "spec.mutants.bodies.stream", far)
-body("ties", "spec.mutants.bodies.ties", far)
-body("placement", "spec.mutants.bodies.placement", far)
+body("links", "spec.mutants.bodies.links", far)
+body("starts", "spec.mutants.bodies.starts", far)
 
 return bodies
