@@ -273,7 +273,8 @@ function lockstep.replay(body, report_or_tape, opts)
     and Trace.difference(given.trace, again.trace)
   report.ok, report.kind = false, "divergence"
   report.reason = ("the run went another way%s: it was %s, now it is %s")
-    :format(at and (" from step %d on"):format(at) or "", given.kind or "no failure",
+    :format(at and (" from step %d on"):format(at) or "",
+      given.kind or "no failure",
       again.kind or "no failure")
   return report
 end
