@@ -14,7 +14,7 @@ typedef struct child {
   uint32_t next;         /* in the list to look at, or of free numbers */
   uint8_t run;
   uint8_t run_flags; /* RUNNING: those it was started with */
-  bool run_is_over;  /* RUNNING: the ENDED place is its end */
+  bool run_is_over;  /* RUNNING: the place is its end, or comes after that */
   bool used;
   bool to_look; /* stands in the list to look at */
 } child;
@@ -444,7 +444,7 @@ static verdict judge_running(const byn_placement *p, const child *c) {
   if (c->place.state != BYN_PLACE_RUNNING)
     return c->run_is_over ? STOP : ANNOUNCE;
   if (c->place.host == 0) return FINE;
-  if (host_of(p, c) == BYN_HOST_UP) return STOP;
+  if (c->run_is_over || host_of(p, c) == BYN_HOST_UP) return STOP;
   return host_of(p, c) == BYN_HOST_DEAD ? ANNOUNCE : FINE;
 }
 

@@ -30,7 +30,8 @@
  *   place                 run       then
  *   RUNNING, DEAD host    NONE      START, if the ring names this node; a
  *                                   temporary child is an END instead
- *   RUNNING, DEAD host    RUNNING   ANNOUNCE: this run takes its place
+ *   RUNNING, DEAD host    RUNNING   ANNOUNCE: this run takes its place; STOP,
+ *                                   if it is over (end_run)
  *   RUNNING, UP host      RUNNING   STOP: a conflict, and this run lost
  *   RUNNING, this host    NONE      END: nobody knows better than its host
  *   ENDED, NONE           RUNNING   ANNOUNCE: an end is the end of one run;
@@ -169,8 +170,9 @@ void byn_placement_stopping(byn_placement *p, uint32_t child);
 /* It runs no more; true if that is the child's end, false if the place is
  * another host's. */
 bool byn_placement_ended(byn_placement *p, uint32_t child, int64_t now);
-/* The ENDED place is the end of this host's run: it was taken over while this
- * host was out of sight, and ended there. Holds until the next place. */
+/* The place is the end of this host's run, or that of a child that was started
+ * after it: it was taken over while this host was out of sight, and ended
+ * there. Holds until the next place. */
 void byn_placement_end_run(byn_placement *p, uint32_t child);
 /* The child of a lost host shall not come back: ENDED, of a new epoch. */
 void byn_placement_abandon(byn_placement *p, uint32_t child, int64_t now);

@@ -229,6 +229,19 @@ static void a_run_that_was_taken_over_ends_with_what_took_over(void **state) {
   assert_int_equal(byn_placement_get(f->p, f->child).state, BYN_PLACE_ENDED);
 }
 
+/* There it was ended and started anew, and that host is lost now. */
+static void
+a_run_that_is_over_does_not_take_the_place_of_a_later_one(void **state) {
+  fixture *f = *state;
+  start_here(f);
+  byn_placement_set_host(f->p, f->other, BYN_HOST_DEAD);
+  learn(f, 3, 2, BYN_PLACE_RUNNING);
+  byn_placement_end_run(f->p, f->child);
+  expect(f, BYN_PLACEMENT_STOP);
+  assert_false(byn_placement_ended(f->p, f->child, 0));
+  expect(f, BYN_PLACEMENT_START);
+}
+
 static void a_start_whose_end_comes_first_is_stopped(void **state) {
   fixture *f = *state;
   byn_placement_starting(f->p, f->child);
@@ -734,6 +747,7 @@ int main(void) {
       WITH_NODE(a_run_outlives_the_end_of_another),
       WITH_NODE(a_run_takes_the_place_of_a_dead_one),
       WITH_NODE(a_run_that_was_taken_over_ends_with_what_took_over),
+      WITH_NODE(a_run_that_is_over_does_not_take_the_place_of_a_later_one),
       WITH_NODE(a_start_whose_end_comes_first_is_stopped),
       WITH_NODE(a_start_is_newer_than_ends_that_were_forgotten),
       WITH_NODE(what_is_said_to_run_here_but_does_not_has_ended),

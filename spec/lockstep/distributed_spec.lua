@@ -6,4 +6,12 @@ local suite = require "spec.support.suite"
 describe("a distributed supervisor under lockstep", function()
   suite.test(it, "has one process of each child on each side", "distributed",
     100)
+
+  -- Two nodes lose each other while both see the third. One ends a child that
+  -- runs on the other, and starts it anew; the other goes on with the old one.
+  it("keeps what was started anew where another did not hear of the end",
+    function()
+      local report = suite.run("distributed", "random", 1795286419, 1)
+      if not report.ok then error(tostring(report), 0) end
+    end)
 end)

@@ -94,7 +94,12 @@ end
 
 function members:take_entries(msg)
   local at = now()
-  for _, entry in ipairs(msg.list) do self.registry:merge(entry, at) end
+  for _, entry in ipairs(msg.list) do
+    local news = self.registry:merge(entry, at)
+    if news == "raised" and self.placement:restarted(entry[1]) then
+      self:publish(entry[1], {})
+    end
+  end
 end
 
 -- --- meeting ---------------------------------------------------------------

@@ -28,6 +28,11 @@ registry.RUNNING, registry.ENDED = RUNNING, ENDED
 local KEEP_ENDED_MS, KEEP_ENDED = 60000, 10000
 local KEEP_PAST = 8 -- tokens
 
+-- Of an entry, besides its place.
+local FIELDS = { "pid", "spec", "token", "past", "reason" }
+
+local unpack = table.unpack or unpack
+
 -- Coordinator's pid -> view, for the lookups. A coordinator that is gone is
 -- registered no more, so nobody asks for its view; but the hosts that it knew
 -- are pids, so its view keeps theirs, and so on: the next one on the node
@@ -154,25 +159,77 @@ local function with_end(self, entry)
   }
 end
 
--- The run here is of the child that has ended.
-local function is_end_of(entry, run)
-  return run ~= nil and run.token ~= nil and covers(entry, run.token)
-    and not child_spec.is_temporary(run.spec)
+-- Puts an entry above a place; it stays as it is if it stands there already.
+local function raised(entry, epoch, seq)
+  if entry[2] < epoch or entry[2] == epoch and entry[3] <= seq then
+    entry[2], entry[3] = epoch, seq + 1
+  end
+  return entry
 end
 
---- An entry came from another node; true if it is news.
+-- Two runs, one of them of a child that had ended before the other was started:
+-- whatever epochs the former has got to where nobody had heard of that, the
+-- latter is put above it. A temporary child is given up with its host, which
+-- need not have been its end.
+local function with_later(self, entry)
+  local id = entry[1]
+  local row = self.rows[id]
+  local epoch, seq, state, host, flags = self.placement:get(id)
+  if state ~= RUNNING or entry[4] ~= RUNNING or row.token == entry.token
+    or flags % 2 == TEMPORARY or entry[6] % 2 == TEMPORARY then
+    return entry
+  end
+  if not row.token or not entry.token then return entry end
+  if covers(entry, row.token) then
+    local above = { unpack(entry, 1, 6) }
+    for _, key in ipairs(FIELDS) do above[key] = entry[key] end
+    return raised(above, epoch, seq)
+  elseif covers(row, entry.token) then
+    local above = { id, epoch, seq, RUNNING, host, flags }
+    for _, key in ipairs(FIELDS) do above[key] = row[key] end
+    return raised(above, entry[2], entry[3])
+  end
+  return entry
+end
+
+-- The run here is of the child that has ended, or of one before.
+local function is_end_of(entry, run)
+  if run == nil or run.token == nil or child_spec.is_temporary(run.spec) then
+    return false
+  end
+  if entry[4] == RUNNING and entry.token == run.token then return false end
+  return covers(entry, run.token)
+end
+
+-- Does another node have the child that runs here at a place where this host
+-- never put it?
+local function is_raised(self, entry, news)
+  local row = self.rows[entry[1]]
+  if entry[4] ~= RUNNING or entry[5] ~= self.me or not row
+    or row.token ~= entry.token then
+    return false
+  end
+  local epoch, seq = self.placement:get(entry[1])
+  local same = epoch == entry[2] and seq == entry[3]
+  return news or same and row.pid ~= entry.pid
+end
+
+--- An entry came from another node; true if it is news, "raised" if it puts a
+-- child of this very node above what others took for newer: its host knows best
+-- what it is, and has to tell.
 function registry:merge(entry, now)
-  entry = with_end(self, entry)
+  entry = with_later(self, with_end(self, entry))
   local id, state = entry[1], entry[4]
   local news = self.placement:merge(id, entry[2], entry[3], state, entry[5],
     entry[6], now)
+  if is_raised(self, entry, news) then return "raised" end
   if not news then return false end
   local row = self.rows[id] or {}
   self.rows[id] = row
   row.pid, row.reason = entry.pid, entry.reason
   row.spec = state == RUNNING and entry.spec or nil
   row.token, row.past = entry.token, entry.past
-  if state == ENDED and is_end_of(entry, self.run_of(id)) then
+  if is_end_of(entry, self.run_of(id)) then
     self.placement:end_run(id)
   end
   changed(self, id)
