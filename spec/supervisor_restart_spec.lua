@@ -147,6 +147,19 @@ describe("a child that ends", function()
       assert.equal("+slow +a", log:take())
     end)
 
+  test("well after it had sent its supervisor an exit signal ended well",
+    function(log)
+      local sup = assert(supervisor.start_link {
+        log:child("a", { restart = "transient" }),
+      })
+      log:take()
+      core.send(log.pids.a, { signal = sup })
+      core.send(log.pids.a, { exit = "normal" })
+      core.sleep(1)
+      assert.equal("", log:take())
+      assert.equal("a:stopped", states(sup))
+    end)
+
   test("whose EXIT a start function received is lost without harm",
     function(log)
       local sup = start(log, "a b")

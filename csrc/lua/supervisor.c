@@ -180,7 +180,7 @@ static void child_exited(lua_State *L, byn_process *p, byn_kid *kid) {
 }
 
 /* Has it ended? A living process may send exit signals too; they are not its
- * end. */
+ * end, also where that comes behind them. */
 static bool is_gone(const byn_process *p, const byn_id *pid) {
   return pid->origin != p->node->origin || !byn_node_find(p->node, pid);
 }
@@ -188,10 +188,11 @@ static bool is_gone(const byn_process *p, const byn_id *pid) {
 static void take_exit(lua_State *L, byn_process *p, byn_mail *mail) {
   byn_supervisor *s = p->self;
   byn_kid *kid = byn_kid_of(s, &mail->id);
-  if (kid && kid->news == mail) kid->news = NULL;
+  bool last = kid && (!kid->news || kid->news == mail);
+  if (kid && last) kid->news = NULL;
   byn_value_take(L, p->node->world, &mail->value);
   bool running = kid && kid->core.state == BYN_CHILD_RUNNING;
-  if (running && is_gone(p, &kid->pid)) {
+  if (running && last && is_gone(p, &kid->pid)) {
     child_exited(L, p, kid);
     return;
   }
