@@ -37,6 +37,9 @@ local function run(command, ...)
   return ok, table.concat(lines, "\n")
 end
 
+-- Other people's programs are not for AddressSanitizer to judge.
+local BARE = "env -u LD_PRELOAD "
+
 local function path_of(name) return ("%s/%s.patch"):format(HOME, name) end
 
 --- The names of all, or of those that have `part` in it.
@@ -72,7 +75,7 @@ end
 ---@return boolean
 ---@return string said
 function mutant.applies(name)
-  return run("patch -p1 --dry-run --fuzz=0 -i %s", path_of(name))
+  return run(BARE .. "patch -p1 --dry-run --fuzz=0 -i %s", path_of(name))
 end
 
 -- The sources, and what was made of them, with the times that they have.
@@ -94,11 +97,11 @@ function mutant.build(name)
   local dir = PLACE .. "/" .. name
   local ok, said = copy(dir, build)
   if ok then
-    ok, said = run("patch -d %s -p1 --fuzz=0 -i ../../../%s", dir,
+    ok, said = run(BARE .. "patch -d %s -p1 --fuzz=0 -i ../../../%s", dir,
       path_of(name))
   end
   if ok then
-    ok, said = run("make -C %s build LUA=%s BUILD=%s", dir,
+    ok, said = run(BARE .. "make -C %s build LUA=%s BUILD=%s", dir,
       build:match "/([^-]+)", build)
   end
   if ok and not said:find("%.[ch]:%d+:[%d:]* warning") then
