@@ -14,6 +14,7 @@ local core = require "banyan.core"
 local ds = require "banyan.distributed_supervisor"
 local lockstep = require "banyan.lockstep"
 local Child = require "spec.support.scripts.child"
+local each_life = require "spec.support.scripts.lives"
 
 local choose = lockstep.choose
 
@@ -298,23 +299,13 @@ local function settle_in(node)
   end)
 end
 
-local function watch_restarts(cluster)
-  local restart = cluster.restart
-  function cluster:restart(node)
-    local ok = restart(self, node)
-    settle_in(node)
-    return ok
-  end
-end
-
 --- The body.
 return function()
   run = { wanted = {}, disturbed = {}, asked = 0 }
   Child.started = {}
   run.cluster = lockstep.cluster { nodes = NODES }
   lockstep.invariant(check, "the children")
-  watch_restarts(run.cluster)
-  for _, node in ipairs(run.cluster.nodes) do settle_in(node) end
+  each_life(run.cluster, settle_in)
   for _ = 1, choose(PHASES) do play_phase() end
   wait_for("at the end", function() return fault_of(run.cluster.nodes) end)
 end

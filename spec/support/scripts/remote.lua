@@ -15,6 +15,7 @@ local banyan = require "banyan"
 local lockstep = require "banyan.lockstep"
 local play = require "banyan.lockstep.play"
 local server = require "banyan.server"
+local each_life = require "spec.support.scripts.lives"
 
 local choose = lockstep.choose
 
@@ -388,16 +389,6 @@ local function finish(order, which)
   end, banyan.now() + 2 * PATIENCE_MS)
 end
 
--- A node that starts again has nothing.
-local function watch_restarts(cluster)
-  local restart = cluster.restart
-  function cluster:restart(node)
-    local ok = restart(self, node)
-    settle_in(node)
-    return ok
-  end
-end
-
 --- The body.
 return function()
   run = { members = {}, by_pid = {}, views = {}, calls = {},
@@ -410,8 +401,7 @@ return function()
     return run.problem == nil, run.problem
   end, "signals between nodes")
   run.cluster = lockstep.cluster { nodes = NODES }
-  watch_restarts(run.cluster)
-  for _, node in ipairs(run.cluster.nodes) do settle_in(node) end
+  each_life(run.cluster, settle_in)
   for _ = 1, MEMBERS do spawn(one_of(run.cluster.nodes)) end
   local _, populates = banyan.spawn_monitor(populate)
   run.cluster:chaos { duration = CHAOS_MS }
