@@ -2,10 +2,36 @@
 
 #include <math.h>
 #include <stdarg.h>
-#include <stdbool.h>
 #include <string.h>
 
 #include "../core/restart.h"
+
+/* --- the policy ----------------------------------------------------------- */
+
+enum { ARGUMENTS_AT = 4, SHUTDOWN_AT = 14 }; /* bits */
+
+lua_Integer byn_policy_pack(const byn_policy *p) {
+  return (lua_Integer)(p->shutdown - BYN_SHUTDOWN_KILL) << SHUTDOWN_AT |
+         p->arguments << ARGUMENTS_AT | p->significant << 3 |
+         p->supervisor << 2 | p->restart;
+}
+
+bool byn_policy_read(lua_State *L, int index, byn_policy *p) {
+  int whole;
+  lua_rawgeti(L, index, BYN_SPEC_POLICY);
+  lua_Integer n = lua_tointegerx(L, -1, &whole);
+  lua_pop(L, 1);
+  p->restart = n & 3;
+  p->supervisor = n >> 2 & 1;
+  p->significant = n >> 3 & 1;
+  p->arguments = n >> ARGUMENTS_AT & 0x3ff;
+  p->shutdown = (n >> SHUTDOWN_AT) + BYN_SHUTDOWN_KILL;
+  return whole && p->restart <= BYN_TEMPORARY &&
+         p->arguments <= BYN_ARGUMENTS_MOST &&
+         p->shutdown >= BYN_SHUTDOWN_KILL && p->shutdown <= INT32_MAX;
+}
+
+/* --- reading -------------------------------------------------------------- */
 
 /* The arguments of pack, and above them what the spec has, in this order. */
 enum {
@@ -57,8 +83,6 @@ static bool is(lua_State *L, int index, const char *word) {
          strcmp(lua_tostring(L, index), word) == 0;
 }
 
-/* --- reading -------------------------------------------------------------- */
-
 /* Puts each option at its place; upvalue 1 knows the places. */
 static bool read_options(lua_State *L) {
   lua_pushnil(L);
@@ -92,48 +116,50 @@ static bool read_id(lua_State *L) {
   return true;
 }
 
-static bool read_restart(lua_State *L, int *restart) {
-  *restart = BYN_PERMANENT;
+static bool read_restart(lua_State *L, byn_policy *p) {
+  p->restart = BYN_PERMANENT;
   if (lua_isnil(L, RESTART) || is(L, RESTART, "permanent")) return true;
-  *restart = is(L, RESTART, "transient") ? BYN_TRANSIENT : BYN_TEMPORARY;
-  if (*restart == BYN_TRANSIENT || is(L, RESTART, "temporary")) return true;
+  p->restart = is(L, RESTART, "transient") ? BYN_TRANSIENT : BYN_TEMPORARY;
+  if (p->restart == BYN_TRANSIENT || is(L, RESTART, "temporary")) return true;
   return fail(L,
               "a child spec's restart must be one of \"permanent\", "
               "\"temporary\", \"transient\", got %s",
               show(L, RESTART));
 }
 
-static bool read_type(lua_State *L, bool *supervisor) {
-  *supervisor = is(L, TYPE, "supervisor");
-  if (*supervisor || lua_isnil(L, TYPE) || is(L, TYPE, "worker")) return true;
+static bool read_type(lua_State *L, byn_policy *p) {
+  p->supervisor = is(L, TYPE, "supervisor");
+  if (p->supervisor || lua_isnil(L, TYPE) || is(L, TYPE, "worker")) return true;
   return fail(L,
               "a child spec's type must be one of \"supervisor\", "
               "\"worker\", got %s",
               show(L, TYPE));
 }
 
-static bool read_significant(lua_State *L, int restart) {
+static bool read_significant(lua_State *L, byn_policy *p) {
+  p->significant = lua_toboolean(L, SIGNIFICANT);
   if (!lua_isnil(L, SIGNIFICANT) && !lua_isboolean(L, SIGNIFICANT))
     return fail(L, "a child spec's significant must be a boolean, got %s",
                 show(L, SIGNIFICANT));
-  if (lua_toboolean(L, SIGNIFICANT) && restart == BYN_PERMANENT)
+  if (p->significant && p->restart == BYN_PERMANENT)
     return fail(L, "a permanent child cannot be significant: it never ends "
                    "for good");
   return true;
 }
 
-static bool read_shutdown(lua_State *L, bool supervisor,
-                          lua_Integer *shutdown) {
+static bool read_shutdown(lua_State *L, byn_policy *p) {
+  lua_Integer ms;
   bool forever = lua_type(L, SHUTDOWN) == LUA_TNUMBER &&
                  lua_tonumber(L, SHUTDOWN) == HUGE_VAL;
   if (lua_isnil(L, SHUTDOWN)) {
-    *shutdown = supervisor ? BYN_SHUTDOWN_INFINITY : 5000;
+    p->shutdown = p->supervisor ? BYN_SHUTDOWN_INFINITY : 5000;
   } else if (forever || is(L, SHUTDOWN, "infinity")) {
-    *shutdown = BYN_SHUTDOWN_INFINITY;
+    p->shutdown = BYN_SHUTDOWN_INFINITY;
   } else if (is(L, SHUTDOWN, "brutal_kill")) {
-    *shutdown = BYN_SHUTDOWN_KILL;
-  } else if (!is_whole(L, SHUTDOWN, shutdown) || *shutdown < 0 ||
-             *shutdown > INT32_MAX) {
+    p->shutdown = BYN_SHUTDOWN_KILL;
+  } else if (is_whole(L, SHUTDOWN, &ms) && ms >= 0 && ms <= INT32_MAX) {
+    p->shutdown = ms;
+  } else {
     return fail(L,
                 "a child spec's shutdown must be milliseconds from 0 to "
                 "2^31 - 1, \"infinity\" or \"brutal_kill\", got %s",
@@ -200,21 +226,14 @@ static bool read_start(lua_State *L, int *count) {
 
 /* --- packing -------------------------------------------------------------- */
 
-typedef struct policy {
-  lua_Integer shutdown;
-  int restart, count;
-  bool supervisor;
-} policy;
-
-static bool read_spec(lua_State *L, policy *p) {
-  if (!read_options(L) || !read_restart(L, &p->restart) ||
-      !read_type(L, &p->supervisor) || !read_significant(L, p->restart) ||
-      !read_id(L) || !read_shutdown(L, p->supervisor, &p->shutdown))
+static bool read_spec(lua_State *L, byn_policy *p) {
+  if (!read_options(L) || !read_restart(L, p) || !read_type(L, p) ||
+      !read_significant(L, p) || !read_id(L) || !read_shutdown(L, p))
     return false;
   if (!lua_isnil(L, BACKOFF) && !lua_istable(L, BACKOFF))
     return fail(L, "a child spec's backoff must be a table, got %s",
                 show(L, BACKOFF));
-  return read_start(L, &p->count);
+  return read_start(L, &p->arguments);
 }
 
 /* Pops a value into a place of the table below it. */
@@ -222,44 +241,32 @@ static void put(lua_State *L, int place) {
   lua_rawseti(L, -2, place);
 }
 
-static void put_flag(lua_State *L, int place, bool yes) {
-  lua_pushboolean(L, yes);
-  put(L, place);
-}
-
-static void put_integer(lua_State *L, int place, lua_Integer n) {
-  lua_pushinteger(L, n);
-  put(L, place);
-}
-
 /* What read_start pushed stands from TOP + 1 on. */
-static void push_packed(lua_State *L, const policy *p) {
-  lua_createtable(L, BYN_SPEC_COUNT + p->count, 0);
-  put_flag(L, BYN_SPEC_OP, false);
-  lua_pushvalue(L, ID);
-  put(L, BYN_SPEC_ID);
-  put_integer(L, BYN_SPEC_RESTART, p->restart);
-  put_integer(L, BYN_SPEC_SHUTDOWN, p->shutdown);
-  put_flag(L, BYN_SPEC_SUPERVISOR, p->supervisor);
-  put_flag(L, BYN_SPEC_SIGNIFICANT, lua_toboolean(L, SIGNIFICANT));
+static void push_packed(lua_State *L, const byn_policy *p) {
+  lua_createtable(L, BYN_SPEC_FIRST - 1 + p->arguments, 0);
+  lua_pushboolean(L, 0);
+  put(L, BYN_SPEC_OP);
+  lua_pushinteger(L, byn_policy_pack(p));
+  put(L, BYN_SPEC_POLICY);
   if (lua_isnil(L, BACKOFF))
     lua_pushboolean(L, 0);
   else
     lua_pushvalue(L, BACKOFF);
   put(L, BYN_SPEC_BACKOFF);
+  lua_pushvalue(L, ID);
+  put(L, BYN_SPEC_ID);
   lua_pushvalue(L, TOP + 1);
   put(L, BYN_SPEC_START);
   lua_pushvalue(L, TOP + 2);
   put(L, BYN_SPEC_FN);
-  put_integer(L, BYN_SPEC_COUNT, p->count);
-  for (int i = 1; i <= p->count; i++) {
-    lua_rawgeti(L, TOP + 3, i);
-    put(L, BYN_SPEC_COUNT + i);
+  for (int i = 0; i < p->arguments; i++) {
+    lua_rawgeti(L, TOP + 3, i + 1);
+    put(L, BYN_SPEC_FIRST + i);
   }
 }
 
 static int l_pack(lua_State *L) {
-  policy p = {0};
+  byn_policy p = {0};
   luaL_checktype(L, SPEC, LUA_TTABLE);
   lua_settop(L, OPTIONAL);
   lua_settop(L, TOP);

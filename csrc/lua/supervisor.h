@@ -30,8 +30,10 @@ typedef struct byn_kid {
   struct byn_kid *chain; /* the next in its chain of byn_supervisor.pids */
   const byn_mail *news;  /* the EXIT of this pid that waits to be read; NULL */
   int spec;              /* slot of {id, start, fn, args...}, or, of a dynamic
-                            temporary child that runs, of its id */
-  uint32_t arguments : 31;
+                            temporary child, of the packed spec until it runs,
+                            then of its id */
+  uint32_t arguments : 30;
+  uint32_t packed : 1;    /* it is the packed spec */
   uint32_t announced : 1; /* it was told to have started, not to have ended */
 } byn_kid;
 

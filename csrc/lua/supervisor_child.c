@@ -3,7 +3,8 @@
 #include "supervisor.h"
 #include "term.h"
 
-/* The places in the table that a child keeps. */
+/* The places in the table that a child keeps: as in a packed spec, but for
+ * those before the id. */
 enum { KEPT_ID = 1, KEPT_START, KEPT_FN, KEPT_FIRST };
 
 /* --- reading a packed spec ------------------------------------------------ */
@@ -15,13 +16,6 @@ static lua_Integer integer_at(lua_State *L, int index, int place) {
   return n;
 }
 
-static bool boolean_at(lua_State *L, int index, int place) {
-  lua_rawgeti(L, index, place);
-  bool yes = lua_toboolean(L, -1);
-  lua_pop(L, 1);
-  return yes;
-}
-
 /* Copies `count` fields, from..., of one table to to... of the one on top. */
 static void move_fields(lua_State *L, int index, int from, int to, int count) {
   for (int i = 0; i < count; i++) {
@@ -30,19 +24,26 @@ static void move_fields(lua_State *L, int index, int from, int to, int count) {
   }
 }
 
-static int count_at(lua_State *L, int index) {
-  return (int)integer_at(L, index, BYN_SPEC_COUNT);
-}
-
-/* A slot with what a restart needs. */
-static int keep(lua_State *L, byn_process *p, int index, int extra, int more) {
-  int count = count_at(L, index);
+/* A slot with what a start needs. A dynamic child that is started only once
+ * needs no table of its own for that. */
+static int keep(lua_State *L, byn_process *p, byn_kid *kid, int index,
+                int extra, int more) {
+  byn_supervisor *s = p->self;
+  int count = (int)kid->arguments - more;
+  kid->packed = s->kind == BYN_DYNAMIC && kid->core.restart == BYN_TEMPORARY;
+  if (kid->packed) {
+    lua_pushvalue(L, index);
+    return byn_slot_put(L, byn_slots_at(p));
+  }
   lua_createtable(L, KEPT_FIRST - 1 + count + more, 0);
-  move_fields(L, index, BYN_SPEC_ID, KEPT_ID, 1);
-  move_fields(L, index, BYN_SPEC_START, KEPT_START, 2);
-  move_fields(L, index, BYN_SPEC_FIRST, KEPT_FIRST, count);
+  move_fields(L, index, BYN_SPEC_ID, KEPT_ID, KEPT_FIRST - 1 + count);
   if (more) move_fields(L, extra, 3, KEPT_FIRST + count, more);
   return byn_slot_keep(L, byn_slots_at(p));
+}
+
+/* Where that has the value of a place. */
+static int place_of(const byn_kid *kid, int place) {
+  return kid->packed ? place + BYN_SPEC_ID - KEPT_ID : place;
 }
 
 static double number_at(lua_State *L, int index, int place) {
@@ -84,17 +85,11 @@ static void free_memory(byn_process *p, byn_kid *kid) {
   byn_free(alloc, kid, sizeof *kid);
 }
 
-/* Reads what is neither id nor start; false: it makes no sense. */
-static bool read_policy(lua_State *L, byn_child *c, int index) {
-  lua_Integer restart = integer_at(L, index, BYN_SPEC_RESTART);
-  lua_Integer shutdown = integer_at(L, index, BYN_SPEC_SHUTDOWN);
-  if (restart < BYN_PERMANENT || restart > BYN_TEMPORARY) return false;
-  if (shutdown < BYN_SHUTDOWN_KILL || shutdown > INT32_MAX) return false;
-  c->restart = (uint8_t)restart;
-  c->shutdown = (int32_t)shutdown;
-  c->supervisor = boolean_at(L, index, BYN_SPEC_SUPERVISOR);
-  c->significant = boolean_at(L, index, BYN_SPEC_SIGNIFICANT);
-  return !c->backoff || is_sound(c->backoff);
+static void set_policy(byn_child *c, const byn_policy *policy) {
+  c->restart = (uint8_t)policy->restart;
+  c->shutdown = (int32_t)policy->shutdown;
+  c->supervisor = policy->supervisor;
+  c->significant = policy->significant;
 }
 
 /* May the value at that place be an id, or false for none? */
@@ -110,23 +105,24 @@ static bool has_id(lua_State *L, int index) {
 
 byn_kid *byn_kid_new(lua_State *L, byn_process *p, int index, int extra,
                      int more) {
+  byn_kid made = {.spec = 0};
+  byn_policy policy;
   luaL_checkstack(L, 8, NULL);
-  lua_Integer count = integer_at(L, index, BYN_SPEC_COUNT);
-  if (count < 0 || count > BYN_ARGUMENTS_MOST) return NULL;
-  if (more < 0 || more > BYN_ARGUMENTS_MOST - count) return NULL;
-  if (!has_id(L, index)) return NULL;
-  int spec = keep(L, p, index, extra, more);
+  if (!byn_policy_read(L, index, &policy) || !has_id(L, index)) return NULL;
+  if (more < 0 || more > BYN_ARGUMENTS_MOST - policy.arguments) return NULL;
+  set_policy(&made.core, &policy);
+  made.arguments = (uint32_t)(policy.arguments + more) & 0x3fffffff;
+  made.spec = keep(L, p, &made, index, extra, more);
   byn_kid *kid = byn_new(&p->node->world->alloc, sizeof *kid);
-  if (kid) *kid = (byn_kid){.spec = spec};
+  if (kid) *kid = made;
   if (!kid || !read_backoff(L, p, &kid->core, index)) {
-    byn_slot_free(L, byn_slots_at(p), spec);
+    byn_slot_free(L, byn_slots_at(p), made.spec);
     free_memory(p, kid);
     luaL_error(L, "not enough memory");
     return NULL;
   }
-  kid->arguments = (uint32_t)(count + more) & 0x7fffffff;
-  if (read_policy(L, &kid->core, index)) return kid;
-  byn_slot_free(L, byn_slots_at(p), spec);
+  if (!kid->core.backoff || is_sound(kid->core.backoff)) return kid;
+  byn_slot_free(L, byn_slots_at(p), made.spec);
   free_memory(p, kid);
   return NULL;
 }
@@ -260,7 +256,7 @@ static bool push_kept(lua_State *L, const byn_kid *kid) {
 
 void byn_kid_push_id(lua_State *L, const byn_kid *kid) {
   if (push_kept(L, kid)) {
-    lua_rawgeti(L, -1, KEPT_ID);
+    lua_rawgeti(L, -1, place_of(kid, KEPT_ID));
     lua_replace(L, -2);
   }
   if (lua_toboolean(L, -1)) return;
@@ -281,6 +277,7 @@ void byn_kid_strip(lua_State *L, byn_process *p, byn_kid *kid) {
     byn_kid_push_id(L, kid);
     byn_slot_free(L, byn_slots_at(p), kid->spec);
     kid->spec = 0;
+    kid->packed = false;
     kid->spec = byn_slot_keep(L, byn_slots_at(p));
   }
   kid->arguments = 0;
@@ -310,7 +307,7 @@ static int push_extra(lua_State *L, byn_process *p) {
 static void push_arguments(lua_State *L, int kept, const byn_kid *kid) {
   luaL_checkstack(L, (int)kid->arguments + 8, "too many arguments");
   for (uint32_t i = 0; i < kid->arguments; i++) {
-    lua_rawgeti(L, kept, KEPT_FIRST + (int)i);
+    lua_rawgeti(L, kept, place_of(kid, KEPT_FIRST + (int)i));
     if (kid->core.restart == BYN_TEMPORARY || !lua_istable(L, -1)) continue;
     byn_term_copy(L, -1);
     lua_replace(L, -2);
@@ -323,12 +320,12 @@ int byn_kid_push_start(lua_State *L, byn_process *p, const byn_kid *kid) {
   luaL_checkstack(L, 8, NULL);
   push_kept(L, kid);
   int kept = lua_gettop(L);
-  lua_rawgeti(L, kept, KEPT_START);
+  lua_rawgeti(L, kept, place_of(kid, KEPT_START));
   if (lua_isstring(L, -1)) {
     names = 2;
     byn_slot_push(L, s->apply);
     lua_insert(L, -2);
-    lua_rawgeti(L, kept, KEPT_FN);
+    lua_rawgeti(L, kept, place_of(kid, KEPT_FN));
   }
   int extra = push_extra(L, p);
   push_arguments(L, kept, kid);
@@ -364,15 +361,14 @@ static void push_backoff(lua_State *L, const byn_backoff *b) {
 }
 
 /* Sets `start` of the table on top: the function, or {module, fn, {args}}.
- * Its places begin at `start` and its arguments at `first` of the table at
- * `from`. */
-static void set_start(lua_State *L, int from, int start, int first, int count) {
+ * Its places begin at `start` of the table at `from`. */
+static void set_start(lua_State *L, int from, int start, int count) {
   lua_rawgeti(L, from, start);
   if (lua_isstring(L, -1)) {
     lua_createtable(L, 3, 0);
     move_fields(L, from, start, 1, 2);
     lua_createtable(L, count, 0);
-    move_fields(L, from, first, 1, count);
+    move_fields(L, from, start + 2, 1, count);
     lua_rawseti(L, -2, 3);
     lua_replace(L, -2);
   }
@@ -400,7 +396,8 @@ void byn_kid_push_spec(lua_State *L, const byn_kid *kid) {
   bool whole = push_kept(L, kid);
   int kept = lua_gettop(L);
   push_policy(L, &kid->core);
-  if (whole) set_start(L, kept, KEPT_START, KEPT_FIRST, (int)kid->arguments);
+  int start = place_of(kid, KEPT_START);
+  if (whole) set_start(L, kept, start, (int)kid->arguments);
   byn_kid_push_id(L, kid);
   lua_setfield(L, -2, "id");
   lua_remove(L, kept);
@@ -408,12 +405,11 @@ void byn_kid_push_spec(lua_State *L, const byn_kid *kid) {
 
 void byn_kid_push_packed(lua_State *L, int index) {
   byn_child c = {0};
-  c.restart = (uint8_t)integer_at(L, index, BYN_SPEC_RESTART);
-  c.shutdown = (int32_t)integer_at(L, index, BYN_SPEC_SHUTDOWN);
-  c.supervisor = boolean_at(L, index, BYN_SPEC_SUPERVISOR);
-  c.significant = boolean_at(L, index, BYN_SPEC_SIGNIFICANT);
+  byn_policy policy;
+  byn_policy_read(L, index, &policy);
+  set_policy(&c, &policy);
   push_policy(L, &c);
-  set_start(L, index, BYN_SPEC_START, BYN_SPEC_FIRST, count_at(L, index));
+  set_start(L, index, BYN_SPEC_START, policy.arguments);
   lua_rawgeti(L, index, BYN_SPEC_ID);
   lua_setfield(L, -2, "id");
 }

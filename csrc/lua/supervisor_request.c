@@ -96,25 +96,10 @@ static void refuse_present(lua_State *L, byn_process *p, const byn_kid *kid) {
   byn_supervisor_answer(L, p, 2);
 }
 
-static void begin_start(lua_State *L, byn_process *p, byn_kid *kid) {
-  byn_supervisor *s = p->self;
-  const char *no = "invalid_child_spec";
-  if (kid) no = byn_restart_start(&s->machine, &kid->core);
-  if (no) {
-    if (kid) byn_kid_free(L, p, kid);
-    refuse(L, p, no);
-    return;
-  }
-  s->asked = BYN_ASKED_START;
-  byn_kid_name(L, p, kid);
-}
-
 /* A significant child makes no sense where none ends the supervisor. */
-static bool is_insignificant(lua_State *L, const byn_supervisor *s, int spec) {
-  lua_rawgeti(L, spec, BYN_SPEC_SIGNIFICANT);
-  bool significant = lua_toboolean(L, -1);
-  lua_pop(L, 1);
-  return !significant || s->machine.flags.auto_shutdown != BYN_AUTO_NEVER;
+static bool makes_no_sense(const byn_supervisor *s, const byn_kid *kid) {
+  return kid->core.significant &&
+         s->machine.flags.auto_shutdown == BYN_AUTO_NEVER;
 }
 
 static void refuse_significant(lua_State *L, byn_process *p) {
@@ -128,28 +113,50 @@ static void refuse_significant(lua_State *L, byn_process *p) {
   byn_supervisor_answer(L, p, 2);
 }
 
-/* Only children that are known by id need one. */
-static bool lacks_id(lua_State *L, const byn_supervisor *s, int spec) {
-  lua_rawgeti(L, spec, BYN_SPEC_ID);
-  bool none = !lua_toboolean(L, -1);
+static void begin_start(lua_State *L, byn_process *p, byn_kid *kid) {
+  byn_supervisor *s = p->self;
+  const char *no = "invalid_child_spec";
+  if (kid && makes_no_sense(s, kid)) {
+    byn_kid_free(L, p, kid);
+    refuse_significant(L, p);
+    return;
+  }
+  if (kid) no = byn_restart_start(&s->machine, &kid->core);
+  if (no) {
+    if (kid) byn_kid_free(L, p, kid);
+    refuse(L, p, no);
+    return;
+  }
+  s->asked = BYN_ASKED_START;
+  byn_kid_name(L, p, kid);
+}
+
+static void start_new(lua_State *L, byn_process *p, int request) {
+  begin_start(L, p, byn_kid_new(L, p, request, 0, 0));
+}
+
+/* Where children are known by id, each has one of its own. */
+static void start_named(lua_State *L, byn_process *p, int request) {
+  lua_rawgeti(L, request, BYN_SPEC_ID);
+  bool named = lua_toboolean(L, -1);
+  byn_kid *old = named ? byn_kid_named(L, p, -1) : NULL;
   lua_pop(L, 1);
-  return none && s->kind == BYN_STATIC;
+  if (!named)
+    refuse(L, p, "missing_id");
+  else if (old)
+    refuse_present(L, p, old);
+  else
+    start_new(L, p, request);
 }
 
 static void start_child(lua_State *L, byn_process *p, int request) {
   byn_supervisor *s = p->self;
-  byn_kid *old = s->kind == BYN_STATIC ? kid_meant(L, p, request) : NULL;
-  if (s->kind == BYN_SIMPLE) {
+  if (s->kind == BYN_SIMPLE)
     refuse(L, p, "simple_one_for_one");
-  } else if (lacks_id(L, s, request)) {
-    refuse(L, p, "missing_id");
-  } else if (old) {
-    refuse_present(L, p, old);
-  } else if (!is_insignificant(L, s, request)) {
-    refuse_significant(L, p);
-  } else {
-    begin_start(L, p, byn_kid_new(L, p, request, 0, 0));
-  }
+  else if (s->kind == BYN_STATIC)
+    start_named(L, p, request);
+  else
+    start_new(L, p, request);
 }
 
 /* {"start_simple", n, n arguments} */

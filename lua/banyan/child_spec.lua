@@ -21,8 +21,8 @@ local read = core.supervisor.pack
 
 local child_spec = {}
 
-local TEMPORARY = 2
-local BACKOFF = 7 -- its place
+local POLICY, BACKOFF, ID, START, FN = 2, 3, 4, 5, 6 -- places
+local TEMPORARY, RESTARTS, SIGNIFICANT = 2, 4, 8 -- in the policy
 local LONGEST = 2 ^ 31 - 1 -- ms, in 32 bits
 
 -- Problems with a spec are raised as tables of this kind, so that whoever
@@ -142,28 +142,28 @@ end
 ---@param packed table
 ---@return any|nil id
 function child_spec.id(packed)
-  return packed[2] or nil
+  return packed[ID] or nil
 end
 
 --- Gives a packed spec another id.
 ---@param packed table
 ---@param id any
 function child_spec.set_id(packed, id)
-  packed[2] = id
+  packed[ID] = id
 end
 
 --- Is the child restarted when it ends abnormally?
 ---@param packed table
 ---@return boolean
 function child_spec.is_temporary(packed)
-  return packed[3] == TEMPORARY
+  return packed[POLICY] % RESTARTS == TEMPORARY
 end
 
 --- Is it significant?
 ---@param packed table
 ---@return boolean
 function child_spec.is_significant(packed)
-  return packed[6]
+  return packed[POLICY] % (2 * SIGNIFICANT) >= SIGNIFICANT
 end
 
 --- What starts the child.
@@ -171,7 +171,7 @@ end
 ---@return function|string start  a function, or the name of a module
 ---@return string|nil fn  the name of the module's function
 function child_spec.start_of(packed)
-  return packed[8], packed[9] or nil
+  return packed[START], packed[FN] or nil
 end
 
 --- Loads a module, as require does, for a process that starts: the error for
@@ -228,7 +228,7 @@ function child_spec.pack_all(children)
     if not packed then
       return nil, ("children[%d]: %s"):format(i, message)
     end
-    local id = packed[2]
+    local id = packed[ID]
     if seen[id] then
       return nil, ("children[%d]: id %s is taken by children[%d]"):format(i,
         show(id), seen[id])
