@@ -157,33 +157,34 @@ static void make_meta(lua_State *L, byn_origin *o, uint32_t kind, int ids) {
   lua_rawseti(L, ids, -(lua_Integer)kind);
 }
 
-/* Replaces the nil on top, what the table of ids below it has, by a userdata
- * for `id`. To make one may collect garbage, and a finalizer may make the same
- * meanwhile, or free what `id` points to. The table has the metatables too, by
- * keys that are no serials. */
+/* Pushes a userdata for `id`, which the table of ids on top does not have. To
+ * make one may collect garbage, and a finalizer may make the same meanwhile, or
+ * free what `id` points to. The table has the metatables too, by keys that are
+ * no serials. */
 static void intern(lua_State *L, byn_id id) {
-  int ids = lua_gettop(L) - 1;
+  int ids = lua_gettop(L);
   luaL_checkstack(L, 8, NULL);
-  if (lua_rawgeti(L, ids, -(lua_Integer)id.kind) == LUA_TNIL)
-    make_meta(L, id.origin, id.kind, ids);
   byn_id *made = lua_newuserdatauv(L, BYN_ID_SIZE, 0);
   *made = id;
   made->mark = byn_id_mark(made);
-  lua_insert(L, -2);
+  if (lua_rawgeti(L, ids, -(lua_Integer)id.kind) == LUA_TNIL)
+    make_meta(L, id.origin, id.kind, ids);
   lua_setmetatable(L, -2);
-  lua_replace(L, -2);
-  if (lua_rawgeti(L, -2, (lua_Integer)id.serial) != LUA_TNIL) {
+  if (lua_rawgeti(L, ids, (lua_Integer)id.serial) != LUA_TNIL) {
     lua_replace(L, -2);
     return;
   }
   lua_pop(L, 1);
   lua_pushvalue(L, -1);
-  lua_rawseti(L, -3, (lua_Integer)id.serial);
+  lua_rawseti(L, ids, (lua_Integer)id.serial);
 }
 
 void byn_id_push(lua_State *L, const byn_id *id) {
   lua_rawgeti(L, LUA_REGISTRYINDEX, id->origin->ids);
-  if (lua_rawgeti(L, -1, (lua_Integer)id->serial) == LUA_TNIL) intern(L, *id);
+  if (lua_rawgeti(L, -1, (lua_Integer)id->serial) == LUA_TNIL) {
+    lua_pop(L, 1);
+    intern(L, *id);
+  }
   lua_replace(L, -2);
 }
 
