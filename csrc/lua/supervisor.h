@@ -55,6 +55,7 @@ typedef struct byn_supervisor {
   struct byn_kid **pids; /* chains of those that have a pid, by its serial */
   uint32_t chain_bits; /* there are 2^chain_bits chains, where there are any */
   uint32_t kids;       /* how many stand in them */
+  uint64_t newest;     /* the greatest serial that ever stood in them */
   byn_id observer;     /* a process that hears of each child; or serial 0 */
   byn_mail *mail;      /* the request in hand, to be answered; or NULL */
   byn_mail *taken;     /* any other mail that is being read, or NULL */

@@ -195,13 +195,17 @@ void byn_kid_set_pid(lua_State *L, byn_process *p, byn_kid *kid,
   kid->chain = *at;
   *at = kid;
   s->kids++;
+  if (pid->serial > s->newest) s->newest = pid->serial;
   kid->news = NULL;
   kid->pid = *pid;
   kid->pid.origin->uses++;
 }
 
+/* Each start asks for a pid that is newer than all: no need to go through a
+ * chain, which means to fetch children that nobody has looked at for long. */
 byn_kid *byn_kid_of(const byn_supervisor *s, const byn_id *pid) {
-  byn_kid *kid = s->pids ? *chain_of(s, pid->serial) : NULL;
+  if (!s->pids || pid->serial > s->newest) return NULL;
+  byn_kid *kid = *chain_of(s, pid->serial);
   while (kid && !byn_id_equal(&kid->pid, pid))
     kid = kid->chain;
   return kid;
