@@ -575,11 +575,11 @@ static void push_instance(lua_State *L) {
   lua_setmetatable(L, -2);
 }
 
-/* Replaces a LABEL that is nil by the module's own `name` or `__name`. */
+/* Replaces a LABEL that is nil by the module's own `name` or `__name`: these
+ * strings are the upvalues 3 and 4. */
 static void find_label(lua_State *L) {
-  static const char *const names[] = {"name", "__name"};
-  for (int i = 0; i < 2 && lua_isnil(L, LABEL); i++) {
-    lua_pushstring(L, names[i]);
+  for (int i = 3; i <= 4 && lua_isnil(L, LABEL); i++) {
+    lua_pushvalue(L, lua_upvalueindex(i));
     if (lua_rawget(L, MODULE) == LUA_TSTRING)
       lua_replace(L, LABEL);
     else
@@ -605,7 +605,7 @@ static int furnish(lua_State *L) {
   s->state = byn_slot_keep(L, byn_slots_at(p));
   s->mail = byn_mail_new(L, p->node->world, BYN_MAIL_CALL, &b->ref);
   if (b->timeout >= 0) byn_process_timer(L, p, b->timeout);
-  if (b->linked) byn_link_to(L, b->starter, &p->id);
+  if (b->linked) byn_relate_local(L, BYN_LINK, b->starter, p, 0, false);
   return 0;
 }
 
@@ -700,7 +700,9 @@ void byn_server_open(lua_State *L) {
   byn_set_functions(L, functions);
   lua_pushlightuserdata(L, byn_world_of(L));
   push_metatables(L);
-  lua_pushcclosure(L, l_start, 2);
+  lua_pushliteral(L, "name");
+  lua_pushliteral(L, "__name");
+  lua_pushcclosure(L, l_start, 4);
   lua_setfield(L, -2, "start");
   byn_directive_make(L, BYN_NOREPLY, 0);
   lua_setfield(L, -2, "noreply");

@@ -53,7 +53,7 @@ static int l_spawn_link(lua_State *L) {
   BYN_POINT(L, self, l_spawn_link, BYN_OP_SPAWN, 0);
   byn_relation_reserve(L, self->node, false);
   byn_process *p = byn_spawn(L, self->node, 1);
-  byn_link_to(L, self, &p->id);
+  byn_relate_local(L, BYN_LINK, self, p, 0, false);
   return 1;
 }
 

@@ -643,7 +643,7 @@ static int furnish(lua_State *L) {
   lua_pushnil(L);
   s->mail = byn_mail_new(L, p->node->world, BYN_MAIL_CALL, &d->ref);
   s->asked = BYN_ASKED_BOOT;
-  byn_link_to(L, d->starter, &p->id);
+  byn_relate_local(L, BYN_LINK, d->starter, p, 0, false);
   return 0;
 }
 
