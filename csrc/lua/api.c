@@ -276,7 +276,7 @@ static void set_far_ends(lua_State *L, const byn_process *p, wanted want,
   int n = 0;
   for (const byn_relation *r = p->relations.first; r;) {
     bool at_a = r->a.list == &p->relations;
-    const byn_id *far = at_a ? &r->b.id : &r->a.id;
+    const byn_id *far = byn_far_id(r, &p->relations);
     if (want(r, at_a) && far->serial) {
       byn_id_push(L, far);
       lua_rawseti(L, -2, ++n);

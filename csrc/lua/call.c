@@ -30,11 +30,10 @@ int64_t byn_check_timeout(lua_State *L, int index, int64_t otherwise) {
 /* --- ends of a call ------------------------------------------------------- */
 
 void byn_call_forget(lua_State *L, byn_node *node, byn_relation *r) {
-  byn_origin *b = r->b.id.origin;
+  byn_origin *b = r->a_is_far ? NULL : r->far.origin;
   uint64_t serial = r->serial;
-  bool remote = b != node->origin && r->a.id.origin == node->origin;
   byn_unrelate(L, node, r);
-  if (remote) byn_remote_demonitor(L, node, b, serial);
+  if (b) byn_remote_demonitor(L, node, b, serial);
 }
 
 /* Replaces `count` values by {tag="reply", ref=, n=, ...}. */
@@ -86,7 +85,7 @@ static void answer(lua_State *L, byn_node *node, byn_process *p,
 }
 
 void byn_call_failed(lua_State *L, byn_node *node, byn_relation *r) {
-  byn_process *p = byn_node_find(node, &r->a.id);
+  byn_process *p = byn_node_find(node, byn_end_id(r, &r->a));
   if (!p) {
     byn_unrelate(L, node, r);
     lua_pop(L, 1);
@@ -111,8 +110,7 @@ static byn_process *waiting_for(byn_node *node, const byn_id *ref,
     return p;
   }
   *r = byn_map_get(&node->monitors, ref->serial);
-  bool asked =
-      *r && (*r)->kind == BYN_CALL && byn_id_equal(&(*r)->a.id, &p->id);
+  bool asked = *r && (*r)->kind == BYN_CALL && (*r)->a.list == &p->relations;
   return asked ? p : NULL;
 }
 
@@ -124,7 +122,7 @@ void byn_call_replied(lua_State *L, byn_node *node, const byn_id *ref,
     lua_pop(L, count);
     return;
   }
-  byn_origin *b = r ? r->b.id.origin : from;
+  byn_origin *b = r ? byn_end_id(r, &r->b)->origin : from;
   answer(L, node, p, r, ref->serial, count);
   if (b != node->origin && b != from)
     byn_remote_demonitor(L, node, b, ref->serial);

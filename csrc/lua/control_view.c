@@ -62,7 +62,7 @@ static int l_last(lua_State *L) {
 static void push_waited_for(lua_State *L, const byn_process *p) {
   bool calls = p->co && p->wait == BYN_WAIT_REPLY && p->call;
   if (calls)
-    byn_id_push(L, &p->call->b.id);
+    byn_id_push(L, byn_end_id(p->call, &p->call->b));
   else
     lua_pushnil(L);
 }

@@ -1,8 +1,18 @@
 #include "relation.h"
 
+#include <stddef.h>
+
 #include "cluster.h"
 #include "compat.h"
 #include "node.h"
+
+const byn_id *byn_end_id(const byn_relation *r,
+                         const struct byn_relation_end *end) {
+  bool far = r->far.origin && (end == &r->a) == r->a_is_far;
+  if (far) return &r->far;
+  const char *list = (const char *)end->list;
+  return &((const byn_process *)(list - offsetof(byn_process, relations)))->id;
+}
 
 /* The list that an end hangs in, or NULL where nothing is there any more. */
 static byn_relation_list *list_of(byn_node *node, const byn_id *id) {
@@ -73,18 +83,15 @@ void byn_relation_reserve(lua_State *L, byn_node *node, bool mapped) {
     luaL_error(L, "not enough memory");
 }
 
-/* A relation between `a` and `b`, hung nowhere; in the map, if there is one. */
+/* A relation of this node, hung nowhere; in the map, if there is one. */
 static byn_relation *make(lua_State *L, byn_world *w, byn_relation_kind kind,
-                          const byn_id *a, const byn_id *b, uint64_t serial,
-                          byn_map *map) {
+                          uint64_t serial, byn_map *map) {
   byn_relation *r = reserve(L, w), *next = r->a.next;
   if (map && !byn_map_put(map, serial, r)) luaL_error(L, "not enough memory");
   w->spare_relations = next;
   w->spare_relation_count--;
-  r->a.id = *a;
-  r->b.id = *b;
-  a->origin->uses++;
-  b->origin->uses++;
+  r->far.origin = NULL;
+  r->a_is_far = false;
   r->serial = serial;
   r->what = 0;
   r->kind = (uint8_t)kind;
@@ -92,11 +99,20 @@ static byn_relation *make(lua_State *L, byn_world *w, byn_relation_kind kind,
   return r;
 }
 
+/* That end is on another node. */
+static void set_far(byn_relation *r, const byn_id *id, bool is_a) {
+  r->far = *id;
+  r->far.origin->uses++;
+  r->a_is_far = is_a;
+}
+
 byn_relation *byn_relate(lua_State *L, byn_node *node, byn_relation_kind kind,
                          const byn_id *a, const byn_id *b, uint64_t serial,
                          bool mapped) {
   byn_map *map = mapped ? map_of(node, a) : NULL;
-  byn_relation *r = make(L, node->world, kind, a, b, serial, map);
+  byn_relation *r = make(L, node->world, kind, serial, map);
+  if (a->origin != node->origin) set_far(r, a, true);
+  if (b->origin != node->origin) set_far(r, b, false);
   hang(r, &r->a, list_of(node, a));
   hang(r, &r->b, list_of(node, b));
   return r;
@@ -106,7 +122,7 @@ byn_relation *byn_relate_local(lua_State *L, byn_relation_kind kind,
                                byn_process *a, byn_process *b, uint64_t serial,
                                bool mapped) {
   byn_map *map = mapped ? &a->node->monitors : NULL;
-  byn_relation *r = make(L, a->node->world, kind, &a->id, &b->id, serial, map);
+  byn_relation *r = make(L, a->node->world, kind, serial, map);
   hang(r, &r->a, &a->relations);
   hang(r, &r->b, &b->relations);
   return r;
@@ -124,12 +140,11 @@ static void free_relation(byn_world *w, byn_relation *r) {
 
 void byn_unrelate(lua_State *L, byn_node *node, byn_relation *r) {
   byn_world *w = node->world;
-  byn_map *map = r->mapped ? map_of(node, &r->a.id) : NULL;
+  byn_map *map = r->mapped ? map_of(node, byn_end_id(r, &r->a)) : NULL;
   if (map) byn_map_remove(map, r->serial);
   unhang(&r->a);
   unhang(&r->b);
-  r->a.id.origin->uses--;
-  r->b.id.origin->uses--;
+  if (r->far.origin) r->far.origin->uses--;
   byn_slot_free(L, &w->slots, r->what);
   free_relation(w, r);
 }
@@ -144,10 +159,9 @@ byn_relation *byn_find_link(const byn_process *p, const byn_id *other) {
     want = &p->id;
   }
   for (byn_relation *r = list->first; r;) {
-    bool at_a = r->a.list == list;
-    const byn_id *far = at_a ? &r->b.id : &r->a.id;
-    if (r->kind == BYN_LINK && byn_id_equal(far, want)) return r;
-    r = at_a ? r->a.next : r->b.next;
+    bool found = r->kind == BYN_LINK && byn_id_equal(byn_far_id(r, list), want);
+    if (found) return r;
+    r = r->a.list == list ? r->a.next : r->b.next;
   }
   return NULL;
 }

@@ -38,19 +38,22 @@ typedef struct byn_relation_list {
   uint32_t count;
 } byn_relation_list;
 
+/* The process at an end is the one whose list it hangs in, or, if that is the
+ * list of a peer, `far`: byn_end_id. One of the two is of this node. */
 typedef struct byn_relation {
   struct byn_relation_end {
     struct byn_relation *next, *previous;
     byn_relation_list *list;
-    byn_id id; /* the process at this end */
   } a, b;
+  byn_id far; /* on another node; no origin: both ends are here */
   union {
     uint64_t serial;
     byn_tie tie; /* of a LINK; of one on this node always 0 */
   };
   int what; /* slot: what a DOWN calls the monitored one, or 0: its pid */
   uint8_t kind;
-  bool mapped; /* byn_find_monitor knows it */
+  bool mapped;   /* byn_find_monitor knows it */
+  bool a_is_far; /* if one is */
 } byn_relation;
 
 /* Afterwards one relation between processes of this node can be made without
@@ -70,6 +73,15 @@ byn_relation *byn_relate_local(lua_State *L, byn_relation_kind kind,
                                uint64_t serial, bool mapped);
 /* Unhangs and frees it. */
 void byn_unrelate(lua_State *L, struct byn_node *node, byn_relation *r);
+
+/* The process at one of its ends. */
+const byn_id *byn_end_id(const byn_relation *r,
+                         const struct byn_relation_end *end);
+/* The other end of a relation that stands in `list`. */
+static inline const byn_id *byn_far_id(const byn_relation *r,
+                                       const byn_relation_list *list) {
+  return byn_end_id(r, r->a.list == list ? &r->b : &r->a);
+}
 
 /* The link between a local process and another, or its memory; or NULL. */
 byn_relation *byn_find_link(const struct byn_process *p, const byn_id *other);

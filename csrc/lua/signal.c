@@ -172,7 +172,7 @@ void byn_watch(lua_State *L, byn_process *p, const byn_id *to) {
 
 void byn_demonitor(lua_State *L, byn_process *p, uint64_t serial) {
   byn_relation *r = byn_map_get(&p->node->monitors, serial);
-  if (!r || r->kind != BYN_MONITOR || !byn_id_equal(&r->a.id, &p->id)) return;
+  if (!r || r->kind != BYN_MONITOR || r->a.list != &p->relations) return;
   byn_call_forget(L, p->node, r);
 }
 
@@ -183,8 +183,8 @@ void byn_demonitor(lua_State *L, byn_process *p, uint64_t serial) {
 
 static void break_link(lua_State *L, byn_node *node, byn_relation *r,
                        struct byn_relation_end *dead) {
-  byn_id gone = dead->id;
-  byn_id other = dead == &r->a ? r->b.id : r->a.id;
+  byn_id gone = *byn_end_id(r, dead);
+  byn_id other = *byn_far_id(r, dead->list);
   bool linked = byn_tie_is_linked(&r->tie);
   byn_process *p =
       other.origin == node->origin ? byn_node_find(node, &other) : NULL;
@@ -199,8 +199,8 @@ static void break_link(lua_State *L, byn_node *node, byn_relation *r,
 }
 
 static void break_watch(lua_State *L, byn_node *node, byn_relation *r) {
-  byn_process *p = byn_node_find(node, &r->a.id);
-  byn_id gone = r->b.id;
+  byn_process *p = byn_node_find(node, byn_end_id(r, &r->a));
+  byn_id gone = *byn_end_id(r, &r->b);
   byn_unrelate(L, node, r);
   if (p) p->behaviour->lost(L, p, &gone, lua_gettop(L));
   lua_pop(L, 1);
@@ -214,14 +214,14 @@ static bool push_monitored(lua_State *L, const byn_node *node,
   if (r->what)
     byn_slot_push(L, r->what);
   else
-    byn_id_push(L, &r->b.id);
+    byn_id_push(L, byn_end_id(r, &r->b));
   if (byn_map_get(&node->monitors, serial)) return true;
   lua_pop(L, 1);
   return false;
 }
 
 static void break_monitor_here(lua_State *L, byn_node *node, byn_relation *r) {
-  byn_id a = r->a.id;
+  byn_id a = *byn_end_id(r, &r->a);
   uint64_t serial = r->serial;
   if (!push_monitored(L, node, r)) {
     lua_pop(L, 1);
@@ -237,7 +237,7 @@ static void break_monitor_here(lua_State *L, byn_node *node, byn_relation *r) {
 }
 
 static void break_monitor(lua_State *L, byn_node *node, byn_relation *r) {
-  byn_id a = r->a.id;
+  byn_id a = *byn_end_id(r, &r->a);
   uint64_t serial = r->serial;
   if (a.origin == node->origin) {
     break_monitor_here(L, node, r);
@@ -249,7 +249,7 @@ static void break_monitor(lua_State *L, byn_node *node, byn_relation *r) {
 }
 
 static void break_call(lua_State *L, byn_node *node, byn_relation *r) {
-  byn_origin *a = r->a.id.origin;
+  byn_origin *a = byn_end_id(r, &r->a)->origin;
   uint64_t serial = r->serial;
   if (a == node->origin) {
     byn_call_failed(L, node, r);
@@ -281,7 +281,7 @@ void byn_monitor_break(lua_State *L, byn_node *node, uint64_t serial,
   luaL_checkstack(L, 12, NULL);
   push_news(L, node, index); /* a finalizer may take relations away here */
   byn_relation *r = byn_map_get(&node->monitors, serial);
-  if (r && r->b.id.origin == lost)
+  if (r && byn_end_id(r, &r->b)->origin == lost)
     break_relation(L, node, r, &r->b);
   else
     lua_pop(L, 1);

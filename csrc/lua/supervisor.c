@@ -546,7 +546,7 @@ static void kill_unborn(lua_State *L, byn_process *p) {
   const byn_relation_list *list = &p->relations;
   for (byn_relation *r = list->first; r;) {
     bool at_a = r->a.list == list;
-    const byn_id *far = at_a ? &r->b.id : &r->a.id;
+    const byn_id *far = byn_far_id(r, list);
     bool ours = far->origin == p->node->origin;
     const byn_process *q = ours ? byn_node_find(p->node, far) : NULL;
     bool child = r->kind == BYN_LINK && q && q->parent == p->id.serial;
