@@ -1,6 +1,7 @@
 local children = require "spec.support.children"
 local core = require "banyan.core"
 local dynamic_supervisor = require "banyan.dynamic_supervisor"
+local lua = require "spec.support.lua"
 local reasons = require "spec.support.reasons"
 local server = require "banyan.server"
 
@@ -213,8 +214,7 @@ describe("a dynamic supervisor", function()
       assert.equal(20000, count(sup))
       assert.is_true(dynamic_supervisor.stop(sup))
       assert.equal(sup, core.receive().from)
-      collectgarbage()
-      return collectgarbage "count"
+      return lua.in_use()
     end
     local before = #core.processes()
     local first, second = round(), round()

@@ -1,32 +1,32 @@
 -- A hidden node is connected to the nodes it dialled, and is no member.
 
 local core = require "banyan.core"
-local virtual = require "spec.support.virtual"
+local network = require "spec.support.network"
 
 local A, B, H = "a@h:1", "b@h:1", "hidden@h:1"
 
 describe("a hidden node", function()
-  local rig
+  local net
 
   before_each(function()
-    rig = virtual.new()
-    rig:node(A)
-    rig:node(B)
-    rig:connect()
-    rig:node(H, { hidden = true, quiet = true })
-    rig:on(H, function() assert(core.connect(A)) end)
+    net = network.new()
+    net:node(A)
+    net:node(B)
+    net:connect()
+    net:node(H, { hidden = true, quiet = true })
+    net:on(H, function() assert(core.connect(A)) end)
   end)
-  after_each(function() rig:close() end)
+  after_each(function() net:close() end)
 
   local function names(node)
     local list
-    rig:on(node, function() list = core.nodes() end)
-    assert.same(list, rig.net.sites[node].core:nodes())
+    net:on(node, function() list = core.nodes() end)
+    assert.same(list, net:find(node).core:nodes())
     return list
   end
 
   it("is in nobody's list, and has none itself", function()
-    rig:run_for(2000)
+    net:pass(2000)
     assert.same({ B }, names(A))
     assert.same({ A }, names(B))
     assert.same({}, names(H))
@@ -34,44 +34,44 @@ describe("a hidden node", function()
 
   it("raises neither nodeup nor events, when it goes either", function()
     local got = {}
-    rig.net.sites[B].core:spawn(function()
+    net:find(B).core:spawn(function()
       core.monitor_nodes(true)
       while true do table.insert(got, core.receive()) end
     end)
-    rig:on(H, function()
+    net:on(H, function()
       assert(core.connect(B))
       assert(core.disconnect(B))
     end)
-    rig:run_for(2000)
+    net:pass(2000)
     assert.same({}, got)
     for _, node in ipairs { A, B } do
-      assert.same({}, rig:events(node, "node_up", H))
-      assert.same({}, rig:events(node, "node_down", H))
+      assert.same({}, net:told("node_up", node, H))
+      assert.same({}, net:told("node_down", node, H))
     end
   end)
 
   it("is not told of to others, and told of none itself", function()
-    rig:node("c@h:1")
-    rig:on("c@h:1", function() assert(core.connect(A)) end)
-    rig:run_for(5000)
+    net:node("c@h:1")
+    net:on("c@h:1", function() assert(core.connect(A)) end)
+    net:pass(5000)
     assert.same({ A, B }, names("c@h:1"))
-    assert.equal(1, rig.net:path(H, A).top)
+    assert.equal(1, net:connections(H, A))
     for _, other in ipairs { B, "c@h:1" } do
-      assert.equal(0, rig.net:path(H, other).top)
-      assert.equal(0, rig.net:path(other, H).top)
+      assert.equal(0, net:connections(H, other))
+      assert.equal(0, net:connections(other, H))
     end
   end)
 
   it("is not dialled by those it came to", function()
-    rig:crash(H, "kill")
-    rig:run_for(20000)
-    assert.equal(0, rig.net:path(A, H).top)
-    assert.same({}, rig:events(A, "link_failed", H))
+    net:kill(H, "kill")
+    net:pass(20000)
+    assert.equal(0, net:connections(A, H))
+    assert.same({}, net:told("link_failed", A, H))
   end)
 
   it("exchanges messages, calls, links and monitors", function()
     local pid
-    rig:on(A, function()
+    net:on(A, function()
       pid = core.spawn(function()
         local from = core.receive()
         core.send(from, "answer")
@@ -79,7 +79,7 @@ describe("a hidden node", function()
         core.exit("done")
       end)
     end)
-    rig:on(H, function()
+    net:on(H, function()
       core.trap_exit(true)
       local ref = core.monitor(pid)
       core.link(pid)
@@ -98,24 +98,24 @@ describe("a hidden node", function()
 
   it("is told of the end of a connection as anybody", function()
     local reason
-    rig:on(A, function() core.register("there", core.spawn(core.receive)) end)
-    rig.net.sites[H].core:spawn(function()
+    net:on(A, function() core.register("there", core.spawn(core.receive)) end)
+    net:find(H).core:spawn(function()
       core.monitor { name = "there", node = A }
       reason = core.receive().reason
     end)
-    rig:run_for(100)
-    rig:crash(A, "kill")
-    rig:run(function() return reason ~= nil end)
+    net:pass(100)
+    net:kill(A, "kill")
+    net:run(function() return reason ~= nil end)
     assert.equal("noconnection", reason)
   end)
 
   it("that is quiet sends no heartbeats and misses none", function()
-    rig:run_for(60000)
-    local moved = rig.net:path(H, A).pipes[1].queued
+    net:pass(60000)
+    local moved = net.virtual:path(H, A).pipes[1].queued
     assert.equal(0, moved)
-    assert.equal(1, rig.net:path(H, A).top)
+    assert.equal(1, net:connections(H, A))
     local ok
-    rig:on(H, function()
+    net:on(H, function()
       ok = core.send({ name = "nobody", node = A }, "hello")
     end)
     assert.is_true(ok)

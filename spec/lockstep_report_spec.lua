@@ -2,6 +2,7 @@
 
 local banyan = require "banyan"
 local lockstep = require "banyan.lockstep"
+local lua = require "spec.support.lua"
 local server = require "banyan.server"
 
 local function text_of(...)
@@ -96,9 +97,7 @@ describe("lockstep", function()
       for _ = 1, n do
         lockstep.run(function() error "oh" end, { iterations = 1 })
       end
-      collectgarbage()
-      collectgarbage()
-      return collectgarbage "count"
+      return lua.in_use()
     end
     local before = runs(50)
     assert.is_true(runs(300) - before < 100)

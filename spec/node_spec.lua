@@ -5,6 +5,7 @@ local banyan = require "banyan"
 local core = require "banyan.core"
 local names = require "banyan.name"
 local address = require "spec.support.address"
+local lua = require "spec.support.lua"
 local program = require "spec.support.program"
 
 local SECRET = "secret of the spec"
@@ -605,9 +606,7 @@ describe("a node that is closed", function()
   it("leaves nothing behind", function()
     local function make(n)
       for _ = 1, n do core.node({ seed = 1 }):close() end
-      collectgarbage()
-      collectgarbage()
-      return collectgarbage "count"
+      return lua.in_use()
     end
     make(500)
     local before = make(500)

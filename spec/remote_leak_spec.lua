@@ -1,6 +1,7 @@
 -- What use of other nodes leaves in memory: nothing.
 
 local core = require "banyan.core"
+local lua = require "spec.support.lua"
 local remote = require "spec.support.remote"
 
 local A, B = remote.A, remote.B
@@ -16,11 +17,6 @@ local function nodes(...) net = remote.nodes(...) end
 after_each(remote.close)
 
 describe("nothing is left behind", function()
-  local function memory()
-    for _ = 1, 3 do collectgarbage() end
-    return collectgarbage("count")
-  end
-
   it("after thousands of calls, monitors, links and messages", function()
     nodes { A, B }
     local pid, mine = servant(B), spawn_on(A, obey)
@@ -60,14 +56,14 @@ describe("nothing is left behind", function()
       net.events = {}
     end
     all()
-    local before = memory()
+    local before = lua.in_use()
     all()
     all()
     assert_unrelated(B, pid)
     assert_unrelated(A, mine)
     assert.equal(1, node(A):process_count())
     assert.equal(1, node(B):process_count())
-    assert.is_true(memory() < before + 50, "memory grew")
+    assert.is_true(lua.in_use() < before + 50, "memory grew")
   end)
 
   it("after many disconnects and restarts of the other", function()
@@ -91,11 +87,11 @@ describe("nothing is left behind", function()
       net.events = {}
     end
     all()
-    local before = memory()
+    local before = lua.in_use()
     all()
     all()
     assert_unrelated(A, mine)
     assert.equal(1, node(A):process_count())
-    assert.is_true(memory() < before + 50, "memory grew")
+    assert.is_true(lua.in_use() < before + 50, "memory grew")
   end)
 end)

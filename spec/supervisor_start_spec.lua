@@ -3,6 +3,7 @@
 local children = require "spec.support.children"
 local core = require "banyan.core"
 local dynamic_supervisor = require "banyan.dynamic_supervisor"
+local lua = require "spec.support.lua"
 local reasons = require "spec.support.reasons"
 local supervisor = require "banyan.supervisor"
 
@@ -92,9 +93,7 @@ describe("supervisor.start_link", function()
         log:take()
         log.pids = {}
       end
-      collectgarbage()
-      collectgarbage()
-      return collectgarbage "count"
+      return lua.in_use()
     end
     round()
     local first = round()
@@ -182,16 +181,13 @@ describe("supervisor.start_link", function()
     local sup = assert(kind == "dynamic" and dynamic_supervisor.start_link()
       or kind == "static" and supervisor.start_link {}
       or supervisor.start_link({ spec }, { strategy = "simple_one_for_one" }))
-    collectgarbage()
-    local before = collectgarbage "count"
+    local before = lua.in_use()
     for i = 1, 5 do
       local args = { ("x"):rep(1e6) .. i }
       assert(supervisor.start_child(sup, kind == "simple" and args
         or { id = i, restart = restart, start = { "spec.big", "go", args } }))
     end
-    collectgarbage()
-    collectgarbage()
-    local used = collectgarbage "count" - before
+    local used = lua.in_use() - before
     assert(supervisor.stop(sup))
     return used
   end

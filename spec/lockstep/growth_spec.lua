@@ -2,6 +2,7 @@
 
 local lockstep = require "banyan.lockstep"
 local comings = require "spec.support.scripts.comings"
+local lua = require "spec.support.lua"
 
 local LIVES = 1000
 local FROM = 400        -- what is remembered for ten minutes has come and gone
@@ -31,27 +32,18 @@ end
 -- it, for a run that fails is played again with a trace.
 local function measure(sites, steps)
   return {
-    lua = collectgarbage "count",
+    lua = lua.in_use(),
     rest = resident() - steps * TAPE_BYTES / 1024,
     processes = sites[1].core:process_count(),
   }
 end
 
--- LuaJIT counts the code it compiles, hundreds of kilobytes that come and go.
-local function interpret(switch)
-  if jit then jit[switch]() end
-end
-
 describe("1,000 joins and leaves under lockstep", function()
-  setup(function() interpret "off" end)
-  teardown(function() interpret "on" end)
-
   it("leave no more memory in use than 400", function()
     local seen = {}
     lockstep.check(function()
       comings(LIVES, function(life, sites, steps)
         if life % EVERY == 0 then
-          for _ = 1, 5 do collectgarbage() end
           seen[life] = measure(sites, steps)
         end
       end)

@@ -4,6 +4,7 @@
 --    lua.closes       local x <close>
 --    lua.collected(fn)    makes garbage; fn() runs when it is collected
 --    lua.haste()          the collector works at every chance; lua.calm() ends
+--    lua.in_use()         kilobytes that are no garbage, and no compiled code
 
 local lua = {
   integers = math.type ~= nil,
@@ -42,6 +43,14 @@ end
 function lua.finds(program)
   local found = os.execute("command -v " .. program .. " >/dev/null")
   return found == true or found == 0
+end
+
+local COLLECTIONS = 5 -- finalizers make garbage, and that has finalizers
+
+function lua.in_use()
+  if jit then jit.flush() end
+  for _ = 1, COLLECTIONS do collectgarbage() end
+  return collectgarbage "count"
 end
 
 return lua

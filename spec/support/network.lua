@@ -1,4 +1,4 @@
---- Several nodes of one Lua state, joined by a network in memory.
+--- Several nodes of one Lua state, joined by lockstep's virtual network.
 --
 --    local network = require "spec.support.network"
 --    local net = network.new { seed = 7 }
@@ -7,15 +7,18 @@
 --    net:on("a@h:1", function() assert(core.connect("b@h:1")) ... end)
 --    net:close()
 --
--- Each node is the real core; the network is its driver. It carries bytes in
--- chunks, and connections, in an order that the seed decides. The clock
--- stands still while anything moves and then jumps to the next deadline, so
--- waits cost no real time.
+-- The seed decides in which order processes run and bytes arrive, and what a
+-- connection that breaks still carries. Time passes only where nothing else
+-- can happen, so waits cost no real time. Faults of the virtual network are
+-- methods of `net.virtual`: see lua/banyan/lockstep/network.lua.
 
 local core = require "banyan.core"
 local outcome = require "spec.support.outcome"
+local tcp = require "banyan.lockstep.network"
+local World = require "banyan.lockstep.world"
 
-local MAX_ROUNDS = 1e5
+local MAX_STEPS = 1e7
+local FOREVER = 2 ^ 53
 
 local Network = {}
 Network.__index = Network
@@ -27,309 +30,126 @@ local lives = {}
 local network = {}
 
 --- Makes a network without nodes.
----@param opts? table  seed: an integer
----@return table network
+---@param opts? table  seed: an integer; tame: every choice is the first;
+---  window: bytes that are written before anybody reads
+---@return table net
 function network.new(opts)
-  local seed = opts and opts.seed or 1
-  return setmetatable({
-    now = 0,
-    nodes = {}, -- list of {name=, core=, links = link -> end of a connection}
-    conns = {}, -- list of connections, oldest first
-    held = {},  -- "from to" -> true
-    state = (seed * 7919 + 1) % 2147483647,
-    events = {},
-    todo = {}, -- functions for the end of the round
+  opts = opts or {}
+  local control = core.control { strategy = "random", idle_clock = true }
+  if opts.tame then control:replay {} else control:begin(opts.seed or 1) end
+  local world = World.new(control)
+  local self = setmetatable({
+    world = world,
+    control = control,
+    events = {}, -- of all nodes, oldest first; each has the node's name at `at`
+    chosen = 0,  -- how often the world was asked to choose
+    healthy = false, -- every choice is the first for the time being
   }, Network)
-end
-
--- Park and Miller's generator: 1..n.
-function Network:random(n)
-  self.state = self.state * 16807 % 2147483647
-  return self.state % n + 1
-end
-
--- Both ends of a connection are to hear that it is gone.
-local function break_conn(conn, reason)
-  for i = 1, 2 do
-    conn[i].out = {}
-    conn[i].over = nil
-    conn[i].lost = conn[i].lost or reason
+  function world.choose(_, n)
+    self.chosen = self.chosen + 1
+    return self.healthy and 1 or World.choose(world, n)
   end
+  function world.on_events(node, events) self:hear(node, events) end
+  self.virtual = tcp.new(world, opts)
+  return self
 end
 
-function Network:is_dead(node)
-  return self:find(node.name) ~= node
-end
+--- 1..n, as the seed has it.
+function Network:random(n) return World.choose(self.world, n) end
 
 -- --- nodes -------------------------------------------------------------------
 
-function Network:find(name)
-  for i, node in ipairs(self.nodes) do
-    if node.name == name then return node, i end
-  end
-end
-
 --- Starts a node, with a greater incarnation than the last of that name.
 ---@param name string
----@param opts? table  for core.node, besides clock and entropy
+---@param opts? table  for core.node
+---@param direct? boolean  what it says and hears is delivered at once
 ---@return userdata node
-function Network:node(name, opts)
+function Network:node(name, opts, direct)
   lives[name] = (lives[name] or 0) + 1
+  local byte = 0
   local settings = {
     name = name,
     incarnation = lives[name],
     secret = "secret",
-    seed = self:random(1e6),
+    seed = #self.virtual.names + 1,
     events = true,
-    clock = function() return self.now end,
     entropy = function(n)
-      local bytes = {}
-      for i = 1, n do bytes[i] = string.char(self:random(256) - 1) end
-      return table.concat(bytes)
+      byte = byte + 1
+      return string.char(byte % 256):rep(n)
     end,
   }
   for key, value in pairs(opts or {}) do settings[key] = value end
-  local made = core.node(settings)
-  table.insert(self.nodes, { name = name, core = made, links = {} })
-  return made
+  local node = core.node(settings)
+  self.virtual:join(self.world:add_node(node, name), direct)
+  return node
 end
 
---- Ends a node as SIGKILL does: its connections break, unsaid words are lost.
--- Asked for by a process, it is done after the round.
+--- The life of a node that is up: {name=, core=, node=}; see lockstep's
+-- network.
+function Network:find(name) return self.virtual.sites[name] end
+
+--- Ends a node, as SIGKILL does: what it has not said is lost.
 ---@param name string
-function Network:kill(name)
-  if self.driving then
-    table.insert(self.todo, function() self:kill(name) end)
-    return
-  end
-  local node, index = self:find(name)
-  table.remove(self.nodes, index)
-  for _, conn in ipairs(self.conns) do
-    if conn[1].node == node or conn[2].node == node then
-      break_conn(conn, "econnreset")
-    end
-  end
-  node.core:close()
+---@param how? string  see lockstep's network:crash; "kill" by default
+function Network:kill(name, how)
+  local site = self:find(name)
+  self.virtual:crash(name, how or "kill")
+  self.world:remove_node(site.node)
+  site.core:close()
 end
 
 --- Ends all nodes.
-function Network:close()
-  for _, node in ipairs(self.nodes) do node.core:close() end
-  self.nodes, self.conns = {}, {}
-end
+function Network:close() self.world:close() end
 
 -- --- faults ------------------------------------------------------------------
 
 --- Breaks the connections between two nodes; both hear of it.
 function Network:cut(a, b)
-  for _, conn in ipairs(self.conns) do
-    local x, y = conn[1].node.name, conn[2].node.name
-    if (x == a and y == b) or (x == b and y == a) then
-      break_conn(conn, "econnreset")
-    end
-  end
+  self.virtual:cut(a, b)
 end
 
---- Keeps what `from` says to `to` in the network, or lets it go again. What is
--- kept is not confirmed to its writer, and new connections hang as well.
+--- Keeps what `from` says to `to` in the network, or lets all of it go again.
+-- Beyond the window it is not confirmed to its writer, and new connections
+-- hang as well.
 function Network:hold(from, to, on)
-  self.held[from .. " " .. to] = on or nil
-end
-
-function Network:is_held(from, to)
-  return self.held[from.name .. " " .. to.name]
-end
-
--- --- connections -------------------------------------------------------------
---
--- A connection has two ends, [1] the dialler's: {node=, link= or nil, out =
--- list of chunks on their way, over = "close after out", lost = reason}.
-
-function Network:dial(node, link, name)
-  local target = self:find(name)
-  if not target then
-    node.core:closed(link, "econnrefused", self.now)
-    return
-  end
-  local conn = {
-    { node = node, link = link, out = {} }, { node = target, out = {} },
-  }
-  conn.opening = true
-  node.links[link] = { conn = conn, side = 1 }
-  table.insert(self.conns, conn)
-end
-
-function Network:open(conn)
-  local from, to = conn[1], conn[2]
-  conn.opening = nil
-  local link = to.node.core:accepted(self.now)
-  if not link then return break_conn(conn, "econnrefused") end
-  to.link = link
-  to.node.links[link] = { conn = conn, side = 2 }
-  from.node.core:connected(from.link, self.now)
-end
-
-function Network:act(node)
-  local moved = false
-  while true do
-    local what, link, more = node.core:action()
-    if not what then return moved end
-    moved = true
-    local at = node.links[link]
-    if what == "dial" then
-      self:dial(node, link, more)
-    elseif at and what == "write" then
-      table.insert(at.conn[at.side].out, more)
-    elseif at then
-      node.links[link] = nil
-      at.conn[at.side].over = true
-    end
-  end
-end
-
--- Moves one chunk of what one end said to the other.
-function Network:carry(here, there)
-  local chunk = here.out[1]
-  local n = #chunk
-  if self:random(2) == 1 then
-    n = math.min(n, self:random(2 ^ (self:random(17) - 1)))
-  end
-  here.out[1] = chunk:sub(n + 1)
-  if n == #chunk then table.remove(here.out, 1) end
-  if there.link and there.node.links[there.link] then
-    there.node.core:received(there.link, chunk:sub(1, n), self.now)
-  end
-  if here.node.links[here.link] then
-    here.node.core:written(here.link, n, self.now)
-  end
-end
-
--- Tells one end that its connection is gone.
-function Network:tell_lost(here)
-  local reason = here.lost
-  here.lost = "told"
-  if not here.link or not here.node.links[here.link] then return end
-  here.node.links[here.link] = nil
-  if not self:is_dead(here.node) then
-    here.node.core:closed(here.link, reason, self.now)
-  end
-end
-
-function Network:move_side(conn, side)
-  local here, there = conn[side], conn[3 - side]
-  if here.lost then
-    if here.lost == "told" then return false end
-    self:tell_lost(here)
-    return true
-  end
-  if here.out[1] then
-    if self:is_held(here.node, there.node) then return false end
-    self:carry(here, there)
-    return true
-  end
-  if here.over and not here.lost then
-    there.lost = there.lost or "closed"
-    here.lost, here.over = "told", nil
-    there.out = {}
-    return true
-  end
-  return false
-end
-
-function Network:move(conn)
-  if not conn.opening then
-    local first = self:random(2)
-    local moved = self:move_side(conn, first)
-    return self:move_side(conn, 3 - first) or moved
-  end
-  if conn[1].lost then return self:move_side(conn, 1) end
-  if self:is_held(conn[1].node, conn[2].node) then return false end
-  if self:random(2) == 1 then self:open(conn) end
-  return true
-end
-
-local function is_over(conn)
-  return conn[1].lost == "told" and (conn.opening or conn[2].lost == "told")
-end
-
--- Forgets connections that are over, and does what waits for the round's end.
-function Network:sweep()
-  local kept = {}
-  for _, conn in ipairs(self.conns) do
-    if not is_over(conn) then kept[#kept + 1] = conn end
-  end
-  self.conns, self.driving = kept, false
-  local todo = self.todo
-  self.todo = {}
-  for _, act in ipairs(todo) do act() end
-  return #todo > 0
+  local path = self.virtual:path(from, to)
+  path.cut, self.healthy = on, true
+  path:refresh()
+  self.healthy = false
 end
 
 -- --- driving -----------------------------------------------------------------
 
--- One step of each node and one move of each connection, in random order.
--- Did anything happen, and when is the next deadline?
-function Network:round()
-  local moved, nearest = false, nil
-  self.driving = true
-  local nodes, shift = self.nodes, self:random(math.max(#self.nodes, 1))
-  for i = 1, #nodes do
-    local node = nodes[(i + shift) % #nodes + 1]
-    local deadline = node.core:step(self.now)
-    if deadline and (not nearest or deadline < nearest) then
-      nearest = deadline
-    end
-    for _, event in ipairs(node.core:events() or {}) do
-      self.events[#self.events + 1] = event
-    end
-    moved = self:act(node) or moved
-  end
-  local conns = {}
-  for i, conn in ipairs(self.conns) do conns[i] = conn end
-  local offset = self:random(math.max(#conns, 1))
-  for i = 1, #conns do
-    moved = self:move(conns[(i + offset) % #conns + 1]) or moved
-  end
-  moved = self:sweep() or moved
-  return moved, nearest
-end
-
---- Drives all nodes until `goal()` is true.
+--- Takes steps until `goal()` is true. What the spec itself told nodes to do,
+-- they do first.
 ---@param goal fun(): boolean
 function Network:run(goal)
-  for _ = 1, MAX_ROUNDS do
-    local moved, nearest = self:round()
+  for _, name in ipairs(self.virtual.names) do
+    if self:find(name) then self.virtual:act(self:find(name)) end
+  end
+  for _ = 1, MAX_STEPS do
     if goal() then return end
-    if not moved then
-      if not nearest then error("everything waits for ever", 0) end
-      if nearest > self.now then self.now = nearest end
+    local how = self.world:run(self.control:steps() + 1)
+    if how == "idle" and not goal() then
+      error("everything waits for ever", 2)
     end
   end
-  error("no end after " .. MAX_ROUNDS .. " rounds", 0)
+  error("no end after " .. MAX_STEPS .. " steps", 2)
 end
 
---- Drives all nodes until nothing moves, and lets no time pass.
-function Network:settle()
-  for _ = 1, MAX_ROUNDS do
-    local moved, nearest = self:round()
-    if not moved and (not nearest or nearest > self.now) then return end
-  end
-  error("no rest after " .. MAX_ROUNDS .. " rounds", 0)
-end
-
---- Drives all nodes for some time.
+--- Takes steps for some time, and all that can be taken then.
 ---@param ms integer
 function Network:pass(ms)
-  local till = self.now + ms
-  while true do
-    self:settle()
-    local _, nearest = self:round()
-    if not nearest or nearest > till then break end
-    if nearest > self.now then self.now = nearest end
-  end
-  self.now = till
-  self:settle()
+  local over = false
+  self.world:later(ms, "stop", function() over = true end)
+  self:run(function() return over end)
 end
+
+--- Takes steps until none can be taken, and lets no time pass.
+function Network:settle() self:pass(0) end
+
+--- Takes steps until nothing is left to do, however long it takes.
+function Network:drain() self.world:run(FOREVER) end
 
 --- Runs `body` as a process of a node until it ends. Its error is raised again
 -- as it was; so is the reason it was ended for.
@@ -342,13 +162,52 @@ function Network:on(name, body)
   outcome.check(result)
 end
 
---- How many events of that name there were so far.
-function Network:count(name)
-  local n = 0
-  for _, event in ipairs(self.events) do
-    if event.event == name then n = n + 1 end
+--- Has all nodes know each other, and waits until they are connected.
+function Network:connect()
+  for i, from in ipairs(self.virtual.names) do
+    for j = 1, i - 1 do
+      self:on(from, function() assert(core.connect(self.virtual.names[j])) end)
+    end
   end
-  return n
+end
+
+-- --- looking -----------------------------------------------------------------
+
+--- The time on a node's clock.
+function Network:time(name) return self.world:time_of(self:find(name).node) end
+
+-- Keeps a node's events.
+function Network:hear(node, events)
+  for _, event in ipairs(events or {}) do
+    event.at = node.name
+    table.insert(self.events, event)
+  end
+end
+
+--- The events of that name so far, of all nodes or of one, about any peer or
+-- one.
+function Network:told(name, at, peer)
+  local list = {}
+  for _, site in pairs(self.virtual.sites) do
+    self:hear(site.node, site.core:events())
+  end
+  for _, event in ipairs(self.events) do
+    if event.event == name and (not at or event.at == at)
+        and (not peer or event.peer == peer) then
+      list[#list + 1] = event
+    end
+  end
+  return list
+end
+
+--- How many events of that name there were so far.
+function Network:count(name) return #self:told(name) end
+
+--- How many connections there are between two nodes.
+function Network:connections(a, b)
+  local count = 0
+  self.virtual:path(a, b):each(function() count = count + 1 end)
+  return count
 end
 
 return network

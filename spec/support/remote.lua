@@ -19,8 +19,12 @@ local remote = {
 local net
 
 --- Nodes of those names, none of them connected.
+---@param names string[]
+---@param opts? table  for core.node
+---@param seed? integer|"tame"  1 by default; tame: what comes first, goes first
 function remote.strangers(names, opts, seed)
-  net = network.new { seed = seed or 1 }
+  local is_tame = seed == "tame"
+  net = network.new { seed = not is_tame and seed or 1, tame = is_tame }
   for _, name in ipairs(names) do net:node(name, opts) end
   return net
 end
@@ -67,10 +71,12 @@ end
 
 --- A process that obeys, registered if there is a name.
 function remote.servant(where, name)
-  return remote.spawn_on(where, function()
+  local pid = remote.spawn_on(where, function()
     if name then core.register(name) end
     remote.obey()
   end)
+  if name then net:settle() end
+  return pid
 end
 
 --- A reason, or the first word of one that is a table.

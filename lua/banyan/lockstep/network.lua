@@ -239,8 +239,8 @@ function Network:soon(direct)
     end)
 end
 
---- Carries out what a node wants. Called after each thing it was told.
-function Network:act(site)
+-- Carries out what a node wants.
+local function carry_out(self, site)
   local core, links = site.core, site.links
   self.depth = self.depth + 1
   while true do
@@ -257,6 +257,12 @@ function Network:act(site)
   end
   if self.depth == 1 then drain(self) end
   self.depth = self.depth - 1
+end
+
+--- Carries out what a node wants. Called after each thing it was told, which
+-- takes a slow one its time.
+function Network:act(site)
+  carry_out(self, site)
   if site.slow and not site.rest then self:rest(site) end
 end
 
@@ -331,6 +337,7 @@ local function wake(self, site)
     end
     inward:schedule()
   end)
+  carry_out(self, site)
 end
 
 --- A paused node goes on, in a step of its own.
@@ -351,6 +358,7 @@ function Network:rest(site)
     if site.stopped then return end
     self.world:pause(site.node, false)
     self:each_inward(site.name, function(inward) inward:schedule() end)
+    carry_out(self, site)
   end)
 end
 

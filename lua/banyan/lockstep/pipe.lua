@@ -105,14 +105,18 @@ function Pipe:write(bytes)
   self:push(bytes)
 end
 
--- The reader has taken n bytes; the acknowledgement goes the other way.
+-- The reader has taken n bytes; the acknowledgement goes the other way, and
+-- the writer goes on.
 local function acknowledge(self, n)
   if self.back.path.blocked then
     self.unheard = self.unheard + n
     return
   end
   self.queued = self.queued - n
-  if self.owed > 0 then confirm(self) end
+  if self.owed == 0 then return end
+  confirm(self)
+  local from = self.from
+  if from.link and not from.site.node.paused then self.net:act(from.site) end
 end
 
 --- The way back is open again.
