@@ -83,14 +83,14 @@ typedef struct byn_child {
   /* The owner's to fill in before it hands the child over; the rest is 0. */
   byn_backoff *backoff; /* NULL: restarts are immediate */
   int32_t shutdown;
-  uint8_t restart; /* byn_restart_type */
-  bool supervisor; /* a supervisor, not a worker: only counted */
-  bool significant;
+  uint8_t restart;     /* byn_restart_type */
+  bool supervisor : 1; /* a supervisor, not a worker: only counted */
+  bool significant : 1;
   /* The machine's. */
-  uint8_t state; /* byn_child_state */
-  bool paid;     /* its next try has been counted already */
-  bool killed;   /* its time to stop is over */
-  bool ran;      /* it has started since it was last asked to */
+  bool paid : 1;   /* its next try has been counted already */
+  bool killed : 1; /* its time to stop is over */
+  bool ran : 1;    /* it has started since it was last asked to */
+  uint8_t state;   /* byn_child_state */
   struct byn_child *next, *previous; /* in start order */
   struct byn_child *queue_next, *queue_previous;
 } byn_child;

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "../core/map.h"
+#include "../core/pool.h"
 #include "../core/rng.h"
 #include "../core/timers.h"
 #include "compat.h"
@@ -25,9 +26,9 @@ typedef struct byn_node {
   byn_origin *origin;
   const char *name;    /* NULL: not distributed */
   byn_process **table; /* by index; NULL where free */
-  uint32_t *spare;     /* free indices */
-  uint32_t table_size, spare_count, process_count;
-  byn_process *free; /* memory of processes, for re-use */
+  uint32_t table_size, made, process_count;
+  byn_pool processes; /* their memory; each keeps its index for good */
+  byn_process *free;  /* those of them that are buried */
   byn_process *ready, *ready_last;
   byn_process *ending, *ending_last;
   byn_timers *timers;

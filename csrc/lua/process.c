@@ -10,36 +10,24 @@
 
 #define FIRST_TABLE 64
 
-/* Doubles the table of processes and the list of its free indices. */
 static void grow_table(lua_State *L, byn_node *node) {
-  const byn_alloc *alloc = &node->world->alloc;
   uint32_t old = node->table_size, size = old ? old * 2 : FIRST_TABLE;
-  byn_process **table =
-      byn_resize(alloc, node->table, old * sizeof *table, size * sizeof *table);
+  byn_process **table = byn_resize(&node->world->alloc, node->table,
+                                   old * sizeof *table, size * sizeof *table);
   if (!table) luaL_error(L, "not enough memory");
+  for (uint32_t i = old; i < size; i++)
+    table[i] = NULL;
   node->table = table;
-  uint32_t *spare =
-      byn_resize(alloc, node->spare, old * sizeof *spare, size * sizeof *spare);
-  if (!spare) {
-    byn_process **back =
-        byn_resize(alloc, table, size * sizeof *table, old * sizeof *table);
-    if (back || !old) node->table = back;
-    luaL_error(L, "not enough memory");
-  }
-  node->spare = spare;
-  for (uint32_t i = size; i > old; i--) {
-    table[i - 1] = NULL;
-    spare[node->spare_count++] = i - 1;
-  }
   node->table_size = size;
 }
 
-/* Memory for a process, and a place in the table. */
+/* Memory for a process, and with it a place in the table. */
 static void reserve(lua_State *L, byn_node *node) {
-  if (!node->spare_count) grow_table(L, node);
   if (node->free) return;
-  byn_process *p = byn_new(&node->world->alloc, sizeof *p);
+  if (node->made == node->table_size) grow_table(L, node);
+  byn_process *p = byn_pool_take(&node->processes);
   if (!p) luaL_error(L, "not enough memory");
+  p->id.index = node->made++;
   p->next_ready = NULL;
   node->free = p;
 }
@@ -47,7 +35,7 @@ static void reserve(lua_State *L, byn_node *node) {
 static byn_id next_id(const byn_node *node) {
   return (byn_id){.origin = node->origin,
                   .serial = node->serial + 1,
-                  .index = node->spare[node->spare_count - 1],
+                  .index = node->free->id.index,
                   .kind = BYN_PID};
 }
 
@@ -58,8 +46,7 @@ void byn_process_push_next(lua_State *L, byn_node *node) {
     reserve(L, node);
     byn_id id = next_id(node);
     byn_id_push(L, &id);
-    if (node->free && node->spare_count && node->serial + 1 == id.serial)
-      return;
+    if (node->free && node->serial + 1 == id.serial) return;
     lua_pop(L, 1);
   }
 }
@@ -67,10 +54,9 @@ void byn_process_push_next(lua_State *L, byn_node *node) {
 byn_process *byn_process_new(lua_State *L, byn_node *node,
                              const byn_behaviour *behaviour) {
   reserve(L, node);
-  byn_process *p = node->free;
-  node->free = p->next_ready;
+  byn_process *p = node->free, *next = p->next_ready;
   *p = (byn_process){.node = node, .id = next_id(node), .behaviour = behaviour};
-  node->spare_count--;
+  node->free = next;
   node->serial++;
   const byn_process *running = node->world->running;
   if (running && running->node == node) {
@@ -225,7 +211,6 @@ static void bury(lua_State *L, byn_process *p) {
 static void remove_process(lua_State *L, byn_process *p) {
   byn_node *node = p->node;
   node->table[p->id.index] = NULL;
-  node->spare[node->spare_count++] = p->id.index;
   node->process_count--;
   free_slots(L, p);
   p->state = BYN_BURIED;

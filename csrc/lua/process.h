@@ -94,6 +94,7 @@ typedef enum byn_wait {
   BYN_WAIT_POINT  /* about to do what others can notice: see control.h */
 } byn_wait;
 
+/* Idle ones are many: what is added here is paid for each of them. */
 struct byn_process {
   struct byn_node *node;
   byn_process *next_ready, *next_ending;
@@ -103,31 +104,31 @@ struct byn_process {
   lua_State *co;
   uint64_t parent; /* serial of the one that made it, on this node; 0: none */
   uint32_t parent_index;
-  int thread;    /* slot of co */
-  int arguments; /* values on co to resume with; -1: no reply yet */
-  int name;      /* slot of the registered name, or 0 */
-  int doom;      /* slot of the reason it must end for */
-  int label;     /* slot: a name for people, or 0 (process_info.label) */
+  int thread;       /* slot of co */
+  int arguments;    /* values on co to resume with; -1: no reply yet */
+  int name;         /* slot of the registered name, or 0 */
+  int doom;         /* slot of the reason it must end for */
+  int label;        /* slot: a name for people, or 0 (process_info.label) */
+  uint32_t held_ms; /* in earlier turns that were cut short */
+  uint8_t state, wait;
+  bool traps : 1;         /* trap_exit */
+  bool watches_nodes : 1; /* monitor_nodes */
+  bool doomed : 1;        /* ends when its slice does */
+  bool exited : 1;        /* doomed by its own banyan.exit */
+  bool felled : 1;        /* its end is no news: a signal's, or told already */
+  bool queued : 1;        /* stands in the run queue */
+  bool expired : 1;       /* the wait's time is over */
+  bool woken : 1;         /* to be READY again after this slice */
+  bool held : 1;          /* a behaviour that mail must not run for now */
+  bool matching : 1;      /* a match function runs: receive is refused */
+  bool preempted : 1;     /* this turn was cut short: see preempt.h */
+  unsigned told : 5;      /* log2 of the held_ms to be told next */
   byn_mailbox mail;
   byn_relation_list relations;
   byn_relation *call;  /* BYN_WAIT_REPLY: the call, or NULL */
   uint64_t reply;      /* BYN_WAIT_REPLY: the serial that wakes it */
   byn_timer timer;     /* of the wait */
   byn_timer own_timer; /* of the behaviour */
-  uint8_t state, wait;
-  bool traps;         /* trap_exit */
-  bool watches_nodes; /* monitor_nodes */
-  bool doomed;        /* ends when its slice does */
-  bool exited;        /* doomed by its own banyan.exit */
-  bool felled;      /* its end is no news: an exit signal's, or told already */
-  bool queued;      /* stands in the run queue */
-  bool expired;     /* the wait's time is over */
-  bool woken;       /* to be READY again after this slice */
-  bool held;        /* a behaviour that mail must not run for now */
-  bool matching;    /* a match function runs: receive is refused */
-  bool preempted;   /* this turn was cut short: see preempt.h */
-  uint8_t told;     /* log2 of the held_ms to be told next */
-  uint32_t held_ms; /* in earlier turns that were cut short */
 };
 
 /* What it is doing, as one number: its state, and if it is idle with code that

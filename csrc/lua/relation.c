@@ -64,17 +64,8 @@ static void unhang(struct byn_relation_end *end) {
   list->count--;
 }
 
-/* Memory for a relation: the first of the spare ones, which it stays until it
- * is taken. */
-static byn_relation *reserve(lua_State *L, byn_world *w) {
-  byn_relation *r = w->spare_relations;
-  if (r) return r;
-  r = byn_new(&w->alloc, sizeof *r);
-  if (!r) luaL_error(L, "not enough memory");
-  r->a.next = NULL;
-  w->spare_relations = r;
-  w->spare_relation_count++;
-  return r;
+static void reserve(lua_State *L, byn_world *w) {
+  if (!byn_pool_reserve(&w->relations)) luaL_error(L, "not enough memory");
 }
 
 void byn_relation_reserve(lua_State *L, byn_node *node, bool mapped) {
@@ -86,10 +77,10 @@ void byn_relation_reserve(lua_State *L, byn_node *node, bool mapped) {
 /* A relation of this node, hung nowhere; in the map, if there is one. */
 static byn_relation *make(lua_State *L, byn_world *w, byn_relation_kind kind,
                           uint64_t serial, byn_map *map) {
-  byn_relation *r = reserve(L, w), *next = r->a.next;
-  if (map && !byn_map_put(map, serial, r)) luaL_error(L, "not enough memory");
-  w->spare_relations = next;
-  w->spare_relation_count--;
+  reserve(L, w);
+  if (map && !byn_map_reserve(map)) luaL_error(L, "not enough memory");
+  byn_relation *r = byn_pool_take(&w->relations);
+  if (map) byn_map_put(map, serial, r);
   r->far.origin = NULL;
   r->a_is_far = false;
   r->serial = serial;
@@ -128,16 +119,6 @@ byn_relation *byn_relate_local(lua_State *L, byn_relation_kind kind,
   return r;
 }
 
-static void free_relation(byn_world *w, byn_relation *r) {
-  if (w->spare_relation_count >= BYN_SPARE_RELATIONS) {
-    byn_free(&w->alloc, r, sizeof *r);
-    return;
-  }
-  r->a.next = w->spare_relations;
-  w->spare_relations = r;
-  w->spare_relation_count++;
-}
-
 void byn_unrelate(lua_State *L, byn_node *node, byn_relation *r) {
   byn_world *w = node->world;
   byn_map *map = r->mapped ? map_of(node, byn_end_id(r, &r->a)) : NULL;
@@ -146,7 +127,7 @@ void byn_unrelate(lua_State *L, byn_node *node, byn_relation *r) {
   unhang(&r->b);
   if (r->far.origin) r->far.origin->uses--;
   byn_slot_free(L, &w->slots, r->what);
-  free_relation(w, r);
+  byn_pool_give(&w->relations, r);
 }
 
 byn_relation *byn_find_link(const byn_process *p, const byn_id *other) {

@@ -128,19 +128,9 @@ static void end_all(lua_State *L, byn_node *node) {
 }
 
 static void free_processes(byn_node *node) {
-  const byn_alloc *alloc = &node->world->alloc;
-  while (node->ready) {
-    byn_process *p = node->ready;
-    node->ready = p->next_ready;
-    byn_process_free(p);
-  }
-  while (node->free) {
-    byn_process *p = node->free;
-    node->free = p->next_ready;
-    byn_free(alloc, p, sizeof *p);
-  }
-  byn_free(alloc, node->table, node->table_size * sizeof *node->table);
-  byn_free(alloc, node->spare, node->table_size * sizeof *node->spare);
+  byn_pool_clear(&node->processes);
+  byn_free(&node->world->alloc, node->table,
+           node->table_size * sizeof *node->table);
 }
 
 static void unlist(byn_node *node) {
@@ -186,6 +176,7 @@ static int l_node(lua_State *L) {
   byn_node *node = byn_new(&w->alloc, sizeof *node);
   if (!node) return luaL_error(L, "not enough memory");
   *node = (byn_node){.world = w, .next = w->nodes};
+  byn_pool_init(&node->processes, &w->alloc, sizeof(byn_process));
   w->nodes = node;
   lua_pushcfunction(L, fill_protected);
   lua_pushvalue(L, 1);

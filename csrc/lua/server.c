@@ -534,7 +534,7 @@ static void server_ended(lua_State *L, byn_process *p, int reason) {
     byn_slot_free(L, byn_slots_at(p), *slots[i]);
     *slots[i] = 0;
   }
-  byn_free(&p->node->world->alloc, s, sizeof *s);
+  byn_pool_give(&p->node->world->servers, s);
 }
 
 static void server_tell(lua_State *L, byn_process *p) {
@@ -612,7 +612,7 @@ static int furnish(lua_State *L) {
 /* Makes the process; what furnish is given is on top (popped). */
 static void bear(lua_State *L, birth *b) {
   byn_process *p = byn_process_new(L, b->starter->node, &server);
-  byn_server *s = byn_new(&p->node->world->alloc, sizeof *s);
+  byn_server *s = byn_pool_take(&p->node->world->servers);
   b->p = p;
   p->self = s;
   if (s) {

@@ -4,6 +4,8 @@
 #include "node.h"
 #include "process.h"
 #include "reason.h"
+#include "server_parts.h"
+#include "supervisor.h"
 
 static const char KEY = 0; /* its address is the world's registry key */
 
@@ -14,11 +16,9 @@ static int close_world(lua_State *L) {
     w->spare_mails = mail->next;
     byn_free(&w->alloc, mail, sizeof *mail);
   }
-  while (w->spare_relations) {
-    byn_relation *r = w->spare_relations;
-    w->spare_relations = r->a.next;
-    byn_free(&w->alloc, r, sizeof *r);
-  }
+  byn_pool_clear(&w->relations);
+  byn_pool_clear(&w->servers);
+  byn_pool_clear(&w->kids);
   byn_origins_close(L, w);
   byn_slots_close(L, &w->slots);
   return 0;
@@ -48,6 +48,9 @@ byn_world *byn_world_open(lua_State *L) {
   *w = (byn_world){.pooled = 0};
   w->alloc.fn = lua_getallocf(L, &w->alloc.ud);
   byn_slots_open(&w->slots);
+  byn_pool_init(&w->relations, &w->alloc, sizeof(byn_relation));
+  byn_pool_init(&w->servers, &w->alloc, sizeof(byn_server));
+  byn_pool_init(&w->kids, &w->alloc, sizeof(byn_kid));
   lua_createtable(L, 0, 1);
   lua_pushcfunction(L, close_world);
   lua_setfield(L, -2, "__gc");

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 
 #include "../core/alloc.h"
+#include "../core/pool.h"
 #include "arity.h"
 #include "compat.h"
 #include "id.h"
@@ -15,7 +16,6 @@
 
 #define BYN_POOL_SIZE 4096   /* coroutines kept for re-use */
 #define BYN_SPARE_MAILS 8192 /* mails kept for re-use */
-#define BYN_SPARE_RELATIONS 8192
 
 typedef struct byn_world {
   byn_alloc alloc; /* Lua's own allocator */
@@ -33,8 +33,7 @@ typedef struct byn_world {
   int pooled;
   struct byn_mail *spare_mails;
   int spare_mail_count;
-  struct byn_relation *spare_relations;
-  int spare_relation_count;
+  byn_pool relations, servers, kids; /* a record for each that there is */
   byn_arity arities[BYN_ARITIES];
   int resolver; /* slot of the function that resolves named children */
 } byn_world;

@@ -62,7 +62,7 @@ static inline void *plenty_alloc(void *ud, void *block, size_t old_size,
 
 typedef struct holdings {
   int slots;
-  uint32_t processes, relations, sends, timers, uses;
+  uint32_t processes, relations, monitors, sends, timers, uses;
 } holdings;
 
 /* Slots of functions whose arity is remembered. */
@@ -73,13 +73,22 @@ static inline int count_known(const byn_world *w) {
   return known;
 }
 
+/* Each as often as it has ends here. */
+static inline uint32_t count_relations(const byn_node *node) {
+  uint32_t relations = 0;
+  for (uint32_t i = 0; i < node->table_size; i++)
+    if (node->table[i]) relations += node->table[i]->relations.count;
+  return relations;
+}
+
 static inline holdings count(lua_State *L) {
   byn_world *w = byn_world_of(L);
   holdings h = {.slots = byn_slots_used(&w->slots) - w->pooled};
   h.slots -= count_known(w);
   for (const byn_node *node = w->nodes; node; node = node->next) {
     h.processes += node->process_count;
-    h.relations += node->monitors.count;
+    h.monitors += node->monitors.count;
+    h.relations += count_relations(node);
     h.sends += node->sends.count;
     h.timers += byn_timers_count(node->timers);
     h.uses += node->origin->uses;
@@ -90,11 +99,12 @@ static inline holdings count(lua_State *L) {
 static inline void assert_same(const holdings *a, const holdings *b,
                                uint64_t n) {
   if (!memcmp(a, b, sizeof *a)) return;
-  fail_msg("allocation %d: %d slots, %u processes, %u monitors, %u sends, "
-           "%u timers, %u uses; before: %d %u %u %u %u %u",
-           (int)n, b->slots, b->processes, b->relations, b->sends, b->timers,
-           b->uses, a->slots, a->processes, a->relations, a->sends, a->timers,
-           a->uses);
+  fail_msg("allocation %d: %d slots, %u processes, %u ends of relations, "
+           "%u monitors, %u sends, %u timers, %u uses; "
+           "before: %d %u %u %u %u %u %u",
+           (int)n, b->slots, b->processes, b->relations, b->monitors, b->sends,
+           b->timers, b->uses, a->slots, a->processes, a->relations,
+           a->monitors, a->sends, a->timers, a->uses);
 }
 
 /* --- the scenario --------------------------------------------------------- */
