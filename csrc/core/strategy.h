@@ -40,9 +40,9 @@
  *              Of orders that differ only in steps that are independent of one
  *              another one is enough (sleep sets: Godefroid, 1996): two steps
  *              of different actors are, if neither touched what the other
- *              touched and none is of the clock or a fault. So where bodies
- *              share what no step tells of, say opts.unreduced. Under a bound
- *              on preemptions nothing is reduced: the order that stands for
+ *              touched and none is of the clock. So where bodies share what
+ *              no step tells of, say opts.unreduced. Under a bound on
+ *              preemptions nothing is reduced: the order that stands for
  *              others may need more preemptions than one of those.
  *
  * dfs cannot help beginning some runs that turn out to be equal to earlier
@@ -80,8 +80,7 @@ typedef enum byn_step_kind {
   BYN_STEP_PROCESS,
   BYN_STEP_TIMER,
   BYN_STEP_NETWORK,
-  BYN_STEP_CLOCK,
-  BYN_STEP_FAULT
+  BYN_STEP_CLOCK
 } byn_step_kind;
 
 /* A step that could be next. */

@@ -93,9 +93,9 @@ static void keep(dfs *d, uint32_t count) {
 
 /* -- independence --------------------------------------------------------- */
 
-/* Time touches everything, and a fault what nobody can tell beforehand. */
+/* Time touches everything. */
 static bool touches_all(const option *o) {
-  return o->kind == BYN_STEP_CLOCK || o->kind == BYN_STEP_FAULT;
+  return o->kind == BYN_STEP_CLOCK;
 }
 
 static bool touches(const dfs *d, const option *o, uint64_t object) {

@@ -466,25 +466,6 @@ static void the_first_run_is_that_of_production(void **state) {
   rig_close(&r);
 }
 
-/* A fault may touch what nobody tells. */
-static void a_fault_is_tried_before_and_after_each_step(void **state) {
-  (void)state;
-  static const byn_pending both[] = {{1, 0, BYN_STEP_PROCESS},
-                                     {2, 0, BYN_STEP_FAULT}};
-  rig_strategy r;
-  uint32_t runs = 0;
-  rig_open(&r, BYN_DFS,
-           (byn_strategy_opts){.preemptions = BYN_ANY_PREEMPTIONS});
-  for (; byn_strategy_begin(r.s, 0); runs++) {
-    uint32_t first = byn_strategy_pick(r.s, both, 2);
-    byn_strategy_pick(r.s, &both[1 - first], 1);
-    assert_false(byn_strategy_redundant(r.s));
-    byn_strategy_end(r.s);
-  }
-  assert_int_equal(runs, 2);
-  rig_close(&r);
-}
-
 /* Two actors of one step each; what else the body does is up to the test. */
 typedef void body_fn(byn_strategy *s, uint32_t run);
 
@@ -549,7 +530,6 @@ int main(void) {
       cmocka_unit_test(steps_that_never_meet_are_run_in_one_order),
       cmocka_unit_test(without_preemptions_only_the_order_of_actors_differs),
       cmocka_unit_test(the_first_run_is_that_of_production),
-      cmocka_unit_test(a_fault_is_tried_before_and_after_each_step),
       cmocka_unit_test(a_body_that_does_otherwise_is_told_of),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
