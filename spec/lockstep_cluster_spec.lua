@@ -236,6 +236,34 @@ describe("the body of a cluster", function()
 end)
 
 describe("a cluster's faults", function()
+  it("crash a node, which is no failure of a process that is watched",
+    function()
+      body(function(cluster)
+        for _, how in ipairs { "kill", "power", "vanish" } do
+          local a = cluster.nodes[1]
+          lockstep.watch(cluster:spawn(a, banyan.receive), "the watched")
+          cluster:crash(a, how)
+          banyan.sleep(10)
+          cluster:restart(a)
+        end
+      end)
+      local report = lockstep.run(function()
+        local cluster = lockstep.cluster()
+        local a, b = cluster.nodes[1], cluster.nodes[2]
+        local pid = cluster:spawn(a, banyan.receive)
+        lockstep.watch(cluster:spawn(b, function()
+          banyan.link(pid)
+          banyan.receive()
+        end), "the linked")
+        banyan.sleep(1000)
+        cluster:crash(a)
+        banyan.sleep(60000)
+      end, { clock = "idle" })
+      assert.equal("error", report.kind)
+      assert.equal("noconnection", report.reason)
+      assert.truthy(tostring(report):find("the linked: ", 1, true))
+    end)
+
   it("crash a node, and restart it with nothing remembered", function()
     body(function(cluster)
       local a, b = cluster.nodes[1], cluster.nodes[2]
@@ -286,6 +314,21 @@ describe("a cluster's faults", function()
       cluster:resume(a)
       assert.is_true(cluster:settle())
       assert.is_true(sees(cluster, b, a))
+    end)
+  end)
+
+  it("leave it unsettled from the moment they begin", function()
+    body({ nodes = 3 }, function(cluster)
+      local a, b = cluster.nodes[1], cluster.nodes[2]
+      for _, fault in ipairs {
+        function() cluster:partition({ a }) end,
+        function() cluster:set_link(a, b, { loss = 1 }) end,
+      } do
+        fault()
+        assert.same({ "timeout" }, { select(2, cluster:settle(400)) })
+        cluster:heal()
+        assert.is_true(cluster:settle())
+      end
     end)
   end)
 

@@ -94,8 +94,7 @@ function Network:find(name) return self.virtual.sites[name] end
 function Network:kill(name, how)
   local site = self:find(name)
   self.virtual:crash(name, how or "kill")
-  self.world:remove_node(site.node)
-  site.core:close()
+  self.world:crash_node(site.node)
 end
 
 --- Ends all nodes.

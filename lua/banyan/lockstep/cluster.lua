@@ -219,8 +219,7 @@ function Cluster:crash(node, how)
   how = how or deaths[self.world:choose(#deaths)]
   self:note(("crash %s (%s)"):format(node, how))
   self.net:crash(node, how)
-  self.world:remove_node(site.node)
-  site.core:close()
+  self.world:crash_node(site.node)
   core.disconnect(node)
   return true
 end
@@ -503,7 +502,8 @@ local function running(self)
 end
 
 -- Does a node see all of `names` but its own, and nobody else? What it sees
--- may be a life that is over, so there must be a connection as well.
+-- may be a life that is over, or be cut off by now, so there must be a
+-- connection that works as well.
 local function sees_all(self, name, names)
   local seen, found = self.net.sites[name].core:nodes(), {}
   for _, other in ipairs(seen) do found[other] = true end

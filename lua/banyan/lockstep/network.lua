@@ -464,10 +464,11 @@ end
 
 -- --- looking -----------------------------------------------------------------
 
---- Is there a connection between two nodes that are up?
+--- Is there a connection between two nodes that are up, on which `b` hears `a`?
 ---@return boolean
 function Network:is_joined(a, b)
   local path, sites, joined = self:path(a, b), self.sites, false
+  if path.blocked then return false end
   path:each(function(out)
     local from, to = out.from, out.to
     joined = joined or not out.lost and from.link ~= nil and to.link ~= nil

@@ -71,7 +71,7 @@ local function ended(run, pid, reason)
     end
     return not run.settings.settle or run.failure ~= nil
   end
-  local watched = run.watched[pid]
+  local watched = not run.world.crashing and run.watched[pid]
   if watched and reason ~= "normal" and reason ~= "shutdown"
     and not (type(reason) == "table" and reason[1] == "shutdown") then
     run.failure = run.failure or { kind = "error", reason = reason,

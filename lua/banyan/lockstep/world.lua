@@ -2,9 +2,9 @@
 -- that belong to no node.
 --
 -- The C control (csrc/lua/control.h) takes the steps of processes and timers;
--- the world takes those that it hands back: offers, which are the network's
--- and the faults', and the passing of time. Time stands still while anything
--- happens and then jumps to the next deadline.
+-- the world takes those that it hands back: offers, which are the network's,
+-- and the passing of time. Time stands still while anything happens and then
+-- jumps to the next deadline.
 --
 -- Private to banyan.lockstep.
 
@@ -35,6 +35,7 @@ function World.new(control)
     worked = 0,  -- steps of processes, when one was last seen to take any
     rest_from = 0, -- and the time of that
     rest_ms = REST_MS,
+    crashing = false, -- is a node being ended?
   }, World)
 end
 
@@ -215,9 +216,12 @@ function World:add_node(core, name)
   return node
 end
 
---- The node is to be closed by the caller.
-function World:remove_node(node)
+--- Ends a node at once. Its processes end with it, of no fault of theirs.
+function World:crash_node(node)
   self.nodes[node.number] = nil
+  self.crashing = true
+  node.core:close()
+  self.crashing = false
 end
 
 --- Its processes and timers stand still, and its clock does too if it `stops`;
@@ -249,8 +253,10 @@ end
 local function broken_invariant(world)
   for _, invariant in ipairs(world.invariants) do
     local ok, value, why = pcall(invariant.fn)
-    if not ok then return value end
-    if not value then return why or invariant.name .. " does not hold" end
+    if not ok and value ~= nil then return value end
+    if not ok or not value then
+      return why or invariant.name .. " does not hold"
+    end
   end
 end
 
