@@ -11,16 +11,37 @@ local virtual = {}
 
 local EPOCH = 946684800 -- 2000-01-01 00:00:00 UTC, when each run begins
 local STEPS = 2 ^ 30    -- random() is a multiple of 1 / STEPS
+if math.tointeger then STEPS = math.tointeger(STEPS) end
+local WIDE = STEPS * STEPS -- what two draws can tell apart
 
 local real = {
   time = os.time, clock = os.clock, date = os.date, exit = os.exit,
   random = math.random, randomseed = math.randomseed,
 }
 
+-- 0..n-1, 1 <= n <= WIDE
 local function below(world, n)
   if n <= STEPS then return world:choose(n) - 1 end
   local high = world:choose(math.ceil(n / STEPS)) - 1
   return (high * STEPS + world:choose(STEPS) - 1) % n
+end
+
+-- Any integer that there is, of those with 64 bits.
+local function any_integer(world)
+  local top, rest = world:choose(16) - 1, below(world, WIDE)
+  return top * WIDE + rest
+end
+
+-- low..high, more than WIDE numbers. Integers wrap, and are drawn until one
+-- fits; a tape of zeros has the first one fit.
+local function in_wide(world, low, high)
+  if not math.ult then
+    return low + math.floor(below(world, WIDE) / WIDE * (high - low + 1))
+  end
+  low, high = math.tointeger(low), math.tointeger(high)
+  local most, value = high - low
+  repeat value = any_integer(world) until not math.ult(most, value)
+  return low + value
 end
 
 local function whole(value, position)
@@ -36,11 +57,14 @@ local function random(world, ...)
   if count == 0 then return (world:choose(STEPS) - 1) / STEPS end
   local low, high = 1, whole((...), 1)
   if count > 1 then low, high = high, whole(select(2, ...), 2) end
+  if count == 1 and high == 0 and math.ult then return any_integer(world) end
   if low > high then
     error(("bad argument #%d to 'random' (interval is empty)")
       :format(count), 2)
   end
-  local value = low + below(world, high - low + 1)
+  local most = high - low -- below 0 where integers wrap
+  local value = most >= 0 and most < WIDE and low + below(world, most + 1)
+    or in_wide(world, low, high)
   return math.tointeger and math.tointeger(value) or value
 end
 
