@@ -186,6 +186,20 @@ describe("lockstep.run", function()
     assert.equal("a sum of 2 at most does not hold", report.reason)
   end)
 
+  it("takes an invariant that raises an error for one that does not hold",
+    function()
+      local function reason_of(fn)
+        local report = lockstep.run(function()
+          lockstep.invariant(fn, "it")
+          banyan.sleep(1)
+        end)
+        assert.equal("invariant", report.kind)
+        return report.reason
+      end
+      assert.equal("oh", reason_of(function() error("oh", 0) end))
+      assert.equal("it does not hold", reason_of(function() error() end))
+    end)
+
   it("fails for a watched process that ends in an error", function()
     local report = lockstep.run(function()
       local pid = banyan.spawn(function() error("oh", 0) end)
@@ -255,6 +269,25 @@ describe("lockstep.run", function()
     assert.equal(random, math.random)
   end)
 
+  it("draws random numbers of any range", function()
+    local least = math.mininteger or -2 ^ 53
+    local most = math.maxinteger or 2 ^ 53
+    local ranges = { { 1, most }, { most - 3, most }, { least, most },
+      { least, -1 }, { -1, 2 ^ 40 }, { 0, 2 ^ 31 } }
+    lockstep.check(function()
+      for _ = 1, 100 do
+        for _, range in ipairs(ranges) do
+          local n = math.random(range[1], range[2])
+          assert.is_true(n >= range[1] and n <= range[2] and n % 1 == 0)
+          if math.type then assert.equal("integer", math.type(n)) end
+        end
+        if math.type then
+          assert.equal("integer", math.type(math.random(0)))
+        end
+      end
+    end, { strategy = "random", iterations = 3 })
+  end)
+
   it("finds the one number that fails", function()
     local report = lockstep.run(function()
       if math.random(10) == 7 then error("seven", 0) end
@@ -275,6 +308,11 @@ describe("lockstep.run", function()
     misuse("the body must be a function", 7)
     misuse('unknown option "seeds"', function() end, { seeds = 1 })
     misuse('option "strategy"', function() end, { strategy = "best" })
+    misuse('option "depth"', function() end, { depth = 1026 })
+    misuse('option "preemptions"', function() end, { preemptions = -1 })
+    misuse('option "length"', function() end, { length = -1 })
+    misuse('option "tape"', function() end, { tape = "1.x" })
+    misuse('option "tape"', function() end, { tape = { 1, -1 } })
     local node = require("banyan.core").node { seed = 1 }
     local why
     node:spawn(function()
@@ -287,6 +325,26 @@ describe("lockstep.run", function()
     local ok, err = pcall(lockstep.invariant, function() end)
     assert.is_false(ok)
     assert.truthy(err:find("outside of a body", 1, true))
+  end)
+end)
+
+describe("in a body", function()
+  local function misuse(pattern, fn)
+    local report = lockstep.run(fn, { iterations = 1 })
+    assert.equal("error", report.kind)
+    assert.truthy(report.reason:find("lockstep_spec.lua", 1, true))
+    assert.truthy(report.reason:find(pattern, 1, true), report.reason)
+  end
+
+  it("lockstep.watch takes a pid", function()
+    misuse("lockstep.watch: a pid expected, got a nil",
+      function() lockstep.watch(nil) end)
+  end)
+
+  it("lockstep.choose takes a number of choices", function()
+    misuse("lockstep.choose: n must be an integer from 1 to 2^31 - 1, got 0",
+      function() lockstep.choose(0) end)
+    misuse("got a nil", function() lockstep.choose() end)
   end)
 end)
 
@@ -335,6 +393,40 @@ describe("lockstep.check", function()
   it("answers the report of what went well", function()
     assert.is_true(lockstep.check(function() end).ok)
   end)
+
+  it("plays one schedule alone if it is given a tape", function()
+    local report = lockstep.run(lost_update, { iterations = 1000 })
+    for _, tape in ipairs { report.tape, table.concat(report.tape, ".") } do
+      local ok, err = pcall(lockstep.check, lost_update, { tape = tape })
+      assert.is_false(ok)
+      assert.truthy(err:find("an update is lost", 1, true))
+    end
+    local runs = 0
+    local fine = lockstep.check(function() runs = runs + 1 end,
+      { tape = report.tape, iterations = 50 })
+    assert.same({ 1, 1, false }, { runs, fine.iterations, fine.complete })
+  end)
+
+  it("fails again by the line that its report has for a test", function()
+    local function long_body()
+      for _ = 1, 2000 do lockstep.choose(1000) end
+      error("long", 0)
+    end
+    local cases = {
+      { lost_update, { iterations = 1000, clock = "idle", max_steps = 99 } },
+      { long_body, { iterations = 1, strategy = "random", max_steps = 99 } },
+    }
+    for _, case in ipairs(cases) do
+      local _, err = pcall(lockstep.check, case[1], case[2])
+      local line = err:match "\nin a test: ([^\n]+)"
+      assert.truthy(line:find("max_steps = 99", 1, true))
+      local load_text = loadstring or load -- luacheck: ignore
+      local run = load_text("local lockstep, body = ... " .. line)
+      local again_ok, again = pcall(run, lockstep, case[1])
+      assert.is_false(again_ok)
+      assert.equal(err:match "\n[^\n]+", again:match "\n[^\n]+")
+    end
+  end)
 end)
 
 describe("lockstep.replay", function()
@@ -371,6 +463,8 @@ describe("lockstep.replay", function()
   it("refuses what is no tape", function()
     assert.has_error(function() lockstep.replay(lost_update, "x.y") end)
     assert.has_error(function() lockstep.replay(lost_update, 7) end)
+    assert.has_error(function() lockstep.replay(lost_update, { "a" }) end)
+    assert.has_error(function() lockstep.replay(lost_update, { 1.5 }) end)
   end)
 end)
 
@@ -383,6 +477,45 @@ describe("a body that is not deterministic", function()
     end)
     assert.equal("divergence", report.kind)
     assert.truthy(tostring(report):find("given the same choices", 1, true))
+  end)
+
+  -- Each run does something else from step 3 on, and fails in the end as all
+  -- others do.
+  local function departing()
+    local runs = 0
+    return function()
+      runs = runs + 1
+      banyan.sleep(10)
+      banyan.sleep(10 + runs)
+      banyan.sleep(100 - runs)
+      error("always", 0)
+    end
+  end
+
+  it("is told of the first step that differs", function()
+    local body = departing()
+    local report = lockstep.run(body, { clock = "idle" })
+    assert.equal("divergence", report.kind)
+    -- Time passes in step 5; what it has come to is seen in the next.
+    assert.equal(6, report.steps)
+    assert.truthy(report.reason:find("step 6 is the first that differs", 1,
+      true), report.reason)
+  end)
+
+  it("is told of the first step in which a replay differs", function()
+    local late, body = false, departing()
+    local report = lockstep.run(function()
+      if late then return body() end
+      banyan.sleep(10)
+      banyan.sleep(10)
+      banyan.sleep(100)
+      error("always", 0)
+    end, { clock = "idle" })
+    assert.equal("error", report.kind)
+    late = true
+    local again = lockstep.replay(body, report)
+    assert.equal("divergence", again.kind)
+    assert.equal(5, again.steps)
   end)
 end)
 

@@ -8,10 +8,7 @@
 static void restart(byn_tape *t) {
   t->count = 0;
   t->script_count = 0;
-  t->diverged_at = BYN_TAPE_AS_SCRIPTED;
   t->replaying = false;
-  t->clipped = false;
-  t->past_end = false;
   t->failed = false;
 }
 
@@ -76,16 +73,10 @@ void byn_tape_note(byn_tape *t, uint32_t n, uint32_t choice) {
 }
 
 /* Each answer goes onto the tape, so its length is the place in the script. */
-static uint32_t scripted(byn_tape *t, uint32_t n) {
-  bool over = t->count >= t->script_count;
-  uint32_t value = over ? 0 : t->script[t->count];
-  if (!over && value < n) return value;
-  if (t->diverged_at == BYN_TAPE_AS_SCRIPTED) t->diverged_at = t->count;
-  if (over)
-    t->past_end = true;
-  else
-    t->clipped = true;
-  return over ? 0 : n - 1;
+static uint32_t scripted(const byn_tape *t, uint32_t n) {
+  if (t->count >= t->script_count) return 0;
+  uint32_t value = t->script[t->count];
+  return value < n ? value : n - 1;
 }
 
 uint32_t byn_tape_answer(byn_tape *t, uint32_t n) {
@@ -93,8 +84,4 @@ uint32_t byn_tape_answer(byn_tape *t, uint32_t n) {
   uint32_t choice = scripted(t, n);
   append(t, choice);
   return choice;
-}
-
-uint32_t byn_tape_left(const byn_tape *t) {
-  return t->count < t->script_count ? t->script_count - t->count : 0;
 }

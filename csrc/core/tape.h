@@ -12,11 +12,6 @@
  *               in search of a smaller one. What was answered is on the tape:
  *               replaying that gives the same run and needs no repair.
  *
- * The first choice that the script did not hold as it was needed is kept in
- * `diverged_at`: when a recorded run is played again, the body or the code has
- * changed, or is not deterministic. A script that was not used up tells the
- * same (byn_tape_left).
- *
  * When memory is short the choices from there on are not kept and `failed`
  * says so; in a replay that can only meet choices past the end of the script.
  */
@@ -28,19 +23,14 @@
 
 #include "alloc.h"
 
-#define BYN_TAPE_AS_SCRIPTED UINT32_MAX
-
 typedef struct byn_tape {
   const byn_alloc *alloc; /* must outlive the tape */
   uint32_t *values;       /* what was chosen, to be read at any time */
   uint32_t count, capacity;
   uint32_t *script; /* a copy of what was given to byn_tape_replay */
   uint32_t script_count, script_capacity;
-  uint32_t diverged_at; /* an index into values, or BYN_TAPE_AS_SCRIPTED */
   bool replaying;
-  bool clipped;  /* an integer of the script was too large */
-  bool past_end; /* the script was over and a choice was still asked for */
-  bool failed;   /* memory was short: the tape ends too early */
+  bool failed; /* memory was short: the tape ends too early */
 } byn_tape;
 
 /* Empty, and recording. */
@@ -58,8 +48,5 @@ void byn_tape_note(byn_tape *t, uint32_t n, uint32_t choice);
 
 /* Replaying: which of n it is, 1 <= n. */
 uint32_t byn_tape_answer(byn_tape *t, uint32_t n);
-
-/* How many integers of the script have not been asked for. */
-uint32_t byn_tape_left(const byn_tape *t);
 
 #endif

@@ -289,6 +289,27 @@ lua_Integer byn_control_take_offer(byn_control *c, uint32_t i) {
   return number;
 }
 
+static uint32_t digest_of(const byn_control *c, const byn_node *node) {
+  uint64_t h = c->last.actor * 0x9e3779b97f4a7c15u ^ c->last.object;
+  h = h * 0x9e3779b97f4a7c15u ^ (uint64_t)(node ? node->now : 0);
+  h = h * 0x9e3779b97f4a7c15u ^ c->count;
+  return (uint32_t)(h >> 32);
+}
+
+/* Keeps what the step is, or, in a replay, finds that it was another. The
+ * first one that differs tells where a body is not deterministic. */
+static void recall(lua_State *L, byn_control *c, const byn_node *node) {
+  uint32_t digest = digest_of(c, node), at = (uint32_t)c->steps - 1;
+  if (!c->tape.replaying) {
+    c->seen =
+        byn_control_grow(L, c, c->seen, at, &c->seen_capacity, sizeof *c->seen);
+    c->seen[at] = digest;
+    c->seen_count = at + 1;
+  } else if (!c->departed && (at >= c->seen_count || c->seen[at] != digest)) {
+    c->departed = c->steps;
+  }
+}
+
 static control_outcome take_step(lua_State *L, byn_control *c,
                                  lua_Integer *number) {
   uint32_t i = pick(L, c);
@@ -299,6 +320,7 @@ static control_outcome take_step(lua_State *L, byn_control *c,
   c->op = BYN_OP_RUN;
   c->touched_count = 0;
   c->steps++;
+  recall(L, c, choice.node);
   switch (c->last.kind) {
   case BYN_STEP_CLOCK:
     *number = c->count - 1;

@@ -7,8 +7,9 @@
  *                                   shared: processes share Lua variables
  *   control:begin(seed) -> bool     a new run; false: every schedule was seen
  *   control:replay(tape)            a run that takes its choices from a list
- *   control:finish() -> tape, at    the run is over: its choices, and the
- *                                   first that was not as in a replay's script
+ *   control:finish() -> tape, step  the run is over: its choices, and the
+ *                                   first step of a replay that was not as in
+ *                                   the run that was recorded last, or nil
  *   control:complete() -> bool      dfs: every schedule was seen
  *   control:diverged() -> bool      dfs: the body did not do what it did
  *                                   before after the same choices

@@ -69,6 +69,9 @@ typedef struct byn_control {
   lua_Integer steps, limit;
   lua_Integer worked;     /* steps of processes and timers */
   lua_Integer calm_until; /* before that step time does not pass over others */
+  uint32_t *seen; /* of each step of the run that was recorded last, a digest */
+  uint32_t seen_count, seen_capacity;
+  lua_Integer departed; /* the first step of a replay that was another, or 0 */
 } byn_control;
 
 /* What run answers. */

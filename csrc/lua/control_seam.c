@@ -78,6 +78,7 @@ static void clear(byn_control *c) {
     if (c->seats[i].node) c->seats[i].node->control = NULL;
   c->seat_count = c->offer_count = c->touched_count = 0;
   c->offers_made = c->steps = c->worked = c->calm_until = 0;
+  c->departed = 0;
   c->clock = c->single = c->traced = c->over = false;
   c->granted = NULL;
   c->at = NULL;
@@ -89,6 +90,7 @@ static int l_begin(lua_State *L) {
   byn_control *c = byn_control_check(L);
   uint64_t seed = (uint64_t)luaL_checkinteger(L, 2);
   clear(c);
+  c->seen_count = 0;
   byn_tape_record(&c->tape);
   lua_pushboolean(L, byn_strategy_begin(c->strategy, seed));
   if (byn_strategy_failed(c->strategy)) byn_control_no_memory(L);
@@ -122,8 +124,8 @@ static void forget_listeners(lua_State *L, byn_control *c) {
   c->on_end = c->on_mail = 0;
 }
 
-/* finish() -> tape, diverged: the index of the first choice that was not as
- * in the script, or nil */
+/* finish() -> tape, step: the first one of a replay that was not as in the
+ * run that was recorded last, or nil */
 static int l_finish(lua_State *L) {
   byn_control *c = byn_control_check(L);
   const byn_tape *t = &c->tape;
@@ -135,10 +137,10 @@ static int l_finish(lua_State *L) {
     lua_pushinteger(L, t->values[i]);
     lua_rawseti(L, -2, (lua_Integer)i + 1);
   }
-  if (t->replaying && t->diverged_at != BYN_TAPE_AS_SCRIPTED)
-    lua_pushinteger(L, (lua_Integer)t->diverged_at + 1);
-  else if (t->replaying && byn_tape_left(t))
-    lua_pushinteger(L, (lua_Integer)t->count + 1);
+  bool shorter = t->replaying && c->steps < c->seen_count;
+  if (!c->departed && shorter) c->departed = c->steps + 1;
+  if (c->departed)
+    lua_pushinteger(L, c->departed);
   else
     lua_pushnil(L);
   return 2;
@@ -317,6 +319,7 @@ static int l_gc(lua_State *L) {
   byn_free(alloc, c->pending, c->pending_capacity * sizeof *c->pending);
   byn_free(alloc, c->choices, c->choice_capacity * sizeof *c->choices);
   byn_free(alloc, c->touched, c->touched_capacity * sizeof *c->touched);
+  byn_free(alloc, c->seen, c->seen_capacity * sizeof *c->seen);
   return 0;
 }
 

@@ -49,6 +49,17 @@ local strategies =
 
 local clocks = { racing = true, idle = true }
 
+-- A kind of option: an integer in a range.
+local function from(least, most)
+  return {
+    ("an integer from %d to %d"):format(least, most),
+    function(value)
+      return type(value) == "number" and value % 1 == 0
+        and value >= least and value <= most
+    end,
+  }
+end
+
 local schema = {
   clock = {
     '"racing" or "idle"',
@@ -60,12 +71,16 @@ local schema = {
     function(value) return strategies[value] == true end,
   },
   seed = "integer",
-  depth = "positive",
-  preemptions = "integer",
-  fair_after = "positive",
+  depth = from(1, 1025),
+  preemptions = from(0, 2 ^ 31 - 1),
+  fair_after = from(1, 2 ^ 31 - 1),
   reduce = "boolean",
-  length = "integer",
+  length = from(0, 2 ^ 31 - 1),
   max_steps = "positive",
+  tape = {
+    "a tape (a list of choices, or its text)",
+    function(value) return Report.to_tape(value) ~= nil end,
+  },
   settle = "boolean",
   no_leftovers = "boolean",
 }
@@ -96,6 +111,7 @@ local function check(what, body, opts, level)
     fair_after = opts.fair_after, length = opts.length,
     idle_clock = opts.clock == "idle",
     max_steps = opts.max_steps or 10000,
+    tape = opts.tape and Report.to_tape(opts.tape),
     settle = opts.settle,
     no_leftovers = opts.no_leftovers,
     given = opts,
@@ -116,7 +132,7 @@ end
 local function replay_traced(control, body, settings, tape)
   control:replay(tape)
   local outcome = play.once(control, body, settings, true)
-  outcome.tape, outcome.diverged = control:finish()
+  outcome.tape, outcome.departed = control:finish()
   return outcome
 end
 
@@ -125,8 +141,27 @@ local function same_failure(a, b)
     and plain.key(a.reason) == plain.key(b.reason)
 end
 
+-- A run once more, as a tape says; the report tells of that one alone.
+local function played(body, settings, tape, given)
+  local again = replay_traced(new_control(settings), body, settings, tape)
+  return Report.new {
+    ok = again.ok, kind = again.kind, reason = again.reason, who = again.who,
+    crashes = again.crashes,
+    steps = again.steps, tape = again.tape, trace = again.trace,
+    iterations = 1, seed = given and given.seed or settings.seed,
+    strategy = settings.strategy, settings = settings,
+  }
+end
+
+-- "error (a reason)"
+local function how(outcome)
+  if outcome.ok then return "no failure" end
+  if outcome.kind == "divergence" then return "a divergence" end
+  return ("%s (%s)"):format(outcome.kind, plain.line(outcome.reason))
+end
+
 -- The report of a run that failed: it is run once more, with a trace. If that
--- ends otherwise, the body is not deterministic.
+-- goes another way, the body is not deterministic.
 local function failure_report(control, body, settings, failed)
   local again = replay_traced(control, body, settings, failed.tape)
   local report = Report.new {
@@ -137,18 +172,12 @@ local function failure_report(control, body, settings, failed)
     length = failed.length, strategy = settings.strategy,
     settings = settings,
   }
-  if same_failure(failed, again) and again.steps == failed.steps then
-    return report
-  end
-  local third = replay_traced(control, body, settings, failed.tape)
-  local at = again.trace and third.trace
-    and Trace.difference(again.trace, third.trace)
-  report.kind = "divergence"
-  report.reason = ("the same choices did not lead to the same run: first %s "
-    .. "(%s), then %s%s"):format(failed.kind, plain.line(failed.reason),
-    again.ok and "no failure"
-      or ("%s (%s)"):format(again.kind, plain.line(again.reason)),
-    at and (", and runs differ from step %d on"):format(at) or "")
+  if same_failure(failed, again) and not again.departed then return report end
+  report.kind, report.steps = "divergence", again.departed or again.steps
+  report.reason = ("the same choices did not lead to the same run: first %s, "
+    .. "then %s%s"):format(how(failed), how(again),
+    again.departed and ("; step %d is the first that differs")
+      :format(again.departed) or ", after the same steps")
   return report
 end
 
@@ -190,12 +219,15 @@ end
 ---    is work, so that a time-out may come before a reply that is on its way,
 ---    as in life; or "idle": only when nothing else can happen
 ---  max_steps: integer (10000), of one run
+---  tape: a list of choices or its text, as a report has it: only this schedule
+---    is run, whatever iterations, seed and strategy say
 ---  settle: boolean (false), go on after the body returned, until nothing more
 ---    can happen; otherwise what still runs then is killed
 ---  no_leftovers: boolean (false), a process that lives at the end is a failure
 ---@return banyan.Report report  of the first run that failed, or of all
 function lockstep.run(body, opts)
   local settings = check("lockstep.run", body, opts, 2)
+  if settings.tape then return played(body, settings, settings.tape) end
   local control, steps, made, tape = new_control(settings), 0, 0, nil
   for i = 1, settings.iterations do
     local seed, length = settings.seed + i - 1, control:length()
@@ -235,16 +267,11 @@ end
 -- --- replaying ---------------------------------------------------------------
 
 local function tape_of(what, given, level)
-  if type(given) == "string" then
-    local tape = Report.unpack(given)
-    if tape then return tape end
-  elseif type(given) == "table" and given.tape then
+  if type(given) == "table" and type(given.tape) == "table" then
     return given.tape, given
-  elseif type(given) == "table" and getmetatable(given) == nil then
-    return given
   end
-  error(what .. ": a report, a tape or a tape's text expected",
-    level + 1)
+  return Report.to_tape(given)
+    or error(what .. ": a report, a tape or a tape's text expected", level + 1)
 end
 
 --- Runs a body once more, as a report or its tape says. Raises nothing if that
@@ -259,23 +286,18 @@ function lockstep.replay(body, report_or_tape, opts)
   local settings = check("lockstep.replay", body, opts, 2)
   local tape, given = tape_of("lockstep.replay", report_or_tape, 2)
   settings = given and given.settings or settings
-  local again = replay_traced(new_control(settings), body, settings, tape)
-  local report = Report.new {
-    ok = again.ok, kind = again.kind, reason = again.reason, who = again.who,
-    crashes = again.crashes,
-    steps = again.steps, tape = again.tape, trace = again.trace,
-    iterations = 1, seed = given and given.seed or settings.seed,
-    strategy = settings.strategy, settings = settings,
-  }
+  local report = played(body, settings, tape, given)
   if not given then return report end
-  if again.ok and given.ok or same_failure(again, given) then return report end
-  local at = given.trace and again.trace
-    and Trace.difference(given.trace, again.trace)
-  report.ok, report.kind = false, "divergence"
-  report.reason = ("the run went another way%s: it was %s, now it is %s")
-    :format(at and (" from step %d on"):format(at) or "",
-      given.kind or "no failure",
-      again.kind or "no failure")
+  local at = given.trace and report.trace
+    and Trace.difference(given.trace, report.trace)
+  if not at and (report.ok and given.ok or same_failure(report, given)) then
+    return report
+  end
+  report.reason = ("the run went another way: it was %s, now it is %s%s")
+    :format(how(given), how(report),
+      at and ("; step %d is the first that differs"):format(at) or "")
+  report.ok, report.kind, report.steps =
+    false, "divergence", at or report.steps
   return report
 end
 
@@ -339,10 +361,15 @@ end
 
 --- Has the run fail if a process ends for another reason than "normal" and
 -- "shutdown". Returns nothing; does not yield.
+-- A process that dies with its node, by cluster:crash, has not failed: its
+-- watch ends.
 ---@param pid banyan.Pid
 ---@param name? string  for the report
 function lockstep.watch(pid, name)
   play.world "lockstep.watch"
+  if type(pid) ~= "userdata" then
+    error("lockstep.watch: a pid expected, got a " .. type(pid), 2)
+  end
   play.watch(pid, name)
 end
 
@@ -362,9 +389,13 @@ function lockstep.cluster(opts)
 end
 
 --- Draws a choice of the body's own from the tape. Does not yield.
----@param n integer  at least 1
+---@param n integer  from 1 to 2^31 - 1
 ---@return integer chosen  1..n; shrinking lowers it, so 1 should be the tamest
 function lockstep.choose(n)
+  if type(n) ~= "number" or n % 1 ~= 0 or n < 1 or n > 2 ^ 31 - 1 then
+    error("lockstep.choose: n must be an integer from 1 to 2^31 - 1, got "
+      .. (type(n) == "number" and tostring(n) or "a " .. type(n)), 2)
+  end
   return play.world("lockstep.choose"):choose(n)
 end
 

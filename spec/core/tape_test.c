@@ -50,13 +50,10 @@ static void what_was_recorded_is_played_again(void **state) {
   assert_values(t, said, 1000);
   assert_true(byn_tape_replay(t, t->values, t->count));
   assert_int_equal(t->count, 0);
-  for (uint32_t i = 0; i < 1000; i++) {
-    assert_int_equal(byn_tape_left(t), 1000 - i);
+  for (uint32_t i = 0; i < 1000; i++)
     assert_int_equal(byn_tape_answer(t, of[i]), said[i]);
-  }
   assert_values(t, said, 1000);
-  assert_int_equal(t->diverged_at, BYN_TAPE_AS_SCRIPTED);
-  assert_false(t->clipped || t->past_end || t->failed);
+  assert_false(t->failed);
 }
 
 static void a_choice_among_one_is_not_on_the_tape(void **state) {
@@ -70,19 +67,14 @@ static void a_choice_among_one_is_not_on_the_tape(void **state) {
   assert_int_equal(byn_tape_answer(t, 3), 2);
   assert_int_equal(byn_tape_answer(t, 1), 0);
   assert_values(t, (uint32_t[]){2}, 1);
-  assert_false(t->past_end);
 }
 
 static void an_integer_too_large_becomes_the_last_choice(void **state) {
   byn_tape *t = tape_of(state);
   assert_true(byn_tape_replay(t, (uint32_t[]){1, 7, UINT32_MAX}, 3));
   assert_int_equal(byn_tape_answer(t, 3), 1);
-  assert_false(t->clipped);
   assert_int_equal(byn_tape_answer(t, 3), 2);
   assert_int_equal(byn_tape_answer(t, 5), 4);
-  assert_true(t->clipped);
-  assert_false(t->past_end);
-  assert_int_equal(t->diverged_at, 1);
   assert_values(t, (uint32_t[]){1, 2, 4}, 3);
 }
 
@@ -90,15 +82,9 @@ static void past_the_end_it_does_as_production_would(void **state) {
   byn_tape *t = tape_of(state);
   assert_true(byn_tape_replay(t, (uint32_t[]){1}, 1));
   assert_int_equal(byn_tape_answer(t, 2), 1);
-  assert_false(t->past_end);
-  assert_int_equal(byn_tape_left(t), 0);
   for (int i = 0; i < 500; i++)
     assert_int_equal(byn_tape_answer(t, 4), 0);
-  assert_true(t->past_end);
-  assert_false(t->clipped);
-  assert_int_equal(t->diverged_at, 1);
   assert_int_equal(t->count, 501);
-  assert_int_equal(byn_tape_left(t), 0);
 }
 
 static void an_empty_script_is_the_run_of_production(void **state) {
@@ -118,7 +104,6 @@ static void what_a_repaired_replay_answered_replays_without_repair(void **s) {
   for (uint32_t n = 2; n < 6; n++)
     byn_tape_answer(t, n);
   assert_values(t, (uint32_t[]){1, 0, 0, 0}, 4);
-  assert_int_equal(t->diverged_at, BYN_TAPE_AS_SCRIPTED);
 }
 
 static void a_new_recording_forgets_the_last_run(void **state) {
@@ -126,9 +111,7 @@ static void a_new_recording_forgets_the_last_run(void **state) {
   assert_true(byn_tape_replay(t, (uint32_t[]){5, 1}, 2));
   byn_tape_answer(t, 2);
   byn_tape_record(t);
-  assert_false(t->replaying || t->clipped || t->past_end);
-  assert_int_equal(t->diverged_at, BYN_TAPE_AS_SCRIPTED);
-  assert_int_equal(byn_tape_left(t), 0);
+  assert_false(t->replaying);
   byn_tape_note(t, 6, 3);
   assert_values(t, (uint32_t[]){3}, 1);
 }

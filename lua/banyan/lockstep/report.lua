@@ -45,6 +45,28 @@ function Report.unpack(text)
   return tape
 end
 
+local MOST = 2 ^ 31 - 1 -- of a choice
+
+local function is_tape(list)
+  for i = 1, #list do
+    local choice = list[i]
+    if type(choice) ~= "number" or choice % 1 ~= 0 or choice < 0
+      or choice > MOST then
+      return false
+    end
+  end
+  return true
+end
+
+--- A tape that was given as a list or as a text.
+---@param given any
+---@return integer[]|nil tape  nil: it is none
+function Report.to_tape(given)
+  if type(given) == "string" then given = Report.unpack(given) end
+  return type(given) == "table" and getmetatable(given) == nil
+    and is_tape(given) and given or nil
+end
+
 local function schedule(report, lines)
   local trace = report.trace
   if not trace then return end
@@ -64,33 +86,44 @@ local hints = {
 }
 
 -- What a run again needs besides its tape or seed, as Lua code.
-local function opts_of(report, opts)
+local function given_opts(report, names, opts)
   local given = report.settings.given
-  for _, name in ipairs { "depth", "preemptions", "fair_after", "clock",
-    "max_steps", "settle", "no_leftovers" } do
+  for _, name in ipairs(names) do
     if given[name] ~= nil then
       opts[#opts + 1] = ("%s = %s"):format(name,
         type(given[name]) == "string" and ("%q"):format(given[name])
           or tostring(given[name]))
     end
   end
-  return #opts > 0 and (", { %s }"):format(table.concat(opts, ", ")) or ""
+  return opts
 end
 
--- One line of code that runs it again: by its tape, or, where that is long, by
--- its seed.
+local function braced(opts)
+  return #opts > 0 and ("{ %s }"):format(table.concat(opts, ", ")) or nil
+end
+
+-- Lines of code that run it again, by its tape or, where that is long, by its
+-- seed: one that raises the report, for a test, and one that answers it.
 local function again(report)
   local text = Report.pack(report.tape)
+  local opts = given_opts(report, { "clock", "max_steps", "settle",
+    "no_leftovers" }, {})
   if #text <= LONG_TAPE or not report.length then
-    return ("lockstep.replay(body, %q%s)"):format(text,
-      opts_of(report, {}))
+    local answering = braced(opts)
+    table.insert(opts, 1, ("tape = %q"):format(text))
+    return ("lockstep.check(body, %s)"):format(braced(opts)),
+      ("lockstep.replay(body, %q%s)"):format(text,
+        answering and ", " .. answering or "")
   end
-  return ("lockstep.run(body%s)"):format(opts_of(report, {
+  local seeded = braced(given_opts(report, { "depth", "fair_after", "clock",
+    "max_steps", "settle", "no_leftovers" }, {
     ("strategy = %q"):format(report.strategy),
     ("seed = %d"):format(report.seed),
     ("length = %d"):format(report.length),
     "iterations = 1",
   }))
+  return ("lockstep.check(body, %s)"):format(seeded),
+    ("lockstep.run(body, %s)"):format(seeded)
 end
 
 -- Who crashed, in order; those that crashed of the same are one entry.
@@ -131,8 +164,10 @@ local function failed(report)
   describe_crashes(report, lines)
   if hints[report.kind] then lines[#lines + 1] = hints[report.kind] end
   schedule(report, lines)
+  local raising, answering = again(report)
   lines[#lines + 1] = ""
-  lines[#lines + 1] = "run it again: " .. again(report)
+  lines[#lines + 1] = "in a test: " .. raising
+  lines[#lines + 1] = "run it again: " .. answering
   return table.concat(lines, "\n")
 end
 
@@ -154,6 +189,7 @@ end
 ---@param fields table
 ---@return banyan.Report
 function Report.new(fields)
+  fields.complete = fields.complete or false
   return setmetatable(fields, Report)
 end
 
