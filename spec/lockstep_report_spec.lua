@@ -4,6 +4,7 @@ local banyan = require "banyan"
 local lockstep = require "banyan.lockstep"
 local lua = require "spec.support.lua"
 local server = require "banyan.server"
+local supervisor = require "banyan.supervisor"
 
 local function text_of(...)
   return tostring(lockstep.run(...))
@@ -80,6 +81,59 @@ describe("a report of lockstep", function()
     has(text, "echo               begins")
     has(text, "echo               handles the cast 1; it, body end of an error")
   end)
+
+  -- On LuaJIT what a process does between two waits is no step of its own.
+  local each_step = math.type and it or pending
+  each_step("tells of whom a name stands for by that name", function()
+    local text = text_of(function()
+      banyan.register "main"
+      assert(server.start_link(Echo, nil, { name = "echo" }))
+      server.call("echo", 1)
+      banyan.whereis "echo"
+      banyan.whereis "nobody"
+      banyan.send("main", 2)
+      banyan.unregister "main"
+      error "enough"
+    end, { clock = "idle" })
+    has(text, "registers the name main, starts echo\n")
+    has(text, "calls echo\n")
+    has(text, "looks up the name echo\n")
+    has(text, "looks up a name\n")
+    has(text, "sends to main\n")
+    has(text, "gives up the name main; ")
+  end)
+
+  it("tells who waits for whom to start", function()
+    local Slow = { name = "slow", init = function() banyan.receive() end }
+    local text = text_of(function()
+      banyan.spawn(banyan.receive)
+      local function start() return server.start_link(Slow) end
+      supervisor.start_link({ { id = 1, start = start } }, { name = "top" })
+    end)
+    has(text, "body (process) waits for an answer of top")
+    has(text, "top (supervisor) waits for an answer of slow")
+    has(text, "slow (server) waits for a message")
+  end)
+
+  it("tells of which node's answer one waits that called a name there",
+    function()
+      local text = text_of(function()
+        local cluster = lockstep.cluster { nodes = 2 }
+        local a, b = cluster.nodes[1], cluster.nodes[2]
+        cluster:spawn(a, function()
+          banyan.register "mute"
+          banyan.receive(function() end)
+        end)
+        banyan.sleep(1)
+        cluster:spawn(b, function()
+          banyan.register "asker"
+          server.call({ name = "mute", node = a }, 1, math.huge)
+        end)
+        banyan.receive()
+      end, { clock = "idle" })
+      has(text, "asker on n2@lockstep:1 (process) waits for an answer of "
+        .. "n1@lockstep:1\n")
+    end)
 
   it("calls processes the same in a list and in the steps", function()
     local text = text_of(function()

@@ -39,8 +39,7 @@ static uint64_t actor_of_timer(const byn_node *node, byn_timer timer) {
   return TIMER_BIT | (uint64_t)node->number << SERIAL_BITS | mixed;
 }
 
-/* What the value at `index`, a dest of some kind, will touch. */
-static uint64_t object_at(lua_State *L, int index) {
+uint64_t byn_control_object_at(lua_State *L, int index) {
   const byn_id *id = byn_id_at(L, index);
   if (id) return byn_actor_of(id);
   size_t n;
@@ -86,7 +85,7 @@ bool byn_control_stops(lua_State *L, byn_process *p, byn_op op, int index) {
   }
   if (!CAN_REENTER || L != p->co || !lua_isyieldable(L) || p->matching)
     return false;
-  uint64_t object = index ? object_at(L, index) : 0;
+  uint64_t object = index ? byn_control_object_at(L, index) : 0;
   uint64_t about = (object & (((uint64_t)1 << OP_SHIFT) - 1)) | (uint64_t)op
                                                                     << OP_SHIFT;
   if (!byn_map_put(&c->points, byn_actor_of(&p->id), (void *)(uintptr_t)about))
@@ -111,7 +110,7 @@ void byn_control_touch(byn_control *c, const byn_process *p) {
 }
 
 void byn_control_touch_at(lua_State *L, byn_control *c, int index) {
-  touch(c, object_at(L, index));
+  touch(c, byn_control_object_at(L, index));
 }
 
 void byn_control_touch_names(byn_control *c) {

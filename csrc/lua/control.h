@@ -39,7 +39,7 @@
  *                                   fn(kind, value) with the mail that a server
  *                                   is about to handle
  *   control:last() -> kind, op, actor, object, touched     of the last step
- *   control:actor(pid) -> integer   the number that it has in there
+ *   control:actor(pid or name) -> integer   the number that it has in there
  *   control:processes(number) -> list of {actor=, pid=, name=, label=,
  *                                   behaviour=, waits=, on=} of a node
  *

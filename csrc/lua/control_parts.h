@@ -94,6 +94,10 @@ static inline uint64_t byn_actor_of(const byn_id *id) {
   return number << SERIAL_BITS | (id->serial & SERIAL_MASK);
 }
 
+/* What the value at `index`, a pid or a dest of another kind, stands for as an
+ * object; 0 if it is none. */
+uint64_t byn_control_object_at(lua_State *L, int index);
+
 /* The control at index 1; raises if it is none. */
 byn_control *byn_control_check(lua_State *L);
 /* The seat of the node whose number is argument 2; raises if it has none. */

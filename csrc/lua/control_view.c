@@ -22,8 +22,7 @@ static void push_actor(lua_State *L, uint64_t actor) {
 
 /* last() -> kind, op, actor, pid | nil, object, touched */
 static int l_last(lua_State *L) {
-  static const char *const kinds[] = {"process", "timer", "network", "clock",
-                                      "fault"};
+  static const char *const kinds[] = {"process", "timer", "network", "clock"};
   static const char *const ops[] = {[BYN_OP_RUN] = "run",
                                     [BYN_OP_HANDLE] = "handle",
                                     [BYN_OP_RECEIVE] = "receive",
@@ -58,11 +57,31 @@ static int l_last(lua_State *L) {
   return 5;
 }
 
-/* Who p waits for, or nil: pushes it. */
+/* Whom p waits to have started, or NULL: one that it has made since it took
+ * the reference by which it is woken. */
+static const byn_process *start_of(const byn_process *p) {
+  const byn_node *node = p->node;
+  for (uint32_t i = 0; i < node->table_size; i++) {
+    const byn_process *other = node->table[i];
+    if (other && other->parent == p->id.serial && other->id.serial > p->reply)
+      return other;
+  }
+  return NULL;
+}
+
+/* Who p waits for, or nil: pushes a pid or, where a name on another node was
+ * called, that node's name. */
 static void push_waited_for(lua_State *L, const byn_process *p) {
-  bool calls = p->co && p->wait == BYN_WAIT_REPLY && p->call;
-  if (calls)
-    byn_id_push(L, byn_end_id(p->call, &p->call->b));
+  bool waits = p->co && p->wait == BYN_WAIT_REPLY;
+  const byn_id *called = NULL;
+  if (waits && p->call) called = byn_end_id(p->call, &p->call->b);
+  const byn_process *starts = waits && !called ? start_of(p) : NULL;
+  if (called && called->serial)
+    byn_id_push(L, called);
+  else if (called)
+    lua_pushstring(L, called->origin->name);
+  else if (starts)
+    byn_process_push(L, starts);
   else
     lua_pushnil(L);
 }
@@ -112,11 +131,9 @@ static int l_processes(lua_State *L) {
   return 1;
 }
 
-/* actor(pid) -> the number that its steps have */
+/* actor(pid or name) -> the number that it has */
 static int l_actor(lua_State *L) {
-  const byn_id *id = byn_pid_at(L, 2);
-  luaL_argexpected(L, id, 2, "pid");
-  push_actor(L, byn_actor_of(id));
+  push_actor(L, byn_control_object_at(L, 2));
   return 1;
 }
 

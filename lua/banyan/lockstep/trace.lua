@@ -60,6 +60,7 @@ local function learn(trace, world)
   for number = 1, world.numbered do
     local node = world.nodes[number]
     for _, row in ipairs(node and world.control:processes(number) or {}) do
+      if row.name then trace.names[world.control:actor(row.name)] = row.name end
       local known = trace.names[row.actor]
       if not known then
         call_it(trace, row, Trace.name(row, node, world))
@@ -129,6 +130,7 @@ local function describe_process(trace, step, fresh)
     what = late[step.op] or what
   end
   local object = step.object ~= 0 and trace.names[step.object]
+  if object then what = what:gsub("a name$", "the name") end
   what = object and what .. " " .. object
     or what:gsub(" to$", ""):gsub(" from$", "")
   if #fresh > 0 then
