@@ -50,6 +50,20 @@ describe("a supervisor tells of", function()
     assert.equal("shutdown", exited[2].reason)
   end)
 
+  test_events("the end of a child that its start function outlives",
+    function(log, events)
+      local sup = assert(supervisor.start_link {})
+      log:fate("a", function()
+        local pid = core.spawn_link(function() core.exit "crash" end)
+        core.sleep(1)
+        return pid
+      end)
+      assert(supervisor.start_child(sup, log:child "a"))
+      local exited = events "child_exited"
+      assert.equal(1, #exited)
+      assert.equal("crash", exited[1].reason)
+    end)
+
   test_events("failed starts, and why it gave up", function(log, events)
     core.trap_exit(true)
     local sup = start(log, "a", { max_restarts = 1 })

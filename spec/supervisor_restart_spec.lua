@@ -147,6 +147,42 @@ describe("a child that ends", function()
       assert.equal("+slow +a", log:take())
     end)
 
+  -- Starts a child that ends before its supervisor has heard of it.
+  local function brief(reason, signal)
+    return function()
+      local above = core.self()
+      local pid = core.spawn_link(function()
+        if signal then above:exit(signal) end
+        core.exit(reason)
+      end)
+      core.sleep(1)
+      return pid
+    end
+  end
+
+  test("well before its start function returns has ended well", function(log)
+    local sup = assert(supervisor.start_link {})
+    log:fate("a", brief "normal")
+    log:fate("b", brief({ "shutdown", 1 }, "signal"))
+    for _, id in ipairs { "a", "b" } do
+      assert(supervisor.start_child(sup,
+        log:child(id, { restart = "transient" })))
+    end
+    core.sleep(1)
+    assert.equal("!a !b", log:take())
+    assert.equal("a:stopped b:stopped", states(sup))
+  end)
+
+  test("badly before its start function returns comes back", function(log)
+    local sup = assert(supervisor.start_link {})
+    log:fate("a", brief("crash", "normal"))
+    assert(supervisor.start_child(sup,
+      log:child("a", { restart = "transient" })))
+    core.sleep(1)
+    assert.equal("!a +a", log:take())
+    assert.equal("a:running", states(sup))
+  end)
+
   test("well after it had sent its supervisor an exit signal ended well",
     function(log)
       local sup = assert(supervisor.start_link {

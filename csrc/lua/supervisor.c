@@ -65,6 +65,7 @@ static void end(lua_State *L, byn_process *p, const byn_restart_action *a) {
 static void start(lua_State *L, byn_process *p, byn_kid *kid) {
   byn_supervisor *s = p->self;
   s->starting = kid;
+  s->stray = NULL;
   byn_process_call(L, p, byn_kid_push_start(L, p, kid));
 }
 
@@ -213,23 +214,34 @@ static void free_taken(lua_State *L, byn_process *p) {
   if (mail) byn_mail_free(L, p->node->world, mail);
 }
 
-static void note_exit(byn_supervisor *s, const byn_mail *mail) {
-  byn_kid *kid = s ? byn_kid_of(s, &mail->id) : NULL;
-  if (kid) kid->news = mail;
+static void note_exit(byn_supervisor *s, byn_mail *mail) {
+  byn_kid *kid = byn_kid_of(s, &mail->id);
+  if (kid)
+    kid->news = mail;
+  else if (s->starting && !s->stray)
+    s->stray = mail;
 }
 
 static bool supervisor_received(lua_State *L, byn_process *p, byn_mail *mail) {
   (void)L;
-  if (mail->kind == BYN_MAIL_EXIT) note_exit(p->self, mail);
+  if (mail->kind == BYN_MAIL_EXIT && p->self) note_exit(p->self, mail);
   return false;
+}
+
+static byn_mail *next_exit(const byn_mail *mail) {
+  byn_mail *next = mail->next;
+  while (next && next->kind != BYN_MAIL_EXIT)
+    next = next->next;
+  return next;
 }
 
 /* A start function may receive what is not for it. */
 static void supervisor_dropped(byn_process *p, const byn_mail *mail) {
-  byn_kid *kid = mail->kind == BYN_MAIL_EXIT && p->self
-                     ? byn_kid_of(p->self, &mail->id)
-                     : NULL;
+  byn_supervisor *s = p->self;
+  if (mail->kind != BYN_MAIL_EXIT || !s) return;
+  byn_kid *kid = byn_kid_of(s, &mail->id);
   if (kid && kid->news == mail) kid->news = NULL;
+  if (s->stray == mail) s->stray = next_exit(mail);
 }
 
 /* A child that was to stop is gone. If it was dead before it was told to, only
@@ -263,13 +275,24 @@ static void answer_start(lua_State *L, byn_process *p, int count) {
     lua_pop(L, count);
 }
 
+/* Did a child end before its start function returned, and does an EXIT say
+ * why? A link would only add "noproc" behind it. */
+static bool find_exit(byn_supervisor *s, byn_node *node, byn_kid *kid) {
+  const byn_id *pid = &kid->pid;
+  if (!s->stray || pid->origin != node->origin || byn_node_find(node, pid))
+    return false;
+  for (byn_mail *mail = s->stray; mail; mail = next_exit(mail))
+    if (byn_id_equal(&mail->id, pid)) kid->news = mail;
+  return kid->news != NULL;
+}
+
 /* The pid and what came with it are the `count` values on top (popped). */
 static void started(lua_State *L, byn_process *p, byn_kid *kid, int count) {
   byn_supervisor *s = p->self;
   byn_id pid = *byn_pid_at(L, -count), old = kid->pid;
   byn_kid_set_pid(L, p, kid, &pid);
   if (kid->core.restart == BYN_TEMPORARY) byn_kid_strip(L, p, kid);
-  byn_link_to(L, p, &pid);
+  if (!find_exit(s, p->node, kid)) byn_link_to(L, p, &pid);
   bool again = kid->announced && old.origin;
   byn_restart_started(&s->machine, &kid->core);
   byn_tell_started(L, p, kid, again ? &old : NULL);

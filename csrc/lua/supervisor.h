@@ -59,11 +59,12 @@ typedef struct byn_supervisor {
   byn_id observer;     /* a process that hears of each child; or serial 0 */
   byn_mail *mail;      /* the request in hand, to be answered; or NULL */
   byn_mail *taken;     /* any other mail that is being read, or NULL */
-  byn_kid *starting;
-  int64_t deadline; /* of the timer that is set, or BYN_NEVER */
-  uint8_t kind;     /* byn_supervisor_kind */
-  uint8_t asked;    /* byn_asked */
-  bool ready;       /* its machine is set up */
+  byn_kid *starting;   /* whose start function runs, or NULL */
+  byn_mail *stray;     /* meanwhile: the first EXIT from no child; or NULL */
+  int64_t deadline;    /* of the timer that is set, or BYN_NEVER */
+  uint8_t kind;        /* byn_supervisor_kind */
+  uint8_t asked;       /* byn_asked */
+  bool ready;          /* its machine is set up */
   /* Slots, 0 while they hold nothing. */
   int birth;  /* what it is made from, until it boots */
   int apply;  /* apply(module, fn, ...): calls a function by its names */
