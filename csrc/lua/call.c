@@ -30,7 +30,7 @@ int64_t byn_check_timeout(lua_State *L, int index, int64_t otherwise) {
 /* --- ends of a call ------------------------------------------------------- */
 
 void byn_call_forget(lua_State *L, byn_node *node, byn_relation *r) {
-  byn_origin *b = r->a_is_far ? NULL : r->far.origin;
+  byn_origin *b = r->abroad == BYN_B_ABROAD ? r->far[0].origin : NULL;
   uint64_t serial = r->serial;
   byn_unrelate(L, node, r);
   if (b) byn_remote_demonitor(L, node, b, serial);

@@ -8,8 +8,8 @@
 
 const byn_id *byn_end_id(const byn_relation *r,
                          const struct byn_relation_end *end) {
-  bool far = r->far.origin && (end == &r->a) == r->a_is_far;
-  if (far) return &r->far;
+  bool far = r->abroad == (end == &r->a ? BYN_A_ABROAD : BYN_B_ABROAD);
+  if (far) return r->far;
   const char *list = (const char *)end->list;
   return &((const byn_process *)(list - offsetof(byn_process, relations)))->id;
 }
@@ -64,25 +64,28 @@ static void unhang(struct byn_relation_end *end) {
   list->count--;
 }
 
-static void reserve(lua_State *L, byn_world *w) {
-  if (!byn_pool_reserve(&w->relations)) luaL_error(L, "not enough memory");
+static byn_pool *pool_of(byn_world *w, byn_abroad abroad) {
+  return abroad ? &w->far_relations : &w->relations;
+}
+
+static void reserve(lua_State *L, byn_pool *pool) {
+  if (!byn_pool_reserve(pool)) luaL_error(L, "not enough memory");
 }
 
 void byn_relation_reserve(lua_State *L, byn_node *node, bool mapped) {
-  reserve(L, node->world);
+  reserve(L, &node->world->relations);
   if (mapped && !byn_map_reserve(&node->monitors))
     luaL_error(L, "not enough memory");
 }
 
-/* A relation of this node, hung nowhere; in the map, if there is one. */
-static byn_relation *make(lua_State *L, byn_world *w, byn_relation_kind kind,
+/* A relation that hangs nowhere; in the map, if there is one. */
+static byn_relation *make(lua_State *L, byn_pool *pool, byn_relation_kind kind,
                           uint64_t serial, byn_map *map) {
-  reserve(L, w);
+  reserve(L, pool);
   if (map && !byn_map_reserve(map)) luaL_error(L, "not enough memory");
-  byn_relation *r = byn_pool_take(&w->relations);
+  byn_relation *r = byn_pool_take(pool);
   if (map) byn_map_put(map, serial, r);
-  r->far.origin = NULL;
-  r->a_is_far = false;
+  r->abroad = BYN_NEITHER;
   r->serial = serial;
   r->what = 0;
   r->kind = (uint8_t)kind;
@@ -90,20 +93,25 @@ static byn_relation *make(lua_State *L, byn_world *w, byn_relation_kind kind,
   return r;
 }
 
-/* That end is on another node. */
-static void set_far(byn_relation *r, const byn_id *id, bool is_a) {
-  r->far = *id;
-  r->far.origin->uses++;
-  r->a_is_far = is_a;
+static byn_abroad who_is_abroad(const byn_node *node, const byn_id *a,
+                                const byn_id *b) {
+  if (a->origin != node->origin) return BYN_A_ABROAD;
+  return b->origin != node->origin ? BYN_B_ABROAD : BYN_NEITHER;
+}
+
+static void set_abroad(byn_relation *r, byn_abroad abroad, const byn_id *id) {
+  r->abroad = (uint8_t)abroad;
+  r->far[0] = *id;
+  id->origin->uses++;
 }
 
 byn_relation *byn_relate(lua_State *L, byn_node *node, byn_relation_kind kind,
                          const byn_id *a, const byn_id *b, uint64_t serial,
                          bool mapped) {
   byn_map *map = mapped ? map_of(node, a) : NULL;
-  byn_relation *r = make(L, node->world, kind, serial, map);
-  if (a->origin != node->origin) set_far(r, a, true);
-  if (b->origin != node->origin) set_far(r, b, false);
+  byn_abroad abroad = who_is_abroad(node, a, b);
+  byn_relation *r = make(L, pool_of(node->world, abroad), kind, serial, map);
+  if (abroad) set_abroad(r, abroad, abroad == BYN_A_ABROAD ? a : b);
   hang(r, &r->a, list_of(node, a));
   hang(r, &r->b, list_of(node, b));
   return r;
@@ -113,7 +121,7 @@ byn_relation *byn_relate_local(lua_State *L, byn_relation_kind kind,
                                byn_process *a, byn_process *b, uint64_t serial,
                                bool mapped) {
   byn_map *map = mapped ? &a->node->monitors : NULL;
-  byn_relation *r = make(L, a->node->world, kind, serial, map);
+  byn_relation *r = make(L, &a->node->world->relations, kind, serial, map);
   hang(r, &r->a, &a->relations);
   hang(r, &r->b, &b->relations);
   return r;
@@ -125,9 +133,9 @@ void byn_unrelate(lua_State *L, byn_node *node, byn_relation *r) {
   if (map) byn_map_remove(map, r->serial);
   unhang(&r->a);
   unhang(&r->b);
-  if (r->far.origin) r->far.origin->uses--;
+  if (r->abroad) r->far[0].origin->uses--;
   byn_slot_free(L, &w->slots, r->what);
-  byn_pool_give(&w->relations, r);
+  byn_pool_give(pool_of(w, r->abroad), r);
 }
 
 byn_relation *byn_find_link(const byn_process *p, const byn_id *other) {

@@ -38,22 +38,25 @@ typedef struct byn_relation_list {
   uint32_t count;
 } byn_relation_list;
 
-/* The process at an end is the one whose list it hangs in, or, if that is the
- * list of a peer, `far`: byn_end_id. One of the two is of this node. */
+/* Which end of a relation is on another node: never both. */
+typedef enum byn_abroad { BYN_NEITHER, BYN_A_ABROAD, BYN_B_ABROAD } byn_abroad;
+
+/* The process at an end that is here is the one whose list it hangs in; what
+ * is abroad is named in memory that only such relations have. */
 typedef struct byn_relation {
   struct byn_relation_end {
     struct byn_relation *next, *previous;
     byn_relation_list *list;
   } a, b;
-  byn_id far; /* on another node; no origin: both ends are here */
   union {
     uint64_t serial;
     byn_tie tie; /* of a LINK; of one on this node always 0 */
   };
   int what; /* slot: what a DOWN calls the monitored one, or 0: its pid */
   uint8_t kind;
-  bool mapped;   /* byn_find_monitor knows it */
-  bool a_is_far; /* if one is */
+  uint8_t abroad; /* byn_abroad */
+  bool mapped;    /* byn_find_monitor knows it */
+  byn_id far[];   /* the process abroad, if there is one */
 } byn_relation;
 
 /* Afterwards one relation between processes of this node can be made without

@@ -17,6 +17,7 @@ static int close_world(lua_State *L) {
     byn_free(&w->alloc, mail, sizeof *mail);
   }
   byn_pool_clear(&w->relations);
+  byn_pool_clear(&w->far_relations);
   byn_pool_clear(&w->servers);
   byn_pool_clear(&w->kids);
   byn_origins_close(L, w);
@@ -49,6 +50,8 @@ byn_world *byn_world_open(lua_State *L) {
   w->alloc.fn = lua_getallocf(L, &w->alloc.ud);
   byn_slots_open(&w->slots);
   byn_pool_init(&w->relations, &w->alloc, sizeof(byn_relation));
+  byn_pool_init(&w->far_relations, &w->alloc,
+                sizeof(byn_relation) + sizeof(byn_id));
   byn_pool_init(&w->servers, &w->alloc, sizeof(byn_server));
   byn_pool_init(&w->kids, &w->alloc, sizeof(byn_kid));
   lua_createtable(L, 0, 1);

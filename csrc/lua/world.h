@@ -33,7 +33,8 @@ typedef struct byn_world {
   int pooled;
   struct byn_mail *spare_mails;
   int spare_mail_count;
-  byn_pool relations, servers, kids; /* a record for each that there is */
+  byn_pool relations, far_relations; /* a record for each that there is */
+  byn_pool servers, kids;
   byn_arity arities[BYN_ARITIES];
   int resolver; /* slot of the function that resolves named children */
 } byn_world;
