@@ -129,12 +129,12 @@ static void push_text(lua_State *L, int index) {
 }
 
 void byn_reason_copy(lua_State *L, int index) {
-  index = lua_absindex(L, index);
   luaL_checkstack(L, 6, NULL);
   if (lua_type(L, index) != LUA_TTABLE) {
     lua_pushvalue(L, index);
     return;
   }
+  index = lua_absindex(L, index);
   lua_pushcfunction(L, copy_protected);
   lua_pushvalue(L, index);
   int status = lua_pcall(L, 1, 1, 0);

@@ -287,9 +287,10 @@ static bool find_exit(byn_supervisor *s, byn_node *node, byn_kid *kid) {
 }
 
 /* The pid and what came with it are the `count` values on top (popped). */
-static void started(lua_State *L, byn_process *p, byn_kid *kid, int count) {
+static void started(lua_State *L, byn_process *p, byn_kid *kid,
+                    const byn_id *made, int count) {
   byn_supervisor *s = p->self;
-  byn_id pid = *byn_pid_at(L, -count), old = kid->pid;
+  byn_id pid = *made, old = kid->pid;
   byn_kid_set_pid(L, p, kid, &pid);
   if (kid->core.restart == BYN_TEMPORARY) byn_kid_strip(L, p, kid);
   if (!find_exit(s, p->node, kid)) byn_link_to(L, p, &pid);
@@ -337,9 +338,8 @@ static void push_start_error(lua_State *L, int first, int count) {
   byn_reason_make(L, "bad_return", 1);
 }
 
-/* Is the value a pid that can be a child: not ourselves, not one already? */
-static bool is_child_pid(lua_State *L, byn_process *p, int index) {
-  const byn_id *pid = byn_pid_at(L, index);
+/* Can this be a child's: not ourselves, not one already? */
+static bool is_child_pid(byn_process *p, const byn_id *pid) {
   if (!pid || byn_id_equal(pid, &p->id)) return false;
   byn_kid *other = byn_kid_of(p->self, pid);
   return !other || other->core.state == BYN_CHILD_STOPPED ||
@@ -349,9 +349,10 @@ static bool is_child_pid(lua_State *L, byn_process *p, int index) {
 static void start_returned(lua_State *L, byn_process *p, byn_kid *kid,
                            int count) {
   int first = lua_gettop(L) - count + 1;
-  if (count && is_child_pid(L, p, first)) {
+  const byn_id *pid = count ? byn_pid_at(L, first) : NULL;
+  if (is_child_pid(p, pid)) {
     if (count > 2) lua_settop(L, first + 1);
-    started(L, p, kid, count > 2 ? 2 : count);
+    started(L, p, kid, pid, count > 2 ? 2 : count);
   } else if (count >= 2 && !lua_toboolean(L, first) &&
              byn_reason_is(L, first + 1, "ignore")) {
     ignored(L, p, kid);

@@ -124,6 +124,8 @@ static void tell_observer(lua_State *L, byn_process *p, const byn_kid *kid,
 
 static void tell(lua_State *L, byn_process *p, const byn_kid *kid,
                  const news *n) {
+  byn_supervisor *s = p->self;
+  if (!p->node->events && !s->observer.serial) return;
   luaL_checkstack(L, 10, NULL);
   tell_node(L, p, kid, n);
   tell_observer(L, p, kid, n);
