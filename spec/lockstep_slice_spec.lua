@@ -81,6 +81,25 @@ describe("a slice", function()
     })
   end)
 
+  it("has each step with notes, and what can have caused it", function()
+    assert.equal("b1 b2 a1", left {
+      { actor = 2, notes = {}, name = "b1" },
+      { actor = 3, notes = {}, name = "c1" },
+      { actor = 2, notes = { "isolate" }, name = "b2" },
+      { actor = 1, notes = {}, name = "a1" },
+    })
+  end)
+
+  it("has the steps of those who live at the end, if they are told", function()
+    local trace = {
+      { actor = 1, name = "a1" }, { actor = 2, name = "b1" },
+      { actor = 3, name = "c1" }, { actor = 4, name = "d1" },
+    }
+    assert.equal("d1", left(trace))
+    trace.alive = { 1, 3 }
+    assert.equal("a1 c1 d1", left(trace))
+  end)
+
   it("keeps the steps as they are", function()
     local trace = { { actor = 1 }, { actor = 2 }, { actor = 1 } }
     local steps = slice.of(trace)
@@ -124,6 +143,42 @@ describe("lockstep.slice", function()
       if count_actors(report.trace) == 4 then noisy = noisy + 1 end
     end
     assert.is_true(noisy > 0)
+  end)
+
+  it("has what those did who wait in a deadlock", function()
+    local report = lockstep.run(function()
+      local me = banyan.self()
+      banyan.spawn(function() banyan.send(me, "not that") end)
+      banyan.spawn(function() banyan.sleep(100) end)
+      banyan.receive(function(m) return m == "that" end)
+    end, { iterations = 1, clock = "idle" })
+    assert.equal("deadlock", report.kind)
+    local text = tostring(lockstep.slice(report))
+    assert.truthy(text:find("body", 1, true))
+    assert.truthy(text:find("starts process 1.2", 1, true)
+      or text:find("spawns process 1.2", 1, true))
+    if math.type then assert.truthy(text:find("sends to body", 1, true)) end
+  end)
+
+  it("has what was done to a cluster, and what its nodes found out", function()
+    local report = lockstep.run(function()
+      local cluster = lockstep.cluster { nodes = 3 }
+      local a, b = cluster.nodes[1], cluster.nodes[2]
+      local there = cluster:spawn(a, banyan.receive)
+      lockstep.watch(cluster:spawn(b, function()
+        banyan.monitor(there)
+        error(banyan.receive().reason, 0)
+      end))
+      banyan.sleep(100)
+      cluster:partition({ a })
+      banyan.receive()
+    end, { clock = "idle" })
+    assert.truthy(tostring(report.reason):find("noconnection", 1, true))
+    local steps = lockstep.slice(report)
+    assert.is_true(#steps < #report.trace)
+    local text = tostring(steps)
+    assert.truthy(text:find("* partition n1@lockstep:1\n", 1, true), text)
+    assert.truthy(text:find("* n2@lockstep:1 loses n1@lockstep:1\n", 1, true))
   end)
 
   it("wants the report of a failure", function()

@@ -333,7 +333,8 @@ end
 
 --- The steps of a failed run that can have caused its failure: those of the
 -- process that failed, of who sent to it or woke it before, and so on
--- backwards. Does not yield.
+-- backwards. What goes by Lua variables from one process to another is not
+-- seen. Does not yield.
 ---@param report banyan.Report  of a failure
 ---@return table[] steps  some of report.trace, in order; tostring shows them
 ---  as the report does

@@ -544,6 +544,35 @@ function Cluster:settle(limit)
   return true
 end
 
+-- name -> true for all that a node sees.
+local function view_of(site)
+  local seen, view = site and site.core:nodes() or {}, {}
+  for _, name in ipairs(seen) do view[name] = true end
+  return view
+end
+
+-- Has the trace tell which node comes to see or loses which other: most often
+-- time or the network has it do so, and no step of a process.
+local function note_views(self)
+  local known = {}
+  for _, name in ipairs(self.nodes) do
+    known[name] = view_of(self.net.sites[name])
+  end
+  function self.world.look()
+    for _, name in ipairs(self.nodes) do
+      local site = self.net.sites[name]
+      local before, view = known[name], view_of(site)
+      known[name] = view
+      for _, other in ipairs(site and self.nodes or {}) do
+        if view[other] ~= before[other] then
+          self.world:note(("%s %s %s"):format(name,
+            view[other] and "sees" or "loses", other))
+        end
+      end
+    end
+  end
+end
+
 --- Who sees whom. Does not yield.
 ---@return table<string, string[]|false> views  for each node what its
 ---  banyan.nodes() answers; false where it is down
@@ -684,6 +713,7 @@ function cluster.new(world, opts, level)
   world.rest_ms = math.max(world.rest_ms, REST_DOWNS * down_after)
   self.net:join(world.body, true)
   join(self)
+  note_views(self)
   return self
 end
 

@@ -95,11 +95,14 @@ local function names_of(world, run)
   return names
 end
 
+-- Who lives, a line for each. The trace is told, for who could not go on says
+-- more of such a failure than who took the last step.
 local function waiting(world, run)
-  local names, lines = names_of(world, run), {}
+  local names, lines, alive = names_of(world, run), {}, {}
   for number = 1, world.numbered do
     local node = world.nodes[number]
     for _, row in ipairs(node and world.control:processes(number) or {}) do
+      alive[#alive + 1] = row.actor
       local on = row.on and " of " .. (names[row.on] or tostring(row.on)) or ""
       local name, kind = names[row.pid], " (" .. row.behaviour .. ")"
       if name:find(row.behaviour, 1, true) == 1 then kind = "" end
@@ -107,6 +110,7 @@ local function waiting(world, run)
         :format(name, kind, row.waits, on)
     end
   end
+  if run.trace then run.trace.alive = alive end
   return lines
 end
 

@@ -8,7 +8,10 @@
 -- looks a name up - can have been caused by what became of them, so by their
 -- earlier steps too. An object that is no actor, as a name is, passes on from
 -- one who touched it to the next. What a timer or the network does, time did
--- too.
+-- too. A step with notes, in which something was done to a cluster or a node
+-- came to see another, can have caused whatever came after it. Where nobody
+-- could go on (a deadlock), or somebody should not be there any more, that is
+-- a matter of all who live at the end.
 
 local slice = {}
 
@@ -35,7 +38,7 @@ end
 
 -- Whether a later step that is wanted can come from this one.
 local function is_wanted(step, wanted)
-  if wanted[step.actor] then return true end
+  if wanted[step.actor] or step.notes and #step.notes > 0 then return true end
   if step.kind == "clock" then return wanted.time end
   if step.op == "send_after" then return wanted.timer end
   for _, object in ipairs(objects_of(step)) do
@@ -58,14 +61,17 @@ local function want(step, wanted, actors)
   end
 end
 
---- The steps that can have caused the last one, which is among them.
----@param trace table[]  the steps of a run in order, each { actor=, touched=
+--- The steps that can have caused the last one, which is among them, or the
+-- state of those who live at the end, where that is the failure.
+---@param trace table[]  `alive`: the actors that this is about, or nil; and the
+---  steps of a run in order, each { actor=, touched=
 ---  (list of actors and other objects), object= (what it was about, or 0),
----  kind=, op= } and whatever else: touched, object, kind and op may be left
----  out
+---  kind=, op=, notes= (list) } and whatever else: all but the actor may be
+---  left out
 ---@return table[] steps  some of the very same tables, in the same order
 function slice.of(trace)
   local actors, wanted, backwards = actors_of(trace), {}, {}
+  for _, actor in ipairs(trace.alive or {}) do wanted[actor] = true end
   for i = #trace, 1, -1 do
     local step = trace[i]
     if i == #trace or is_wanted(step, wanted) then

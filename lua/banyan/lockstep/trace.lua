@@ -163,6 +163,7 @@ local function describe(trace, world, step, fresh)
 end
 
 local function take_notes(step, world)
+  if world.look then world.look() end
   for _, note in ipairs(world.notes) do table.insert(step.notes, note) end
   world.notes = {}
 end
@@ -213,7 +214,7 @@ function Trace:note_end(pid, reason)
 end
 
 --- One step as a line, with a line more for each thing that was done to the
--- cluster in it.
+-- cluster in it, or that its nodes found out.
 function Trace.line(step)
   local who = step.who .. (" "):rep(NAME_WIDTH - #step.who)
   local lines = { ("%5d %8d ms  %s %s"):format(step.step, step.now, who,

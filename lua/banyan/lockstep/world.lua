@@ -312,7 +312,8 @@ function World:invariant(name, fn)
   self:watch_steps()
 end
 
---- A line for the trace.
+--- A line for the trace. `world.look`, if it is set, is called after each step
+-- that is traced, to note what has changed.
 function World:note(text)
   if self.notes then self.notes[#self.notes + 1] = text end
 end
