@@ -346,6 +346,20 @@ describe("a node driven by hand", function()
     assert.matches("stopped", tostring(node))
   end)
 
+  it("stops from within a process of another node", function()
+    local node = assert(banyan.start { driver = "manual" })
+    local other = assert(banyan.start { driver = "manual" })
+    local ok
+    other:spawn(function() ok = node:stop() end)
+    other:step(0)
+    assert.is_true(ok)
+    for now = 1, 100 do
+      if not tostring(node):find("stopped") then node:step(now) end
+    end
+    assert.matches("stopped", tostring(node))
+    other:stop()
+  end)
+
   it("moves bytes where the host carries them", function()
     local a = assert(banyan.start {
       driver = "manual", name = "a@127.0.0.1:9101", secret = SECRET,

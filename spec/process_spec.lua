@@ -182,6 +182,17 @@ describe("receive", function()
     end)
   end)
 
+  it("points at the caller that cannot wait", function()
+    local function wait() local _ = banyan.receive(1) end
+    local _, err = pcall(wait)
+    assert.matches("process_spec%.lua:%d+: receive outside a process", err)
+    run(function()
+      _, err = coroutine.resume(coroutine.create(wait))
+      assert.matches("process_spec%.lua:%d+: cannot wait inside a coroutine",
+        err)
+    end)
+  end)
+
   it("cannot wait below a C function, and says so", function()
     run(function()
       raises("a C function", function()
@@ -277,6 +288,14 @@ describe("send_after", function()
       assert.equal(10, core.now())
       assert.equal("second", core.receive())
       assert.equal(20, core.now())
+    end)
+  end)
+
+  it("and sleep want to know for how long", function()
+    run(function()
+      raises("milliseconds expected", core.send_after, nil, core.self(), 1)
+      raises("milliseconds expected", core.sleep, nil)
+      raises("milliseconds expected", core.sleep)
     end)
   end)
 

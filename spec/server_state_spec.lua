@@ -70,11 +70,52 @@ describe("server.replace_state", function()
     assert.equal(1, server.call(pid, 0))
   end)
 
+  test("with an error leaves alone what the function had changed", function()
+    local pid = counter()
+    local err = select(2, server.replace_state(pid, function(state)
+      state.arg, state.more = 5, 6
+      error "no"
+    end))
+    assert_error_reason("no", err)
+    assert.same({ arg = 1 }, server.get_state(pid))
+    assert.same({ nil, "out" }, { server.replace_state(pid, function(state)
+      state.arg = nil
+      core.exit "out"
+    end) })
+    assert.same({ arg = 1 }, server.get_state(pid))
+  end)
+
+  test("lets the function take away, and use the module's methods", function()
+    local pid = start({ double = function(self) return self.arg * 2 end }, 4)
+    assert.same({ twice = 8 }, server.replace_state(pid, function(state)
+      state.twice, state.arg = state:double(), nil
+      return state
+    end))
+  end)
+
   test("refuses what is no table", function()
     local pid = counter()
     assert.same({ nil, { "bad_return_value", "string" } },
       { server.replace_state(pid, function() return "x" end) })
     assert.equal(1, server.call(pid, 0))
+  end)
+
+  test("and its kin point at a caller that misuses them", function()
+    local pid = counter()
+    for _, name in ipairs { "stop", "get_state", "get_status",
+      "replace_state" } do
+      local second = name == "stop" and "x" or nil
+      if name == "replace_state" then second = function() end end
+      local _, err = pcall(function()
+        local _ = server[name](nil, second)
+      end)
+      assert.matches("server_state_spec%.lua:%d+: .*destination must be", err)
+      _, err = pcall(function()
+        local _ = server[name](pid, second or -1, -1)
+      end)
+      assert.matches("server_state_spec%.lua:%d+: server." .. name
+        .. ": timeout must be", err)
+    end
   end)
 
   test("raises without a function", function()

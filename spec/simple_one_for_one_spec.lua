@@ -59,7 +59,8 @@ describe("simple_one_for_one", function()
     assert.same({ nil, "simple_one_for_one" },
       { supervisor.delete_child(sup, b) })
     assert.equal("t", supervisor.get_childspec(sup, "t").id)
-    assert.equal("t", supervisor.get_childspec(sup, b).id)
+    assert.same(supervisor.get_childspec(sup, "t"),
+      supervisor.get_childspec(sup, b))
   end)
 
   test("that has ended answers noproc, whatever it is given", function(log)
@@ -82,8 +83,26 @@ describe("simple_one_for_one", function()
     assert.equal(200, core.now() - from)
   end)
 
+  test("shows the template, also for a temporary child", function(log)
+    for _, restart in ipairs { "permanent", "temporary" } do
+      local sup = simple(log, { restart = restart })
+      local pid = assert(supervisor.start_child(sup, { "a" }))
+      local spec = supervisor.get_childspec(sup, pid)
+      assert.equal("function", type(spec.start))
+      assert.same(supervisor.get_childspec(sup, "t"), spec)
+    end
+    local sup = assert(supervisor.start_link({
+      { start = function(id) return log:start(id) end },
+    }, { strategy = "simple_one_for_one" }))
+    local pid = assert(supervisor.start_child(sup, { "a" }))
+    assert.is_nil(supervisor.get_childspec(sup, pid).id)
+  end)
+
   test("takes a list of arguments and nothing else", function(log)
     local sup = simple(log)
+    assert.error_matches(function()
+      supervisor.start_child(sup, { name = "x" })
+    end, "supervisor.start_child: .*list of extra arguments")
     assert.error_matches(function() supervisor.start_child(sup, "x") end,
       "takes a list of extra arguments")
   end)

@@ -369,6 +369,14 @@ describe("misuse of a supervisor", function()
       { { id = 1, start = { "m" } } } },
     { "arguments in a child spec's start must be a list",
       { { id = 1, start = { "m", "f", 3 } } } },
+    { "arguments in a child spec's start must be a list, got a table without",
+      { { id = 1, start = { "m", "f", { name = "x" } } } } },
+    { "start must be {\"module\", \"fn\", {args}}, but it has more",
+      { { id = 1, start = { "m", "f", {}, 3 } } } },
+    { "shorthand of a child spec is {\"module\", arg}, but it has \"id\"",
+      { { "m", 1, id = "x" } } },
+    { "shorthand of a child spec is {\"module\", arg}, but it has 3",
+      { { "m", 1, 2 } } },
     { "no option \"strat\"", { { id = 1, start = start_it, strat = 1 } } },
     { "restart must be one of \"permanent\", \"temporary\", \"transient\"",
       { { id = 1, start = start_it, restart = "often" } } },
@@ -386,7 +394,7 @@ describe("misuse of a supervisor", function()
       { { id = 1, start = start_it, backoff = { mix = 1 } } } },
     { "backoff.min must be a number from 1",
       { { id = 1, start = start_it, backoff = { min = 0 } } } },
-    { "backoff.max must be a number from 50",
+    { "backoff.max must be a number from 50 to 2147483647, got 49",
       { { id = 1, start = start_it, backoff = { min = 50, max = 49 } } } },
     { "children%[2%]: id \"a\" is taken by children%[1%]",
       { { id = "a", start = start_it }, { id = "a", start = start_it } } },
@@ -417,5 +425,16 @@ describe("misuse of a supervisor", function()
     _, err = pcall(function() supervisor.terminate_child("top") end)
     assert.matches(
       "supervisor_start_spec%.lua:%d+: supervisor.terminate_child", err)
+    for _, name in ipairs { "start_child", "terminate_child", "restart_child",
+      "delete_child", "get_childspec", "which_children", "count_children",
+      "stop" } do
+      _, err = pcall(function() local _ = supervisor[name](nil, "a") end)
+      assert.matches("supervisor_start_spec%.lua:%d+: .*destination must be",
+        err)
+    end
+    local bad = { id = 1, start = { "m", "f", { setmetatable({}, {}) } } }
+    local sup = assert(supervisor.start_link {})
+    _, err = pcall(function() local _ = supervisor.start_child(sup, bad) end)
+    assert.matches("supervisor_start_spec%.lua:%d+: cannot send a table", err)
   end)
 end)

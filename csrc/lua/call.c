@@ -264,10 +264,11 @@ static const char *no_call(const byn_process *p, const byn_dest *to) {
   }
 }
 
-static int call(lua_State *L, byn_process *p, bool fresh, int64_t ms) {
+static int call(lua_State *L, byn_process *p, const char *what, bool fresh,
+                int64_t ms) {
   byn_dest to;
   byn_node_now(L, p->node); /* may run the host's code, so it comes first */
-  find_called(L, p->node, "call", fresh, &to);
+  find_called(L, p->node, what, fresh, &to);
   const char *error = no_call(p, &to);
   if (error) {
     lua_pushnil(L);
@@ -289,7 +290,7 @@ static int l_call(lua_State *L) {
   int64_t ms = byn_check_timeout(L, 3, DEFAULT_TIMEOUT);
   BYN_POINT(L, p, l_call, BYN_OP_CALL, 1);
   if (lua_gettop(L) != 2) lua_settop(L, 2);
-  return call(L, p, false, ms);
+  return call(L, p, "call", false, ms);
 }
 
 /* ask(dest, msg): the same without a time limit, for a table that was made
@@ -298,7 +299,7 @@ static int l_ask(lua_State *L) {
   byn_process *p = byn_process_here(L, "call");
   lua_settop(L, 2);
   luaL_checktype(L, 2, LUA_TTABLE);
-  return call(L, p, true, -1);
+  return call(L, p, "supervisor", true, -1);
 }
 
 /* request(dest, msg) -> ref; the reply is a message {tag="reply", ...} */

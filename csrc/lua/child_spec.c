@@ -170,6 +170,14 @@ static bool read_shutdown(lua_State *L, byn_policy *p) {
 
 /* --- the start function --------------------------------------------------- */
 
+/* Has the table on top anything at all? */
+static bool is_empty(lua_State *L) {
+  lua_pushnil(L);
+  if (!lua_next(L, -2)) return true;
+  lua_pop(L, 2);
+  return false;
+}
+
 /* Counts the arguments, which stand in the table on top: its `n`, or its
  * length. */
 static bool count_arguments(lua_State *L, int *count) {
@@ -189,7 +197,11 @@ static bool count_arguments(lua_State *L, int *count) {
                 "the number n of the arguments in a child spec's start must "
                 "be an integer from 0, got %s",
                 show(L, args + 1));
+  bool counted = !lua_isnil(L, -1);
   lua_pop(L, 1);
+  if (n == 0 && !counted && !is_empty(L))
+    return fail(L, "the arguments in a child spec's start must be a list, got "
+                   "a table without places from 1 on");
   if (n > BYN_ARGUMENTS_MOST)
     return fail(L, "a start function takes at most %d arguments, got %d",
                 BYN_ARGUMENTS_MOST, (int)(n < INT32_MAX ? n : INT32_MAX));
@@ -214,6 +226,9 @@ static bool read_start(lua_State *L, int *count) {
   lua_rawgeti(L, START, 1);
   lua_rawgeti(L, START, 2);
   if (lua_type(L, -2) == LUA_TSTRING && lua_type(L, -1) == LUA_TSTRING) {
+    if (lua_rawlen(L, START) > 3)
+      return fail(L, "a child spec's start must be {\"module\", \"fn\", "
+                     "{args}}, but it has more");
     lua_rawgeti(L, START, 3);
     return count_arguments(L, count);
   }

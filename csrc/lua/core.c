@@ -5,6 +5,7 @@
 #include "compat.h"
 #include "control.h"
 #include "coverage.h"
+#include "misuse.h"
 #include "nodes.h"
 #include "placement.h"
 #include "ring.h"
@@ -27,6 +28,7 @@ int luaopen_banyan_core(lua_State *L) {
   byn_spawn_functions(L);
   byn_api_functions(L);
   byn_call_functions(L);
+  byn_misuse_functions(L);
   byn_nodes_functions(L);
   byn_seam_functions(L);
   byn_control_functions(L);

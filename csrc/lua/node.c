@@ -6,6 +6,7 @@
 #include "cluster.h"
 #include "compat.h"
 #include "control.h"
+#include "misuse.h"
 #include "reason.h"
 
 /* --- here ----------------------------------------------------------------- */
@@ -13,18 +14,18 @@
 byn_node *byn_node_only(lua_State *L) {
   byn_world *w = byn_world_here(L);
   if (!w->nodes)
-    luaL_error(L, "no node runs here: call this inside banyan.run, or after "
+    byn_misuse(L, "no node runs here: call this inside banyan.run, or after "
                   "banyan.start");
   if (w->nodes->next)
-    luaL_error(L, "several nodes run here: call this inside a process, or "
+    byn_misuse(L, "several nodes run here: call this inside a process, or "
                   "use a method of the node");
   return w->nodes;
 }
 
 void byn_process_absent(lua_State *L, const char *what) {
   if (byn_world_here(L)->running)
-    luaL_error(L, "%s in a process that is ending", what);
-  luaL_error(L,
+    byn_misuse(L, "%s in a process that is ending", what);
+  byn_misuse(L,
              "%s outside a process: call it inside banyan.run or a "
              "function given to spawn",
              what);
@@ -240,7 +241,7 @@ static void dest_table(lua_State *L, byn_node *node, int index,
   lua_pop(L, 2);
   if (!node->world->resolver ||
       lua_getfield(L, index, "supervisor") == LUA_TNIL)
-    luaL_error(L,
+    byn_misuse(L,
                "%s: the destination is a table without name= and node=", what);
   lua_pop(L, 1);
   dest_child(L, node, index, dest);
@@ -258,7 +259,7 @@ void byn_dest_at(lua_State *L, byn_node *node, int index, const char *what,
   else if (lua_type(L, index) == LUA_TTABLE)
     dest_table(L, node, index, what, dest);
   else
-    luaL_error(L,
+    byn_misuse(L,
                "%s: the destination must be a pid, a name or "
                "{name=, node=}, not %s",
                what, luaL_typename(L, index));

@@ -5,6 +5,7 @@
 #include "call.h"
 #include "compat.h"
 #include "control.h"
+#include "misuse.h"
 #include "node.h"
 #include "preempt.h"
 #include "process.h"
@@ -96,10 +97,10 @@ void byn_process_expire(byn_process *p) {
 
 void byn_process_check_wait(lua_State *L, const byn_process *p) {
   if (L != p->co)
-    luaL_error(L, "cannot wait inside a coroutine of the process's own: "
+    byn_misuse(L, "cannot wait inside a coroutine of the process's own: "
                   "wait in the process itself");
   if (!lua_isyieldable(L))
-    luaL_error(L, "cannot wait here: a C function (such as a metamethod or "
+    byn_misuse(L, "cannot wait here: a C function (such as a metamethod or "
                   "the comparison of table.sort) is in between");
 }
 

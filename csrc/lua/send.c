@@ -4,6 +4,7 @@
 #include "cluster.h"
 #include "compat.h"
 #include "control.h"
+#include "misuse.h"
 #include "remote.h"
 #include "term.h"
 
@@ -73,6 +74,11 @@ static int l_send(lua_State *L) {
   byn_dest_at(L, node, 1, "send", &dest);
   int results = byn_send_value(L, node, &dest, 2);
   return byn_send_throttle(L, node, &dest, results);
+}
+
+/* A time that is forgotten is not a time without end. */
+static void check_given(lua_State *L) {
+  luaL_argexpected(L, !lua_isnoneornil(L, 1), 1, "milliseconds");
 }
 
 /* --- after a while -------------------------------------------------------- */
@@ -148,6 +154,7 @@ static byn_send *new_send(byn_node *node, uint64_t serial, int64_t ms) {
 /* send_after(ms, dest, msg) -> timer */
 static int l_send_after(lua_State *L) {
   byn_node *node = byn_node_here(L);
+  check_given(L);
   int64_t ms = byn_check_timeout(L, 1, 0);
   luaL_argcheck(L, ms >= 0, 1, "must be finite");
   BYN_POINT(L, node->world->running, l_send_after, BYN_OP_SEND_AFTER, 0);
@@ -193,7 +200,7 @@ static int l_cancel_timer(lua_State *L) {
 static byn_process *receiver(lua_State *L, const char *what) {
   byn_process *p = byn_process_here(L, what);
   if (p->matching)
-    luaL_error(L, "%s inside the match function of a receive", what);
+    byn_misuse(L, "%s inside the match function of a receive", what);
   return p;
 }
 
@@ -212,7 +219,7 @@ static int l_receive(lua_State *L) {
 /* sleep(ms) -> true */
 static int l_sleep(lua_State *L) {
   byn_process *p = byn_process_here(L, "sleep");
-  luaL_checkany(L, 1);
+  check_given(L);
   return byn_process_wait(L, p, BYN_WAIT_SLEEP, byn_check_timeout(L, 1, -1));
 }
 

@@ -415,5 +415,8 @@ void byn_kid_push_packed(lua_State *L, int index) {
   push_policy(L, &c);
   set_start(L, index, BYN_SPEC_START, policy.arguments);
   lua_rawgeti(L, index, BYN_SPEC_ID);
-  lua_setfield(L, -2, "id");
+  if (lua_toboolean(L, -1))
+    lua_setfield(L, -2, "id");
+  else
+    lua_pop(L, 1);
 }

@@ -255,13 +255,13 @@ static bool is_template(lua_State *L, int request) {
 static void get_childspec(lua_State *L, byn_process *p, int request) {
   byn_supervisor *s = p->self;
   byn_kid *kid = kid_meant(L, p, request);
-  if (kid) {
+  if (kid && s->kind != BYN_SIMPLE) {
     byn_kid_push_spec(L, kid);
     byn_supervisor_answer(L, p, 1);
     return;
   }
   byn_slot_push(L, s->kind == BYN_SIMPLE ? s->extra : 0);
-  if (lua_istable(L, -1) && is_template(L, request)) {
+  if (kid || (lua_istable(L, -1) && is_template(L, request))) {
     byn_kid_push_packed(L, lua_gettop(L));
     byn_supervisor_answer(L, p, 1);
   } else {

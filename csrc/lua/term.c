@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "compat.h"
+#include "misuse.h"
 #include "node.h"
 
 enum {
@@ -119,7 +120,7 @@ bool byn_term_try_copy(lua_State *L, int index) {
 
 void byn_term_copy(lua_State *L, int index) {
   if (byn_term_try_copy(L, index)) return;
-  luaL_where(L, 1);
+  byn_misuse_where(L);
   lua_insert(L, -2);
   lua_concat(L, 2);
   lua_error(L);
@@ -159,7 +160,7 @@ static void encode_pairs(lua_State *L, int index, lua_Integer length,
     int key = lua_gettop(L) - 1;
     if (!in_array(L, key, length)) {
       if (!is_sendable_key(L, key))
-        luaL_error(L, BAD_KEY, luaL_typename(L, key));
+        byn_misuse(L, BAD_KEY, luaL_typename(L, key));
       encode_value(L, key, e);
       encode_value(L, key + 1, e);
     }
@@ -168,10 +169,10 @@ static void encode_pairs(lua_State *L, int index, lua_Integer length,
 }
 
 static void encode_table(lua_State *L, int index, encoder *e) {
-  if (++e->depth > BYN_TERM_DEPTH) luaL_error(L, TOO_DEEP, BYN_TERM_DEPTH);
+  if (++e->depth > BYN_TERM_DEPTH) byn_misuse(L, TOO_DEEP, BYN_TERM_DEPTH);
   luaL_checkstack(L, 6, "message nested too deep");
   dress worn = dress_of(L, index);
-  if (worn == FOREIGN) luaL_error(L, HAS_METATABLE);
+  if (worn == FOREIGN) byn_misuse(L, HAS_METATABLE);
   lua_Integer length = (lua_Integer)lua_rawlen(L, index);
   lua_Integer pairs = count_pairs(L, index, length);
   byn_put_u8(e->b, worn == REASON ? TAG_REASON : TAG_TABLE);
@@ -189,7 +190,7 @@ static void encode_table(lua_State *L, int index, encoder *e) {
 static void encode_other(lua_State *L, int index, encoder *e) {
   const byn_id *id = byn_id_at(L, index);
   if (!id)
-    luaL_error(L, "cannot send a %s to another node", luaL_typename(L, index));
+    byn_misuse(L, "cannot send a %s to another node", luaL_typename(L, index));
   byn_put_u8(e->b, id->kind == BYN_PID ? TAG_PID : TAG_REF);
   byn_id_encode(e->b, id, e->from, e->to);
 }
@@ -203,7 +204,7 @@ static bool is_double(int64_t v) {
 static void encode_integer(lua_State *L, int index, encoder *e) {
   int64_t v = lua_tointeger(L, index);
   if (e->to->doubles && !is_double(v))
-    luaL_error(L,
+    byn_misuse(L,
                "cannot send the integer %s to a node under LuaJIT: its "
                "numbers are doubles",
                luaL_tolstring(L, index, NULL));
@@ -222,7 +223,7 @@ static void encode_number(lua_State *L, int index, encoder *e) {
 
 static void encode_value(lua_State *L, int index, encoder *e) {
   if (++e->elements > BYN_TERM_ELEMENTS)
-    luaL_error(L, "cannot send a message of more than %d values",
+    byn_misuse(L, "cannot send a message of more than %d values",
                BYN_TERM_ELEMENTS);
   size_t n;
   const char *bytes;

@@ -23,7 +23,7 @@ local child_spec = {}
 
 local POLICY, BACKOFF, ID, START, FN = 2, 3, 4, 5, 6 -- places
 local TEMPORARY, RESTARTS, SIGNIFICANT = 2, 4, 8 -- in the policy
-local LONGEST = 2 ^ 31 - 1 -- ms, in 32 bits
+local LONGEST = 2147483647 -- ms, in 32 bits
 
 -- Problems with a spec are raised as tables of this kind, so that whoever
 -- checks can tell them from errors in a module's child_spec.
@@ -105,6 +105,12 @@ local function expand(spec)
   if type(spec[1]) ~= "string" then
     fail('the shorthand of a child spec is {"module", arg}, got {%s, ...}',
       show(spec[1]))
+  end
+  for key in pairs(spec) do
+    if key ~= 1 and key ~= 2 then
+      fail('the shorthand of a child spec is {"module", arg}, but it has %s',
+        show(key))
+    end
   end
   return ask_module(spec[1], spec[2])
 end
@@ -198,6 +204,14 @@ function child_spec.apply(module, fn, ...)
     error(("module %q has no function %q"):format(module, fn), 0)
   end
   return found(...)
+end
+
+--- Is that a list of arguments: with `n`, or with places from 1 on?
+---@param args any
+---@return boolean
+function child_spec.is_list(args)
+  return type(args) == "table" and (#args > 0 or next(args) == nil
+    or type(args.n) == "number")
 end
 
 --- Packs arguments as {n, ...}.

@@ -33,6 +33,7 @@
 -- where none does, they answer `nil, "noproc"`.
 
 local core = require "banyan.core"
+core.library()
 local server = require "banyan.server"
 local Coordinator = require "banyan.distributed_supervisor.coordinator"
 local options = require "banyan.distributed_supervisor.options"

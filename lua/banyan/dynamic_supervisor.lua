@@ -13,6 +13,7 @@
 
 local child_spec = require "banyan.child_spec"
 local core = require "banyan.core"
+core.library()
 local options = require "banyan.options"
 local supervisor = require "banyan.supervisor"
 
@@ -29,7 +30,7 @@ local start_options = {
   max_restarts = supervisor._kinds.max_restarts,
   max_seconds = supervisor._kinds.max_seconds,
   observer = supervisor._kinds.observer,
-  extra_arguments = "table",
+  extra_arguments = { "a list of arguments", child_spec.is_list },
   max_children = {
     "an integer not below 0, or math.huge",
     function(value)

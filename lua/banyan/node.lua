@@ -8,6 +8,7 @@
 --   open(host) -> session      session:pump, :is_inside, :close; see luv.lua
 
 local core = require "banyan.core"
+core.library()
 local log = require "banyan.log"
 local names = require "banyan.name"
 local options = require "banyan.options"
@@ -429,7 +430,7 @@ function Node:stop()
   end)
   local function down() return tree.is_over(self.core, state) end
   local function close() self:close() end
-  if self.session:is_inside() then
+  if pcall(core.self) or self.session:is_inside() then
     self.session:when(down, close)
   else
     self.session:pump(down)

@@ -44,6 +44,7 @@
 -- was started by, names the server in process_info(pid).label and in events.
 
 local core = require "banyan.core"
+core.library()
 local options = require "banyan.options"
 
 local start = core.server.start
@@ -170,6 +171,7 @@ end
 ---@return any err  "noproc", "noconnection", "timeout", "calling_self", or
 ---  the other reason for which it ended
 function server.stop(dest, reason, timeout)
+  options.timeout(timeout, "server.stop")
   if reason == nil then reason = "normal" end
   local _, err =
     call(dest, { "$system", "stop", reason }, timeout or math.huge)
@@ -184,6 +186,7 @@ end
 ---@return any err  as for call, or {"bad_state", message} if the state holds
 ---  what cannot be sent
 function server.get_state(dest, timeout)
+  options.timeout(timeout, "server.get_state")
   return call(dest, { "$system", "get_state" }, timeout)
 end
 
@@ -194,7 +197,25 @@ end
 ---  get_state has it, or as the module's format_status makes it
 ---@return any err  as for get_state
 function server.get_status(dest, timeout)
+  options.timeout(timeout, "server.get_status")
   return call(dest, { "$system", "get_status" }, timeout)
+end
+
+-- What `table` has, and nothing else, goes into `state`.
+local function fill(state, table)
+  for key in next, state do state[key] = nil end
+  for key, value in next, table do rawset(state, key, value) end
+end
+
+-- Has fn work on a draft of the state, which is taken when it has returned.
+local function on_draft(fn)
+  return function(state)
+    local draft = setmetatable({}, getmetatable(state))
+    fill(draft, state)
+    local result = fn(draft)
+    if result ~= nil and result ~= draft then return result end
+    fill(state, draft)
+  end
 end
 
 --- Changes a server's state from outside, for debugging. Yields. On the
@@ -202,7 +223,7 @@ end
 ---@param dest banyan.Pid|string|table  as for call
 ---@param fn fun(state: table): table|nil  runs in the server; it may change
 ---  the state it gets, or return another one. An error in it leaves the
----  server as it was
+---  server as it was, but for what is inside the tables of the state
 ---@param timeout? integer|string  milliseconds, default 5000
 ---@return table|nil state  a copy of the new state
 ---@return any err  as for get_state; {"error", message, traceback} from fn;
@@ -211,7 +232,8 @@ function server.replace_state(dest, fn, timeout)
   if type(fn) ~= "function" then
     error("server.replace_state: fn must be a function, got " .. type(fn), 2)
   end
-  return call(dest, { "$system", "replace_state", fn }, timeout)
+  options.timeout(timeout, "server.replace_state")
+  return call(dest, { "$system", "replace_state", on_draft(fn) }, timeout)
 end
 
 --- Asks, inside a handler, for the message "timeout" to handle_info when

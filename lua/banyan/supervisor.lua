@@ -44,6 +44,7 @@
 
 local child_spec = require "banyan.child_spec"
 local core = require "banyan.core"
+core.library()
 local options = require "banyan.options"
 local server = require "banyan.server"
 
@@ -250,9 +251,10 @@ end
 -- What start_child asks a simple_one_for_one supervisor.
 local function simple_request(args)
   if args == nil then args = {} end
-  if type(args) ~= "table" then
+  if not child_spec.is_list(args) then
     error("supervisor.start_child: a simple_one_for_one supervisor takes a "
-      .. "list of extra arguments, got a " .. type(args), 3)
+      .. "list of extra arguments, got "
+      .. (type(args) == "table" and "another table" or "a " .. type(args)), 3)
   end
   return child_spec.pack_arguments(args, { "start_simple" })
 end
