@@ -12,7 +12,6 @@ local worker = require "spec.support.worker"
 local A, B, C, D = "a@h:1", "b@h:1", "c@h:1", "d@h:1"
 local NAME = support.NAME
 
-local boot = support.boot
 local open = support.open
 local join = support.join
 local cluster = support.cluster
@@ -294,7 +293,7 @@ describe("nodes that meet", function()
     local net = cluster { A, B }
     for i = 1, 300 do assert(start(net, A, i)) end
     assert(at(net, A, ds.terminate_child, NAME, 300))
-    boot(net, C)
+    net:node(C)
     join(net, C, { A })
     net:on(C, function()
       core.trap_exit(true)
@@ -312,7 +311,7 @@ describe("nodes that meet", function()
       local net = network.new { seed = seed }
       worker.started = {}
       for _, name in ipairs { A, B, C } do
-        boot(net, name)
+        net:node(name)
         open(net, name)
         net:settle()
         for i = 1, 10 do assert(start(net, name, i)) end
@@ -337,7 +336,7 @@ describe("nodes that meet", function()
     for seed = 1, 20 do
       local net = cluster({ A, B, C }, { seed = seed })
       for i = 1, 40 do assert(start(net, A, i)) end
-      boot(net, D)
+      net:node(D)
       open(net, D)
       net:pass(seed % 2 == 0 and 0 or 5000)
       net:kill(C)
@@ -352,13 +351,38 @@ describe("nodes that meet", function()
     end
   end)
 
+  it("do without one that is lost before they have met", function()
+    local net = cluster { A, B }
+    for i = 1, 20 do assert(start(net, A, i)) end
+    net:node(C)
+    for _, pair in ipairs { { B, C }, { C, B } } do
+      net:hold(pair[1], pair[2], true)
+    end
+    open(net, C)
+    net:pass(1000)
+    for i = 1, 10 do assert(start(net, C, i)) end
+    net:on(C, function() assert(core.connect(A)) end)
+    net:settle()
+    net:kill(A)
+    net:pass(60000)
+    for i = 1, 20 do
+      local pid = at(net, C, ds.whereis, NAME, i)
+      assert.equal(C, pid and pid:node())
+      assert.is_true(at(net, C, core.is_alive, pid))
+    end
+    net:kill(B)
+    for i = 1, 20 do assert.equal(1, alive(net, i)) end
+    assert.is_nil(crashes(net))
+    net:close()
+  end)
+
   it("wait for the nodes that they are just connecting with", function()
     local net = network.new()
-    boot(net, A)
+    net:node(A)
     open(net, A)
     net:settle()
     assert(start(net, A, "x"))
-    boot(net, B)
+    net:node(B)
     local known
     net:find(B).core:spawn(function() core.connect(A) end)
     net:on(B, function()
@@ -376,7 +400,7 @@ describe("nodes that meet", function()
       worker.started = {}
       local answers = 0
       for _, name in ipairs { A, B } do
-        boot(net, name)
+        net:node(name)
         net:find(name).core:spawn(function()
           core.connect(name == A and B or A)
         end)
@@ -433,7 +457,7 @@ describe("a storm of starts", function()
   end
 
   local function come_back(net, name)
-    boot(net, name)
+    net:node(name)
     net:find(name).core:spawn(function()
       for _, other in ipairs { A, B, C, D } do
         if other ~= name then core.connect(other) end

@@ -12,14 +12,6 @@ local kids = { NAME = "kids" }
 local A = "a@h:1"
 local NAME = kids.NAME
 
--- A life of a node, greater than all before: ids of earlier ones are still in
--- memory.
-local lives = 0
-function kids.boot(net, name)
-  lives = lives + 1
-  return net:node(name, { incarnation = lives })
-end
-
 -- Starts the supervisor on a node, in a process that keeps it.
 function kids.open(net, node, opts)
   local settings = { name = NAME }
@@ -44,7 +36,7 @@ end
 function kids.cluster(names, opts)
   local net = network.new { seed = opts and opts.seed or 1 }
   for i, name in ipairs(names) do
-    kids.boot(net, name)
+    net:node(name)
     local others = {}
     for j = 1, i - 1 do others[j] = names[j] end
     kids.join(net, name, others)

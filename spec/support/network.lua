@@ -17,7 +17,7 @@ local outcome = require "spec.support.outcome"
 local tcp = require "banyan.lockstep.network"
 local World = require "banyan.lockstep.world"
 
-local MAX_STEPS = 1e7
+local MAX_STEPS = 1e6
 local FOREVER = 2 ^ 53
 
 local Network = {}

@@ -518,6 +518,8 @@ function members:take_digest(msg)
     if not up and not self.peers[host] then
       self:hear_down(msg.pid, host, nil)
     elseif up and self.placement:host_state(host) == "unknown" then
+      local strangers = self.registry.strangers
+      strangers[host] = strangers[host] and now()
       self:reach { host:node() }
     end
   end
@@ -526,10 +528,28 @@ function members:take_digest(msg)
   core.cast(msg.pid, { tag = "want", pid = self.me, hosts = hosts })
 end
 
+-- Whom others spoke of, and nobody sees any more, before this node met it: it
+-- is gone, or it would have been met.
+local function give_up_strangers(self, at)
+  local strangers = self.registry.strangers
+  for _, host in ipairs(hosts_of(strangers)) do
+    local node = host:node()
+    if self.placement:host_state(host) ~= "unknown" then
+      strangers[host] = nil
+    elseif self.asked[node] or self.reaching[node] then
+      strangers[host] = at
+    elseif at - strangers[host] >= SETTLE_MS then
+      strangers[host] = nil
+      self:notice(host)
+    end
+  end
+end
+
 --- A second has passed.
 function members:tick_members()
   for _, host in ipairs(hosts_of(self.noticed)) do self:try_settle(host) end
   local at = now()
+  give_up_strangers(self, at)
   for _, peer in ipairs(self.ordered) do
     -- Each took the other for the younger one.
     if self.ready and peer.synced and peer.claims and not peer.ready

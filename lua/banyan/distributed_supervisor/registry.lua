@@ -7,6 +7,9 @@
 -- (csrc/core/placement.h). An entry is a row on its way to another node:
 -- {id, epoch, seq, state, host, flags, pid=, spec=, token=, past=, reason=}.
 --
+-- `strangers` are the hosts of which others have told something and that this
+-- node has not met: host -> since when.
+--
 -- The view is what lookups read, from any process of this node, without
 -- asking the coordinator: `pids` id -> pid, `ids` pid -> id, `here` id -> pid
 -- of the children that run here. It has only what is thought to run: the
@@ -65,7 +68,7 @@ function registry.new(name, node, cached, run_of, on_change)
   registry.views[me] = view
   return setmetatable({
     me = me, rows = {}, placement = places, view = view,
-    run_of = run_of, on_change = on_change,
+    strangers = {}, run_of = run_of, on_change = on_change,
   }, registry)
 end
 
@@ -214,6 +217,12 @@ local function is_raised(self, entry, news)
   return news or same and row.pid ~= entry.pid
 end
 
+-- Who is said to run a child, and was never seen here?
+local function note_stranger(self, host, now)
+  if self.placement:host_state(host) ~= "unknown" then return end
+  self.strangers[host] = self.strangers[host] or now
+end
+
 --- An entry came from another node; true if it is news, "raised" if it puts a
 -- child of this very node above what others took for newer: its host knows best
 -- what it is, and has to tell.
@@ -224,6 +233,7 @@ function registry:merge(entry, now)
     entry[6], now)
   if is_raised(self, entry, news) then return "raised" end
   if not news then return false end
+  if state == RUNNING then note_stranger(self, entry[5], now) end
   local row = self.rows[id] or {}
   self.rows[id] = row
   row.pid, row.reason = entry.pid, entry.reason
