@@ -142,6 +142,12 @@ static void copy_fields(lua_State *L) {
   lua_pop(L, 1);
 }
 
+/* The keys of the metatables stand before those of the ids: in the array part
+ * of the table they are found at once. */
+static lua_Integer key_of(const byn_id *id) {
+  return (lua_Integer)id->serial + BYN_ID_KINDS;
+}
+
 /* Puts a metatable for ids of that kind in place of the nil on top. */
 static void make_meta(lua_State *L, byn_origin *o, uint32_t kind, int ids) {
   lua_pop(L, 1);
@@ -154,34 +160,33 @@ static void make_meta(lua_State *L, byn_origin *o, uint32_t kind, int ids) {
   lua_rawgetp(L, LUA_REGISTRYINDEX, meta_key(kind));
   copy_fields(L);
   lua_pushvalue(L, -1);
-  lua_rawseti(L, ids, -(lua_Integer)kind);
+  lua_rawseti(L, ids, kind);
 }
 
 /* Pushes a userdata for `id`, which the table of ids on top does not have. To
  * make one may collect garbage, and a finalizer may make the same meanwhile, or
- * free what `id` points to. The table has the metatables too, by keys that are
- * no serials. */
+ * free what `id` points to. */
 static void intern(lua_State *L, byn_id id) {
   int ids = lua_gettop(L);
   luaL_checkstack(L, 8, NULL);
   byn_id *made = lua_newuserdatauv(L, BYN_ID_SIZE, 0);
   *made = id;
   made->mark = byn_id_mark(made);
-  if (lua_rawgeti(L, ids, -(lua_Integer)id.kind) == LUA_TNIL)
+  if (lua_rawgeti(L, ids, id.kind) == LUA_TNIL)
     make_meta(L, id.origin, id.kind, ids);
   lua_setmetatable(L, -2);
-  if (lua_rawgeti(L, ids, (lua_Integer)id.serial) != LUA_TNIL) {
+  if (lua_rawgeti(L, ids, key_of(&id)) != LUA_TNIL) {
     lua_replace(L, -2);
     return;
   }
   lua_pop(L, 1);
   lua_pushvalue(L, -1);
-  lua_rawseti(L, ids, (lua_Integer)id.serial);
+  lua_rawseti(L, ids, key_of(&id));
 }
 
 void byn_id_push(lua_State *L, const byn_id *id) {
   lua_rawgeti(L, LUA_REGISTRYINDEX, id->origin->ids);
-  if (lua_rawgeti(L, -1, (lua_Integer)id->serial) == LUA_TNIL) {
+  if (lua_rawgeti(L, -1, key_of(id)) == LUA_TNIL) {
     lua_pop(L, 1);
     intern(L, *id);
   }

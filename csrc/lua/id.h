@@ -21,6 +21,7 @@ struct byn_world;
 struct byn_node;
 
 typedef enum byn_id_kind { BYN_PID = 1, BYN_REF = 2 } byn_id_kind;
+enum { BYN_ID_KINDS = BYN_REF };
 
 /* One life of one node. It goes when no id of it is left in Lua and nothing
  * in C uses it (mails, relations and peers do). */
@@ -30,7 +31,8 @@ typedef struct byn_origin {
   char *name;            /* "nonode" for a node without a name */
   uint64_t incarnation;
   uint32_t uses; /* by mails, relations and peers */
-  int ids;       /* registry key of the weak table serial -> userdata */
+  int ids;       /* registry key of the weak table of userdata, by serial, and
+                    of their metatables */
   bool has_ids;  /* as byn_origins_prune has just found */
   bool doubles;  /* a node that was up and has no integers: LuaJIT */
   bool retired;  /* its name and incarnation were given to another node */
@@ -48,7 +50,7 @@ typedef struct byn_id {
 #define BYN_ORIGINS_MAX 4096
 
 /* Serials are keys of tables, also where those are doubles. */
-#define BYN_SERIAL_MAX BYN_EXACT
+#define BYN_SERIAL_MAX (BYN_EXACT - BYN_ID_KINDS)
 
 /* Room for the canonical bytes of any id. */
 #define BYN_ID_BYTES 512
