@@ -53,18 +53,18 @@ typedef enum byn_asked {
 typedef struct byn_supervisor {
   byn_restart machine;
   struct byn_kid **pids; /* chains of those that have a pid, by its serial */
-  uint32_t chain_bits; /* there are 2^chain_bits chains, where there are any */
-  uint32_t kids;       /* how many stand in them */
-  uint64_t newest;     /* the greatest serial that ever stood in them */
-  byn_id observer;     /* a process that hears of each child; or serial 0 */
-  byn_mail *mail;      /* the request in hand, to be answered; or NULL */
-  byn_mail *taken;     /* any other mail that is being read, or NULL */
-  byn_kid *starting;   /* whose start function runs, or NULL */
-  byn_mail *stray;     /* meanwhile: the first EXIT from no child; or NULL */
-  int64_t deadline;    /* of the timer that is set, or BYN_NEVER */
-  uint8_t kind;        /* byn_supervisor_kind */
-  uint8_t asked;       /* byn_asked */
-  bool ready;          /* its machine is set up */
+  uint32_t chains;       /* how many */
+  uint32_t kids;         /* how many stand in them */
+  uint64_t newest;       /* the greatest serial that ever stood in them */
+  byn_id observer;       /* a process that hears of each child; or serial 0 */
+  byn_mail *mail;        /* the request in hand, to be answered; or NULL */
+  byn_mail *taken;       /* any other mail that is being read, or NULL */
+  byn_kid *starting;     /* whose start function runs, or NULL */
+  byn_mail *stray;       /* meanwhile: the first EXIT from no child; or NULL */
+  int64_t deadline;      /* of the timer that is set, or BYN_NEVER */
+  uint8_t kind;          /* byn_supervisor_kind */
+  uint8_t asked;         /* byn_asked */
+  bool ready;            /* its machine is set up */
   /* Slots, 0 while they hold nothing. */
   int birth;  /* what it is made from, until it boots */
   int apply;  /* apply(module, fn, ...): calls a function by its names */

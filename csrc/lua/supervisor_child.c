@@ -1,4 +1,6 @@
 
+#include <string.h>
+
 #include "compat.h"
 #include "supervisor.h"
 #include "term.h"
@@ -129,17 +131,33 @@ byn_kid *byn_kid_new(lua_State *L, byn_process *p, int index, int extra,
 
 /* --- where to find it ----------------------------------------------------- */
 
-enum { FIRST_CHAIN_BITS = 3, CHAIN_LENGTH = 2 };
+enum { FIRST_CHAINS = 7, CHAIN_LENGTH = 2 };
 
-/* Serials are counted up, often by the same step from child to child:
- * Fibonacci hashing spreads them. It is the top bits that are spread. */
+/* Serials are counted up, often by the same step from child to child. Those
+ * that follow each other get chains that do, so that what is looked for in
+ * turn is near in memory; a prime number of chains, so that any step gets to
+ * all of them. */
 static byn_kid **chain_of(const byn_supervisor *s, uint64_t serial) {
-  uint64_t mixed = serial * UINT64_C(0x9e3779b97f4a7c15);
-  return &s->pids[mixed >> (64 - s->chain_bits)];
+  return &s->pids[serial % s->chains];
 }
 
-static uint32_t count_chains(const byn_supervisor *s) {
-  return s->pids ? UINT32_C(1) << s->chain_bits : 0;
+static bool is_prime(uint32_t odd) {
+  for (uint32_t i = 3; i <= odd / i; i += 2)
+    if (odd % i == 0) return false;
+  return true;
+}
+
+static uint32_t more_chains(const byn_supervisor *s) {
+  uint32_t n = s->chains ? 2 * s->chains + 1 : FIRST_CHAINS;
+  while (!is_prime(n))
+    n += 2;
+  return n;
+}
+
+static void enchain(byn_supervisor *s, byn_kid *kid) {
+  byn_kid **at = chain_of(s, kid->pid.serial);
+  kid->chain = *at;
+  *at = kid;
 }
 
 /* Doubles the number of chains. Without memory for it they only get longer,
@@ -147,32 +165,27 @@ static uint32_t count_chains(const byn_supervisor *s) {
 static void add_chains(lua_State *L, byn_process *p) {
   byn_supervisor *s = p->self;
   const byn_alloc *alloc = &p->node->world->alloc;
-  uint32_t old = count_chains(s), size = old ? old * 2 : 1 << FIRST_CHAIN_BITS;
-  byn_kid **chains =
-      byn_resize(alloc, s->pids, old * sizeof *chains, size * sizeof *chains);
+  byn_kid **old = s->pids;
+  uint32_t count = s->chains, more = more_chains(s);
+  byn_kid **chains = byn_new(alloc, more * sizeof *chains);
   if (!chains && !old) luaL_error(L, "not enough memory");
   if (!chains) return;
+  memset(chains, 0, more * sizeof *chains);
   s->pids = chains;
-  s->chain_bits = old ? s->chain_bits + 1 : FIRST_CHAIN_BITS;
-  for (uint32_t i = old; i < size; i++)
-    chains[i] = NULL;
-  /* Chain i parts into 2i and 2i + 1, which have been emptied before it. */
-  for (uint32_t i = old; i-- > 0;) {
-    byn_kid *kid = chains[i];
-    chains[i] = NULL;
-    while (kid) {
-      byn_kid *next = kid->chain, **home = chain_of(s, kid->pid.serial);
-      kid->chain = *home;
-      *home = kid;
-      kid = next;
+  s->chains = more;
+  for (uint32_t i = 0; i < count; i++)
+    for (byn_kid *kid = old[i], *next; kid; kid = next) {
+      next = kid->chain;
+      enchain(s, kid);
     }
-  }
+  byn_free(alloc, old, count * sizeof *old);
 }
 
 void byn_kids_clear(byn_process *p) {
   byn_supervisor *s = p->self;
-  byn_free(&p->node->world->alloc, s->pids, count_chains(s) * sizeof *s->pids);
+  byn_free(&p->node->world->alloc, s->pids, s->chains * sizeof *s->pids);
   s->pids = NULL;
+  s->chains = 0;
 }
 
 static void take_pid(byn_supervisor *s, byn_kid *kid) {
@@ -190,15 +203,13 @@ void byn_kid_set_pid(lua_State *L, byn_process *p, byn_kid *kid,
                      const byn_id *pid) {
   byn_supervisor *s = p->self;
   take_pid(s, kid);
-  if (s->kids >= count_chains(s) * CHAIN_LENGTH) add_chains(L, p);
-  byn_kid **at = chain_of(s, pid->serial);
-  kid->chain = *at;
-  *at = kid;
-  s->kids++;
-  if (pid->serial > s->newest) s->newest = pid->serial;
+  if (s->kids >= s->chains * CHAIN_LENGTH) add_chains(L, p);
   kid->news = NULL;
   kid->pid = *pid;
   kid->pid.origin->uses++;
+  enchain(s, kid);
+  s->kids++;
+  if (pid->serial > s->newest) s->newest = pid->serial;
 }
 
 /* Each start asks for a pid that is newer than all: no need to go through a
