@@ -267,7 +267,8 @@ static const char *no_call(const byn_process *p, const byn_dest *to) {
 static int call(lua_State *L, byn_process *p, const char *what, bool fresh,
                 int64_t ms) {
   byn_dest to;
-  byn_node_now(L, p->node); /* may run the host's code, so it comes first */
+  /* To ask for the time may run the host's code, so it comes first. */
+  if (ms >= 0) byn_node_now(L, p->node);
   find_called(L, p->node, what, fresh, &to);
   const char *error = no_call(p, &to);
   if (error) {
