@@ -36,7 +36,7 @@ static int l_now(lua_State *L) {
 static int l_make_ref(lua_State *L) {
   byn_id ref;
   byn_node_ref(byn_node_here(L), &ref);
-  byn_id_push(L, &ref);
+  byn_id_push_first(L, &ref);
   return 1;
 }
 
@@ -75,7 +75,7 @@ static int l_monitor(lua_State *L) {
   BYN_POINT(L, p, l_monitor, BYN_OP_MONITOR, 1);
   byn_id ref;
   byn_node_ref(p->node, &ref);
-  byn_id_push(L, &ref);
+  byn_id_push_first(L, &ref);
   byn_dest dest;
   byn_dest_at(L, p->node, 1, "monitor", &dest);
   byn_monitor_dest(L, p, &dest, 1, &ref);

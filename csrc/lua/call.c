@@ -310,7 +310,7 @@ static int l_request(lua_State *L) {
   byn_id ref;
   byn_node_ref(p->node, &ref);
   ref.index = p->id.index;
-  byn_id_push(L, &ref);
+  byn_id_push_first(L, &ref);
   byn_dest to;
   find_called(L, p->node, "request", false, &to);
   const char *error = no_call(p, &to);

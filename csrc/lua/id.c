@@ -163,9 +163,9 @@ static void make_meta(lua_State *L, byn_origin *o, uint32_t kind, int ids) {
   lua_rawseti(L, ids, kind);
 }
 
-/* Pushes a userdata for `id`, which the table of ids on top does not have. To
- * make one may collect garbage, and a finalizer may make the same meanwhile, or
- * free what `id` points to. */
+/* Pushes a userdata for `id`, made anew unless the table of ids on top has one
+ * by then: to make one may collect garbage, and a finalizer may make the same
+ * meanwhile, or free what `id` points to. */
 static void intern(lua_State *L, byn_id id) {
   int ids = lua_gettop(L);
   luaL_checkstack(L, 8, NULL);
@@ -190,6 +190,12 @@ void byn_id_push(lua_State *L, const byn_id *id) {
     lua_pop(L, 1);
     intern(L, *id);
   }
+  lua_replace(L, -2);
+}
+
+void byn_id_push_first(lua_State *L, const byn_id *id) {
+  lua_rawgeti(L, LUA_REGISTRYINDEX, id->origin->ids);
+  intern(L, *id);
   lua_replace(L, -2);
 }
 

@@ -81,6 +81,8 @@ void byn_origins_close(lua_State *L, struct byn_world *w);
 
 /* Pushes the one userdata that stands for `id`. */
 void byn_id_push(lua_State *L, const byn_id *id);
+/* The same, faster if there is none yet: for an id that is new. */
+void byn_id_push_first(lua_State *L, const byn_id *id);
 /* An id tells itself from the userdata of other libraries by its size, its
  * kind and a mark that is worked out from its address: looking at these
  * costs a third of a look at the metatable. The size is an odd one, as no

@@ -45,7 +45,7 @@ void byn_process_push_next(lua_State *L, byn_node *node) {
   for (;;) {
     reserve(L, node);
     byn_id id = next_id(node);
-    byn_id_push(L, &id);
+    byn_id_push_first(L, &id);
     if (node->free && node->serial + 1 == id.serial) return;
     lua_pop(L, 1);
   }

@@ -164,7 +164,7 @@ static int l_send_after(lua_State *L) {
   lua_settop(L, 3);
   byn_id ref;
   byn_node_ref(node, &ref);
-  byn_id_push(L, &ref);
+  byn_id_push_first(L, &ref);
   byn_term_copy(L, 2);
   byn_term_copy(L, 3);
   byn_node_now(L, node);

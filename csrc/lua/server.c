@@ -313,7 +313,7 @@ static void give_up(lua_State *L, byn_process *p, const char *answer,
 
 static void started(lua_State *L, byn_process *p) {
   byn_process_untimer(p);
-  byn_process_push(L, p);
+  byn_id_push_first(L, &p->id);
   byn_server_reply(L, p, 1);
   byn_server_free_mail(L, p);
 }

@@ -63,7 +63,7 @@ static int l_spawn_monitor(lua_State *L) {
   luaL_checktype(L, 1, LUA_TFUNCTION);
   byn_id ref;
   byn_node_ref(self->node, &ref);
-  byn_id_push(L, &ref);
+  byn_id_push_first(L, &ref);
   lua_insert(L, 1);
   byn_relation_reserve(L, self->node, true);
   byn_process *p = byn_spawn(L, self->node, 2);
