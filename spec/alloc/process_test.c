@@ -18,7 +18,7 @@ static int closes(uint64_t n) {
 static void processes_survive_each_failing_allocation(void **state) {
   (void)state;
   /* The scenario did what it says. */
-  assert_true(survives(SCENARIO, LIVE) > (VM_SURVIVES ? 200 : 20));
+  assert_true(survives(SCENARIO, LIVE) > (VM_SURVIVES ? 200 : 10));
 }
 
 static void a_node_that_cannot_be_made_leaves_nothing(void **state) {
