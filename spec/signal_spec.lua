@@ -149,6 +149,9 @@ describe("banyan.exit", function()
       local reason = core.receive().reason
       assert.same({ "shutdown", "moved" }, { reason[1], reason[2] })
       assert.equal("shutdown: moved", tostring(reason))
+      assert.equal("it ended: shutdown: moved!", "it ended: " .. reason .. "!")
+      assert.error_matches(function() return reason .. nil end,
+        "attempt to concatenate a nil value")
     end)
   end)
 end)

@@ -84,12 +84,25 @@ static int reason_tostring(lua_State *L) {
   return 1;
 }
 
+/* What works where an err is a string works where it is an array. */
+static int reason_concat(lua_State *L) {
+  for (int i = 1; i <= 2; i++) {
+    if (!lua_isstring(L, i) && !lua_istable(L, i))
+      luaL_error(L, "attempt to concatenate a %s value", luaL_typename(L, i));
+    luaL_tolstring(L, i, NULL);
+  }
+  lua_concat(L, 2);
+  return 1;
+}
+
 void byn_reason_open(lua_State *L) {
-  lua_createtable(L, 0, 2);
+  lua_createtable(L, 0, 3);
   lua_pushliteral(L, "reason");
   lua_setfield(L, -2, "__name");
   lua_pushcfunction(L, reason_tostring);
   lua_setfield(L, -2, "__tostring");
+  lua_pushcfunction(L, reason_concat);
+  lua_setfield(L, -2, "__concat");
   lua_rawsetp(L, LUA_REGISTRYINDEX, &META);
   lua_createtable(L, 0, 2);
   lua_pushliteral(L, "exit token");
