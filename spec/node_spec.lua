@@ -334,6 +334,21 @@ describe("a node driven by hand", function()
     node:stop()
   end)
 
+  it("refuses a time that is none, and goes on", function()
+    local node = assert(banyan.start { driver = "manual" })
+    for _, now in ipairs { 1e300, 2 ^ 60, math.huge, -math.huge, 0 / 0, 0.5,
+      "1" } do
+      local _, err = pcall(function() local _ = node:step(now) end)
+      assert.matches("node_spec%.lua:%d+: node:step: now must be an integer",
+        err)
+    end
+    local done
+    node:spawn(function() done = true end)
+    node:step(1)
+    assert.is_true(done)
+    node:stop()
+  end)
+
   it("stops from within one of its processes", function()
     local node = assert(banyan.start { driver = "manual" })
     node:spawn(function()

@@ -54,6 +54,10 @@ describe("options", function()
         complaint { size = 1.5 })
       assert.matches('"size" must be an integer, got inf',
         complaint { size = math.huge })
+      assert.matches('"size" must be an integer, got 1e%+300',
+        complaint { size = 1e300 })
+      assert.matches('"wait" must be an integer',
+        complaint { wait = 2 ^ 63 })
       assert.matches('"count" must be a positive integer, got 0',
         complaint { count = 0 })
       assert.matches('"wait" must be .*"infinity", got "soon"',

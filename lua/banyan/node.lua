@@ -56,6 +56,7 @@ local schema = {
 
 local preempt_schema = { slice_ms = "ms", kill_after_ms = "ms" }
 local SLICE_MS = 5 -- of a process, before others have their turn
+local LATEST = 2 ^ 53 -- ms, that a node may be told: exact in any number
 
 -- What goes to the C node as it is.
 local passed = {
@@ -341,7 +342,8 @@ end
 ---  than `now` if there is more to do; nil if only input can bring work
 function Node:step(now)
   by_hand(self, "step")
-  if type(now) ~= "number" or now % 1 ~= 0 then
+  if type(now) ~= "number" or now % 1 ~= 0
+    or now < -LATEST or now > LATEST then
     error("node:step: now must be an integer (milliseconds)", 2)
   end
   return self.session:step(now)

@@ -5,7 +5,7 @@ local options = {}
 
 local function is_integer(value)
   return type(value) == "number" and value % 1 == 0
-    and value > -math.huge and value < math.huge
+    and value >= -2 ^ 63 and value < 2 ^ 63
 end
 
 -- A kind of value: what a person reads, and the test.
