@@ -42,6 +42,7 @@ local value = require "banyan.lockstep.value"
 local unpack = table.unpack or unpack
 
 local MAX_STEPS = 1000000
+local LEAST_STEPS = 10000 -- that a part of a history may take to check
 
 local history = {}
 
@@ -291,7 +292,11 @@ end
 -- The first return after which there is no order any more, and what was found
 -- up to it. (Where real time does not count, what comes later may explain what
 -- came before, and no beginning fails for itself.)
+--
+-- A beginning that is much harder to check than the whole counts as one that
+-- does not fail: the explanation must not take longer than the check.
 local function shortest(ops, m, verdict, limit)
+  limit = math.min(limit, 2 * verdict.steps + LEAST_STEPS)
   local returns = returns_of(ops)
   local low, high, found = 1, #returns, verdict
   while low < high do

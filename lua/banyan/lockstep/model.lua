@@ -30,8 +30,10 @@
 --    canonical(state) -> a string or number that equal states share and
 --                others do not, where looking into tables is too slow
 --    show(state) -> text for people
---    plan(entries, before) -> nil or a function(state) that answers true where
---                no order can go on from that state. It may set entry.eager on
+--    plan(entries, before) -> nil or a function(state, entry, former) that
+--                answers true where no order can go on from that state, to
+--                which `entry` has just led from the former one; and nil or a
+--                `canonical` for these entries alone. It may set entry.eager on
 --                an operation that is next wherever it can be. The entries are
 --                the operations to be checked, {op=, result= (nil: not known),
 --                taken= (in the order so far)}; before(a, b) is true where
@@ -285,14 +287,14 @@ local function elements_of(entries, first)
 end
 
 -- The dequeues whose place is known, as a list of {entry=, text= (what it
--- takes out; nil: it finds the queue empty)}, and whether there are some that
--- nothing is known of, which may have taken anything.
+-- takes out; nil: it finds the queue empty)}, and those that nothing is known
+-- of, which may have taken anything.
 local function dequeues_of(entries, elements)
-  local list, open = {}, false
+  local list, open = {}, {}
   for _, entry in ipairs(entries) do
     local result = entry.result
     if entry.op.name == "dequeue" and result == nil then
-      open = true
+      open[#open + 1] = entry
     elseif entry.op.name == "dequeue" then
       local text = result[1] ~= nil and value.encode(result[1]) or nil
       local element = elements[text or ""]
@@ -307,21 +309,54 @@ local function dequeues_of(entries, elements)
   return list, open
 end
 
--- The elements in the queue, as a set, and the last of them.
-local function contents(state)
-  local inside, last = {}, nil
+-- The elements in the queue, as a set, the last of them, and how many there
+-- are of which nobody is known to have taken them out.
+local function contents(state, elements)
+  local inside, last, left = {}, nil, 0
   while state ~= "" do
     last, state = head_of(state)
     inside[last] = true
+    local element = elements[last]
+    if element and not element.taker then left = left + 1 end
   end
-  return inside, last
+  return inside, last, left
+end
+
+-- States are equal that differ only in the order of elements of which nobody
+-- is known to have taken them out: they leave by dequeues that nothing is
+-- known of, or not at all. Answers nil where there are no such elements.
+local function canonical_of(elements)
+  local any = false
+  for _, element in pairs(elements) do any = any or not element.taker end
+  return any and function(state)
+    local parts = {}
+    while state ~= "" do
+      local text
+      text, state = head_of(state)
+      local element = elements[text]
+      parts[#parts + 1] = element and not element.taker and "?"
+        or ("%d:%s"):format(#text, text)
+    end
+    return table.concat(parts)
+  end or nil
+end
+
+local function untaken(entries)
+  local count = 0
+  for _, entry in ipairs(entries) do
+    if not entry.taken then count = count + 1 end
+  end
+  return count
 end
 
 -- The order of two enqueues shows only when the elements come out, which is
 -- late to try another one. So what is known of how they come out is looked at
 -- when one goes in. A dequeue that has to be over before the element comes out
--- must still be possible with it in: it takes out one ahead of it. And an
--- element of which nothing tells that it was in had better not been.
+-- must still be possible with it in: it takes out one ahead of it. Elements
+-- that nobody is known to have taken out are in the way of all that come
+-- behind, and only dequeues that nothing is known of can clear it; these take
+-- no element that another is known to have taken. And an element of which
+-- nothing tells that it was in had better not been.
 --
 -- Where the first element is a single one nothing is lost by taking it out at
 -- once: no other dequeue can come before that, and an enqueue does not mind.
@@ -329,22 +364,31 @@ local function queue_plan(first)
   return function(entries, before)
     local elements = elements_of(entries, first)
     local dequeues, open = dequeues_of(entries, elements)
-    return function(state)
-      local inside, last = contents(state)
-      local element = elements[last or ""]
-      if not element then return false end
-      if element.useless then return true end
-      local taker = element.taker
-      if not taker and open then return false end
+
+    local function is_blocked(state, enqueued)
+      local inside, last, left = contents(state, elements)
+      local taker = enqueued and elements[last] and elements[last].taker
+      local too_many = left > untaken(open)
       for _, dequeue in ipairs(dequeues) do
         local entry = dequeue.entry
         if not entry.taken and not inside[dequeue.text or ""]
-          and (not taker or before(entry, taker)) then
+          and (too_many or taker and before(entry, taker)) then
           return true
         end
       end
       return false
     end
+
+    return function(state, entry, former)
+      if entry.op.name == "enqueue" then
+        local element = elements[value.encode(entry.op.args[1])]
+        if element and element.useless then return true end
+        return is_blocked(state, true)
+      end
+      if entry.result ~= nil or former == "" then return false end
+      local element = elements[(head_of(former))]
+      return element and element.taker ~= nil or is_blocked(state, false)
+    end, canonical_of(elements)
   end
 end
 

@@ -46,8 +46,7 @@ local function default_canonical(state)
 end
 
 --- A function that numbers states: equal ones get the same number.
-local function numbering(model)
-  local canonical = model.canonical or default_canonical
+local function numbering(canonical)
   local numbers, count = {}, 0
   return function(state)
     local key = canonical(state)
@@ -171,7 +170,8 @@ end
 --- Goes on to the configuration after `entry`, unless it is known.
 local function take(self, entry, state)
   flip(self, entry, 1)
-  if known_before(self, state) or self.hopeless(state) then
+  if known_before(self, state)
+    or self.hopeless(state, entry, self.state) then
     flip(self, entry, -1)
     return
   end
@@ -236,16 +236,18 @@ end
 local function never() return false end
 
 local function prepare(order, model, limit)
+  local hopeless, canonical
+  if model.plan then
+    hopeless, canonical = model.plan(order.entries, order.before)
+  end
   local self = {
     order = order, model = model, limit = limit, steps = 0,
-    number = numbering(model), state = model.init(),
+    number = numbering(canonical or model.canonical or default_canonical),
+    state = model.init(),
     seen = {}, just_none = { NONE }, unknown = {},
     depth = 0, path = {}, before = {}, choices = {}, tried = {},
-    best_left = math.huge, hopeless = never,
+    best_left = math.huge, hopeless = hopeless or never,
   }
-  if model.plan then
-    self.hopeless = model.plan(order.entries, order.before) or never
-  end
   place_bits(self)
   for _, entry in ipairs(order.entries) do
     if not entry.known then self.unknown[#self.unknown + 1] = entry end
