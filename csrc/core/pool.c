@@ -62,7 +62,7 @@ bool byn_pool_reserve(byn_pool *pool) {
 }
 
 void *byn_pool_take(byn_pool *pool) {
-  if (!byn_pool_reserve(pool)) return NULL;
+  if (!pool->spare && !byn_pool_reserve(pool)) return NULL;
   record *r = pool->spare;
   SHOW(r, pool->size);
   pool->spare = r->next;

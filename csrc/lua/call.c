@@ -29,8 +29,13 @@ int64_t byn_check_timeout(lua_State *L, int index, int64_t otherwise) {
 
 /* --- ends of a call ------------------------------------------------------- */
 
+/* The other node that is called, or NULL. */
+static byn_origin *called_abroad(const byn_relation *r) {
+  return r->abroad == BYN_B_ABROAD ? r->far[0].origin : NULL;
+}
+
 void byn_call_forget(lua_State *L, byn_node *node, byn_relation *r) {
-  byn_origin *b = r->abroad == BYN_B_ABROAD ? r->far[0].origin : NULL;
+  byn_origin *b = called_abroad(r);
   uint64_t serial = r->serial;
   byn_unrelate(L, node, r);
   if (b) byn_remote_demonitor(L, node, b, serial);
@@ -122,10 +127,9 @@ void byn_call_replied(lua_State *L, byn_node *node, const byn_id *ref,
     lua_pop(L, count);
     return;
   }
-  byn_origin *b = r ? byn_end_id(r, &r->b)->origin : from;
+  byn_origin *b = r ? called_abroad(r) : NULL;
   answer(L, node, p, r, ref->serial, count);
-  if (b != node->origin && b != from)
-    byn_remote_demonitor(L, node, b, ref->serial);
+  if (b && b != from) byn_remote_demonitor(L, node, b, ref->serial);
 }
 
 static void reply_remote(lua_State *L, byn_node *node, const byn_id *ref,
