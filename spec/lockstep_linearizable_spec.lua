@@ -204,6 +204,27 @@ describe("linearizability", function()
     assert.is_true(steps < 3500, steps .. " steps")
   end)
 
+  it("sees at once that one element came out twice, or never was in",
+    function()
+      for _, wrong in ipairs { 1, 99 } do
+        local h, taking = history.new(), {}
+        for i = 1, 24, 2 do
+          local a, b = h:invoke("a", "enqueue", i),
+            h:invoke("b", "enqueue", i + 1)
+          h:ok(a)
+          h:ok(b)
+        end
+        for i = 1, 24 do taking[i] = h:invoke("c" .. i, "dequeue") end
+        taking[25] = h:invoke("d", "dequeue")
+        for i = 1, 24 do h:ok(taking[i], i) end
+        h:ok(taking[25], wrong)
+        local ok, why = h:check(model.queue(), { max_steps = 2000 })
+        assert.is_nil(ok)
+        assert.is_false(why.undecided)
+        assert.equal(wrong, why.prefix[#why.prefix].result[1])
+      end
+    end)
+
   it("is not slowed by the order of elements that nobody took out", function()
     local h = history.new()
     h:unknown(h:invoke("z", "dequeue"))

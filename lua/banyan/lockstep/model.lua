@@ -32,8 +32,9 @@
 --    show(state) -> text for people
 --    plan(entries, before) -> nil or a function(state, entry, former) that
 --                answers true where no order can go on from that state, to
---                which `entry` has just led from the former one; and nil or a
---                `canonical` for these entries alone. It may set entry.eager on
+--                which `entry` has just led from the former one; nil or a
+--                `canonical` for these entries alone; and true if it is known
+--                beforehand that they have no order. It may set entry.eager on
 --                an operation that is next wherever it can be. The entries are
 --                the operations to be checked, {op=, result= (nil: not known),
 --                taken= (in the order so far)}; before(a, b) is true where
@@ -283,14 +284,15 @@ local function elements_of(entries, first)
       count(value.encode(entry.op.args[1]), entry.result == nil)
     end
   end
-  return elements
+  return elements, times
 end
 
 -- The dequeues whose place is known, as a list of {entry=, text= (what it
--- takes out; nil: it finds the queue empty)}, and those that nothing is known
--- of, which may have taken anything.
-local function dequeues_of(entries, elements)
-  local list, open = {}, {}
+-- takes out; nil: it finds the queue empty)}, those that nothing is known of,
+-- which may have taken anything, and whether one took what was never there, or
+-- what another took.
+local function dequeues_of(entries, elements, times)
+  local list, open, impossible = {}, {}, false
   for _, entry in ipairs(entries) do
     local result = entry.result
     if entry.op.name == "dequeue" and result == nil then
@@ -298,6 +300,8 @@ local function dequeues_of(entries, elements)
     elseif entry.op.name == "dequeue" then
       local text = result[1] ~= nil and value.encode(result[1]) or nil
       local element = elements[text or ""]
+      impossible = impossible or text and not times[text]
+        or element and element.taker ~= nil
       if element then
         element.taker, element.useless, entry.eager = entry, false, true
         list[#list + 1] = { entry = entry, text = text }
@@ -306,7 +310,7 @@ local function dequeues_of(entries, elements)
       end
     end
   end
-  return list, open
+  return list, open, impossible
 end
 
 -- The elements in the queue, as a set, the last of them, and how many there
@@ -362,8 +366,8 @@ end
 -- once: no other dequeue can come before that, and an enqueue does not mind.
 local function queue_plan(first)
   return function(entries, before)
-    local elements = elements_of(entries, first)
-    local dequeues, open = dequeues_of(entries, elements)
+    local elements, times = elements_of(entries, first)
+    local dequeues, open, impossible = dequeues_of(entries, elements, times)
 
     local function is_blocked(state, enqueued)
       local inside, last, left = contents(state, elements)
@@ -388,7 +392,7 @@ local function queue_plan(first)
       if entry.result ~= nil or former == "" then return false end
       local element = elements[(head_of(former))]
       return element and element.taker ~= nil or is_blocked(state, false)
-    end, canonical_of(elements)
+    end, canonical_of(elements), impossible
   end
 end
 

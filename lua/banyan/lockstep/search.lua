@@ -233,12 +233,17 @@ local function advance(self)
   if ok then take(self, entry, state) end
 end
 
+-- Where there is no order, so many steps for each entry are spent on one that
+-- goes far, for people.
+local WORTH = 10
+
 local function never() return false end
 
 local function prepare(order, model, limit)
-  local hopeless, canonical
+  local hopeless, canonical, impossible
   if model.plan then
-    hopeless, canonical = model.plan(order.entries, order.before)
+    hopeless, canonical, impossible =
+      model.plan(order.entries, order.before)
   end
   local self = {
     order = order, model = model, limit = limit, steps = 0,
@@ -247,6 +252,7 @@ local function prepare(order, model, limit)
     seen = {}, just_none = { NONE }, unknown = {},
     depth = 0, path = {}, before = {}, choices = {}, tried = {},
     best_left = math.huge, hopeless = hopeless or never,
+    impossible = impossible,
   }
   place_bits(self)
   for _, entry in ipairs(order.entries) do
@@ -270,6 +276,7 @@ end
 function search.run(order, model, limit)
   local self = prepare(order, model, limit)
   local over = false
+  if self.impossible then limit = math.min(limit, WORTH * #order.entries) end
   while self.left > 0 and not over and self.steps < limit do
     over = advance(self)
   end
@@ -277,7 +284,7 @@ function search.run(order, model, limit)
   verdict.steps = self.steps
   if self.left == 0 then
     verdict.ok = true
-  elseif over then
+  elseif over or self.impossible then
     verdict.ok = false
   end
   return verdict
