@@ -267,6 +267,20 @@ describe("a process that does not yield", function()
     assert.is_true(#held(events) >= 1)
   end)
 
+  it("overflows its stack about as soon as without preemption", function()
+    local function overflow(preempt)
+      local from = clock()
+      run({ preempt = preempt }, function()
+        local function deeper() return 1 + deeper() end
+        banyan.spawn_monitor(deeper)
+        assert.matches("stack overflow", tostring(banyan.receive().reason))
+      end)
+      return clock() - from
+    end
+    local without = overflow(false)
+    assert.is_true(overflow(true) < 10 * (without + 0.05))
+  end)
+
   it("is not preempted in a coroutine of its own", function()
     local events = run({ preempt = { slice_ms = 5, kill_after_ms = 20000 } },
       function()

@@ -39,6 +39,10 @@ static void put_hook(byn_watchdog *w, lua_State *code) {
     w->user_mask = lua_gethookmask(code);
     w->user_count = lua_gethookcount(code);
     w->hooked = code;
+  } else if (lua_gethook(code) == w->hook &&
+             lua_gethookmask(code) == LUA_MASKCOUNT) {
+    return; /* it waits for Lua code already; to set it costs a walk of the
+             * stack, which would leave a C function no time */
   }
   w->settled = false;
   lua_sethook(code, w->hook, LUA_MASKCOUNT, 1);
