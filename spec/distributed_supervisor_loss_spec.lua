@@ -351,6 +351,44 @@ describe("nodes that meet", function()
     end
   end)
 
+  -- B goes on with a child that has ended on A, where its id was started anew;
+  -- and when the two meet, that one crashes.
+  it("know the new process of a child that crashes meanwhile", function()
+    for seed = 1, 10 do
+      local net = cluster({ A, B }, { seed = seed })
+      assert(start(net, A, "id", { restart = "permanent" }, A))
+      net:settle()
+      for _, pair in ipairs { { A, B }, { B, A } } do
+        net:hold(pair[1], pair[2], true)
+      end
+      net:find(A).core:spawn(function()
+        ds.terminate_child(NAME, "id")
+        ds.start_child(NAME, worker.spec("id"))
+      end)
+      net:pass(30000)
+      local merge, told = registry.merge, false
+      registry.merge = function(self, entry, ...)
+        told = told or self.view.node == B and entry[1] == "id"
+        return merge(self, entry, ...)
+      end
+      for _, pair in ipairs { { A, B }, { B, A } } do
+        net:hold(pair[1], pair[2], false)
+      end
+      net:run(function() return told end)
+      registry.merge = merge
+      net:hold(B, A, true)
+      at(net, A, ds.call, NAME, "id", "crash")
+      net:settle()
+      net:hold(B, A, false)
+      net:pass(20000)
+      assert.equal(1, alive(net, "id"))
+      local pid = at(net, A, ds.whereis, NAME, "id")
+      assert.is_truthy(pid)
+      assert.equal(pid, at(net, B, ds.whereis, NAME, "id"))
+      net:close()
+    end
+  end)
+
   it("do without one that is lost before they have met", function()
     local net = cluster { A, B }
     for i = 1, 20 do assert(start(net, A, i)) end

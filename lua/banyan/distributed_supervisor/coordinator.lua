@@ -43,6 +43,10 @@ local function new_registry(self)
       else
         listeners.tell(tell, "on_process_stop", id, { pid }, reason)
       end
+    end,
+    -- Its own next step could lead to that very place.
+    function(host, entry)
+      core.cast(host, { tag = "entries", list = { entry } })
     end)
 end
 

@@ -57,7 +57,9 @@ end
 -- @param node the name of this node
 -- @param run_of function(id): {spec=, token=} of what runs or starts here
 -- @param on_change function(kind, id, pid, reason): "start" or "stop"
-function registry.new(name, node, cached, run_of, on_change)
+-- @param on_raise function(host, entry): another host's child was put at a
+--   place of which that host does not know
+function registry.new(name, node, cached, run_of, on_change, on_raise)
   local me = core.self()
   local places = placement.new(me, node, KEEP_ENDED_MS, KEEP_ENDED)
   local view = {
@@ -69,6 +71,7 @@ function registry.new(name, node, cached, run_of, on_change)
   return setmetatable({
     me = me, rows = {}, placement = places, view = view,
     strangers = {}, run_of = run_of, on_change = on_change,
+    on_raise = on_raise,
   }, registry)
 end
 
@@ -227,6 +230,7 @@ end
 -- child of this very node above what others took for newer: its host knows best
 -- what it is, and has to tell.
 function registry:merge(entry, now)
+  local came = entry
   entry = with_later(self, with_end(self, entry))
   local id, state = entry[1], entry[4]
   local news = self.placement:merge(id, entry[2], entry[3], state, entry[5],
@@ -243,6 +247,9 @@ function registry:merge(entry, now)
     self.placement:end_run(id)
   end
   changed(self, id)
+  if state == RUNNING and entry ~= came then
+    self.on_raise(entry[5], self:entry(id))
+  end
   return true
 end
 
