@@ -36,8 +36,8 @@ int byn_misuse(lua_State *L, const char *format, ...) {
   return lua_error(L);
 }
 
-/* library(): the file that calls is one of the library */
-static int l_library(lua_State *L) {
+/* skip_in_errors(): the file that calls is one of the library */
+static int l_skip_in_errors(lua_State *L) {
   lua_Debug ar;
   if (!lua_getstack(L, 1, &ar)) return 0;
   lua_getinfo(L, "S", &ar);
@@ -53,6 +53,7 @@ static int l_library(lua_State *L) {
 }
 
 void byn_misuse_functions(lua_State *L) {
-  static const luaL_Reg functions[] = {{"library", l_library}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"skip_in_errors", l_skip_in_errors},
+                                       {NULL, NULL}};
   byn_set_functions(L, functions);
 }

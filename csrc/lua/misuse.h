@@ -2,8 +2,8 @@
  *
  * luaL_error points at the function that called C. Where that is one of the
  * library's own, in Lua, the place that helps is its caller's. So the files
- * of the library say which they are (core.library()), and their frames are
- * passed over.
+ * of the library say which they are (core.skip_in_errors()), and their frames
+ * are passed over.
  */
 #ifndef BYN_MISUSE_H
 #define BYN_MISUSE_H

@@ -33,7 +33,7 @@
 -- where none does, they answer `nil, "noproc"`.
 
 local core = require "banyan.core"
-core.library()
+core.skip_in_errors()
 local server = require "banyan.server"
 local Coordinator = require "banyan.distributed_supervisor.coordinator"
 local options = require "banyan.distributed_supervisor.options"

@@ -21,7 +21,7 @@
 -- that table.sort, string.gsub and their like call.
 
 local core = require "banyan.core"
-core.library()
+core.skip_in_errors()
 local nodes = require "banyan.node"
 local options = require "banyan.options"
 local run = require "banyan.run"

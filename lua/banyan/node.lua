@@ -8,7 +8,7 @@
 --   open(host) -> session      session:pump, :is_inside, :close; see luv.lua
 
 local core = require "banyan.core"
-core.library()
+core.skip_in_errors()
 local log = require "banyan.log"
 local names = require "banyan.name"
 local options = require "banyan.options"

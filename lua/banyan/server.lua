@@ -44,7 +44,7 @@
 -- was started by, names the server in process_info(pid).label and in events.
 
 local core = require "banyan.core"
-core.library()
+core.skip_in_errors()
 local options = require "banyan.options"
 
 local start = core.server.start

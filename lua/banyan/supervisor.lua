@@ -44,7 +44,7 @@
 
 local child_spec = require "banyan.child_spec"
 local core = require "banyan.core"
-core.library()
+core.skip_in_errors()
 local options = require "banyan.options"
 local server = require "banyan.server"
 
