@@ -216,7 +216,7 @@ describe("a supervisor", function()
     assert.equal("a:running", states(sup))
   end)
 
-  -- As csrc/lua/child_spec.h says; each case spoils one place.
+  -- As csrc/lua/otp/childspec.h says; each case spoils one place.
   local function policy(of)
     of = of or {}
     return (of.restart or 0) + (of.arguments or 0) * 2 ^ 4

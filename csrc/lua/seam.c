@@ -2,17 +2,17 @@
 
 #include <string.h>
 
-#include "clock.h"
-#include "cluster.h"
-#include "compat.h"
-#include "control.h"
-#include "node.h"
-#include "nodes.h"
-#include "preempt.h"
-#include "reason.h"
-#include "send.h"
-#include "spawn.h"
-#include "step.h"
+#include "value/clock.h"
+#include "value/compat.h"
+#include "value/reason.h"
+#include "process/node.h"
+#include "process/preempt.h"
+#include "process/send.h"
+#include "process/spawn.h"
+#include "process/step.h"
+#include "cluster/cluster.h"
+#include "cluster/nodes.h"
+#include "lockstep/control.h"
 
 #define TYPE "banyan.node"
 #define ATTEMPTS 100 /* recoveries from errors in one close */

@@ -31,7 +31,7 @@
 #ifndef BYN_SEAM_H
 #define BYN_SEAM_H
 
-#include "compat.h"
+#include "value/compat.h"
 
 /* The node at a stack index; raises if it is none, or closed. */
 struct byn_node *byn_seam_node(lua_State *L, int index);

@@ -11,7 +11,7 @@
 -- same however many there are. Specs are as for banyan.supervisor; an id is
 -- not needed, and need not be the only one of its kind.
 
-local child_spec = require "banyan.child_spec"
+local childspec = require "banyan.childspec"
 local core = require "banyan.core"
 core.skip_in_errors()
 local options = require "banyan.options"
@@ -30,7 +30,7 @@ local start_options = {
   max_restarts = supervisor._kinds.max_restarts,
   max_seconds = supervisor._kinds.max_seconds,
   observer = supervisor._kinds.observer,
-  extra_arguments = { "a list of arguments", child_spec.is_list },
+  extra_arguments = { "a list of arguments", childspec.is_list },
   max_children = {
     "an integer not below 0, or math.huge",
     function(value)
@@ -54,9 +54,9 @@ function dynamic_supervisor.start_link(opts)
   local most = opts.max_children
   if most and most < math.huge then config.max_children = most end
   if opts.extra_arguments then
-    config.extra = child_spec.pack_arguments(opts.extra_arguments)
+    config.extra = childspec.pack_arguments(opts.extra_arguments)
   end
-  return start(config, child_spec.apply, opts.name, opts.name)
+  return start(config, childspec.apply, opts.name, opts.name)
 end
 
 --- The child spec of a dynamic supervisor: what the shorthand
@@ -80,7 +80,7 @@ end
 ---  "ignore", what the start function failed with, {"bad_return", value},
 ---  "noproc", "noconnection"
 function dynamic_supervisor.start_child(sup, spec)
-  local packed, message = child_spec.pack(spec, true)
+  local packed, message = childspec.pack(spec, true)
   if not packed then
     error("dynamic_supervisor.start_child: " .. message, 2)
   end

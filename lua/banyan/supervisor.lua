@@ -42,7 +42,7 @@
 -- When its parent ends, a supervisor stops its children and ends too. When it
 -- is killed, its children are killed with it.
 
-local child_spec = require "banyan.child_spec"
+local childspec = require "banyan.childspec"
 local core = require "banyan.core"
 core.skip_in_errors()
 local options = require "banyan.options"
@@ -126,7 +126,7 @@ end
 
 local function any_significant(list)
   for _, packed in ipairs(list) do
-    if child_spec.is_significant(packed) then return true end
+    if childspec.is_significant(packed) then return true end
   end
   return false
 end
@@ -135,7 +135,7 @@ local function pack_template(children)
   if type(children) ~= "table" or children[1] == nil or children[2] ~= nil then
     return nil, "with simple_one_for_one, children must be a list of one spec"
   end
-  local packed, message = child_spec.pack(children[1], true)
+  local packed, message = childspec.pack(children[1], true)
   if not packed then return nil, "children[1]: " .. message end
   return { packed }
 end
@@ -143,7 +143,7 @@ end
 -- What a supervisor is made from; or nil and what is wrong.
 local function configure(children, opts)
   local simple = opts.strategy == "simple_one_for_one"
-  local list, message = (simple and pack_template or child_spec.pack_all)(
+  local list, message = (simple and pack_template or childspec.pack_all)(
     children)
   if not list then return nil, message end
   local config = {
@@ -182,7 +182,7 @@ end
 
 -- Runs in the new supervisor.
 local function run_init(module, arg)
-  if type(module) == "string" then module = child_spec.load(module) end
+  if type(module) == "string" then module = childspec.load(module) end
   local result, reason = module.init(arg)
   if made[result] then return result end
   if result == supervisor.ignore then return nil, "ignore" end
@@ -221,7 +221,7 @@ function supervisor.start_link(children, opts, module_opts)
     local name = options.check("supervisor.start_link", module_opts,
       start_options, 2).name
     local label = type(children) == "string" and children or name
-    return start({ run_init, children, opts }, child_spec.apply, name, label)
+    return start({ run_init, children, opts }, childspec.apply, name, label)
   end
   if module_opts ~= nil then
     error("supervisor.start_link: the third argument belongs to a module, "
@@ -230,7 +230,7 @@ function supervisor.start_link(children, opts, module_opts)
   opts = options.check("supervisor.start_link", opts, all_options, 2)
   local config, message = configure(children, opts)
   if not config then error("supervisor.start_link: " .. message, 2) end
-  return start(config, child_spec.apply, opts.name, opts.name)
+  return start(config, childspec.apply, opts.name, opts.name)
 end
 
 --- The child spec of a supervisor under a supervisor: `{"banyan.supervisor",
@@ -251,16 +251,16 @@ end
 -- What start_child asks a simple_one_for_one supervisor.
 local function simple_request(args)
   if args == nil then args = {} end
-  if not child_spec.is_list(args) then
+  if not childspec.is_list(args) then
     error("supervisor.start_child: a simple_one_for_one supervisor takes a "
       .. "list of extra arguments, got "
       .. (type(args) == "table" and "another table" or "a " .. type(args)), 3)
   end
-  return child_spec.pack_arguments(args, { "start_simple" })
+  return childspec.pack_arguments(args, { "start_simple" })
 end
 
 local function start_request(spec)
-  local packed, message = child_spec.pack(spec)
+  local packed, message = childspec.pack(spec)
   if not packed then error("supervisor.start_child: " .. message, 3) end
   packed[1] = "start_child"
   return packed

@@ -11,7 +11,7 @@
 
 #include <lualib.h>
 
-#include "../../csrc/lua/node.h"
+#include "../../csrc/lua/process/node.h"
 
 int luaopen_banyan_core(lua_State *L);
 

@@ -4,7 +4,7 @@
  */
 #include "scarcity.h"
 
-#include "../../csrc/lua/node.h"
+#include "../../csrc/lua/process/node.h"
 
 #define SCENARIO "spec/alloc/supervisor.lua"
 

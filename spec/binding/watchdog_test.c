@@ -8,7 +8,7 @@
 
 #include <lualib.h>
 
-#include "../../csrc/lua/watchdog.h"
+#include "../../csrc/lua/process/watchdog.h"
 
 #define LIMIT 2000000000 /* instructions of a loop that nobody ends */
 #define THREADS 4

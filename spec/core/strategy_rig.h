@@ -7,7 +7,7 @@
 
 #include "support.h"
 
-#include "../../csrc/core/strategy.h"
+#include "../../csrc/core/lockstep/strategy.h"
 
 enum { RIG_ACTORS = 8, RIG_STEPS = 128 };
 

@@ -1,7 +1,7 @@
 #include "support.h"
 
 #include "../../csrc/core/rng.h"
-#include "../../csrc/core/tape.h"
+#include "../../csrc/core/lockstep/tape.h"
 
 typedef struct fixture {
   byn_test_alloc t;

@@ -24,9 +24,9 @@
 
 #include "../../csrc/core/rng.h"
 #include "../../csrc/core/wire/frame.h"
-#include "../../csrc/lua/cluster.h"
-#include "../../csrc/lua/node.h"
-#include "../../csrc/lua/remote.h"
+#include "../../csrc/lua/cluster/cluster.h"
+#include "../../csrc/lua/process/node.h"
+#include "../../csrc/lua/cluster/remote.h"
 
 #define CHECK(condition)                                                       \
   do {                                                                         \

@@ -5,7 +5,7 @@
 -- supervisor tells of each child that started before it answers.
 
 local core = require "banyan.core"
-local child_spec = require "banyan.child_spec"
+local childspec = require "banyan.childspec"
 local registry = require "banyan.distributed_supervisor.registry"
 local placement = core.placement
 
@@ -19,7 +19,7 @@ local function now() return core.now() end
 
 --- What this node has against starting one more child, or nil.
 function children:refusal(spec)
-  local module, fn = child_spec.start_of(spec)
+  local module, fn = childspec.start_of(spec)
   if fn ~= "start_link" and not self.modules[module] then
     return core.reason { "not_allowed", ("%s.%s"):format(module, fn) }
   end
@@ -132,7 +132,7 @@ function on_child.ended(self, msg)
   local run = self.runs[id]
   if not run then return end
   if self.stopping[id] or run.reason == "normal"
-    or child_spec.is_temporary(run.spec) then
+    or childspec.is_temporary(run.spec) then
     return has_ended(self, id, run)
   end
   self:ask(self.sup, { "count_children" }, function(answer)

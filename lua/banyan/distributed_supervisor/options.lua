@@ -2,7 +2,7 @@
 -- caller, before any process is asked.
 
 local core = require "banyan.core"
-local child_spec = require "banyan.child_spec"
+local childspec = require "banyan.childspec"
 local common = require "banyan.options"
 local listeners = require "banyan.distributed_supervisor.listeners"
 
@@ -114,22 +114,22 @@ function options.check_id(what, id, level)
   return id
 end
 
---- Packs a child spec (see child_spec.lua) that any node can be sent; its id
+--- Packs a child spec (see childspec.lua) that any node can be sent; its id
 -- is a fresh ref if it had none. Answers the id, too.
 function options.check_spec(what, spec, level)
-  local packed, problem = child_spec.pack(spec, true)
+  local packed, problem = childspec.pack(spec, true)
   if not packed then error(what .. ": " .. problem, level + 1) end
-  if type(child_spec.start_of(packed)) == "function" then
+  if type(childspec.start_of(packed)) == "function" then
     error(what .. ': start must be {"module", "fn", {args}}: a function '
       .. "cannot be sent to the node that is to run it", level + 1)
   end
-  local id = child_spec.id(packed)
+  local id = childspec.id(packed)
   if id == nil then
     id = core.make_ref()
   else
     id = options.check_id(what, id, level + 1)
   end
-  child_spec.set_id(packed, id)
+  childspec.set_id(packed, id)
   problem = stuck(packed, 0)
   if problem then
     error(("%s: the child spec has %s in it, which cannot be sent to "

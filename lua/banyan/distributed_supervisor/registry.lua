@@ -16,7 +16,7 @@
 -- children of a lost node are out of it until they run again.
 
 local core = require "banyan.core"
-local child_spec = require "banyan.child_spec"
+local childspec = require "banyan.childspec"
 local placement = core.placement
 
 local registry = {}
@@ -77,7 +77,7 @@ end
 
 --- Bits for what a start asks for.
 function registry.flags(spec, pinned)
-  return (child_spec.is_temporary(spec) and TEMPORARY or 0)
+  return (childspec.is_temporary(spec) and TEMPORARY or 0)
     + (pinned and PINNED or 0)
 end
 
@@ -200,7 +200,7 @@ end
 
 -- The run here is of the child that has ended, or of one before.
 local function is_end_of(entry, run)
-  if run == nil or run.token == nil or child_spec.is_temporary(run.spec) then
+  if run == nil or run.token == nil or childspec.is_temporary(run.spec) then
     return false
   end
   if entry[4] == RUNNING and entry.token == run.token then return false end

@@ -1,0 +1,535 @@
+#include "cluster.h"
+
+#include <string.h>
+
+#include "../../core/wire/handshake.h"
+#include "../value/compat.h"
+#include "nodes.h"
+#include "remote.h"
+
+#define MESSAGE_MIN 1024 /* of max_message: any signal fits */
+#define FORGET_AFTER_MS 600000
+#define STRANGERS_MAX 128 /* connections that have not proved themselves */
+#define LINGER_MS 1000    /* for each part of the last words to be taken */
+
+/* Of max_queue: from the first part on senders wait, below the second they
+ * go on. The rest is for those that cannot wait. */
+#define BUSY_PART 8
+#define CALM_PART 16
+
+/* --- peers ---------------------------------------------------------------- */
+
+static uint64_t origin_key(const byn_origin *origin) {
+  return (uint64_t)(uintptr_t)origin;
+}
+
+byn_peer *byn_peer_of(const byn_node *node, const byn_origin *origin) {
+  if (!node->cluster) return NULL;
+  return byn_map_get(&node->cluster->by_origin, origin_key(origin));
+}
+
+byn_peer *byn_peer_named(const byn_node *node, const char *name) {
+  if (!node->cluster) return NULL;
+  for (byn_peer *p = node->cluster->peers; p; p = p->next)
+    if (p->origin && !p->down && !strcmp(p->origin->name, name)) return p;
+  return NULL;
+}
+
+byn_peer *byn_peer_number(const byn_cluster *c, uint32_t number) {
+  for (byn_peer *p = c->peers; p; p = p->next)
+    if (p->number == number) return p;
+  return NULL;
+}
+
+const char *byn_peer_absence(const byn_node *node, const byn_origin *origin) {
+  bool own = node->name && !strcmp(node->name, origin->name);
+  return own || byn_peer_named(node, origin->name) ? "noproc" : "noconnection";
+}
+
+/* Asks the driver for the nonce of one handshake; its errors end here. */
+static bool fresh_nonce(lua_State *L, byn_cluster *c,
+                        uint8_t nonce[BYN_NONCE_SIZE]) {
+  size_t n = 0;
+  const char *bytes = NULL;
+  luaL_checkstack(L, 4, NULL);
+  byn_slot_push(L, c->entropy);
+  lua_pushinteger(L, BYN_NONCE_SIZE);
+  if (lua_pcall(L, 1, 1, 0) == LUA_OK && lua_type(L, -1) == LUA_TSTRING)
+    bytes = lua_tolstring(L, -1, &n);
+  if (n == BYN_NONCE_SIZE) memcpy(nonce, bytes, n);
+  lua_pop(L, 1);
+  return n == BYN_NONCE_SIZE;
+}
+
+static void free_peer(byn_cluster *c, byn_peer *peer) {
+  const byn_alloc *alloc = &c->node->world->alloc;
+  if (peer->link) byn_link_free(peer->link);
+  if (peer->dialled) byn_free(alloc, peer->dialled, strlen(peer->dialled) + 1);
+  if (peer->origin) peer->origin->uses--;
+  byn_map_clear(&peer->monitors);
+  byn_map_clear(&peer->blocked);
+  byn_free(alloc, peer, sizeof *peer);
+}
+
+static bool make_link(byn_cluster *c, byn_peer *peer, const char *name,
+                      const uint8_t nonce[BYN_NONCE_SIZE]) {
+  int64_t now = c->node->now;
+  if (!name) {
+    peer->link = byn_link_accept(&c->config, nonce, now);
+    peer->opened = true;
+    return peer->link != NULL;
+  }
+  peer->dialled = byn_new(&c->node->world->alloc, strlen(name) + 1);
+  if (peer->dialled) strcpy(peer->dialled, name);
+  peer->link = byn_link_dial(&c->config, name, nonce, now);
+  return peer->dialled && peer->link;
+}
+
+/* A peer with a link: dialled where `name` is given. NULL, and why not. */
+static byn_peer *new_peer(lua_State *L, byn_cluster *c, const char *name,
+                          const char **why) {
+  const byn_alloc *alloc = &c->node->world->alloc;
+  uint8_t nonce[BYN_NONCE_SIZE];
+  *why = c->stopping ? "shutdown" : "no_entropy";
+  if (c->stopping || !fresh_nonce(L, c, nonce)) return NULL;
+  *why = "out_of_memory";
+  byn_peer *peer = byn_new(alloc, sizeof *peer);
+  if (!peer) return NULL;
+  *peer = (byn_peer){.number = ++c->last};
+  byn_map_init(&peer->monitors, alloc);
+  byn_map_init(&peer->blocked, alloc);
+  if (!make_link(c, peer, name, nonce)) {
+    free_peer(c, peer);
+    return NULL;
+  }
+  peer->next = c->peers;
+  c->peers = peer;
+  return peer;
+}
+
+static void link_event(lua_State *L, byn_cluster *c, const char *event,
+                       const char *name, const char *reason) {
+  if (!byn_event(L, c->node, event)) return;
+  lua_pushstring(L, name);
+  lua_setfield(L, -2, "peer");
+  lua_pushstring(L, reason);
+  lua_setfield(L, -2, "reason");
+  byn_event_done(L, c->node);
+}
+
+/* Those who have come in and not yet proved who they are. */
+static int count_strangers(const byn_cluster *c) {
+  int count = 0;
+  for (const byn_peer *p = c->peers; p; p = p->next)
+    count += !p->dialled && !p->origin && !p->down;
+  return count;
+}
+
+byn_peer *byn_cluster_accept(lua_State *L, byn_cluster *c, const char **why) {
+  if (count_strangers(c) < STRANGERS_MAX) return new_peer(L, c, NULL, why);
+  *why = "too_many_handshakes";
+  link_event(L, c, "link_refused", NULL, *why);
+  return NULL;
+}
+
+/* --- backpressure --------------------------------------------------------- */
+
+bool byn_peer_is_busy(const byn_cluster *c, const byn_peer *peer) {
+  return !peer->down &&
+         byn_link_queued(peer->link) > c->config.max_queue / BUSY_PART;
+}
+
+bool byn_peer_block(byn_peer *peer, byn_process *p) {
+  uintptr_t index = (uintptr_t)p->id.index + 1;
+  return byn_map_put(&peer->blocked, p->id.serial, (void *)index);
+}
+
+/* Wakes all that wait for this peer. One that has ended meanwhile is not
+ * there any more: its serial is looked up through its index. */
+static void unblock(byn_cluster *c, byn_peer *peer) {
+  byn_map_entry entry;
+  for (uint32_t cursor = 0; byn_map_next(&peer->blocked, &cursor, &entry);) {
+    uint32_t index = (uint32_t)(uintptr_t)entry.value;
+    byn_id id = {.serial = entry.key, .index = index - 1};
+    byn_process *p = byn_node_find(c->node, &id);
+    if (!p) continue;
+    p->expired = true;
+    byn_process_ready(p);
+  }
+  byn_map_clear(&peer->blocked);
+}
+
+void byn_peer_wrote(byn_cluster *c, byn_peer *peer, size_t n) {
+  byn_link_wrote(peer->link, n);
+  peer->linger_by = c->node->now + LINGER_MS;
+  if (byn_link_queued(peer->link) <= c->config.max_queue / CALM_PART)
+    unblock(c, peer);
+}
+
+/* --- what links tell ------------------------------------------------------ */
+
+/* Tells the membership if this link makes nobody a member. */
+static void note_hidden(byn_cluster *c, const byn_link_event *e) {
+  if ((c->config.traits | e->traits) & BYN_TRAIT_HIDDEN)
+    byn_membership_hide(c->membership, e->name);
+}
+
+static void decide_admission(lua_State *L, byn_cluster *c, byn_peer *peer,
+                             const byn_link_event *e) {
+  int64_t now = c->node->now;
+  const char *no = byn_membership_admit(c->membership, e->name, e->incarnation,
+                                        peer->number, now);
+  if (no) {
+    link_event(L, c, "link_refused", e->name, no);
+    byn_link_refuse(peer->link, no);
+  } else {
+    note_hidden(c, e);
+    byn_link_admit(peer->link, now);
+  }
+}
+
+static void came_up(lua_State *L, byn_cluster *c, byn_peer *peer,
+                    const byn_link_event *e) {
+  byn_origins_prune(L, c->node->world);
+  peer->origin = byn_origin_get(L, c->node->world, e->name, e->incarnation);
+  peer->origin->uses++;
+  peer->origin->doubles = e->traits & BYN_TRAIT_DOUBLES;
+  if (!byn_map_put(&c->by_origin, origin_key(peer->origin), peer)) {
+    byn_link_close(peer->link, "out_of_memory");
+    return;
+  }
+  note_hidden(c, e);
+  byn_membership_link_up(c->membership, e->name, e->incarnation, peer->number,
+                         c->node->now);
+  byn_cluster_act(L, c); /* it is up before anything it says is heard */
+}
+
+/* Does another link to that node take the place of one that ended so? */
+static bool is_replaced(const char *reason) {
+  return !strcmp(reason, "simultaneous") ||
+         !strcmp(reason, "already_connected");
+}
+
+static void go_down(lua_State *L, byn_cluster *c, byn_peer *peer,
+                    const char *reason) {
+  uint64_t key = origin_key(peer->origin);
+  peer->down = true;
+  peer->reason = reason;
+  peer->linger_by = c->node->now + LINGER_MS;
+  if (byn_map_get(&c->by_origin, key) == peer)
+    byn_map_remove(&c->by_origin, key);
+  if (peer->origin || is_replaced(reason)) return;
+  bool refused = !peer->gone && strcmp(reason, "handshake_timeout");
+  link_event(L, c, refused ? "link_refused" : "link_failed", peer->dialled,
+             reason);
+}
+
+/* Tells all who are tied to a link of its end. It may be done again, should
+ * memory run out in the middle. */
+static void settle(lua_State *L, byn_cluster *c, byn_peer *peer) {
+  int top = lua_gettop(L);
+  lua_pushliteral(L, "noconnection");
+  while (peer->relations.first)
+    byn_relation_break_first(L, c->node, &peer->relations, top + 1);
+  lua_settop(L, top);
+  byn_map_clear(&peer->monitors);
+  unblock(c, peer);
+  if (peer->dialled && !peer->origin && !is_replaced(peer->reason))
+    byn_nodes_answer(L, c, peer->dialled, peer->reason);
+  byn_membership_link_down(c->membership, peer->number, peer->reason,
+                           c->node->now);
+  peer->settled = true;
+}
+
+static void hear(lua_State *L, byn_cluster *c, byn_peer *peer,
+                 const byn_link_event *e) {
+  byn_world *w = c->node->world;
+  if (w->origin_count >= w->origins_many) byn_origins_prune(L, w);
+  if (!byn_remote_receive(L, c->node, peer, e->message, e->length))
+    byn_link_close(peer->link, "bad_message");
+}
+
+void byn_peer_poll(lua_State *L, byn_cluster *c, byn_peer *peer) {
+  byn_link_event e;
+  luaL_checkstack(L, 40, NULL);
+  while (!peer->down && byn_link_next(peer->link, &e)) {
+    switch (e.kind) {
+    case BYN_LINK_ADMIT:
+      decide_admission(L, c, peer, &e);
+      break;
+    case BYN_LINK_UP:
+      came_up(L, c, peer, &e);
+      break;
+    case BYN_LINK_MESSAGE:
+      hear(L, c, peer, &e);
+      break;
+    case BYN_LINK_DOWN:
+      go_down(L, c, peer, e.reason);
+      break;
+    }
+  }
+  if (peer->down && !peer->settled) settle(L, c, peer);
+}
+
+/* --- what the membership wants -------------------------------------------- */
+
+static void dial(lua_State *L, byn_cluster *c, const char *name) {
+  char copy[BYN_NAME_MAX + 1];
+  const char *why;
+  strncpy(copy, name, BYN_NAME_MAX);
+  copy[BYN_NAME_MAX] = 0;
+  byn_peer *peer = new_peer(L, c, copy, &why);
+  uint32_t number = peer ? peer->number : ++c->last;
+  byn_membership_dialing(c->membership, copy, number);
+  if (peer) return;
+  byn_membership_link_down(c->membership, number, why, c->node->now);
+  byn_nodes_answer(L, c, copy, why);
+  link_event(L, c, "link_failed", copy, why);
+}
+
+static void close_link(lua_State *L, byn_cluster *c,
+                       const byn_member_action *a) {
+  byn_peer *peer = byn_peer_number(c, a->link);
+  if (!peer || peer->down) return;
+  byn_link_close(peer->link, a->reason);
+  byn_peer_poll(L, c, peer);
+}
+
+static void member_up(lua_State *L, byn_cluster *c,
+                      const byn_member_action *a) {
+  byn_peer *peer = byn_peer_number(c, a->link);
+  if (byn_event(L, c->node, "node_up")) {
+    lua_pushstring(L, a->name);
+    lua_setfield(L, -2, "peer");
+    lua_pushinteger(L, (lua_Integer)a->incarnation);
+    lua_setfield(L, -2, "incarnation");
+    byn_event_done(L, c->node);
+  }
+  if (peer && !peer->down) byn_remote_nodes(L, c->node, peer);
+  byn_nodes_tell(L, c, "nodeup", a->name, NULL);
+}
+
+static void node_up(lua_State *L, byn_cluster *c, const byn_member_action *a) {
+  if (!a->hidden) member_up(L, c, a);
+  byn_nodes_answer(L, c, a->name, NULL);
+}
+
+static void node_down(lua_State *L, byn_cluster *c,
+                      const byn_member_action *a) {
+  if (a->hidden) return;
+  link_event(L, c, "node_down", a->name, a->reason);
+  byn_nodes_tell(L, c, "nodedown", a->name, a->reason);
+}
+
+void byn_cluster_act(lua_State *L, byn_cluster *c) {
+  byn_member_action a;
+  while (byn_membership_next(c->membership, &a)) {
+    switch (a.kind) {
+    case BYN_MEMBER_DIAL:
+      dial(L, c, a.name);
+      break;
+    case BYN_MEMBER_CLOSE:
+      close_link(L, c, &a);
+      break;
+    case BYN_MEMBER_UP:
+      node_up(L, c, &a);
+      break;
+    case BYN_MEMBER_DOWN:
+      node_down(L, c, &a);
+      break;
+    }
+  }
+}
+
+void byn_cluster_tick(lua_State *L, byn_cluster *c) {
+  int64_t now = c->node->now;
+  for (byn_peer *p = c->peers; p; p = p->next) {
+    byn_link_tick(p->link, now);
+    byn_peer_poll(L, c, p);
+  }
+  c->broken = false;
+  if (!c->stopping) byn_membership_tick(c->membership, now);
+  byn_cluster_act(L, c);
+}
+
+static int64_t peer_deadline(const byn_peer *p) {
+  if (!p->down) return byn_link_deadline(p->link);
+  return byn_link_queued(p->link) ? p->linger_by : BYN_NEVER;
+}
+
+int64_t byn_cluster_deadline(const byn_cluster *c) {
+  if (c->broken) return c->node->now;
+  int64_t next =
+      c->stopping ? BYN_NEVER : byn_membership_deadline(c->membership);
+  for (const byn_peer *p = c->peers; p; p = p->next) {
+    int64_t at = peer_deadline(p);
+    if (at < next) next = at;
+  }
+  return next;
+}
+
+void byn_cluster_shutdown(lua_State *L, byn_cluster *c) {
+  c->stopping = true;
+  for (byn_peer *p = c->peers; p; p = p->next) {
+    byn_link_close(p->link, "shutdown");
+    byn_peer_poll(L, c, p);
+  }
+  byn_cluster_act(L, c);
+}
+
+/* --- the driver's actions ------------------------------------------------- */
+
+/* Pushes what this peer wants of the driver; 0 if nothing. */
+static int peer_action(lua_State *L, byn_peer *p) {
+  const uint8_t *bytes;
+  if (!p->opened) {
+    p->opened = true;
+    p->gone = p->down;
+    if (p->gone) return 0;
+    lua_pushliteral(L, "dial");
+    lua_pushinteger(L, p->number);
+    lua_pushstring(L, p->dialled);
+    return 3;
+  }
+  size_t n = p->gone ? 0 : byn_link_output(p->link, &bytes);
+  if (!n) return 0;
+  lua_pushliteral(L, "write");
+  lua_pushinteger(L, p->number);
+  lua_pushlstring(L, (const char *)bytes, n);
+  return 3;
+}
+
+/* Is there nothing more to do for a peer? */
+static bool is_over(const byn_cluster *c, const byn_peer *p) {
+  return p->settled &&
+         (p->gone || !byn_link_queued(p->link) || c->node->now >= p->linger_by);
+}
+
+int byn_cluster_action(lua_State *L, byn_cluster *c) {
+  if (!c->cursor) c->cursor = &c->peers;
+  luaL_checkstack(L, 4, NULL);
+  while (*c->cursor) {
+    byn_peer *p = *c->cursor;
+    int pushed = peer_action(L, p);
+    if (pushed) return pushed;
+    if (!is_over(c, p)) {
+      c->cursor = &p->next;
+      continue;
+    }
+    bool gone = p->gone;
+    *c->cursor = p->next;
+    lua_pushliteral(L, "close");
+    lua_pushinteger(L, p->number);
+    free_peer(c, p);
+    if (!gone) return 2;
+    lua_pop(L, 2);
+  }
+  c->cursor = NULL;
+  return 0;
+}
+
+/* --- opening and closing -------------------------------------------------- */
+
+static lua_Integer option(lua_State *L, int options, const char *name,
+                          lua_Integer otherwise) {
+  int whole;
+  lua_getfield(L, options, name);
+  lua_Integer v = lua_isnil(L, -1) ? otherwise : lua_tointegerx(L, -1, &whole);
+  if (!lua_isnil(L, -1) && (!whole || v < 1))
+    luaL_error(L, "option %s must be a whole number above 0", name);
+  lua_pop(L, 1);
+  return v;
+}
+
+static int take_field(lua_State *L, byn_node *node, int options,
+                      const char *name, int type) {
+  if (lua_getfield(L, options, name) != type)
+    luaL_error(L, "option %s must be a %s", name, lua_typename(L, type));
+  return byn_slot_put(L, &node->world->slots);
+}
+
+static uint8_t trait(lua_State *L, int options, const char *name, uint8_t bit) {
+  lua_getfield(L, options, name);
+  bool on = lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  return on ? bit : 0;
+}
+
+static void copy_secret(lua_State *L, byn_cluster *c, int options) {
+  size_t n;
+  if (lua_getfield(L, options, "secret") != LUA_TSTRING)
+    luaL_error(L, "option secret must be a string");
+  const char *secret = lua_tolstring(L, -1, &n);
+  if (n == 0) luaL_error(L, "option secret must not be empty");
+  c->secret = byn_new(&c->node->world->alloc, n);
+  if (!c->secret) luaL_error(L, "not enough memory");
+  memcpy(c->secret, secret, n);
+  c->config.secret = (const uint8_t *)c->secret;
+  c->config.secret_len = n;
+  lua_pop(L, 1);
+}
+
+static void configure(lua_State *L, byn_cluster *c, int options) {
+  byn_node *node = c->node;
+  if (!byn_name_is_valid(node->name, strlen(node->name)))
+    luaL_error(L, "option name must be one that others can dial, such as "
+                  "\"a@127.0.0.1:9101\"");
+  c->config.alloc = node->world->alloc;
+  c->config.name = node->name;
+  c->config.incarnation = node->origin->incarnation;
+  c->config.traits = (uint8_t)((BYN_DOUBLES ? BYN_TRAIT_DOUBLES : 0) |
+                               trait(L, options, "hidden", BYN_TRAIT_HIDDEN) |
+                               trait(L, options, "quiet", BYN_TRAIT_QUIET));
+  c->config.heartbeat_ms = option(L, options, "heartbeat_ms", 1000);
+  c->config.down_after_ms = option(L, options, "down_after_ms", 5000);
+  c->config.handshake_ms = option(L, options, "handshake_ms", 5000);
+  c->config.max_message =
+      (size_t)option(L, options, "max_message", 16 * 1024 * 1024);
+  if (c->config.max_message < MESSAGE_MIN)
+    luaL_error(L, "option max_message must be at least %d", MESSAGE_MIN);
+  c->config.max_queue =
+      (size_t)option(L, options, "max_queue", 64 * 1024 * 1024);
+  copy_secret(L, c, options);
+  c->entropy = take_field(L, node, options, "entropy", LUA_TFUNCTION);
+  byn_nodes_open(L, c);
+}
+
+void byn_cluster_open(lua_State *L, byn_node *node, int options) {
+  byn_cluster *c = byn_new(&node->world->alloc, sizeof *c);
+  if (!c) luaL_error(L, "not enough memory");
+  *c = (byn_cluster){.node = node};
+  node->cluster = c; /* from here on byn_cluster_close cleans up */
+  byn_map_init(&c->by_origin, &node->world->alloc);
+  configure(L, c, options);
+  byn_membership_config config = {
+      .alloc = node->world->alloc,
+      .name = node->name,
+      .incarnation = node->origin->incarnation,
+      .seed = byn_rng_next(&node->rng),
+      .redial_min_ms = option(L, options, "redial_min_ms", 100),
+      .redial_max_ms = option(L, options, "redial_max_ms", 3000),
+      .forget_after_ms = FORGET_AFTER_MS};
+  c->membership = byn_membership_new(&config);
+  if (!c->membership) luaL_error(L, "not enough memory");
+}
+
+void byn_cluster_close(lua_State *L, byn_node *node) {
+  byn_cluster *c = node->cluster;
+  byn_slots *slots = &node->world->slots;
+  if (!c) return;
+  while (c->peers) {
+    byn_peer *p = c->peers;
+    c->peers = p->next;
+    free_peer(c, p);
+  }
+  if (c->membership) byn_membership_free(c->membership);
+  byn_map_clear(&c->by_origin);
+  if (c->secret) {
+    memset(c->secret, 0, c->config.secret_len);
+    byn_free(&node->world->alloc, c->secret, c->config.secret_len);
+  }
+  byn_slot_free(L, slots, c->entropy);
+  byn_nodes_close(L, c);
+  byn_free(&node->world->alloc, c, sizeof *c);
+  node->cluster = NULL;
+}

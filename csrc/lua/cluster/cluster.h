@@ -1,0 +1,93 @@
+/* The node's side of its cluster: one peer per link, and the membership that
+ * decides about them. Bytes come and go through seam.c; what processes see of
+ * it is in nodes.h.
+ */
+#ifndef BYN_CLUSTER_H
+#define BYN_CLUSTER_H
+
+#include <stdbool.h>
+
+#include "../../core/link.h"
+#include "../../core/map.h"
+#include "../../core/membership.h"
+#include "../value/compat.h"
+#include "../process/node.h"
+
+/* One link, from dial or accept until the driver is told to close it. After
+ * DOWN it stays until what waits is written, as long as that goes on.
+ */
+typedef struct byn_peer {
+  struct byn_peer *next;
+  uint32_t number; /* the link's, for the driver and the membership */
+  byn_link *link;
+  char *dialled;      /* the name, where we dial */
+  byn_origin *origin; /* once UP */
+  byn_relation_list relations;
+  byn_map monitors;   /* serial -> relation whose a is there */
+  byn_map blocked;    /* serial -> index + 1 of a process that waits to send */
+  int64_t linger_by;  /* once settled: when it is closed in any case */
+  const char *reason; /* the link's, once DOWN was told */
+  bool opened;        /* the driver knows of it */
+  bool down;          /* DOWN was told */
+  bool settled;       /* and all who are tied to it have heard */
+  bool gone;          /* the driver has no transport for it any more */
+} byn_peer;
+
+typedef struct byn_cluster {
+  byn_node *node;
+  byn_membership *membership;
+  byn_peer *peers;
+  byn_peer **cursor; /* where byn_cluster_action goes on, or NULL */
+  byn_map by_origin; /* origin's address -> peer that is UP */
+  byn_link_config config;
+  char *secret;  /* config points here */
+  uint32_t last; /* link number */
+  bool broken;   /* a link ended while it was written to: poll them all */
+  bool stopping; /* after byn_cluster_shutdown: no link comes up */
+  int entropy;   /* slot: the driver's source of nonces */
+  int waiting;   /* slot: name -> list of refs of callers of connect */
+} byn_cluster;
+
+/* Makes node->cluster from the options table at `options`. Raises on
+ * misuse. */
+void byn_cluster_open(lua_State *L, byn_node *node, int options);
+void byn_cluster_close(lua_State *L, byn_node *node);
+
+/* The peer that is up for an origin, or for a node's name; or NULL. */
+byn_peer *byn_peer_of(const byn_node *node, const byn_origin *origin);
+byn_peer *byn_peer_named(const byn_node *node, const char *name);
+byn_peer *byn_peer_number(const byn_cluster *c, uint32_t number);
+/* Why a process of an origin that has no peer is out of reach: "noproc" if
+ * that node lives on in another life, "noconnection" otherwise. */
+const char *byn_peer_absence(const byn_node *node, const byn_origin *origin);
+
+/* Has so much been queued for a peer that its senders should wait? */
+bool byn_peer_is_busy(const byn_cluster *c, const byn_peer *peer);
+/* Makes p wait, in BYN_WAIT_SLEEP without a timer, until the peer's queue has
+ * drained or the link is down. false when memory is short. */
+bool byn_peer_block(byn_peer *peer, byn_process *p);
+/* The transport has taken `n` bytes: may wake those that wait. */
+void byn_peer_wrote(byn_cluster *c, byn_peer *peer, size_t n);
+
+/* A connection came in: its peer, or NULL and why not: "shutdown",
+ * "no_entropy" or "out_of_memory". */
+byn_peer *byn_cluster_accept(lua_State *L, byn_cluster *c, const char **why);
+
+/* Takes what a link has to tell after input or time: messages, up, down. May
+ * raise when memory is short: the owner then closes the link, and the next
+ * tick goes on with what is left to do. */
+void byn_peer_poll(lua_State *L, byn_cluster *c, byn_peer *peer);
+
+/* Fires due deadlines of links and membership, and carries out what the
+ * membership wants. _deadline: when that is due again, or BYN_NEVER. */
+void byn_cluster_tick(lua_State *L, byn_cluster *c);
+int64_t byn_cluster_deadline(const byn_cluster *c);
+void byn_cluster_act(lua_State *L, byn_cluster *c);
+
+/* The driver's next action: pushes its values and answers how many. */
+int byn_cluster_action(lua_State *L, byn_cluster *c);
+
+/* Says goodbye on all links, for good: none is dialled or let in again. */
+void byn_cluster_shutdown(lua_State *L, byn_cluster *c);
+
+#endif

@@ -1,0 +1,199 @@
+#include "nodes.h"
+
+#include <string.h>
+
+#include "../../core/wire/handshake.h"
+#include "../value/compat.h"
+#include "../process/call.h"
+#include "../process/mailbox.h"
+
+/* --- opening and closing -------------------------------------------------- */
+
+void byn_nodes_open(lua_State *L, byn_cluster *c) {
+  lua_newtable(L);
+  c->waiting = byn_slot_put(L, &c->node->world->slots);
+}
+
+void byn_nodes_close(lua_State *L, byn_cluster *c) {
+  byn_slot_free(L, &c->node->world->slots, c->waiting);
+}
+
+/* --- telling -------------------------------------------------------------- */
+
+/* Mails {tag=, node=, info={reason=}} to one process. */
+static void mail_watcher(lua_State *L, byn_process *p, const char *tag,
+                         const char *name, const char *reason) {
+  byn_node *node = p->node;
+  byn_id id = p->id;
+  lua_createtable(L, 0, 3);
+  lua_pushstring(L, tag);
+  lua_setfield(L, -2, "tag");
+  lua_pushstring(L, name);
+  lua_setfield(L, -2, "node");
+  lua_newtable(L);
+  lua_pushstring(L, reason);
+  lua_setfield(L, -2, "reason");
+  lua_setfield(L, -2, "info");
+  byn_mail *mail = byn_mail_new(L, node->world, BYN_MAIL_MESSAGE, NULL);
+  p = byn_node_find(node, &id);
+  if (p)
+    byn_process_mail(L, p, mail);
+  else
+    byn_mail_free(L, node->world, mail);
+}
+
+/* A finalizer may end and make processes while one is told. */
+void byn_nodes_tell(lua_State *L, byn_cluster *c, const char *tag,
+                    const char *name, const char *reason) {
+  const byn_node *node = c->node;
+  for (uint32_t i = 0; i < node->table_size; i++) {
+    byn_process *p = node->table[i];
+    if (p && p->watches_nodes) mail_watcher(L, p, tag, name, reason);
+  }
+}
+
+void byn_nodes_answer(lua_State *L, byn_cluster *c, const char *name,
+                      const char *reason) {
+  int top = lua_gettop(L);
+  luaL_checkstack(L, 10, NULL);
+  byn_slot_push(L, c->waiting);
+  if (lua_getfield(L, -1, name) == LUA_TTABLE) {
+    for (int i = 1; lua_rawgeti(L, top + 2, i) != LUA_TNIL; i++) {
+      byn_id ref = *byn_ref_at(L, -1);
+      lua_pop(L, 1);
+      if (reason)
+        lua_pushnil(L), lua_pushstring(L, reason);
+      else
+        lua_pushboolean(L, 1);
+      byn_reply(L, c->node, &ref, reason ? 2 : 1);
+    }
+    lua_pushnil(L);
+    lua_setfield(L, top + 1, name);
+  }
+  lua_settop(L, top);
+}
+
+/* --- in Lua --------------------------------------------------------------- */
+
+static byn_cluster *cluster_here(lua_State *L, const char *what) {
+  byn_cluster *c = byn_node_here(L)->cluster;
+  if (!c)
+    luaL_error(L,
+               "%s: this node has no name, so it is not distributed; give "
+               "banyan.run a name such as \"a@127.0.0.1:9101\"",
+               what);
+  return c;
+}
+
+static int l_node_name(lua_State *L) {
+  lua_pushstring(L, byn_node_here(L)->name);
+  return 1;
+}
+
+void byn_nodes_push(lua_State *L, const byn_cluster *c) {
+  lua_newtable(L);
+  uint32_t count = c ? byn_membership_up_count(c->membership) : 0;
+  for (uint32_t i = 0; i < count; i++) {
+    lua_pushstring(L, byn_membership_up_name(c->membership, i));
+    lua_rawseti(L, -2, (lua_Integer)i + 1);
+  }
+}
+
+static int l_nodes(lua_State *L) {
+  byn_nodes_push(L, byn_node_here(L)->cluster);
+  return 1;
+}
+
+/* Adds a ref to the list of those that wait for `name` (at index 1). */
+static void add_waiting(lua_State *L, byn_cluster *c, const byn_id *ref) {
+  byn_slot_push(L, c->waiting);
+  lua_pushvalue(L, 1);
+  if (lua_rawget(L, -2) != LUA_TTABLE) {
+    lua_pop(L, 1);
+    lua_newtable(L);
+    lua_pushvalue(L, 1);
+    lua_pushvalue(L, -2);
+    lua_rawset(L, -4);
+  }
+  byn_id_push(L, ref);
+  lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+  lua_pop(L, 2);
+}
+
+/* connect(name [, timeout]) -> true | nil, err. Outside a process it only
+ * makes the node known, to be dialled from now on. */
+static int l_connect(lua_State *L) {
+  byn_cluster *c = cluster_here(L, "connect");
+  const char *name = luaL_checkstring(L, 1);
+  int64_t ms = byn_check_timeout(L, 2, 5000);
+  luaL_argcheck(L, byn_name_is_valid(name, strlen(name)), 1,
+                "is not a node's name");
+  byn_process *p = byn_world_here(L)->running;
+  bool self = !strcmp(name, c->node->name);
+  if (p) byn_process_check_wait(L, p);
+  if (c->stopping) {
+    lua_pushnil(L);
+    lua_pushliteral(L, "shutdown");
+    return 2;
+  }
+  if (!self && !byn_membership_add(c->membership, name, true, c->node->now))
+    return luaL_error(L, "not enough memory");
+  if (self || !p || byn_membership_is_up(c->membership, name)) {
+    lua_pushboolean(L, 1);
+    return 1;
+  }
+  byn_id ref;
+  byn_process_expect(p, &ref);
+  add_waiting(L, c, &ref);
+  return byn_process_wait(L, p, BYN_WAIT_REPLY, ms);
+}
+
+/* connecting() -> list of the names for which a caller of connect waits. */
+static int l_connecting(lua_State *L) {
+  byn_cluster *c = cluster_here(L, "connecting");
+  byn_slot_push(L, c->waiting);
+  int waiting = lua_gettop(L);
+  lua_newtable(L);
+  lua_pushnil(L);
+  while (lua_next(L, waiting)) {
+    lua_pop(L, 1);
+    lua_pushvalue(L, -1);
+    lua_rawseti(L, waiting + 1, (lua_Integer)lua_rawlen(L, waiting + 1) + 1);
+  }
+  return 1;
+}
+
+/* disconnect(name) -> true | nil, "not_connected" */
+static int l_disconnect(lua_State *L) {
+  byn_cluster *c = cluster_here(L, "disconnect");
+  const char *name = luaL_checkstring(L, 1);
+  if (byn_membership_remove(c->membership, name)) {
+    byn_cluster_act(L, c);
+    byn_nodes_answer(L, c, name, "disconnected");
+    lua_pushboolean(L, 1);
+    return byn_process_leave(L, byn_world_here(L)->running, 1);
+  }
+  lua_pushnil(L);
+  lua_pushliteral(L, "not_connected");
+  return 2;
+}
+
+/* monitor_nodes(bool) -> true */
+static int l_monitor_nodes(lua_State *L) {
+  byn_process *p = byn_process_here(L, "monitor_nodes");
+  luaL_checktype(L, 1, LUA_TBOOLEAN);
+  p->watches_nodes = lua_toboolean(L, 1);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+void byn_nodes_functions(lua_State *L) {
+  static const luaL_Reg functions[] = {{"node_name", l_node_name},
+                                       {"nodes", l_nodes},
+                                       {"connect", l_connect},
+                                       {"connecting", l_connecting},
+                                       {"disconnect", l_disconnect},
+                                       {"monitor_nodes", l_monitor_nodes},
+                                       {NULL, NULL}};
+  byn_set_functions(L, functions);
+}

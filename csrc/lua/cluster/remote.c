@@ -1,0 +1,573 @@
+#include "remote.h"
+
+#include <string.h>
+
+#include "../../core/wire/handshake.h"
+#include "../value/compat.h"
+#include "../value/reason.h"
+#include "../value/term.h"
+#include "../process/call.h"
+#include "cluster.h"
+
+enum {
+  SEND = 1,
+  CALL,
+  CAST,
+  REPLY,
+  LINK,
+  UNLINK,
+  UNLINKED,
+  EXIT,
+  MONITOR,
+  DEMONITOR,
+  DOWN,
+  NODES,
+  CONFIRM
+};
+
+#define REPLY_MAX 200    /* values in one reply */
+#define NODES_MAX 1000   /* names in one NODES */
+#define REASON_MAX 30000 /* bytes of one reason */
+#define PAIR_MAX 100     /* bytes of a signal besides its reason */
+
+/* --- writing -------------------------------------------------------------- */
+
+typedef struct draft {
+  byn_node *node;
+  byn_peer *peer;
+  byn_buf *b;
+} draft;
+
+static bool begin(byn_node *node, const byn_origin *to, uint8_t kind,
+                  draft *d) {
+  d->node = node;
+  d->peer = byn_peer_of(node, to);
+  d->b = d->peer ? byn_link_begin(d->peer->link) : NULL;
+  if (d->b) byn_put_u8(d->b, kind);
+  return d->b != NULL;
+}
+
+/* A signal that nobody can be told was not sent: without it the link is not
+ * what both ends believe, so it ends. */
+static bool commit(draft *d) {
+  bool memory = d->b->failed;
+  if (byn_link_commit(d->peer->link)) return true;
+  byn_link_close(d->peer->link, memory ? "out_of_memory" : "message_too_large");
+  d->node->cluster->broken = true;
+  return false;
+}
+
+/* A message whose sender's program hears that it was refused. */
+static bool commit_message(lua_State *L, draft *d) {
+  size_t size = d->b->len;
+  bool memory = d->b->failed;
+  if (byn_link_commit(d->peer->link)) return true;
+  if (!byn_link_is_up(d->peer->link)) {
+    d->node->cluster->broken = true;
+    return false;
+  }
+  if (memory) luaL_error(L, "not enough memory");
+  luaL_error(L,
+             "the message is too large for another node (%d bytes; the "
+             "limit max_message is %d)",
+             (int)size, (int)d->node->cluster->config.max_message);
+  return false;
+}
+
+static int encode_protected(lua_State *L) {
+  draft *d = lua_touserdata(L, 1);
+  for (int i = 2; i <= lua_gettop(L); i++)
+    byn_term_encode(L, i, d->b, d->node->origin, d->peer->origin);
+  return 0;
+}
+
+/* Encodes `count` values from `first` on: a status as of lua_pcall, with the
+ * error on the stack if it is one. */
+static int encode(lua_State *L, draft *d, int first, int count) {
+  luaL_checkstack(L, count + 4, NULL);
+  first = lua_absindex(L, first);
+  lua_pushcfunction(L, encode_protected);
+  lua_pushlightuserdata(L, d);
+  for (int i = 0; i < count; i++)
+    lua_pushvalue(L, first + i);
+  return lua_pcall(L, count + 1, 0, 0);
+}
+
+/* A message: what cannot be sent is its sender's error. */
+static void put_terms(lua_State *L, draft *d, int first, int count) {
+  if (encode(L, d, first, count) == LUA_OK) return;
+  byn_link_abort(d->peer->link);
+  lua_error(L);
+}
+
+static int text_protected(lua_State *L) {
+  byn_reason_tostring(L, 1);
+  return 1;
+}
+
+/* Pushes the reason at `index` as text; one may refuse to be that. */
+static void push_text(lua_State *L, int index) {
+  lua_pushcfunction(L, text_protected);
+  lua_pushvalue(L, index);
+  if (lua_pcall(L, 1, 1, 0) == LUA_OK) return;
+  lua_pop(L, 1);
+  lua_pushliteral(L, "reason_without_text");
+}
+
+/* The most bytes of a reason, so that its signal is no message too large. */
+static size_t reason_limit(const draft *d) {
+  size_t max = d->node->cluster->config.max_message - PAIR_MAX;
+  return max < REASON_MAX ? max : REASON_MAX;
+}
+
+/* Replaces what is in the buffer by the string on top, which it pops. */
+static void encode_instead(lua_State *L, draft *d) {
+  byn_buf_free(d->b);
+  if (encode(L, d, -1, 1) != LUA_OK) {
+    lua_pop(L, 1);
+    d->b->failed = true;
+  }
+  lua_pop(L, 1);
+}
+
+/* Encodes a reason on its own, before the signal is begun: to make a text of
+ * it may run code, which may send. What cannot be sent goes as text, what is
+ * too long as a word. The buffer holds nothing where Lua may raise. */
+static void encode_reason(lua_State *L, draft *d, int index) {
+  index = lua_absindex(L, index);
+  luaL_checkstack(L, 12, NULL);
+  if (encode(L, d, index, 1) != LUA_OK) {
+    lua_pop(L, 1);
+    byn_buf_free(d->b);
+    push_text(L, index);
+    encode_instead(L, d);
+  }
+  if (d->b->len <= reason_limit(d)) return;
+  byn_buf_free(d->b);
+  lua_pushliteral(L, "reason_too_large");
+  encode_instead(L, d);
+}
+
+static void put_id(draft *d, const byn_id *id) {
+  byn_id_encode(d->b, id, d->node->origin, d->peer->origin);
+}
+
+static void put_dest(lua_State *L, draft *d, const byn_dest *to) {
+  byn_put_u8(d->b, to->id.serial == 0);
+  if (to->id.serial) {
+    put_id(d, &to->id);
+    return;
+  }
+  size_t n;
+  const char *name = lua_tolstring(L, to->name, &n);
+  byn_put_string(d->b, name, n);
+}
+
+static void put_ref(draft *d, const byn_id *ref) {
+  byn_put_varint(d->b, ref->index);
+  byn_put_varint(d->b, ref->serial);
+}
+
+/* --- sending -------------------------------------------------------------- */
+
+static bool send_plain(lua_State *L, byn_node *node, uint8_t kind,
+                       const byn_dest *to, int index) {
+  draft d;
+  if (!begin(node, to->origin, kind, &d)) return false;
+  put_dest(L, &d, to);
+  put_terms(L, &d, index, 1);
+  return commit_message(L, &d);
+}
+
+bool byn_remote_send(lua_State *L, byn_node *node, const byn_dest *to,
+                     int index) {
+  return send_plain(L, node, SEND, to, index);
+}
+
+bool byn_remote_cast(lua_State *L, byn_node *node, const byn_dest *to,
+                     int index) {
+  return send_plain(L, node, CAST, to, index);
+}
+
+bool byn_remote_call(lua_State *L, byn_node *node, const byn_id *ref,
+                     const byn_dest *to, int index) {
+  draft d;
+  if (!begin(node, to->origin, CALL, &d)) return false;
+  put_ref(&d, ref);
+  put_dest(L, &d, to);
+  put_terms(L, &d, index, 1);
+  return commit_message(L, &d);
+}
+
+bool byn_remote_reply(lua_State *L, byn_node *node, const byn_id *ref,
+                      int count) {
+  draft d;
+  if (count > REPLY_MAX)
+    luaL_error(L, "cannot reply with more than %d values", REPLY_MAX);
+  if (!begin(node, ref->origin, REPLY, &d)) return false;
+  put_ref(&d, ref);
+  byn_put_varint(d.b, (uint64_t)count);
+  put_terms(L, &d, lua_gettop(L) - count + 1, count);
+  return commit_message(L, &d);
+}
+
+/* A pair of ids, and with a `number` that too. */
+static bool send_pair(byn_node *node, uint8_t kind, const byn_id *from,
+                      const byn_id *to, uint64_t number) {
+  draft d;
+  if (!begin(node, to->origin, kind, &d)) return false;
+  put_id(&d, from);
+  put_id(&d, to);
+  if (number) byn_put_varint(d.b, number);
+  return commit(&d);
+}
+
+bool byn_remote_link(lua_State *L, byn_node *node, const byn_id *from,
+                     const byn_id *to) {
+  (void)L;
+  return send_pair(node, LINK, from, to, 0);
+}
+
+bool byn_remote_unlink(lua_State *L, byn_node *node, const byn_id *from,
+                       const byn_id *to, uint64_t number) {
+  (void)L;
+  return send_pair(node, UNLINK, from, to, number);
+}
+
+/* Begins a signal that ends with the reason in `reason`, which it fills. */
+static bool begin_reasoned(lua_State *L, byn_node *node, const byn_origin *to,
+                           uint8_t kind, int index, byn_buf *reason, draft *d) {
+  draft r = {.node = node, .peer = byn_peer_of(node, to), .b = reason};
+  byn_buf_init(reason, &node->world->alloc);
+  if (!r.peer) return false;
+  encode_reason(L, &r, index);
+  if (begin(node, to, kind, d)) return true;
+  byn_buf_free(reason);
+  return false;
+}
+
+static bool commit_reasoned(draft *d, byn_buf *reason) {
+  byn_put_bytes(d->b, reason->data, reason->len);
+  if (reason->failed) d->b->failed = true;
+  byn_buf_free(reason);
+  return commit(d);
+}
+
+bool byn_remote_exit(lua_State *L, byn_node *node, const byn_id *from,
+                     const byn_id *to, int index, bool linked) {
+  draft d;
+  byn_buf reason;
+  uint8_t kind = linked ? UNLINKED : EXIT;
+  if (!begin_reasoned(L, node, to->origin, kind, index, &reason, &d))
+    return false;
+  put_id(&d, from);
+  put_id(&d, to);
+  return commit_reasoned(&d, &reason);
+}
+
+bool byn_remote_monitor(lua_State *L, byn_node *node, const byn_id *watcher,
+                        uint64_t serial, const byn_dest *to) {
+  draft d;
+  if (!begin(node, to->origin, MONITOR, &d)) return false;
+  put_id(&d, watcher);
+  byn_put_varint(d.b, serial);
+  put_dest(L, &d, to);
+  return commit(&d);
+}
+
+bool byn_remote_demonitor(lua_State *L, byn_node *node, byn_origin *to,
+                          uint64_t serial) {
+  (void)L;
+  draft d;
+  if (!begin(node, to, DEMONITOR, &d)) return false;
+  byn_put_varint(d.b, serial);
+  return commit(&d);
+}
+
+bool byn_remote_down(lua_State *L, byn_node *node, byn_origin *to,
+                     uint64_t serial, int index) {
+  draft d;
+  byn_buf reason;
+  if (!begin_reasoned(L, node, to, DOWN, index, &reason, &d)) return false;
+  byn_put_varint(d.b, serial);
+  return commit_reasoned(&d, &reason);
+}
+
+/* One name in each message: none is ever too large. */
+void byn_remote_nodes(lua_State *L, byn_node *node, byn_peer *peer) {
+  (void)L;
+  draft d;
+  const byn_membership *m = node->cluster->membership;
+  uint32_t count = byn_membership_up_count(m);
+  for (uint32_t i = 0; i < count; i++) {
+    const char *name = byn_membership_up_name(m, i);
+    if (!begin(node, peer->origin, NODES, &d)) return;
+    byn_put_varint(d.b, 1);
+    byn_put_string(d.b, name, strlen(name));
+    commit(&d);
+  }
+}
+
+/* --- reading -------------------------------------------------------------- */
+
+/* One message being read. Everything is decoded before anything is done, as
+ * the bytes may go when the link is written to. */
+typedef struct inbound {
+  lua_State *L;
+  byn_node *node;
+  byn_peer *peer;
+  byn_reader r;
+} inbound;
+
+static bool get_term(inbound *in) {
+  return byn_term_decode(in->L, &in->r, in->peer->origin, in->node->origin);
+}
+
+static bool get_id(inbound *in, byn_id *id) {
+  if (!byn_id_decode(in->L, &in->r, id, in->peer->origin, in->node->origin))
+    return false;
+  id->kind = BYN_PID;
+  return true;
+}
+
+/* The process here with that id, or NULL. To decode a term may collect
+ * garbage, and a finalizer may end processes: look for them afterwards. */
+static byn_process *find_here(inbound *in, const byn_id *id) {
+  bool here = id->origin == in->node->origin;
+  return here ? byn_node_find(in->node, id) : NULL;
+}
+
+/* The process a signal is for; nobody's id if there is none of that name. */
+static bool get_dest(inbound *in, byn_id *id) {
+  uint8_t named = byn_get_u8(&in->r);
+  if (!named) return get_id(in, id);
+  size_t n;
+  const uint8_t *name = byn_get_string(&in->r, &n);
+  if (in->r.failed || named != 1) return false;
+  lua_pushlstring(in->L, (const char *)name, n);
+  const byn_process *p = byn_node_named(in->L, in->node, -1);
+  *id = p ? p->id : (byn_id){0};
+  lua_pop(in->L, 1);
+  return true;
+}
+
+static bool get_ref(inbound *in, byn_origin *origin, byn_id *ref) {
+  uint64_t index = byn_get_varint(&in->r), serial = byn_get_varint(&in->r);
+  *ref = (byn_id){.origin = origin,
+                  .serial = serial,
+                  .index = (uint32_t)index,
+                  .kind = BYN_REF};
+  return !in->r.failed && index <= UINT32_MAX && serial &&
+         serial <= BYN_SERIAL_MAX;
+}
+
+/* A process of the sender's, and one of ours. */
+static bool get_pair(inbound *in, byn_id *from, byn_id *to) {
+  if (!get_id(in, from) || !get_id(in, to)) return false;
+  return from->origin == in->peer->origin && to->origin == in->node->origin;
+}
+
+static byn_mail *make_mail(inbound *in, byn_mail_kind kind, const byn_id *id) {
+  return byn_mail_new(in->L, in->node->world, kind, id);
+}
+
+static bool on_send(inbound *in, byn_mail_kind kind) {
+  byn_id to;
+  if (!get_dest(in, &to) || !get_term(in)) return false;
+  byn_process *p = find_here(in, &to);
+  if (p)
+    byn_process_mail(in->L, p, make_mail(in, kind, NULL));
+  else
+    lua_pop(in->L, 1);
+  return true;
+}
+
+/* Tells the sender that what it called or watches is not there. */
+static void answer_noproc(inbound *in, uint64_t serial) {
+  lua_pushliteral(in->L, "noproc");
+  byn_remote_down(in->L, in->node, in->peer->origin, serial, lua_gettop(in->L));
+  lua_pop(in->L, 1);
+}
+
+static bool on_call(inbound *in) {
+  byn_id ref, to;
+  if (!get_ref(in, in->peer->origin, &ref) || !get_dest(in, &to)) return false;
+  if (byn_map_get(&in->peer->monitors, ref.serial) || !get_term(in))
+    return false;
+  byn_process *p = find_here(in, &to);
+  if (!p) {
+    lua_pop(in->L, 1);
+    answer_noproc(in, ref.serial);
+    return true;
+  }
+  byn_relate(in->L, in->node, BYN_CALL, &ref, &p->id, ref.serial, true);
+  byn_process_mail(in->L, p, make_mail(in, BYN_MAIL_CALL, &ref));
+  return true;
+}
+
+static bool on_reply(inbound *in) {
+  byn_id ref;
+  if (!get_ref(in, in->node->origin, &ref)) return false;
+  uint64_t count = byn_get_varint(&in->r);
+  if (in->r.failed || count > REPLY_MAX) return false;
+  luaL_checkstack(in->L, REPLY_MAX + 20, NULL);
+  for (uint64_t i = 0; i < count; i++) {
+    if (get_term(in)) continue;
+    lua_pop(in->L, (int)i);
+    return false;
+  }
+  byn_call_replied(in->L, in->node, &ref, in->peer->origin, (int)count);
+  return true;
+}
+
+static void drop_if_over(inbound *in, byn_relation *r) {
+  if (r && byn_tie_is_over(&r->tie)) byn_unrelate(in->L, in->node, r);
+}
+
+static bool on_link(inbound *in) {
+  byn_id from, to;
+  if (!get_pair(in, &from, &to)) return false;
+  byn_process *p = find_here(in, &to);
+  byn_relation *r = p ? byn_find_link(p, &from) : NULL;
+  if (r) {
+    byn_tie_on_link(&r->tie);
+  } else if (p) {
+    byn_relate(in->L, in->node, BYN_LINK, &p->id, &from, 0, false);
+  } else {
+    lua_pushliteral(in->L, "noproc");
+    byn_remote_exit(in->L, in->node, &to, &from, lua_gettop(in->L), true);
+    lua_pop(in->L, 1);
+  }
+  return true;
+}
+
+/* UNLINK and CONFIRM. */
+static bool get_numbered(inbound *in, byn_id *from, byn_id *to,
+                         byn_relation **r, uint64_t *number) {
+  if (!get_pair(in, from, to)) return false;
+  byn_process *p = find_here(in, to);
+  *number = byn_get_varint(&in->r);
+  *r = p ? byn_find_link(p, from) : NULL;
+  return !in->r.failed && *number;
+}
+
+static bool on_unlink(inbound *in) {
+  byn_id from, to;
+  byn_relation *r;
+  uint64_t number;
+  if (!get_numbered(in, &from, &to, &r, &number)) return false;
+  if (r) byn_tie_on_unlink(&r->tie);
+  drop_if_over(in, r);
+  send_pair(in->node, CONFIRM, &to, &from, number);
+  return true;
+}
+
+static bool on_confirm(inbound *in) {
+  byn_id from, to;
+  byn_relation *r;
+  uint64_t number;
+  if (!get_numbered(in, &from, &to, &r, &number)) return false;
+  if (r) byn_tie_on_confirm(&r->tie, number);
+  drop_if_over(in, r);
+  return true;
+}
+
+/* UNLINKED counts only while the link is there: an unlink in the meantime
+ * means that its end is not to be heard. */
+static bool on_exit_signal(inbound *in, bool linked) {
+  byn_id from, to;
+  if (!get_pair(in, &from, &to) || !get_term(in)) return false;
+  byn_process *p = find_here(in, &to);
+  byn_relation *r = linked && p ? byn_find_link(p, &from) : NULL;
+  bool broke = r && byn_tie_on_exit(&r->tie);
+  drop_if_over(in, r);
+  if (p && (broke || !linked))
+    byn_signal_exit(in->L, p, &from, lua_gettop(in->L), linked);
+  lua_pop(in->L, 1);
+  return true;
+}
+
+static bool on_monitor(inbound *in) {
+  byn_id watcher, to;
+  if (!get_id(in, &watcher) || watcher.origin != in->peer->origin) return false;
+  uint64_t serial = byn_get_varint(&in->r);
+  if (!serial || !get_dest(in, &to)) return false;
+  if (byn_map_get(&in->peer->monitors, serial)) return false;
+  byn_process *p = find_here(in, &to);
+  if (p)
+    byn_relate(in->L, in->node, BYN_MONITOR, &watcher, &p->id, serial, true);
+  else
+    answer_noproc(in, serial);
+  return true;
+}
+
+static bool on_demonitor(inbound *in) {
+  uint64_t serial = byn_get_varint(&in->r);
+  if (in->r.failed) return false;
+  byn_relation *r = byn_map_get(&in->peer->monitors, serial);
+  if (r) byn_unrelate(in->L, in->node, r);
+  return true;
+}
+
+static bool on_down(inbound *in) {
+  uint64_t serial = byn_get_varint(&in->r);
+  if (in->r.failed || !get_term(in)) return false;
+  byn_monitor_break(in->L, in->node, serial, in->peer->origin,
+                    lua_gettop(in->L));
+  lua_pop(in->L, 1);
+  return true;
+}
+
+static bool on_nodes(inbound *in) {
+  uint64_t count = byn_get_varint(&in->r);
+  if (in->r.failed || count > NODES_MAX) return false;
+  for (uint64_t i = 0; i < count; i++) {
+    size_t n;
+    char name[BYN_NAME_MAX + 1];
+    const uint8_t *bytes = byn_get_string(&in->r, &n);
+    if (in->r.failed || n > BYN_NAME_MAX) return false;
+    memcpy(name, bytes, n);
+    name[n] = 0;
+    if (!byn_name_is_valid(name, n)) return false;
+    byn_membership_add(in->node->cluster->membership, name, false,
+                       in->node->now);
+  }
+  return true;
+}
+
+bool byn_remote_receive(lua_State *L, byn_node *node, byn_peer *peer,
+                        const uint8_t *bytes, size_t n) {
+  inbound in = {.L = L, .node = node, .peer = peer};
+  byn_reader_init(&in.r, bytes, n);
+  luaL_checkstack(L, 20, NULL);
+  switch (byn_get_u8(&in.r)) {
+  case SEND:
+    return on_send(&in, BYN_MAIL_MESSAGE);
+  case CALL:
+    return on_call(&in);
+  case CAST:
+    return on_send(&in, BYN_MAIL_CAST);
+  case REPLY:
+    return on_reply(&in);
+  case LINK:
+    return on_link(&in);
+  case UNLINK:
+    return on_unlink(&in);
+  case UNLINKED:
+    return on_exit_signal(&in, true);
+  case EXIT:
+    return on_exit_signal(&in, false);
+  case MONITOR:
+    return on_monitor(&in);
+  case DEMONITOR:
+    return on_demonitor(&in);
+  case DOWN:
+    return on_down(&in);
+  case NODES:
+    return on_nodes(&in);
+  case CONFIRM:
+    return on_confirm(&in);
+  default:
+    return false;
+  }
+}

@@ -1,0 +1,410 @@
+#include "control.h"
+
+#include <string.h>
+
+#include "../value/compat.h"
+#include "../process/step.h"
+#include "../cluster/cluster.h"
+#include "control_parts.h"
+
+#define ATTEMPTS 100 /* recoveries from errors in one call of run */
+
+void byn_control_no_memory(lua_State *L) {
+  luaL_error(L, "not enough memory");
+}
+
+void *byn_control_grow(lua_State *L, byn_control *c, void *array,
+                       uint32_t count, uint32_t *capacity, size_t size) {
+  if (count < *capacity) return array;
+  uint32_t wanted = *capacity ? *capacity * 2 : 16;
+  void *more =
+      byn_resize(&c->world->alloc, array, *capacity * size, wanted * size);
+  if (!more) byn_control_no_memory(L);
+  *capacity = wanted;
+  return more;
+}
+
+/* --- names of actors ------------------------------------------------------ */
+
+/* FNV-1a of a registered name. */
+static uint64_t actor_of_name(const char *name, size_t n) {
+  uint64_t hash = 0xcbf29ce484222325u;
+  for (size_t i = 0; i < n; i++)
+    hash = (hash ^ (uint8_t)name[i]) * 0x100000001b3u;
+  return NAME_BIT | (hash & SERIAL_MASK);
+}
+
+static uint64_t actor_of_timer(const byn_node *node, byn_timer timer) {
+  uint64_t mixed = timer * 0x9e3779b97f4a7c15u >> (64 - SERIAL_BITS);
+  return TIMER_BIT | (uint64_t)node->number << SERIAL_BITS | mixed;
+}
+
+uint64_t byn_control_object_at(lua_State *L, int index) {
+  const byn_id *id = byn_id_at(L, index);
+  if (id) return byn_actor_of(id);
+  size_t n;
+  uint64_t object = 0;
+  bool table = lua_istable(L, index);
+  if (table) {
+    lua_getfield(L, index, "name");
+    index = lua_gettop(L);
+  }
+  if (lua_type(L, index) == LUA_TSTRING) {
+    const char *name = lua_tolstring(L, index, &n);
+    object = actor_of_name(name, n);
+  }
+  if (table) lua_pop(L, 1);
+  return object;
+}
+
+/* --- points --------------------------------------------------------------- */
+
+/* Can a C function be left, and called again when its turn has come? */
+#if LUA_VERSION_NUM >= 504
+#define CAN_REENTER true
+static int again(lua_State *L, int status, lua_KContext fn) {
+  (void)status;
+  return ((lua_CFunction)fn)(L);
+}
+
+int byn_control_stop(lua_State *L, lua_CFunction fn) {
+  return lua_yieldk(L, 0, (lua_KContext)fn, again);
+}
+#else
+#define CAN_REENTER false
+int byn_control_stop(lua_State *L, lua_CFunction fn) {
+  return fn(L);
+}
+#endif
+
+bool byn_control_stops(lua_State *L, byn_process *p, byn_op op, int index) {
+  byn_control *c = p->node->control;
+  if (c->granted == p) {
+    c->granted = NULL;
+    return false;
+  }
+  if (!CAN_REENTER || L != p->co || !lua_isyieldable(L) || p->matching)
+    return false;
+  uint64_t object = index ? byn_control_object_at(L, index) : 0;
+  uint64_t about = (object & (((uint64_t)1 << OP_SHIFT) - 1)) | (uint64_t)op
+                                                                    << OP_SHIFT;
+  if (!byn_map_put(&c->points, byn_actor_of(&p->id), (void *)(uintptr_t)about))
+    byn_control_no_memory(L);
+  p->wait = BYN_WAIT_POINT;
+  p->arguments = 0;
+  return true;
+}
+
+static uint64_t point_of(const byn_control *c, uint64_t actor) {
+  return (uint64_t)(uintptr_t)byn_map_get(&c->points, actor);
+}
+
+static void touch(byn_control *c, uint64_t object) {
+  if (!c->tape.replaying) byn_strategy_touched(c->strategy, object);
+  if (c->traced && c->touched_count < c->touched_capacity)
+    c->touched[c->touched_count++] = object;
+}
+
+void byn_control_touch(byn_control *c, const byn_process *p) {
+  touch(c, byn_actor_of(&p->id));
+}
+
+void byn_control_touch_at(lua_State *L, byn_control *c, int index) {
+  touch(c, byn_control_object_at(L, index));
+}
+
+void byn_control_touch_names(byn_control *c) {
+  touch(c, ALL_NAMES);
+}
+
+void byn_control_ended(lua_State *L, const byn_process *p, int index) {
+  byn_control *c = p->node->control;
+  if (!c->on_end) return;
+  luaL_checkstack(L, 5, NULL);
+  byn_slot_push(L, c->on_end);
+  byn_process_push(L, p);
+  lua_pushvalue(L, index);
+  lua_call(L, 2, 1);
+  if (lua_toboolean(L, -1)) c->over = true;
+  lua_pop(L, 1);
+}
+
+/* --- what could be next --------------------------------------------------- */
+
+static void add(lua_State *L, byn_control *c, byn_pending step,
+                control_choice choice) {
+  c->pending = byn_control_grow(L, c, c->pending, c->count,
+                                &c->pending_capacity, sizeof *c->pending);
+  c->choices = byn_control_grow(L, c, c->choices, c->count, &c->choice_capacity,
+                                sizeof *c->choices);
+  c->pending[c->count] = step;
+  c->choices[c->count++] = choice;
+}
+
+static void add_timers(lua_State *L, byn_control *c, byn_node *node) {
+  byn_due due[BYN_TIMERS_DUE];
+  uint32_t n = byn_timers_due(node->timers, node->now, due, BYN_TIMERS_DUE);
+  for (uint32_t i = 0; i < n; i++) {
+    bool owned = due[i].kind != BYN_TIMER_SEND;
+    const byn_process *owner = owned ? due[i].owner : NULL;
+    byn_pending step = {.actor = actor_of_timer(node, due[i].timer),
+                        .object = owner ? byn_actor_of(&owner->id) : 0,
+                        .kind = BYN_STEP_TIMER};
+    add(L, c, step, (control_choice){.node = node, .timer = due[i].timer});
+  }
+}
+
+static void add_ready(lua_State *L, byn_control *c, byn_node *node) {
+  byn_process *p = byn_node_next_ready(node, NULL);
+  for (; p; p = byn_node_next_ready(node, p)) {
+    uint64_t actor = byn_actor_of(&p->id), object = 0;
+    if (p->wait == BYN_WAIT_POINT)
+      object = point_of(c, actor) & (((uint64_t)1 << OP_SHIFT) - 1);
+    byn_pending step = {
+        .actor = actor, .object = object, .kind = BYN_STEP_PROCESS};
+    add(L, c, step, (control_choice){.node = node, .process = p});
+  }
+}
+
+/* Links and membership take what the time brings by themselves: they have no
+ * order with anything in the node. Did they? Then they may have something to
+ * say. */
+static bool tick(lua_State *L, byn_control *c, byn_node *node) {
+  if (!node->cluster || byn_cluster_deadline(node->cluster) > node->now)
+    return false;
+  c->at = node;
+  byn_cluster_tick(L, node->cluster);
+  byn_node_bury(L, node);
+  c->at = NULL;
+  return true;
+}
+
+/* The first node whose links had something to do, or NULL. */
+static byn_node *tick_one(lua_State *L, byn_control *c) {
+  for (uint32_t i = 0; i < c->seat_count; i++) {
+    const control_seat *seat = &c->seats[i];
+    if (seat->node && !seat->paused && tick(L, c, seat->node))
+      return seat->node;
+  }
+  return NULL;
+}
+
+static bool waits_for_time(const byn_node *node) {
+  return byn_timers_next(node->timers) != BYN_NEVER ||
+         (node->cluster && byn_cluster_deadline(node->cluster) != BYN_NEVER);
+}
+
+static bool has_due(const byn_node *node) {
+  return byn_timers_next(node->timers) <= node->now;
+}
+
+static void gather(lua_State *L, byn_control *c) {
+  bool clock = c->clock, due = false;
+  c->count = 0;
+  for (uint32_t i = 0; i < c->seat_count; i++) {
+    byn_node *node = c->seats[i].node;
+    if (!node || c->seats[i].paused) continue;
+    add_timers(L, c, node);
+    add_ready(L, c, node);
+    clock = clock || waits_for_time(node);
+    due = due || has_due(node);
+  }
+  for (uint32_t i = 0; i < c->offer_count; i++) {
+    byn_pending step = {.actor = c->offers[i].actor,
+                        .object = c->offers[i].object,
+                        .kind = BYN_STEP_NETWORK};
+    add(L, c, step, (control_choice){.offer = i});
+  }
+  byn_pending step = {.actor = CLOCK_ACTOR, .kind = BYN_STEP_CLOCK};
+  bool calm = c->idle_clock || c->steps < c->calm_until;
+  if (calm && c->count) clock = false;
+  if (clock && !due) add(L, c, step, (control_choice){.node = NULL});
+}
+
+/* --- steps ---------------------------------------------------------------- */
+
+/* The strategy is asked also where there is no choice: it counts steps. */
+static uint32_t pick(lua_State *L, byn_control *c) {
+  if (c->tape.replaying) return byn_tape_answer(&c->tape, c->count);
+  uint32_t i = byn_strategy_pick(c->strategy, c->pending, c->count);
+  if (byn_strategy_failed(c->strategy)) byn_control_no_memory(L);
+  byn_tape_note(&c->tape, c->count, i);
+  return i;
+}
+
+/* What a process that is at no point goes on with. */
+static byn_op op_of(const byn_process *p) {
+  if (!p->co) return BYN_OP_HANDLE;
+  switch (p->wait) {
+  case BYN_WAIT_MESSAGE:
+  case BYN_WAIT_MAIL:
+    return BYN_OP_RECEIVE;
+  case BYN_WAIT_SLEEP:
+    return BYN_OP_WAKE;
+  case BYN_WAIT_REPLY:
+    return BYN_OP_ANSWER;
+  default:
+    return BYN_OP_RUN;
+  }
+}
+
+static void tell_mail(lua_State *L, byn_control *c, const byn_process *p) {
+  static const char *const kinds[] = {"message", "call", "cast",
+                                      "exit",    "down", "request"};
+  const byn_mail *mail = p->mail.head;
+  if (!c->on_mail || !mail) return;
+  luaL_checkstack(L, 4, NULL);
+  byn_slot_push(L, c->on_mail);
+  lua_pushstring(L, kinds[mail->kind]);
+  byn_value_push(L, &mail->value);
+  lua_call(L, 2, 0);
+}
+
+static void run_process(lua_State *L, byn_control *c, byn_process *p) {
+  c->op = (uint8_t)op_of(p);
+  if (p->wait == BYN_WAIT_POINT && p->co) {
+    uint64_t actor = byn_actor_of(&p->id);
+    c->op = (uint8_t)(point_of(c, actor) >> OP_SHIFT);
+    byn_map_remove(&c->points, actor);
+    c->granted = p;
+  }
+  if (c->traced && c->op == BYN_OP_HANDLE) tell_mail(L, c, p);
+  byn_node_take_turn(L, p->node, p);
+  c->granted = NULL;
+}
+
+static void fire(lua_State *L, byn_node *node, byn_timer timer) {
+  if (!byn_timers_take(node->timers, timer, &node->firing)) return;
+  byn_node_fire(L, node);
+  byn_node_bury(L, node);
+}
+
+/* Offers keep their order. */
+lua_Integer byn_control_take_offer(byn_control *c, uint32_t i) {
+  lua_Integer number = c->offers[i].number;
+  c->offer_count--;
+  memmove(&c->offers[i], &c->offers[i + 1],
+          (c->offer_count - i) * sizeof *c->offers);
+  return number;
+}
+
+static uint32_t digest_of(const byn_control *c, const byn_node *node) {
+  uint64_t h = c->last.actor * 0x9e3779b97f4a7c15u ^ c->last.object;
+  h = h * 0x9e3779b97f4a7c15u ^ (uint64_t)(node ? node->now : 0);
+  h = h * 0x9e3779b97f4a7c15u ^ c->count;
+  return (uint32_t)(h >> 32);
+}
+
+/* Keeps what the step is, or, in a replay, finds that it was another. The
+ * first one that differs tells where a body is not deterministic. */
+static void recall(lua_State *L, byn_control *c, const byn_node *node) {
+  uint32_t digest = digest_of(c, node), at = (uint32_t)c->steps - 1;
+  if (!c->tape.replaying) {
+    c->seen =
+        byn_control_grow(L, c, c->seen, at, &c->seen_capacity, sizeof *c->seen);
+    c->seen[at] = digest;
+    c->seen_count = at + 1;
+  } else if (!c->departed && (at >= c->seen_count || c->seen[at] != digest)) {
+    c->departed = c->steps;
+  }
+}
+
+static control_outcome take_step(lua_State *L, byn_control *c,
+                                 lua_Integer *number) {
+  uint32_t i = pick(L, c);
+  if (!c->tape.replaying && byn_strategy_redundant(c->strategy))
+    return CONTROL_REDUNDANT;
+  control_choice choice = c->choices[i];
+  c->last = c->pending[i];
+  c->op = BYN_OP_RUN;
+  c->touched_count = 0;
+  c->steps++;
+  recall(L, c, choice.node);
+  switch (c->last.kind) {
+  case BYN_STEP_CLOCK:
+    *number = c->count - 1;
+    return CONTROL_CLOCK;
+  case BYN_STEP_NETWORK:
+    *number = byn_control_take_offer(c, choice.offer);
+    return CONTROL_OFFER;
+  case BYN_STEP_TIMER:
+    c->op = BYN_OP_TIMER;
+    c->at = choice.node;
+    fire(L, choice.node, choice.timer);
+    break;
+  default:
+    c->at = choice.node;
+    run_process(L, c, choice.process);
+    if (c->shared) touch(c, LUA_OBJECT);
+  }
+  c->at = NULL;
+  c->worked++;
+  *number = choice.node->number;
+  if (c->over) return CONTROL_OVER;
+  const byn_cluster *cluster = choice.node->cluster;
+  if ((cluster && cluster->peers) || choice.node->event_count)
+    return CONTROL_NODE;
+  return c->single ? CONTROL_STEP : CONTROL_ON;
+}
+
+/* --- running -------------------------------------------------------------- */
+
+typedef struct control_run {
+  byn_control *c;
+  control_outcome outcome;
+  lua_Integer number;
+} control_run;
+
+static int run_protected(lua_State *L) {
+  control_run *run = lua_touserdata(L, 1);
+  byn_control *c = run->c;
+  luaL_checkstack(L, 40, NULL);
+  while (run->outcome == CONTROL_ON) {
+    if (c->steps >= c->limit) {
+      run->outcome = CONTROL_LIMIT;
+      break;
+    }
+    byn_node *ticked = tick_one(L, c);
+    if (ticked) {
+      run->number = ticked->number;
+      run->outcome = CONTROL_NODE;
+      break;
+    }
+    gather(L, c);
+    run->outcome = c->count ? take_step(L, c, &run->number) : CONTROL_IDLE;
+  }
+  return 0;
+}
+
+/* An error here is nobody's, as in a step of a node that runs by itself. */
+static void recover(lua_State *L, byn_control *c) {
+  byn_node *node = c->at;
+  c->at = NULL;
+  c->granted = NULL;
+  if (!node) lua_error(L);
+  node->burying = false;
+  byn_node_recover(L, node);
+  byn_node_bury(L, node);
+}
+
+control_outcome byn_control_run(lua_State *L, byn_control *c,
+                                lua_Integer *number) {
+  control_run run = {.c = c, .outcome = CONTROL_ON};
+  for (int i = 0; i < ATTEMPTS; i++) {
+    lua_pushcfunction(L, run_protected);
+    lua_pushlightuserdata(L, &run);
+    if (lua_pcall(L, 1, 0, 0) == LUA_OK) {
+      *number = run.number;
+      return run.outcome;
+    }
+    recover(L, c);
+  }
+  luaL_error(L, "no end of errors in the scheduler");
+  return CONTROL_ON;
+}
+
+void byn_control_forget(byn_node *node) {
+  byn_control *c = node->control;
+  if (c) c->seats[node->number - 1].node = NULL;
+  node->control = NULL;
+}

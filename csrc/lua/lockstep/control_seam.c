@@ -1,0 +1,347 @@
+#include "../value/compat.h"
+#include "../cluster/cluster.h"
+#include "control_parts.h"
+#include "../seam.h"
+
+#define TYPE "banyan.control"
+#define NODES_MAX 4095
+
+byn_control *byn_control_check(lua_State *L) {
+  return luaL_checkudata(L, 1, TYPE);
+}
+
+/* --- runs ----------------------------------------------------------------- */
+
+/* run(limit) -> what, number */
+static int l_run(lua_State *L) {
+  static const char *const names[] = {"on",    "idle", "offer",
+                                      "clock", "node", "step",
+                                      "limit", "over", "redundant"};
+  byn_control *c = byn_control_check(L);
+  c->limit = luaL_checkinteger(L, 2);
+  if (c->world->running)
+    return luaL_error(L, "a control cannot be run by a process");
+  lua_Integer number = 0;
+  lua_pushstring(L, names[byn_control_run(L, c, &number)]);
+  lua_pushinteger(L, number);
+  return 2;
+}
+
+/* single(bool) */
+static int l_single(lua_State *L) {
+  byn_control_check(L)->single = lua_toboolean(L, 2);
+  return 0;
+}
+
+/* steps() -> how many there were in this run */
+static int l_steps(lua_State *L) {
+  lua_pushinteger(L, byn_control_check(L)->steps);
+  return 1;
+}
+
+/* worked() -> how many of them were of processes and timers */
+static int l_worked(lua_State *L) {
+  lua_pushinteger(L, byn_control_check(L)->worked);
+  return 1;
+}
+
+/* on_end(fn or nil): held in the registry, so it must be taken back, or what
+ * it holds, the control most likely, would stay for ever. */
+static int l_on_end(lua_State *L) {
+  byn_control *c = byn_control_check(L);
+  if (!lua_isnoneornil(L, 2)) luaL_checktype(L, 2, LUA_TFUNCTION);
+  lua_settop(L, 2);
+  byn_slot_free(L, &c->world->slots, c->on_end);
+  c->on_end = 0;
+  c->on_end = byn_slot_put(L, &c->world->slots);
+  return 0;
+}
+
+/* draw(n) -> 0..n-1 */
+static int l_draw(lua_State *L) {
+  byn_control *c = byn_control_check(L);
+  lua_Integer n = luaL_checkinteger(L, 2);
+  luaL_argcheck(L, n >= 1 && n <= INT32_MAX, 2, "1 to 2^31-1 expected");
+  uint32_t among = (uint32_t)n, v = 0;
+  if (c->tape.replaying) {
+    v = byn_tape_answer(&c->tape, among);
+  } else {
+    if (n > 1) v = byn_strategy_draw(c->strategy, among);
+    byn_tape_note(&c->tape, among, v);
+  }
+  lua_pushinteger(L, v);
+  return 1;
+}
+
+static void clear(byn_control *c) {
+  for (uint32_t i = 0; i < c->seat_count; i++)
+    if (c->seats[i].node) c->seats[i].node->control = NULL;
+  c->seat_count = c->offer_count = c->touched_count = 0;
+  c->offers_made = c->steps = c->worked = c->calm_until = 0;
+  c->departed = 0;
+  c->clock = c->single = c->traced = c->over = false;
+  c->granted = NULL;
+  c->at = NULL;
+  byn_map_clear(&c->points);
+}
+
+/* begin(seed) -> bool */
+static int l_begin(lua_State *L) {
+  byn_control *c = byn_control_check(L);
+  uint64_t seed = (uint64_t)luaL_checkinteger(L, 2);
+  clear(c);
+  c->seen_count = 0;
+  byn_tape_record(&c->tape);
+  lua_pushboolean(L, byn_strategy_begin(c->strategy, seed));
+  if (byn_strategy_failed(c->strategy)) byn_control_no_memory(L);
+  return 1;
+}
+
+/* replay(tape) */
+static int l_replay(lua_State *L) {
+  byn_control *c = byn_control_check(L);
+  luaL_checktype(L, 2, LUA_TTABLE);
+  clear(c);
+  byn_tape_record(&c->tape);
+  uint32_t n = (uint32_t)lua_rawlen(L, 2);
+  for (uint32_t i = 1; i <= n; i++) {
+    lua_rawgeti(L, 2, (lua_Integer)i);
+    lua_Integer v = lua_tointeger(L, -1);
+    luaL_argcheck(L, v >= 0 && v <= INT32_MAX, 2, "a list of choices expected");
+    byn_tape_note(&c->tape, UINT32_MAX, (uint32_t)v);
+    lua_pop(L, 1);
+  }
+  bool failed = c->tape.failed;
+  if (failed || !byn_tape_replay(&c->tape, c->tape.values, c->tape.count))
+    byn_control_no_memory(L);
+  return 0;
+}
+
+/* What they refer to may hold the control itself. */
+static void forget_listeners(lua_State *L, byn_control *c) {
+  byn_slot_free(L, &c->world->slots, c->on_end);
+  byn_slot_free(L, &c->world->slots, c->on_mail);
+  c->on_end = c->on_mail = 0;
+}
+
+/* finish() -> tape, step: the first one of a replay that was not as in the
+ * run that was recorded last, or nil */
+static int l_finish(lua_State *L) {
+  byn_control *c = byn_control_check(L);
+  const byn_tape *t = &c->tape;
+  forget_listeners(L, c);
+  if (!t->replaying) byn_strategy_end(c->strategy);
+  if (t->failed) byn_control_no_memory(L);
+  lua_createtable(L, (int)t->count, 0);
+  for (uint32_t i = 0; i < t->count; i++) {
+    lua_pushinteger(L, t->values[i]);
+    lua_rawseti(L, -2, (lua_Integer)i + 1);
+  }
+  bool shorter = t->replaying && c->steps < c->seen_count;
+  if (!c->departed && shorter) c->departed = c->steps + 1;
+  if (c->departed)
+    lua_pushinteger(L, c->departed);
+  else
+    lua_pushnil(L);
+  return 2;
+}
+
+/* complete() -> bool */
+static int l_complete(lua_State *L) {
+  byn_control *c = byn_control_check(L);
+  lua_pushboolean(L, byn_strategy_complete(c->strategy));
+  return 1;
+}
+
+/* diverged() -> bool */
+static int l_diverged(lua_State *L) {
+  byn_control *c = byn_control_check(L);
+  lua_pushboolean(L, byn_strategy_diverged(c->strategy));
+  return 1;
+}
+
+/* length() -> pct: the length that the next run is thought to have */
+static int l_length(lua_State *L) {
+  lua_pushinteger(L, byn_strategy_length(byn_control_check(L)->strategy));
+  return 1;
+}
+
+/* --- nodes ---------------------------------------------------------------- */
+
+/* adopt(node) -> number */
+static int l_adopt(lua_State *L) {
+  byn_control *c = byn_control_check(L);
+  byn_node *node = byn_seam_node(L, 2);
+  luaL_argcheck(L, !node->control && !node->stepping, 2, "is driven already");
+  if (c->seat_count >= NODES_MAX) return luaL_error(L, "too many nodes");
+  c->seats = byn_control_grow(L, c, c->seats, c->seat_count, &c->seat_capacity,
+                              sizeof *c->seats);
+  c->seats[c->seat_count++] = (control_seat){.node = node};
+  node->control = c;
+  node->number = c->seat_count;
+  lua_pushinteger(L, node->number);
+  return 1;
+}
+
+control_seat *byn_control_seat(lua_State *L, byn_control *c) {
+  lua_Integer number = luaL_checkinteger(L, 2);
+  bool there =
+      number >= 1 && number <= c->seat_count && c->seats[number - 1].node;
+  luaL_argcheck(L, there, 2, "the number of a node expected");
+  return &c->seats[number - 1];
+}
+
+/* pause(number, bool) */
+static int l_pause(lua_State *L) {
+  control_seat *seat = byn_control_seat(L, byn_control_check(L));
+  seat->paused = lua_toboolean(L, 3);
+  return 0;
+}
+
+/* deadline(number) -> ms | nil, bool */
+static int l_deadline(lua_State *L) {
+  const byn_node *node = byn_control_seat(L, byn_control_check(L))->node;
+  int64_t at = byn_timers_next(node->timers);
+  int64_t links =
+      node->cluster ? byn_cluster_deadline(node->cluster) : BYN_NEVER;
+  if (links < at) at = links;
+  if (at == BYN_NEVER)
+    lua_pushnil(L);
+  else
+    lua_pushinteger(L, at);
+  lua_pushboolean(L, byn_timers_next(node->timers) != BYN_NEVER);
+  return 2;
+}
+
+/* tell(number, now) */
+static int l_tell(lua_State *L) {
+  byn_node *node = byn_control_seat(L, byn_control_check(L))->node;
+  lua_Integer now = luaL_checkinteger(L, 3);
+  if (now > node->now) node->now = now;
+  return 0;
+}
+
+/* --- offers --------------------------------------------------------------- */
+
+/* offer(actor, object) -> number */
+static int l_offer(lua_State *L) {
+  byn_control *c = byn_control_check(L);
+  c->offers = byn_control_grow(L, c, c->offers, c->offer_count,
+                               &c->offer_capacity, sizeof *c->offers);
+  control_offer offer = {.actor = (uint64_t)luaL_checkinteger(L, 2),
+                         .object = (uint64_t)luaL_optinteger(L, 3, 0),
+                         .number = ++c->offers_made};
+  c->offers[c->offer_count++] = offer;
+  lua_pushinteger(L, offer.number);
+  return 1;
+}
+
+/* withdraw(number) -> bool */
+static int l_withdraw(lua_State *L) {
+  byn_control *c = byn_control_check(L);
+  lua_Integer number = luaL_checkinteger(L, 2);
+  uint32_t i = 0;
+  while (i < c->offer_count && c->offers[i].number != number)
+    i++;
+  lua_pushboolean(L, i < c->offer_count);
+  if (i < c->offer_count) byn_control_take_offer(c, i);
+  return 1;
+}
+
+/* clock(bool) */
+static int l_clock(lua_State *L) {
+  byn_control_check(L)->clock = lua_toboolean(L, 2);
+  return 0;
+}
+
+/* calm(steps) */
+static int l_calm(lua_State *L) {
+  byn_control *c = byn_control_check(L);
+  c->calm_until = c->steps + luaL_checkinteger(L, 2);
+  return 0;
+}
+
+/* --- making --------------------------------------------------------------- */
+
+static uint32_t optional_number(lua_State *L, const char *name,
+                                uint32_t otherwise) {
+  lua_getfield(L, 1, name);
+  lua_Integer v = luaL_optinteger(L, -1, otherwise);
+  if (v < 0 || v > UINT32_MAX) luaL_error(L, "option %s is out of range", name);
+  lua_pop(L, 1);
+  return (uint32_t)v;
+}
+
+static byn_strategy *make_strategy(lua_State *L, const byn_alloc *alloc) {
+  static const char *const names[] = {"random",   "pct", "pos",
+                                      "fair_pct", "dfs", NULL};
+  lua_getfield(L, 1, "strategy");
+  int kind = luaL_checkoption(L, -1, "random", names);
+  lua_pop(L, 1);
+  byn_strategy_opts opts = {.depth = optional_number(L, "depth", 3),
+                            .preemptions =
+                                optional_number(L, "preemptions", UINT32_MAX),
+                            .fair_after = optional_number(L, "fair_after", 0),
+                            .length = optional_number(L, "length", 0)};
+  byn_strategy *s = byn_strategy_new(alloc, (byn_strategy_kind)kind, &opts);
+  if (!s) byn_control_no_memory(L);
+  return s;
+}
+
+/* core.control(opts) */
+static int l_control(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  byn_world *w = byn_world_here(L);
+  byn_control *c = lua_newuserdatauv(L, sizeof *c, 0);
+  *c = (byn_control){.world = w};
+  byn_tape_init(&c->tape, &w->alloc);
+  byn_map_init(&c->points, &w->alloc);
+  luaL_setmetatable(L, TYPE);
+  c->strategy = make_strategy(L, &w->alloc);
+  lua_getfield(L, 1, "idle_clock");
+  c->idle_clock = lua_toboolean(L, -1);
+  lua_getfield(L, 1, "shared");
+  c->shared = lua_toboolean(L, -1);
+  lua_pop(L, 2);
+  return 1;
+}
+
+static int l_gc(lua_State *L) {
+  byn_control *c = byn_control_check(L);
+  const byn_alloc *alloc = &c->world->alloc;
+  clear(c);
+  forget_listeners(L, c);
+  byn_tape_clear(&c->tape);
+  if (c->strategy) byn_strategy_free(c->strategy);
+  c->strategy = NULL;
+  byn_free(alloc, c->seats, c->seat_capacity * sizeof *c->seats);
+  byn_free(alloc, c->offers, c->offer_capacity * sizeof *c->offers);
+  byn_free(alloc, c->pending, c->pending_capacity * sizeof *c->pending);
+  byn_free(alloc, c->choices, c->choice_capacity * sizeof *c->choices);
+  byn_free(alloc, c->touched, c->touched_capacity * sizeof *c->touched);
+  byn_free(alloc, c->seen, c->seen_capacity * sizeof *c->seen);
+  return 0;
+}
+
+void byn_control_functions(lua_State *L) {
+  static const luaL_Reg methods[] = {
+      {"begin", l_begin},       {"replay", l_replay},
+      {"finish", l_finish},     {"complete", l_complete},
+      {"length", l_length},     {"diverged", l_diverged},
+      {"single", l_single},     {"adopt", l_adopt},
+      {"pause", l_pause},       {"deadline", l_deadline},
+      {"tell", l_tell},         {"offer", l_offer},
+      {"withdraw", l_withdraw}, {"clock", l_clock},
+      {"calm", l_calm},         {"steps", l_steps},
+      {"worked", l_worked},     {"run", l_run},
+      {"draw", l_draw},         {"__gc", l_gc},
+      {"on_end", l_on_end},     {NULL, NULL}};
+  luaL_newmetatable(L, TYPE);
+  byn_set_functions(L, methods);
+  byn_control_view(L);
+  lua_pushvalue(L, -1);
+  lua_setfield(L, -2, "__index");
+  lua_pop(L, 1);
+  byn_push_function(L, l_control);
+  lua_setfield(L, -2, "control");
+}

@@ -1,0 +1,120 @@
+#include "../value/reason.h"
+#include "server_parts.h"
+#include "status.h"
+
+/* Replies with a copy of the value on top (popped), the state or the status,
+ * to the request in hand. */
+static void reply_copy(lua_State *L, byn_process *p) {
+  if (!byn_server_reply(L, p, 1)) {
+    byn_reason_make(L, "bad_state", 1);
+    byn_server_reply_error(L, p);
+  }
+  byn_server_free_mail(L, p);
+  byn_server_rest(L, p);
+}
+
+static void reply_state(lua_State *L, byn_process *p) {
+  byn_server *s = p->self;
+  byn_slot_push(L, s->state);
+  byn_status_push_state(L, -1);
+  lua_replace(L, -2);
+  reply_copy(L, p);
+}
+
+/* Replies {pid=, parent=, label=, state=} with the state of s->status. */
+void byn_server_reply_status(lua_State *L, byn_process *p) {
+  byn_server *s = p->self;
+  lua_createtable(L, 0, 4);
+  byn_process_push(L, p);
+  lua_setfield(L, -2, "pid");
+  if (p->parent) {
+    byn_id parent = byn_parent_of(p);
+    byn_id_push(L, &parent);
+    lua_setfield(L, -2, "parent");
+  }
+  byn_slot_push(L, p->label);
+  lua_setfield(L, -2, "label");
+  byn_slot_take(L, byn_slots_at(p), s->status);
+  s->status = 0;
+  lua_getfield(L, -1, "state");
+  lua_setfield(L, -3, "state");
+  lua_pop(L, 1);
+  reply_copy(L, p);
+}
+
+static void show_status(lua_State *L, byn_process *p) {
+  byn_server *s = p->self;
+  lua_createtable(L, 0, 1);
+  byn_slot_push(L, s->state);
+  byn_status_push_state(L, -1);
+  lua_setfield(L, -3, "state");
+  lua_pop(L, 1);
+  if (byn_server_format(L, p, BYN_FORMATTING)) return;
+  s->status = byn_slot_put(L, byn_slots_at(p));
+  byn_server_reply_status(L, p);
+}
+
+/* Makes the table on top (popped) the instance. */
+static void set_state(lua_State *L, byn_process *p) {
+  byn_server *s = p->self;
+  byn_slot_push(L, s->state);
+  lua_getmetatable(L, -1);
+  lua_setmetatable(L, -3);
+  lua_pop(L, 1);
+  int fresh = byn_slot_keep(L, byn_slots_at(p));
+  byn_slot_free(L, byn_slots_at(p), s->state);
+  s->state = fresh;
+}
+
+void byn_server_refuse(lua_State *L, byn_process *p) {
+  byn_server_reply_error(L, p);
+  byn_server_free_mail(L, p);
+  byn_server_rest(L, p);
+}
+
+/* The function of replace_state has returned `count` values (popped): a new
+ * instance, or nothing when it changed the one it got. */
+void byn_server_replaced(lua_State *L, byn_process *p, int count) {
+  lua_pop(L, count - (count ? 1 : 0));
+  if (count && lua_istable(L, -1)) {
+    set_state(L, p);
+  } else if (count && !lua_isnil(L, -1)) {
+    lua_pushstring(L, luaL_typename(L, -1));
+    lua_replace(L, -2);
+    byn_reason_make(L, "bad_return_value", 1);
+    byn_server_refuse(L, p);
+    return;
+  } else {
+    lua_pop(L, count ? 1 : 0);
+  }
+  reply_state(L, p);
+}
+
+/* Does what the system request on top (popped), now in hand, asks for. */
+void byn_server_request(lua_State *L, byn_process *p, byn_system_op op) {
+  byn_server *s = p->self;
+  byn_system_argument(L, -1);
+  lua_replace(L, -2);
+  switch (op) {
+  case BYN_SYSTEM_STOP:
+    byn_server_free_mail(L, p);
+    byn_server_terminate(L, p);
+    return;
+  case BYN_SYSTEM_GET_STATE:
+    lua_pop(L, 1);
+    reply_state(L, p);
+    return;
+  case BYN_SYSTEM_GET_STATUS:
+    lua_pop(L, 1);
+    show_status(L, p);
+    return;
+  case BYN_SYSTEM_REPLACE_STATE:
+    byn_slot_push(L, s->state);
+    byn_server_begin(L, p, BYN_REPLACING, 1);
+    return;
+  default:
+    lua_pop(L, 1);
+    lua_pushliteral(L, "unknown_system_request");
+    byn_server_refuse(L, p);
+  }
+}

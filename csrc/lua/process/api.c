@@ -1,0 +1,400 @@
+#include "api.h"
+
+#include "../value/clock.h"
+#include "../value/compat.h"
+#include "../value/reason.h"
+#include "call.h"
+#include "node.h"
+#include "process.h"
+#include "../lockstep/control.h"
+
+static const byn_id *check_pid(lua_State *L, int index) {
+  const byn_id *id = byn_pid_at(L, index);
+  luaL_argexpected(L, id, index, "pid");
+  return id;
+}
+
+static int truth(lua_State *L) {
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+/* --- self and time -------------------------------------------------------- */
+
+static int l_self(lua_State *L) {
+  byn_process *p = byn_world_here(L)->running;
+  if (!p) p = byn_process_here(L, "self"); /* raises */
+  byn_process_push(L, p);
+  return 1;
+}
+
+static int l_now(lua_State *L) {
+  lua_pushinteger(L, byn_node_now(L, byn_node_here(L)));
+  return 1;
+}
+
+static int l_make_ref(lua_State *L) {
+  byn_id ref;
+  byn_node_ref(byn_node_here(L), &ref);
+  byn_id_push_first(L, &ref);
+  return 1;
+}
+
+/* --- links and monitors --------------------------------------------------- */
+
+/* A pid, or a child of a distributed supervisor; nobody's pid if there is no
+ * such child. */
+static byn_id link_target(lua_State *L, const byn_process *p) {
+  if (!lua_istable(L, 1) || lua_getfield(L, 1, "supervisor") == LUA_TNIL)
+    return *check_pid(L, 1);
+  byn_dest dest;
+  byn_dest_at(L, p->node, 1, "link", &dest);
+  if (dest.kind != BYN_DEST_UNKNOWN) return dest.id;
+  return (byn_id){.origin = p->node->origin, .kind = BYN_PID};
+}
+
+static int l_link(lua_State *L) {
+  byn_process *p = byn_process_here(L, "link");
+  BYN_POINT(L, p, l_link, BYN_OP_LINK, 1);
+  byn_id to = link_target(L, p);
+  byn_link_to(L, p, &to);
+  truth(L);
+  return byn_process_leave(L, p, 1);
+}
+
+static int l_unlink(lua_State *L) {
+  byn_process *p = byn_process_here(L, "unlink");
+  BYN_POINT(L, p, l_unlink, BYN_OP_UNLINK, 1);
+  byn_unlink_from(L, p, check_pid(L, 1));
+  return truth(L);
+}
+
+static int l_monitor(lua_State *L) {
+  byn_process *p = byn_process_here(L, "monitor");
+  lua_settop(L, 1);
+  BYN_POINT(L, p, l_monitor, BYN_OP_MONITOR, 1);
+  byn_id ref;
+  byn_node_ref(p->node, &ref);
+  byn_id_push_first(L, &ref);
+  byn_dest dest;
+  byn_dest_at(L, p->node, 1, "monitor", &dest);
+  byn_monitor_dest(L, p, &dest, 1, &ref);
+  lua_settop(L, 2);
+  return 1;
+}
+
+/* Takes the DOWN of a monitor out of the mailbox. */
+static void flush_down(lua_State *L, byn_process *p, const byn_id *ref) {
+  byn_mailbox_rewind(&p->mail);
+  byn_mail *mail;
+  while ((mail = byn_mailbox_peek(&p->mail)) != NULL) {
+    if (mail->kind == BYN_MAIL_DOWN && byn_id_equal(&mail->id, ref)) {
+      byn_mail_free(L, p->node->world, byn_mailbox_pick(&p->mail));
+      return;
+    }
+    byn_mailbox_skip(&p->mail);
+  }
+  byn_mailbox_rewind(&p->mail);
+}
+
+/* demonitor(ref [, {flush=bool}]) */
+static int l_demonitor(lua_State *L) {
+  byn_process *p = byn_process_here(L, "demonitor");
+  const byn_id *ref = byn_ref_at(L, 1);
+  luaL_argexpected(L, ref, 1, "ref (from monitor)");
+  BYN_POINT(L, p, l_demonitor, BYN_OP_DEMONITOR, 0);
+  bool flush = false;
+  if (!lua_isnoneornil(L, 2)) {
+    luaL_checktype(L, 2, LUA_TTABLE);
+    lua_pushnil(L);
+    while (lua_next(L, 2)) {
+      if (!byn_reason_is(L, -2, "flush"))
+        return luaL_error(L, "demonitor: unknown option '%s'",
+                          luaL_tolstring(L, -2, NULL));
+      flush = lua_toboolean(L, -1);
+      lua_pop(L, 1);
+    }
+  }
+  if (flush && p->matching)
+    luaL_error(L, "demonitor with flush inside the match function of a "
+                  "receive");
+  if (ref->origin == p->node->origin) byn_demonitor(L, p, ref->serial);
+  if (flush) flush_down(L, p, ref);
+  return truth(L);
+}
+
+/* --- exits ---------------------------------------------------------------- */
+
+static int l_exit(lua_State *L) {
+  byn_process *p = byn_process_here(L, "exit");
+  if (lua_isnoneornil(L, 1))
+    lua_pushliteral(L, "normal");
+  else
+    byn_reason_copy(L, 1);
+  return byn_process_exit(L, p);
+}
+
+/* pid:exit(reason) */
+static int l_pid_exit(lua_State *L) {
+  byn_node *node = byn_node_here(L);
+  byn_process *p = node->world->running;
+  const byn_id *to = check_pid(L, 1);
+  luaL_argcheck(L, !lua_isnoneornil(L, 2), 2, "a reason expected");
+  BYN_POINT(L, p, l_pid_exit, BYN_OP_EXIT, 1);
+  byn_id outside = {.origin = node->origin, .kind = BYN_PID};
+  byn_exit_to(L, node, p ? &p->id : &outside, to, 2);
+  truth(L);
+  return byn_process_leave(L, p, 1);
+}
+
+static int l_trap_exit(lua_State *L) {
+  byn_process *p = byn_process_here(L, "trap_exit");
+  luaL_checktype(L, 1, LUA_TBOOLEAN);
+  lua_pushboolean(L, p->traps);
+  p->traps = lua_toboolean(L, 1);
+  return 1;
+}
+
+/* --- names ---------------------------------------------------------------- */
+
+/* register(name [, pid]) -> true | nil, {"already_registered", pid} */
+static int l_register(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TSTRING);
+  BYN_POINT(L, byn_world_here(L)->running, l_register, BYN_OP_REGISTER, 1);
+  byn_process *p;
+  byn_node *node;
+  if (lua_isnoneornil(L, 2)) {
+    p = byn_process_here(L, "register");
+    node = p->node;
+  } else {
+    node = byn_node_here(L);
+    const byn_id *id = check_pid(L, 2);
+    luaL_argcheck(L, id->origin == node->origin, 2,
+                  "is a process of another node");
+    p = byn_node_find(node, id);
+  }
+  const char *error = byn_node_register(L, node, p, 1);
+  if (!error) return truth(L);
+  lua_pushnil(L);
+  lua_insert(L, -2);
+  return 2;
+}
+
+static int l_unregister(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TSTRING);
+  BYN_POINT(L, byn_world_here(L)->running, l_unregister, BYN_OP_UNREGISTER, 1);
+  byn_node *node = byn_node_here(L);
+  byn_process *p = byn_node_named(L, node, 1);
+  if (!p) {
+    lua_pushnil(L);
+    lua_pushliteral(L, "noproc");
+    return 2;
+  }
+  byn_node_unregister(L, p);
+  return truth(L);
+}
+
+static int l_whereis(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TSTRING);
+  BYN_POINT(L, byn_world_here(L)->running, l_whereis, BYN_OP_WHEREIS, 1);
+  byn_process *p = byn_node_named(L, byn_node_here(L), 1);
+  if (p)
+    byn_process_push(L, p);
+  else
+    lua_pushnil(L);
+  return 1;
+}
+
+/* registered() -> list of names. The order is that of the processes, which is
+ * the same in each run of the same program: that of Lua's tables is not. */
+static int l_registered(lua_State *L) {
+  byn_node *node = byn_node_here(L);
+  if (node->control) byn_control_touch_names(node->control);
+  lua_newtable(L);
+  lua_Integer n = 0;
+  for (uint32_t i = 0; i < node->table_size; i++) {
+    const byn_process *p = node->table[i];
+    if (!p || p->state >= BYN_ENDING || !p->name) continue;
+    byn_slot_push(L, p->name);
+    lua_rawseti(L, 1, ++n);
+  }
+  return 1;
+}
+
+/* --- looking -------------------------------------------------------------- */
+
+/* The process that is asked for. Who looks on from outside of processes means
+ * the node that the pid is of. */
+static byn_process *local_process(lua_State *L, const char *what) {
+  const byn_id *id = check_pid(L, 1);
+  byn_node *node = id->origin->node;
+  if (!node || byn_world_here(L)->running) node = byn_node_here(L);
+  if (id->origin != node->origin)
+    luaL_error(L, "%s: %s is a process of another node", what,
+               luaL_tolstring(L, 1, NULL));
+  if (node->control) byn_control_touch_at(L, node->control, 1);
+  return byn_node_find(node, id);
+}
+
+static int l_is_alive(lua_State *L) {
+  lua_pushboolean(L, local_process(L, "is_alive") != NULL);
+  return 1;
+}
+
+static int l_processes(lua_State *L) {
+  byn_node *node = byn_node_here(L);
+  lua_createtable(L, (int)node->process_count, 0);
+  int n = 0;
+  for (uint32_t i = 0; i < node->table_size; i++) {
+    byn_process *p = node->table[i];
+    if (!p || p->state >= BYN_ENDING) continue;
+    byn_process_push(L, p);
+    lua_rawseti(L, -2, ++n);
+  }
+  return 1;
+}
+
+typedef bool (*wanted)(const byn_relation *r, bool at_a);
+
+static bool is_link(const byn_relation *r, bool at_a) {
+  (void)at_a;
+  return r->kind == BYN_LINK && byn_tie_is_linked(&r->tie);
+}
+
+static bool is_monitor(const byn_relation *r, bool at_a) {
+  return r->kind == BYN_MONITOR && at_a;
+}
+
+static bool is_watcher(const byn_relation *r, bool at_a) {
+  return r->kind == BYN_MONITOR && !at_a;
+}
+
+/* Sets `field` to the list of the far ends of some relations. */
+static void set_far_ends(lua_State *L, const byn_process *p, wanted want,
+                         const char *field) {
+  lua_newtable(L);
+  int n = 0;
+  for (const byn_relation *r = p->relations.first; r;) {
+    bool at_a = r->a.list == &p->relations;
+    const byn_id *far = byn_far_id(r, &p->relations);
+    if (want(r, at_a) && far->serial) {
+      byn_id_push(L, far);
+      lua_rawseti(L, -2, ++n);
+    }
+    r = at_a ? r->a.next : r->b.next;
+  }
+  lua_setfield(L, -2, field);
+}
+
+static void set_slot(lua_State *L, int slot, const char *field) {
+  byn_slot_push(L, slot);
+  lua_setfield(L, -2, field);
+}
+
+/* Messages not yet taken. One that was handed over stands on the coroutine,
+ * which goes on with it at its next turn. */
+static uint32_t queue_length(const byn_process *p) {
+  bool handed = p->state == BYN_READY && p->co && p->wait == BYN_WAIT_NOTHING &&
+                lua_status(p->co) == LUA_YIELD;
+  return p->mail.count + (handed ? 1 : 0);
+}
+
+static const char *status_name(const byn_process *p) {
+  static const char *const names[] = {"waiting", "runnable", "running",
+                                      "exiting", "exiting"};
+  return names[p->state];
+}
+
+/* process_info(pid) -> table | nil */
+static int l_process_info(lua_State *L) {
+  byn_process *p = local_process(L, "process_info");
+  if (!p) {
+    lua_pushnil(L);
+    return 1;
+  }
+  lua_newtable(L);
+  lua_pushstring(L, status_name(p));
+  lua_setfield(L, -2, "status");
+  lua_pushinteger(L, queue_length(p));
+  lua_setfield(L, -2, "message_queue_len");
+  lua_pushboolean(L, p->traps);
+  lua_setfield(L, -2, "trap_exit");
+  lua_pushboolean(L, p->co != NULL);
+  lua_setfield(L, -2, "coroutine");
+  lua_pushstring(L, p->behaviour->name);
+  lua_setfield(L, -2, "behaviour");
+  byn_process_push(L, p);
+  lua_setfield(L, -2, "pid");
+  set_slot(L, p->name, "registered_name");
+  set_slot(L, p->label, "label");
+  if (p->parent) {
+    byn_id parent = byn_parent_of(p);
+    byn_id_push(L, &parent);
+    lua_setfield(L, -2, "parent");
+  }
+  set_far_ends(L, p, is_link, "links");
+  set_far_ends(L, p, is_monitor, "monitors");
+  set_far_ends(L, p, is_watcher, "monitored_by");
+  return 1;
+}
+
+/* pid:node() -> the name of its node, or nil if that has none */
+static int l_pid_node(lua_State *L) {
+  const byn_origin *origin = check_pid(L, 1)->origin;
+  if (origin->node && !origin->node->name)
+    lua_pushnil(L);
+  else
+    lua_pushstring(L, origin->name);
+  return 1;
+}
+
+/* --- more ----------------------------------------------------------------- */
+
+static int l_reason(lua_State *L) {
+  luaL_checkany(L, 1);
+  byn_reason_copy(L, 1);
+  return 1;
+}
+
+static int l_set_resolver(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  lua_settop(L, 1);
+  byn_world *w = byn_world_of(L);
+  byn_slot_free(L, &w->slots, w->resolver);
+  w->resolver = byn_slot_put(L, &w->slots);
+  return 0;
+}
+
+void byn_api_functions(lua_State *L) {
+  static const luaL_Reg functions[] = {{"self", l_self},
+                                       {"clock", byn_clock_function},
+                                       {"now", l_now},
+                                       {"make_ref", l_make_ref},
+                                       {"link", l_link},
+                                       {"unlink", l_unlink},
+                                       {"monitor", l_monitor},
+                                       {"demonitor", l_demonitor},
+                                       {"exit", l_exit},
+                                       {"trap_exit", l_trap_exit},
+                                       {"register", l_register},
+                                       {"unregister", l_unregister},
+                                       {"whereis", l_whereis},
+                                       {"registered", l_registered},
+                                       {"is_alive", l_is_alive},
+                                       {"processes", l_processes},
+                                       {"process_info", l_process_info},
+                                       {"reason", l_reason},
+                                       {"set_resolver", l_set_resolver},
+                                       {NULL, NULL}};
+  byn_set_functions(L, functions);
+  byn_pid_methods(L);
+  lua_getfield(L, -2, "send");
+  lua_setfield(L, -2, "send");
+  byn_push_function(L, l_pid_exit);
+  lua_setfield(L, -2, "exit");
+  byn_push_function(L, l_is_alive);
+  lua_setfield(L, -2, "is_alive");
+  byn_push_function(L, l_pid_node);
+  lua_setfield(L, -2, "node");
+  lua_pop(L, 1);
+}

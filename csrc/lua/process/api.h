@@ -1,0 +1,11 @@
+/* The rest of a process's own vocabulary: self, link, monitor, exit, names.
+ */
+#ifndef BYN_API_H
+#define BYN_API_H
+
+#include "../value/compat.h"
+
+/* Into the table on top; also gives pids their methods. */
+void byn_api_functions(lua_State *L);
+
+#endif

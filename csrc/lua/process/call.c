@@ -1,0 +1,366 @@
+#include "call.h"
+
+#include <math.h>
+
+#include "../value/compat.h"
+#include "../value/reason.h"
+#include "../value/term.h"
+#include "send.h"
+#include "../cluster/cluster.h"
+#include "../cluster/remote.h"
+#include "../lockstep/control.h"
+
+#define DEFAULT_TIMEOUT 5000
+
+int64_t byn_check_timeout(lua_State *L, int index, int64_t otherwise) {
+  int whole;
+  if (lua_isnoneornil(L, index)) return otherwise;
+  if (byn_reason_is(L, index, "infinity")) return -1;
+  if (lua_type(L, index) == LUA_TNUMBER) {
+    lua_Integer ms = lua_tointegerx(L, index, &whole);
+    if (whole && ms >= 0) return ms;
+    if (!whole && lua_tonumber(L, index) == HUGE_VAL) return -1;
+  }
+  luaL_argerror(L, index,
+                "a time-out is whole milliseconds >= 0, math.huge or "
+                "\"infinity\"");
+  return 0;
+}
+
+/* --- ends of a call ------------------------------------------------------- */
+
+/* The other node that is called, or NULL. */
+static byn_origin *called_abroad(const byn_relation *r) {
+  return r->abroad == BYN_B_ABROAD ? r->far[0].origin : NULL;
+}
+
+void byn_call_forget(lua_State *L, byn_node *node, byn_relation *r) {
+  byn_origin *b = called_abroad(r);
+  uint64_t serial = r->serial;
+  byn_unrelate(L, node, r);
+  if (b) byn_remote_demonitor(L, node, b, serial);
+}
+
+/* Replaces `count` values by {tag="reply", ref=, n=, ...}. */
+static void push_reply(lua_State *L, byn_process *p, uint64_t serial,
+                       int count) {
+  byn_id ref = {.origin = p->node->origin, .serial = serial, .kind = BYN_REF};
+  ref.index = p->id.index;
+  lua_createtable(L, count, 3);
+  lua_insert(L, -count - 1);
+  for (int i = count; i > 0; i--)
+    lua_rawseti(L, -1 - i, i);
+  lua_pushliteral(L, "reply");
+  lua_setfield(L, -2, "tag");
+  lua_pushinteger(L, count);
+  lua_setfield(L, -2, "n");
+  byn_id_push(L, &ref);
+  lua_setfield(L, -2, "ref");
+}
+
+static bool waits_for(const byn_process *p, uint64_t serial) {
+  return p->wait == BYN_WAIT_REPLY && p->reply == serial && p->arguments < 0;
+}
+
+static void mail_message(lua_State *L, byn_process *p) {
+  byn_process_mail(L, p,
+                   byn_mail_new(L, p->node->world, BYN_MAIL_MESSAGE, NULL));
+}
+
+/* Pops `count` values, each the receiver's own by now, and gives them to the
+ * process that called with `serial`. The relation of the call, if it has
+ * one, is no more. What may fail comes first, so that the call is either
+ * under way or answered. */
+static void answer(lua_State *L, byn_node *node, byn_process *p,
+                   byn_relation *r, uint64_t serial, int count) {
+  bool waits = waits_for(p, serial);
+  if (waits) {
+    if (!lua_checkstack(p->co, count + 2)) luaL_error(L, "too many results");
+  } else {
+    push_reply(L, p, serial, count);
+    byn_mail_reserve(L, node->world);
+  }
+  if (r) byn_unrelate(L, node, r);
+  if (waits) {
+    p->call = NULL;
+    byn_process_answer(L, p, count);
+  } else {
+    mail_message(L, p);
+  }
+}
+
+void byn_call_failed(lua_State *L, byn_node *node, byn_relation *r) {
+  byn_process *p = byn_node_find(node, byn_end_id(r, &r->a));
+  if (!p) {
+    byn_unrelate(L, node, r);
+    lua_pop(L, 1);
+    return;
+  }
+  lua_pushnil(L);
+  lua_insert(L, -2);
+  answer(L, node, p, r, r->serial, 2);
+}
+
+/* --- replies -------------------------------------------------------------- */
+
+/* The local process that waits for `ref`, and its relation; NULL if there is
+ * none any more. */
+static byn_process *waiting_for(byn_node *node, const byn_id *ref,
+                                byn_relation **r) {
+  byn_process *p =
+      ref->index < node->table_size ? node->table[ref->index] : NULL;
+  if (!p || p->state >= BYN_ENDING) return NULL;
+  if (waits_for(p, ref->serial)) {
+    *r = p->call;
+    return p;
+  }
+  *r = byn_map_get(&node->monitors, ref->serial);
+  bool asked = *r && (*r)->kind == BYN_CALL && (*r)->a.list == &p->relations;
+  return asked ? p : NULL;
+}
+
+void byn_call_replied(lua_State *L, byn_node *node, const byn_id *ref,
+                      byn_origin *from, int count) {
+  byn_relation *r;
+  byn_process *p = waiting_for(node, ref, &r);
+  if (!p) {
+    lua_pop(L, count);
+    return;
+  }
+  byn_origin *b = r ? called_abroad(r) : NULL;
+  answer(L, node, p, r, ref->serial, count);
+  if (b && b != from) byn_remote_demonitor(L, node, b, ref->serial);
+}
+
+static void reply_remote(lua_State *L, byn_node *node, const byn_id *ref,
+                         int count) {
+  byn_remote_reply(L, node, ref, count);
+  byn_relation *r = byn_find_monitor(node, ref->origin, ref->serial);
+  if (r && r->kind == BYN_CALL) byn_unrelate(L, node, r);
+  lua_pop(L, count);
+}
+
+/* Makes the tables among the `count` values on top the receiver's own. false:
+ * one cannot be copied, the error is on top. */
+static bool copy_tables(lua_State *L, int count) {
+  for (int i = lua_gettop(L) - count + 1; count; i++, count--) {
+    if (lua_type(L, i) != LUA_TTABLE) continue;
+    luaL_checkstack(L, 8, NULL);
+    if (!byn_term_try_copy(L, i)) return false;
+    lua_replace(L, i);
+  }
+  return true;
+}
+
+static bool reply_local(lua_State *L, byn_node *node, const byn_id *ref,
+                        int count) {
+  byn_relation *r;
+  if (!waiting_for(node, ref, &r)) {
+    lua_pop(L, count);
+    return true;
+  }
+  if (!copy_tables(L, count)) return false;
+  /* Copying may collect garbage, and a finalizer may end processes. */
+  byn_call_replied(L, node, ref, node->origin, count);
+  return true;
+}
+
+typedef struct reply_order {
+  byn_node *node;
+  const byn_id *ref;
+} reply_order;
+
+static int reply_protected(lua_State *L) {
+  const reply_order *o = lua_touserdata(L, 1);
+  reply_remote(L, o->node, o->ref, lua_gettop(L) - 1);
+  return 0;
+}
+
+bool byn_try_reply(lua_State *L, byn_node *node, const byn_id *ref, int count) {
+  if (ref->origin == node->origin) return reply_local(L, node, ref, count);
+  reply_order order = {node, ref};
+  luaL_checkstack(L, count + 4, NULL);
+  int first = lua_gettop(L) - count + 1;
+  lua_pushcfunction(L, reply_protected);
+  lua_pushlightuserdata(L, &order);
+  for (int i = 0; i < count; i++)
+    lua_pushvalue(L, first + i);
+  if (lua_pcall(L, count + 1, 0, 0) != LUA_OK) return false;
+  lua_pop(L, count);
+  return true;
+}
+
+void byn_reply(lua_State *L, byn_node *node, const byn_id *ref, int count) {
+  if (ref->origin != node->origin) {
+    reply_remote(L, node, ref, count);
+  } else if (!reply_local(L, node, ref, count)) {
+    luaL_where(L, 1);
+    lua_insert(L, -2);
+    lua_concat(L, 2);
+    lua_error(L);
+  }
+}
+
+/* --- in Lua --------------------------------------------------------------- */
+
+static byn_relation *relate_call(lua_State *L, byn_process *p,
+                                 const byn_dest *to, uint64_t serial,
+                                 bool mapped) {
+  return byn_relate(L, p->node, BYN_CALL, &p->id, &to->id, serial, mapped);
+}
+
+/* Makes the request at stack index 2 the receiver's own. A fresh one was made
+ * for this call: only tables in it may be somebody else's. */
+static void own_request(lua_State *L, bool fresh) {
+  if (!fresh) {
+    byn_term_copy(L, 2);
+    lua_replace(L, 2);
+    return;
+  }
+  lua_pushnil(L);
+  while (lua_next(L, 2)) {
+    if (lua_type(L, -1) == LUA_TTABLE) {
+      byn_term_copy(L, -1);
+      lua_pushvalue(L, -3);
+      lua_insert(L, -2);
+      lua_rawset(L, 2);
+    }
+    lua_pop(L, 1);
+  }
+}
+
+/* Works out the destination at stack index 1 and, if it is here, makes the
+ * request at 2 its own: that may collect garbage, and a finalizer may end
+ * processes. */
+static void find_called(lua_State *L, byn_node *node, const char *what,
+                        bool fresh, byn_dest *to) {
+  byn_dest_at(L, node, 1, what, to);
+  if (to->kind != BYN_DEST_LOCAL || lua_type(L, 2) != LUA_TTABLE) return;
+  own_request(L, fresh);
+  to->process = byn_node_find(node, &to->id);
+  if (!to->process) to->kind = BYN_DEST_DEAD;
+}
+
+/* Sends the request at stack index 2 with `ref`. */
+static void send_request(lua_State *L, byn_process *p, const byn_dest *to,
+                         const byn_id *ref, bool mapped, byn_relation **r) {
+  if (to->kind == BYN_DEST_REMOTE) {
+    byn_remote_call(L, p->node, ref, to, 2);
+    *r = relate_call(L, p, to, ref->serial, true);
+    return;
+  }
+  lua_pushvalue(L, 2);
+  byn_mail_reserve(L, p->node->world);
+  *r = byn_relate_local(L, BYN_CALL, p, to->process, ref->serial, mapped);
+  byn_process_mail(L, to->process,
+                   byn_mail_new(L, p->node->world, BYN_MAIL_CALL, ref));
+}
+
+/* Why p cannot call there, or NULL. */
+static const char *no_call(const byn_process *p, const byn_dest *to) {
+  switch (to->kind) {
+  case BYN_DEST_UNKNOWN:
+    return to->error;
+  case BYN_DEST_DEAD:
+    return "noproc";
+  default:
+    return to->process == p ? "calling_self" : NULL;
+  }
+}
+
+static int call(lua_State *L, byn_process *p, const char *what, bool fresh,
+                int64_t ms) {
+  byn_dest to;
+  /* To ask for the time may run the host's code, so it comes first. */
+  if (ms >= 0) byn_node_now(L, p->node);
+  find_called(L, p->node, what, fresh, &to);
+  const char *error = no_call(p, &to);
+  if (error) {
+    lua_pushnil(L);
+    lua_pushstring(L, error);
+    return 2;
+  }
+  byn_process_check_wait(L, p);
+  byn_id ref;
+  byn_node_ref(p->node, &ref);
+  ref.index = p->id.index;
+  byn_relation *r;
+  send_request(L, p, &to, &ref, false, &r);
+  return byn_process_wait_reply(L, p, r, &ref, ms);
+}
+
+/* call(dest, msg [, timeout]) -> what was replied | nil, err */
+static int l_call(lua_State *L) {
+  byn_process *p = byn_process_here(L, "call");
+  int64_t ms = byn_check_timeout(L, 3, DEFAULT_TIMEOUT);
+  BYN_POINT(L, p, l_call, BYN_OP_CALL, 1);
+  if (lua_gettop(L) != 2) lua_settop(L, 2);
+  return call(L, p, "call", false, ms);
+}
+
+/* ask(dest, msg): the same without a time limit, for a table that was made
+ * for it */
+static int l_ask(lua_State *L) {
+  byn_process *p = byn_process_here(L, "call");
+  lua_settop(L, 2);
+  luaL_checktype(L, 2, LUA_TTABLE);
+  return call(L, p, "supervisor", true, -1);
+}
+
+/* request(dest, msg) -> ref; the reply is a message {tag="reply", ...} */
+static int l_request(lua_State *L) {
+  byn_process *p = byn_process_here(L, "request");
+  lua_settop(L, 2);
+  byn_id ref;
+  byn_node_ref(p->node, &ref);
+  ref.index = p->id.index;
+  byn_id_push_first(L, &ref);
+  byn_dest to;
+  find_called(L, p->node, "request", false, &to);
+  const char *error = no_call(p, &to);
+  if (error) {
+    lua_pushnil(L);
+    lua_pushstring(L, error);
+    push_reply(L, p, ref.serial, 2);
+    mail_message(L, p);
+  } else {
+    byn_relation *r;
+    send_request(L, p, &to, &ref, true, &r);
+  }
+  lua_settop(L, 3);
+  return 1;
+}
+
+/* cast(dest, msg) -> true */
+static int l_cast(lua_State *L) {
+  byn_node *node = byn_node_here(L);
+  lua_settop(L, 2);
+  BYN_POINT(L, node->world->running, l_cast, BYN_OP_CAST, 1);
+  byn_dest to;
+  byn_dest_at(L, node, 1, "cast", &to);
+  if (to.kind == BYN_DEST_REMOTE) {
+    byn_remote_cast(L, node, &to, 2);
+  } else if (to.kind == BYN_DEST_LOCAL) {
+    byn_post(L, node, &to, 2, BYN_MAIL_CAST);
+  }
+  lua_pushboolean(L, 1);
+  return byn_send_throttle(L, node, &to, 1);
+}
+
+/* reply(from, ...) -> true */
+static int l_reply(lua_State *L) {
+  byn_node *node = byn_node_here(L);
+  const byn_id *ref = byn_ref_at(L, 1);
+  luaL_argexpected(L, ref, 1, "the `from` of a handle_call");
+  BYN_POINT(L, node->world->running, l_reply, BYN_OP_REPLY, 0);
+  byn_reply(L, node, ref, lua_gettop(L) - 1);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+void byn_call_functions(lua_State *L) {
+  static const luaL_Reg functions[] = {{"call", l_call},       {"ask", l_ask},
+                                       {"request", l_request}, {"cast", l_cast},
+                                       {"reply", l_reply},     {NULL, NULL}};
+  byn_set_functions(L, functions);
+}

@@ -1,0 +1,33 @@
+/* Calls: a request with a ref, and the reply that finds its way back.
+ *
+ * A call is a relation of its caller to the one called, so that the end of
+ * the one, or of the connection, answers the other. The caller waits for its
+ * ref on its own coroutine and never looks into its mailbox: a call costs
+ * the same however many messages wait there, and a late reply finds nobody.
+ */
+#ifndef BYN_CALL_H
+#define BYN_CALL_H
+
+#include "../value/compat.h"
+#include "node.h"
+
+/* The one called has ended, or cannot be reached: answers `nil, reason` with
+ * the reason on top (popped), which becomes the caller's own, and frees r. */
+void byn_call_failed(lua_State *L, byn_node *node, byn_relation *r);
+
+/* The caller, or watcher, has lost interest: tells a remote b; frees r. */
+void byn_call_forget(lua_State *L, byn_node *node, byn_relation *r);
+
+/* A REPLY came from another node: `count` values on top (popped). */
+void byn_call_replied(lua_State *L, byn_node *node, const byn_id *ref,
+                      byn_origin *from, int count);
+
+/* A time-out argument at `index`, in milliseconds: an integer (or a float
+ * that is one) >= 0, math.huge or "infinity" (-1), or nil (`otherwise`).
+ * Raises on anything else. */
+int64_t byn_check_timeout(lua_State *L, int index, int64_t otherwise);
+
+/* call, ask, cast, request, reply: into the table on top. */
+void byn_call_functions(lua_State *L);
+
+#endif

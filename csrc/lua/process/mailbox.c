@@ -1,0 +1,207 @@
+#include "mailbox.h"
+
+#include "../value/compat.h"
+
+/* --- values --------------------------------------------------------------- */
+
+void byn_value_put(lua_State *L, byn_world *w, byn_value *v) {
+  int type = lua_type(L, -1);
+  v->type = (uint8_t)type;
+  v->is_float = false;
+  v->as.integer = 0;
+  if (type == LUA_TNIL || type == LUA_TBOOLEAN) {
+    v->as.integer = lua_toboolean(L, -1);
+    lua_pop(L, 1);
+  } else if (type == LUA_TNUMBER) {
+    v->is_float = !lua_isinteger(L, -1);
+    if (v->is_float)
+      v->as.number = lua_tonumber(L, -1);
+    else
+      v->as.integer = lua_tointeger(L, -1);
+    lua_pop(L, 1);
+  } else {
+    v->type = LUA_TTABLE; /* any value in a slot */
+    v->as.slot = byn_slot_put(L, &w->slots);
+  }
+}
+
+void byn_value_push(lua_State *L, const byn_value *v) {
+  switch (v->type) {
+  case LUA_TNIL:
+    lua_pushnil(L);
+    break;
+  case LUA_TBOOLEAN:
+    lua_pushboolean(L, v->as.integer != 0);
+    break;
+  case LUA_TNUMBER:
+    if (v->is_float)
+      lua_pushnumber(L, v->as.number);
+    else
+      lua_pushinteger(L, v->as.integer);
+    break;
+  default:
+    byn_slot_push(L, v->as.slot);
+  }
+}
+
+void byn_value_free(lua_State *L, byn_world *w, byn_value *v) {
+  if (v->type == LUA_TTABLE) byn_slot_free(L, &w->slots, v->as.slot);
+  v->type = LUA_TNIL;
+}
+
+void byn_value_take(lua_State *L, byn_world *w, byn_value *v) {
+  byn_value_push(L, v);
+  byn_value_free(L, w, v);
+}
+
+/* --- mails ---------------------------------------------------------------- */
+
+void byn_mail_reserve(lua_State *L, byn_world *w) {
+  byn_slots_reserve(L, &w->slots, 2);
+  if (w->spare_mails) return;
+  byn_mail *mail = byn_new(&w->alloc, sizeof *mail);
+  if (!mail) luaL_error(L, "not enough memory");
+  mail->next = NULL;
+  w->spare_mails = mail;
+  w->spare_mail_count++;
+}
+
+byn_mail *byn_mail_new(lua_State *L, byn_world *w, byn_mail_kind kind,
+                       const byn_id *id) {
+  byn_mail_reserve(L, w);
+  byn_mail *mail = w->spare_mails;
+  byn_value_put(L, w, &mail->value);
+  w->spare_mails = mail->next;
+  w->spare_mail_count--;
+  mail->next = NULL;
+  mail->kind = (uint8_t)kind;
+  mail->what = 0;
+  mail->id = id ? *id : (byn_id){0};
+  if (id) id->origin->uses++;
+  return mail;
+}
+
+void byn_mail_free(lua_State *L, byn_world *w, byn_mail *mail) {
+  byn_value_free(L, w, &mail->value);
+  byn_slot_free(L, &w->slots, mail->what);
+  if (mail->id.origin) mail->id.origin->uses--;
+  if (w->spare_mail_count >= BYN_SPARE_MAILS) {
+    byn_free(&w->alloc, mail, sizeof *mail);
+    return;
+  }
+  mail->next = w->spare_mails;
+  w->spare_mails = mail;
+  w->spare_mail_count++;
+}
+
+static void set_tag(lua_State *L, const char *tag) {
+  lua_pushstring(L, tag);
+  lua_setfield(L, -2, "tag");
+}
+
+static void set_id(lua_State *L, const char *field, const byn_id *id) {
+  byn_id_push(L, id);
+  lua_setfield(L, -2, field);
+}
+
+static void set_value(lua_State *L, const char *field, const byn_mail *mail) {
+  byn_value_push(L, &mail->value);
+  lua_setfield(L, -2, field);
+}
+
+void byn_mail_push(lua_State *L, const byn_mail *mail) {
+  if (mail->kind == BYN_MAIL_MESSAGE) {
+    byn_value_push(L, &mail->value);
+    return;
+  }
+  lua_createtable(L, 0, 4);
+  switch (mail->kind) {
+  case BYN_MAIL_EXIT:
+    set_tag(L, "EXIT");
+    set_id(L, "from", &mail->id);
+    set_value(L, "reason", mail);
+    break;
+  case BYN_MAIL_DOWN:
+    set_tag(L, "DOWN");
+    set_id(L, "ref", &mail->id);
+    byn_slot_push(L, mail->what);
+    lua_setfield(L, -2, "pid");
+    set_value(L, "reason", mail);
+    break;
+  case BYN_MAIL_CAST:
+    set_tag(L, "$cast");
+    set_value(L, "msg", mail);
+    break;
+  default:
+    set_tag(L, mail->kind == BYN_MAIL_CALL ? "$call" : "$system");
+    set_id(L, "from", &mail->id);
+    set_value(L, "msg", mail);
+  }
+}
+
+/* --- the queue ------------------------------------------------------------ */
+
+void byn_mailbox_append(byn_mailbox *box, byn_mail *mail) {
+  mail->next = NULL;
+  if (box->tail)
+    box->tail->next = mail;
+  else
+    box->head = mail;
+  box->tail = mail;
+  box->count++;
+}
+
+/* Takes out the mail after `before`, or the head. */
+static byn_mail *take_after(byn_mailbox *box, byn_mail *before) {
+  byn_mail *mail = before ? before->next : box->head;
+  if (!mail) return NULL;
+  if (before)
+    before->next = mail->next;
+  else
+    box->head = mail->next;
+  if (box->tail == mail) box->tail = before;
+  box->count--;
+  box->taken++;
+  return mail;
+}
+
+byn_mail *byn_mailbox_pop(byn_mailbox *box) {
+  box->cursor = NULL;
+  return take_after(box, NULL);
+}
+
+byn_mail *byn_mailbox_peek(const byn_mailbox *box) {
+  return box->cursor ? box->cursor->next : box->head;
+}
+
+void byn_mailbox_skip(byn_mailbox *box) {
+  byn_mail *mail = byn_mailbox_peek(box);
+  if (mail) box->cursor = mail;
+}
+
+byn_mail *byn_mailbox_pick(byn_mailbox *box) {
+  byn_mail *mail = take_after(box, box->cursor);
+  box->cursor = NULL;
+  return mail;
+}
+
+void byn_mailbox_rewind(byn_mailbox *box) {
+  box->cursor = NULL;
+}
+
+byn_mail *byn_mailbox_show(lua_State *L, const byn_mailbox *box) {
+  for (;;) {
+    byn_mail *mail = byn_mailbox_peek(box);
+    if (!mail) return NULL;
+    byn_mail seen = *mail; /* it may be freed while it is pushed */
+    uint32_t taken = box->taken;
+    byn_mail_push(L, &seen);
+    if (box->taken == taken) return mail;
+    lua_pop(L, 1);
+  }
+}
+
+void byn_mailbox_clear(lua_State *L, byn_world *w, byn_mailbox *box) {
+  for (byn_mail *mail; (mail = byn_mailbox_pop(box)) != NULL;)
+    byn_mail_free(L, w, mail);
+}

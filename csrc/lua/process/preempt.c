@@ -1,0 +1,161 @@
+#include "preempt.h"
+
+#include "../value/compat.h"
+#include "../value/reason.h"
+
+/* A streak is told from the former on. Below the latter, those of all
+ * processes together are told once in that time. */
+#define TELL_MS 100
+#define LONG_MS 1000
+#define TOLD_ALL 31 /* byn_process.told: nothing more of this streak */
+
+static uint32_t held(const byn_process *p) {
+  const byn_watchdog *watch = p->node->watch;
+  uint32_t turn = byn_watchdog_late(watch) ? BYN_LOAD(watch->held_ms) : 0;
+  return p->held_ms < UINT32_MAX - turn ? p->held_ms + turn : UINT32_MAX;
+}
+
+/* --- telling -------------------------------------------------------------- */
+
+/* Sets where the code is: `at`, "file.lua:12", and the traceback. */
+static void set_place(lua_State *L, lua_State *code) {
+  lua_Debug ar = {.currentline = -1};
+  for (int i = 0; ar.currentline < 0 && lua_getstack(code, i, &ar); i++)
+    lua_getinfo(code, "Sl", &ar);
+  if (ar.currentline >= 0) {
+    lua_pushfstring(L, "%s:%d", ar.short_src, ar.currentline);
+    lua_setfield(L, -2, "at");
+  }
+  luaL_traceback(L, code, NULL, 0);
+  lua_setfield(L, -2, "traceback");
+}
+
+/* `code`: what p runs, or NULL if it has ended. */
+static void tell(lua_State *L, byn_process *p, lua_State *code, bool killed) {
+  if (!byn_event(L, p->node, "process_held_node")) return;
+  byn_process_push(L, p);
+  lua_setfield(L, -2, "pid");
+  byn_slot_push(L, p->name);
+  lua_setfield(L, -2, "name");
+  byn_slot_push(L, p->label);
+  lua_setfield(L, -2, "label");
+  lua_pushinteger(L, held(p));
+  lua_setfield(L, -2, "ms");
+  lua_pushboolean(L, p->preempted);
+  lua_setfield(L, -2, "preempted");
+  if (killed) {
+    lua_pushboolean(L, true);
+    lua_setfield(L, -2, "killed");
+  }
+  if (code) set_place(L, code);
+  byn_event_done(L, p->node);
+}
+
+/* Is the streak worth an event, and this one the time for it? */
+static bool is_due(lua_State *L, byn_process *p) {
+  byn_node *node = p->node;
+  uint32_t ms = held(p);
+  if (ms < TELL_MS || ms >> p->told == 0 || p->told == TOLD_ALL) return false;
+  int64_t now = byn_node_now(L, node);
+  if (ms < LONG_MS && now < node->tell_held_at) return false;
+  node->tell_held_at = now + LONG_MS;
+  while (p->told < TOLD_ALL && ms >> p->told)
+    p->told++;
+  return true;
+}
+
+void byn_preempt_account(lua_State *L, byn_process *p) {
+  if (is_due(L, p)) tell(L, p, p->preempted ? p->co : NULL, false);
+  p->held_ms = held(p);
+  if (!p->preempted) byn_preempt_relent(p);
+  p->preempted = false;
+}
+
+/* --- the hook ------------------------------------------------------------- */
+
+static bool must_end(const byn_process *p) {
+  int64_t limit = p->node->kill_after_ms;
+  return p->doomed || (limit && held(p) >= limit);
+}
+
+/* Decides the end of p, which runs. Raises when memory is short; then the
+ * watchdog comes again. */
+static void condemn(lua_State *L, byn_process *p) {
+  if (p->doomed || p->state >= BYN_ENDING) return;
+  tell(L, p, L, true);
+  p->told = TOLD_ALL;
+  lua_pushinteger(L, held(p));
+  byn_reason_make(L, "held_node", 1);
+  byn_process_end(L, p);
+}
+
+/* Leaves the code where it cannot yield. The hook stays, so that whatever
+ * catches the error comes no further. No message handler may run, as no hook
+ * is called below a hook: Lua takes this very text for its own error, the one
+ * that it calls no handler for. What it says does not matter, p has a reason
+ * to end for. */
+static void break_off(lua_State *L, const byn_watchdog *watch) {
+  lua_sethook(L, watch->hook, LUA_MASKCOUNT, 1);
+  lua_pushliteral(L, "not enough memory");
+  lua_error(L);
+}
+
+/* The code cannot yield here: to see it return is the next chance. Where the
+ * program has a hook of its own, that is the watchdog's next tick. */
+static void bide(lua_State *L, byn_watchdog *watch) {
+  if (watch->user_hook)
+    byn_watchdog_unhook(watch);
+  else
+    lua_sethook(L, watch->hook, LUA_MASKRET, 0);
+}
+
+/* A coroutine that was made while its maker had the hook has it too. */
+static void shed(lua_State *L, const byn_watchdog *watch) {
+  if (watch && watch->hooked)
+    lua_sethook(L, watch->user_hook, watch->user_mask, watch->user_count);
+  else
+    lua_sethook(L, NULL, 0, 0);
+}
+
+/* It may yield only in a count hook, and only where no other comes after it:
+ * the signal may have come while Lua was about to call a line hook of the
+ * program's too, which must not run in a coroutine that has yielded. At the
+ * next instruction there is none but this. */
+static void settle(lua_State *L, byn_watchdog *watch) {
+  watch->settled = true;
+  lua_sethook(L, watch->hook, LUA_MASKCOUNT, 1);
+}
+
+static void hook(lua_State *L, lua_Debug *ar) {
+  byn_process *p = byn_world_of(L)->running;
+  byn_watchdog *watch = p ? p->node->watch : NULL;
+  if (!watch || watch->hooked != L) {
+    shed(L, watch);
+    return;
+  }
+  bool free = L == p->co && lua_isyieldable(L);
+  if (!byn_watchdog_late(watch)) {
+    byn_watchdog_unhook(watch);
+  } else if (free && (ar->event != LUA_HOOKCOUNT || !watch->settled)) {
+    settle(L, watch);
+  } else if (must_end(p)) {
+    condemn(L, p);
+    if (!free) break_off(L, watch);
+    byn_watchdog_unhook(watch);
+    lua_yield(L, 0);
+  } else if (free) {
+    byn_watchdog_unhook(watch);
+    p->preempted = true;
+    lua_yield(L, 0);
+  } else {
+    bide(L, watch);
+  }
+}
+
+int byn_preempt_open(byn_node *node, int slice_ms, int64_t kill_after_ms) {
+  int error;
+  byn_watchdog_close(node->watch);
+  node->watch = byn_watchdog_open(slice_ms, hook, &error);
+  node->kill_after_ms = kill_after_ms;
+  return error;
+}

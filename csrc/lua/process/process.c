@@ -1,0 +1,232 @@
+#include "process.h"
+
+#include "../../core/coverage.h"
+#include "../value/compat.h"
+#include "../value/reason.h"
+#include "node.h"
+#include "../lockstep/control.h"
+
+/* --- making --------------------------------------------------------------- */
+
+#define FIRST_TABLE 64
+
+static void grow_table(lua_State *L, byn_node *node) {
+  uint32_t old = node->table_size, size = old ? old * 2 : FIRST_TABLE;
+  byn_process **table = byn_resize(&node->world->alloc, node->table,
+                                   old * sizeof *table, size * sizeof *table);
+  if (!table) luaL_error(L, "not enough memory");
+  for (uint32_t i = old; i < size; i++)
+    table[i] = NULL;
+  node->table = table;
+  node->table_size = size;
+}
+
+/* Memory for a process, and with it a place in the table. */
+static void reserve(lua_State *L, byn_node *node) {
+  if (node->free) return;
+  if (node->made == node->table_size) grow_table(L, node);
+  byn_process *p = byn_pool_take(&node->processes);
+  if (!p) luaL_error(L, "not enough memory");
+  p->id.index = node->made++;
+  p->next_ready = NULL;
+  node->free = p;
+}
+
+static byn_id next_id(const byn_node *node) {
+  return (byn_id){.origin = node->origin,
+                  .serial = node->serial + 1,
+                  .index = node->free->id.index,
+                  .kind = BYN_PID};
+}
+
+/* That may collect garbage, and a finalizer may take what was reserved: then
+ * again. */
+void byn_process_push_next(lua_State *L, byn_node *node) {
+  for (;;) {
+    reserve(L, node);
+    byn_id id = next_id(node);
+    byn_id_push_first(L, &id);
+    if (node->free && node->serial + 1 == id.serial) return;
+    lua_pop(L, 1);
+  }
+}
+
+byn_process *byn_process_new(lua_State *L, byn_node *node,
+                             const byn_behaviour *behaviour) {
+  reserve(L, node);
+  byn_process *p = node->free, *next = p->next_ready;
+  *p = (byn_process){.node = node, .id = next_id(node), .behaviour = behaviour};
+  node->free = next;
+  node->serial++;
+  const byn_process *running = node->world->running;
+  if (running && running->node == node) {
+    p->parent = running->id.serial;
+    p->parent_index = running->id.index;
+  }
+  node->table[p->id.index] = p;
+  node->process_count++;
+  return p;
+}
+
+void byn_process_free(byn_process *p) {
+  byn_node *node = p->node;
+  p->next_ready = node->free;
+  node->free = p;
+}
+
+void byn_process_push(lua_State *L, const byn_process *p) {
+  byn_id_push(L, &p->id);
+}
+
+/* --- ending --------------------------------------------------------------- */
+
+BYN_MACHINE("process: its end", BYN_PHASES, "end");
+
+void byn_process_end(lua_State *L, byn_process *p) {
+  BYN_COVER(byn_process_phase(p), "end");
+  byn_world *w = p->node->world;
+  bool late = p->state >= BYN_ENDING || p->doomed;
+  if (late) {
+    lua_pop(L, 1);
+    return;
+  }
+  p->doom = byn_slot_put(L, &w->slots);
+  if (p == w->running) {
+    p->doomed = true;
+    return;
+  }
+  byn_process_bury_later(p);
+}
+
+void byn_process_pardon(lua_State *L, byn_process *p) {
+  byn_slot_free(L, &p->node->world->slots, p->doom);
+  p->doom = 0;
+  p->doomed = p->exited = false;
+}
+
+void byn_process_bury_later(byn_process *p) {
+  p->state = BYN_ENDING;
+  p->next_ending = NULL;
+  if (p->node->ending_last)
+    p->node->ending_last->next_ending = p;
+  else
+    p->node->ending = p;
+  p->node->ending_last = p;
+}
+
+/* Leaves the code of p for good, by a yield that is never resumed; where a
+ * yield is not possible, by an error that the scheduler understands. */
+static int abandon(lua_State *L, byn_process *p) {
+  if (L == p->co && lua_isyieldable(L)) return lua_yield(L, 0);
+  byn_slot_push(L, p->doom);
+  return byn_reason_raise(L, -1);
+}
+
+int byn_process_exit(lua_State *L, byn_process *p) {
+  if (!p->doomed) p->exited = true;
+  byn_process_end(L, p);
+  return abandon(L, p);
+}
+
+int byn_process_leave(lua_State *L, byn_process *p, int results) {
+  byn_node *node = p ? p->node : byn_node_here(L);
+  if (node->ending && !byn_in_finalizer(L)) byn_node_bury(L, node);
+  return p && p->doomed ? abandon(L, p) : results;
+}
+
+/* --- burying -------------------------------------------------------------- */
+
+/* A crash is told, once: not by those that it takes with it. */
+static void report_crash(lua_State *L, byn_process *p, int reason) {
+  if (p->felled || !byn_reason_is_error(L, reason)) return;
+  if (!byn_event(L, p->node, "process_crashed")) return;
+  byn_process_push(L, p);
+  lua_setfield(L, -2, "pid");
+  lua_pushvalue(L, reason);
+  lua_setfield(L, -2, "reason");
+  byn_slot_push(L, p->label);
+  lua_setfield(L, -2, "label");
+  if (p->self && p->behaviour->tell) p->behaviour->tell(L, p);
+  byn_event_done(L, p->node);
+  p->felled = true;
+}
+
+/* Closes the coroutine; its to-be-closed variables run as p. */
+static void close_coroutine(lua_State *L, byn_process *p) {
+  if (!p->co) return;
+  byn_world *w = p->node->world;
+  byn_process *running = w->running;
+  w->running = p;
+  int status = lua_status(p->co);
+  if (status == LUA_OK) lua_settop(p->co, 0); /* it never ran */
+  byn_thread_give(L, w, p->co, p->thread, status);
+  w->running = running;
+  p->co = NULL;
+}
+
+static void stop_timers(byn_process *p) {
+  if (p->timer) byn_timers_cancel(p->node->timers, p->timer, NULL);
+  p->timer = 0;
+  byn_process_untimer(p);
+}
+
+static void free_slots(lua_State *L, byn_process *p) {
+  byn_slots *slots = &p->node->world->slots;
+  byn_slot_free(L, slots, p->label);
+  byn_slot_free(L, slots, p->doom);
+}
+
+static void break_relations(lua_State *L, byn_process *p, int reason) {
+  while (p->relations.first)
+    byn_relation_break_first(L, p->node, &p->relations, reason);
+}
+
+/* Where memory was too short to say why it ends, that is the reason. */
+static void push_doom(lua_State *L, const byn_process *p) {
+  if (p->doom)
+    byn_slot_push(L, p->doom);
+  else
+    lua_pushliteral(L, "out_of_memory");
+}
+
+/* Each step leaves p so that all can be done again: if memory runs out in
+ * the middle, p is still the first of the ending. */
+static void bury(lua_State *L, byn_process *p) {
+  byn_node *node = p->node;
+  push_doom(L, p);
+  int reason = lua_gettop(L);
+  close_coroutine(L, p);
+  byn_node_unregister(L, p);
+  stop_timers(p);
+  report_crash(L, p, reason);
+  if (node->control) byn_control_ended(L, p, reason);
+  if (p->self) p->behaviour->ended(L, p, reason);
+  p->self = NULL;
+  break_relations(L, p, reason);
+  byn_mailbox_clear(L, node->world, &p->mail);
+  lua_settop(L, reason - 1);
+}
+
+/* Takes a buried process out of the node. */
+static void remove_process(lua_State *L, byn_process *p) {
+  byn_node *node = p->node;
+  node->table[p->id.index] = NULL;
+  node->process_count--;
+  free_slots(L, p);
+  p->state = BYN_BURIED;
+  if (!p->queued) byn_process_free(p);
+}
+
+void byn_node_bury(lua_State *L, byn_node *node) {
+  if (node->burying) return;
+  node->burying = true;
+  luaL_checkstack(L, 20, NULL);
+  while (node->ending) {
+    byn_process *p = node->ending;
+    bury(L, p);
+    node->ending = p->next_ending;
+    if (!node->ending) node->ending_last = NULL;
+    remove_process(L, p);
+  }
+  node->burying = false;
+}

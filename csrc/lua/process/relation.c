@@ -1,0 +1,163 @@
+#include "relation.h"
+
+#include <stddef.h>
+
+#include "../value/compat.h"
+#include "node.h"
+#include "../cluster/cluster.h"
+
+const byn_id *byn_end_id(const byn_relation *r,
+                         const struct byn_relation_end *end) {
+  bool far = r->abroad == (end == &r->a ? BYN_A_ABROAD : BYN_B_ABROAD);
+  if (far) return r->far;
+  const char *list = (const char *)end->list;
+  return &((const byn_process *)(list - offsetof(byn_process, relations)))->id;
+}
+
+/* The list that an end hangs in, or NULL where nothing is there any more. */
+static byn_relation_list *list_of(byn_node *node, const byn_id *id) {
+  if (id->origin != node->origin) {
+    byn_peer *peer = byn_peer_of(node, id->origin);
+    return peer ? &peer->relations : NULL;
+  }
+  byn_process *p = byn_node_at(node, id);
+  return p ? &p->relations : NULL;
+}
+
+/* The map that finds the relations of `a` by their serials. */
+static byn_map *map_of(byn_node *node, const byn_id *a) {
+  if (a->origin == node->origin) return &node->monitors;
+  byn_peer *peer = byn_peer_of(node, a->origin);
+  return peer ? &peer->monitors : NULL;
+}
+
+static void hang(byn_relation *r, struct byn_relation_end *end,
+                 byn_relation_list *list) {
+  end->list = list;
+  end->previous = NULL;
+  end->next = list->first;
+  if (list->first) {
+    byn_relation *first = list->first;
+    if (first->a.list == list)
+      first->a.previous = r;
+    else
+      first->b.previous = r;
+  }
+  list->first = r;
+  list->count++;
+}
+
+/* The end of a neighbour that stands in this list. No relation has both of
+ * its ends in one list: see byn_relate. */
+static struct byn_relation_end *end_in(byn_relation *r,
+                                       const byn_relation_list *list) {
+  return r->a.list == list ? &r->a : &r->b;
+}
+
+static void unhang(struct byn_relation_end *end) {
+  byn_relation_list *list = end->list;
+  if (end->next) end_in(end->next, list)->previous = end->previous;
+  if (end->previous)
+    end_in(end->previous, list)->next = end->next;
+  else
+    list->first = end->next;
+  list->count--;
+}
+
+static byn_pool *pool_of(byn_world *w, byn_abroad abroad) {
+  return abroad ? &w->far_relations : &w->relations;
+}
+
+static void reserve(lua_State *L, byn_pool *pool) {
+  if (!byn_pool_reserve(pool)) luaL_error(L, "not enough memory");
+}
+
+void byn_relation_reserve(lua_State *L, byn_node *node, bool mapped) {
+  reserve(L, &node->world->relations);
+  if (mapped && !byn_map_reserve(&node->monitors))
+    luaL_error(L, "not enough memory");
+}
+
+/* A relation that hangs nowhere; in the map, if there is one. */
+static byn_relation *make(lua_State *L, byn_pool *pool, byn_relation_kind kind,
+                          uint64_t serial, byn_map *map) {
+  reserve(L, pool);
+  if (map && !byn_map_reserve(map)) luaL_error(L, "not enough memory");
+  byn_relation *r = byn_pool_take(pool);
+  if (map) byn_map_put(map, serial, r);
+  r->abroad = BYN_NEITHER;
+  r->serial = serial;
+  r->what = 0;
+  r->kind = (uint8_t)kind;
+  r->mapped = map != NULL;
+  return r;
+}
+
+static byn_abroad who_is_abroad(const byn_node *node, const byn_id *a,
+                                const byn_id *b) {
+  if (a->origin != node->origin) return BYN_A_ABROAD;
+  return b->origin != node->origin ? BYN_B_ABROAD : BYN_NEITHER;
+}
+
+static void set_abroad(byn_relation *r, byn_abroad abroad, const byn_id *id) {
+  r->abroad = (uint8_t)abroad;
+  r->far[0] = *id;
+  id->origin->uses++;
+}
+
+byn_relation *byn_relate(lua_State *L, byn_node *node, byn_relation_kind kind,
+                         const byn_id *a, const byn_id *b, uint64_t serial,
+                         bool mapped) {
+  byn_map *map = mapped ? map_of(node, a) : NULL;
+  byn_abroad abroad = who_is_abroad(node, a, b);
+  byn_relation *r = make(L, pool_of(node->world, abroad), kind, serial, map);
+  if (abroad) set_abroad(r, abroad, abroad == BYN_A_ABROAD ? a : b);
+  hang(r, &r->a, list_of(node, a));
+  hang(r, &r->b, list_of(node, b));
+  return r;
+}
+
+byn_relation *byn_relate_local(lua_State *L, byn_relation_kind kind,
+                               byn_process *a, byn_process *b, uint64_t serial,
+                               bool mapped) {
+  byn_map *map = mapped ? &a->node->monitors : NULL;
+  byn_relation *r = make(L, &a->node->world->relations, kind, serial, map);
+  hang(r, &r->a, &a->relations);
+  hang(r, &r->b, &b->relations);
+  return r;
+}
+
+void byn_unrelate(lua_State *L, byn_node *node, byn_relation *r) {
+  byn_world *w = node->world;
+  byn_map *map = r->mapped ? map_of(node, byn_end_id(r, &r->a)) : NULL;
+  if (map) byn_map_remove(map, r->serial);
+  unhang(&r->a);
+  unhang(&r->b);
+  if (r->abroad) r->far[0].origin->uses--;
+  byn_slot_free(L, &w->slots, r->what);
+  byn_pool_give(pool_of(w, r->abroad), r);
+}
+
+byn_relation *byn_find_link(const byn_process *p, const byn_id *other) {
+  const byn_relation_list *list = &p->relations;
+  const byn_id *want = other;
+  byn_process *q =
+      other->origin == p->node->origin ? byn_node_find(p->node, other) : NULL;
+  if (q && q->relations.count < list->count) {
+    list = &q->relations;
+    want = &p->id;
+  }
+  for (byn_relation *r = list->first; r;) {
+    bool found = r->kind == BYN_LINK && byn_id_equal(byn_far_id(r, list), want);
+    if (found) return r;
+    r = r->a.list == list ? r->a.next : r->b.next;
+  }
+  return NULL;
+}
+
+byn_relation *byn_find_monitor(byn_node *node, const byn_origin *origin,
+                               uint64_t serial) {
+  if (origin == node->origin) return byn_map_get(&node->monitors, serial);
+  byn_peer *peer = byn_peer_of(node, origin);
+  return peer ? byn_map_get(&peer->monitors, serial) : NULL;
+}

@@ -1,0 +1,296 @@
+#include "send.h"
+
+#include "../value/compat.h"
+#include "../value/misuse.h"
+#include "../value/term.h"
+#include "call.h"
+#include "../cluster/cluster.h"
+#include "../cluster/remote.h"
+#include "../lockstep/control.h"
+
+/* --- now ------------------------------------------------------------------ */
+
+void byn_post(lua_State *L, byn_node *node, const byn_dest *dest, int index,
+              byn_mail_kind kind) {
+  byn_term_copy(L, index); /* a finalizer may end processes here */
+  byn_process *p = byn_node_find(node, &dest->id);
+  if (!p)
+    lua_pop(L, 1);
+  else if (kind != BYN_MAIL_MESSAGE || !byn_process_hand(L, p))
+    byn_process_mail(L, p, byn_mail_new(L, node->world, kind, NULL));
+}
+
+int byn_send_value(lua_State *L, byn_node *node, const byn_dest *dest,
+                   int index) {
+  switch (dest->kind) {
+  case BYN_DEST_LOCAL:
+    byn_post(L, node, dest, index, BYN_MAIL_MESSAGE);
+    break;
+  case BYN_DEST_REMOTE:
+    byn_remote_send(L, node, dest, index);
+    break;
+  case BYN_DEST_UNKNOWN:
+    if (dest->id.serial) break; /* a pid never fails */
+    lua_pushnil(L);
+    lua_pushstring(L, dest->error);
+    return 2;
+  case BYN_DEST_DEAD:
+    break;
+  }
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+int byn_send_throttle(lua_State *L, byn_node *node, const byn_dest *dest,
+                      int results) {
+  byn_process *p = node->world->running;
+  if (dest->kind != BYN_DEST_REMOTE || !p) return results;
+  byn_peer *peer = byn_peer_of(node, dest->origin);
+  if (!peer || !byn_peer_is_busy(node->cluster, peer)) return results;
+  if (L != p->co || !lua_isyieldable(L) || p->matching) return results;
+  if (!byn_peer_block(peer, p)) return results;
+  return byn_process_wait(L, p, BYN_WAIT_SLEEP, -1);
+}
+
+/* The short way, which most messages can take: to a process of this node
+ * that waits for one, and nothing to be copied. */
+static bool hand_over(lua_State *L, byn_node *node) {
+  const byn_id *id = byn_pid_at(L, 1);
+  if (!id || id->origin != node->origin) return false;
+  byn_process *p = byn_node_find(node, id);
+  return p && lua_type(L, 2) != LUA_TTABLE && byn_process_hand(L, p);
+}
+
+/* send(dest, msg) -> true | nil, "noproc" */
+static int l_send(lua_State *L) {
+  byn_node *node = byn_node_here(L);
+  byn_dest dest;
+  if (lua_gettop(L) != 2) lua_settop(L, 2);
+  BYN_POINT(L, node->world->running, l_send, BYN_OP_SEND, 1);
+  if (hand_over(L, node)) {
+    lua_pushboolean(L, 1);
+    return 1;
+  }
+  byn_dest_at(L, node, 1, "send", &dest);
+  int results = byn_send_value(L, node, &dest, 2);
+  return byn_send_throttle(L, node, &dest, results);
+}
+
+/* A time that is forgotten is not a time without end. */
+static void check_given(lua_State *L) {
+  luaL_argexpected(L, !lua_isnoneornil(L, 1), 1, "milliseconds");
+}
+
+/* --- after a while -------------------------------------------------------- */
+
+typedef struct byn_send {
+  uint64_t serial;
+  byn_timer timer;
+  byn_value dest, message;
+} byn_send;
+
+static void free_send(lua_State *L, byn_node *node, byn_send *send) {
+  if (node->firing.owner == send) node->firing.owner = NULL;
+  byn_map_remove(&node->sends, send->serial);
+  byn_value_free(L, node->world, &send->dest);
+  byn_value_free(L, node->world, &send->message);
+  byn_free(&node->world->alloc, send, sizeof *send);
+}
+
+/* Where only memory can be missing, the message waits until it is there. */
+static void deliver(lua_State *L, byn_node *node, byn_process *p,
+                    byn_send *send) {
+  byn_mail_reserve(L, node->world);
+  byn_value_take(L, node->world, &send->message);
+  free_send(L, node, send);
+  byn_process_mail(L, p, byn_mail_new(L, node->world, BYN_MAIL_MESSAGE, NULL));
+}
+
+void byn_send_due(lua_State *L, byn_node *node, byn_send *send) {
+  byn_dest dest;
+  int top = lua_gettop(L);
+  byn_value_push(L, &send->dest);
+  if (!lua_istable(L, -1)) {
+    byn_dest_at(L, node, top + 1, "send_after", &dest);
+    if (dest.kind == BYN_DEST_LOCAL) {
+      deliver(L, node, dest.process, send);
+      lua_settop(L, top);
+      return;
+    }
+  }
+  byn_value_push(L, &send->message);
+  free_send(L, node, send);
+  byn_dest_at(L, node, top + 1, "send_after", &dest);
+  byn_send_value(L, node, &dest, top + 2);
+  lua_settop(L, top);
+}
+
+void byn_send_again(byn_node *node, byn_send *send, int64_t ms) {
+  send->timer = byn_node_try_timer(node, ms, BYN_TIMER_SEND, send);
+}
+
+void byn_sends_close(lua_State *L, byn_node *node) {
+  byn_map_entry entry;
+  for (uint32_t cursor = 0; byn_map_next(&node->sends, &cursor, &entry);) {
+    free_send(L, node, entry.value);
+    cursor = 0;
+  }
+  byn_map_clear(&node->sends);
+}
+
+/* In the map and with its timer, or NULL when memory is short. */
+static byn_send *new_send(byn_node *node, uint64_t serial, int64_t ms) {
+  const byn_alloc *alloc = &node->world->alloc;
+  byn_send *send = byn_new(alloc, sizeof *send);
+  if (!send) return NULL;
+  *send = (byn_send){.serial = serial};
+  send->timer = byn_node_try_timer(node, ms, BYN_TIMER_SEND, send);
+  if (send->timer && byn_map_put(&node->sends, serial, send)) return send;
+  byn_timers_cancel(node->timers, send->timer, NULL);
+  byn_free(alloc, send, sizeof *send);
+  return NULL;
+}
+
+/* send_after(ms, dest, msg) -> timer */
+static int l_send_after(lua_State *L) {
+  byn_node *node = byn_node_here(L);
+  check_given(L);
+  int64_t ms = byn_check_timeout(L, 1, 0);
+  luaL_argcheck(L, ms >= 0, 1, "must be finite");
+  BYN_POINT(L, node->world->running, l_send_after, BYN_OP_SEND_AFTER, 0);
+  lua_settop(L, 3);
+  byn_dest dest; /* only to refuse what is none */
+  byn_dest_at(L, node, 2, "send_after", &dest);
+  lua_settop(L, 3);
+  byn_id ref;
+  byn_node_ref(node, &ref);
+  byn_id_push_first(L, &ref);
+  byn_term_copy(L, 2);
+  byn_term_copy(L, 3);
+  byn_node_now(L, node);
+  byn_slots_reserve(L, &node->world->slots, 2);
+  byn_send *send = new_send(node, ref.serial, ms);
+  if (!send) return luaL_error(L, "not enough memory");
+  byn_value_put(L, node->world, &send->message);
+  byn_value_put(L, node->world, &send->dest);
+  return 1;
+}
+
+/* cancel_timer(timer) -> ms left | nil */
+static int l_cancel_timer(lua_State *L) {
+  byn_node *node = byn_node_here(L);
+  const byn_id *ref = byn_ref_at(L, 1);
+  luaL_argexpected(L, ref, 1, "timer (from send_after)");
+  BYN_POINT(L, node->world->running, l_cancel_timer, BYN_OP_CANCEL, 0);
+  byn_send *send = ref->origin == node->origin
+                       ? byn_map_get(&node->sends, ref->serial)
+                       : NULL;
+  int64_t at, now = byn_node_now(L, node);
+  if (!send || !byn_timers_cancel(node->timers, send->timer, &at)) {
+    lua_pushnil(L);
+    return 1;
+  }
+  free_send(L, node, send);
+  lua_pushinteger(L, at > now ? at - now : 0);
+  return 1;
+}
+
+/* --- receiving ------------------------------------------------------------ */
+
+static byn_process *receiver(lua_State *L, const char *what) {
+  byn_process *p = byn_process_here(L, what);
+  if (p->matching)
+    byn_misuse(L, "%s inside the match function of a receive", what);
+  return p;
+}
+
+/* receive([timeout]) -> msg | nil, "timeout" */
+static int l_receive(lua_State *L) {
+  byn_process *p = receiver(L, "receive");
+  int64_t ms = byn_check_timeout(L, 1, -1);
+  if (p->mail.head) {
+    if (byn_process_gives_way(L, p))
+      return byn_process_wait(L, p, BYN_WAIT_MESSAGE, -1);
+    if (byn_process_take_mail(L, p)) return 1;
+  }
+  return byn_process_wait(L, p, BYN_WAIT_MESSAGE, ms);
+}
+
+/* sleep(ms) -> true */
+static int l_sleep(lua_State *L) {
+  byn_process *p = byn_process_here(L, "sleep");
+  check_given(L);
+  return byn_process_wait(L, p, BYN_WAIT_SLEEP, byn_check_timeout(L, 1, -1));
+}
+
+/* mail_peek() -> true, msg | false: the next that was not passed over.
+ * Until mail_skip or mail_pick, a match function runs: receive is refused. */
+static int l_mail_peek(lua_State *L) {
+  byn_process *p = receiver(L, "receive");
+  lua_pushboolean(L, true);
+  p->matching = byn_mailbox_show(L, &p->mail) != NULL;
+  if (p->matching) return 2;
+  lua_pushboolean(L, false);
+  return 1;
+}
+
+static int l_mail_skip(lua_State *L) {
+  byn_process *p = byn_process_here(L, "receive");
+  p->matching = false;
+  byn_mailbox_skip(&p->mail);
+  return 0;
+}
+
+static int l_mail_pick(lua_State *L) {
+  byn_process *p = byn_process_here(L, "receive");
+  p->matching = false;
+  byn_mail *mail = byn_mailbox_pick(&p->mail);
+  if (mail) byn_process_drop_mail(L, p, mail);
+  if (byn_process_gives_way(L, p))
+    return byn_process_wait(L, p, BYN_WAIT_PAUSE, -1);
+  return 0;
+}
+
+/* Before the first mail_peek of a receive. */
+static int l_mail_begin(lua_State *L) {
+  byn_mailbox_rewind(&receiver(L, "receive")->mail);
+  return 0;
+}
+
+static int l_mail_rewind(lua_State *L) {
+  byn_process *p = byn_process_here(L, "receive");
+  p->matching = false;
+  byn_mailbox_rewind(&p->mail);
+  return 0;
+}
+
+/* unbroken(fn, ...) -> what fn returns. Calls it from C, so that it can
+ * neither wait nor be preempted: others see what it does as one. */
+static int l_unbroken(lua_State *L) {
+  lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+  return lua_gettop(L);
+}
+
+/* mail_wait([ms]) -> true: more came, or false: the time is over */
+static int l_mail_wait(lua_State *L) {
+  byn_process *p = receiver(L, "receive");
+  int64_t ms = byn_check_timeout(L, 1, -1);
+  return byn_process_wait(L, p, BYN_WAIT_MAIL, ms);
+}
+
+void byn_send_functions(lua_State *L) {
+  static const luaL_Reg functions[] = {{"send", l_send},
+                                       {"send_after", l_send_after},
+                                       {"cancel_timer", l_cancel_timer},
+                                       {"receive", l_receive},
+                                       {"sleep", l_sleep},
+                                       {"mail_begin", l_mail_begin},
+                                       {"mail_peek", l_mail_peek},
+                                       {"mail_skip", l_mail_skip},
+                                       {"mail_pick", l_mail_pick},
+                                       {"mail_rewind", l_mail_rewind},
+                                       {"mail_wait", l_mail_wait},
+                                       {"unbroken", l_unbroken},
+                                       {NULL, NULL}};
+  byn_set_functions(L, functions);
+}

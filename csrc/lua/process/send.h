@@ -1,0 +1,39 @@
+/* Messages: send now, send after a while, receive.
+ */
+#ifndef BYN_SEND_H
+#define BYN_SEND_H
+
+#include "../value/compat.h"
+#include "node.h"
+
+/* A message that waits for its time. */
+struct byn_send;
+
+/* Its timer is due: sends it. If that raises, byn_send_again sets the timer
+ * again, `ms` from now. */
+void byn_send_due(lua_State *L, byn_node *node, struct byn_send *send);
+void byn_send_again(byn_node *node, struct byn_send *send, int64_t ms);
+/* Frees all that still wait, when the node closes. */
+void byn_sends_close(lua_State *L, byn_node *node);
+
+/* Mails a copy of the value at `index` to a LOCAL `dest`: a message or a
+ * cast. */
+void byn_post(lua_State *L, byn_node *node, const byn_dest *dest, int index,
+              byn_mail_kind kind);
+
+/* Sends the value at `index` to `dest`: true, or nil and an error on the
+ * stack; answers how many values were pushed. */
+int byn_send_value(lua_State *L, byn_node *node, const byn_dest *dest,
+                   int index);
+
+/* After something was sent to another node: lets its sender wait while that
+ * node's queue is long, where it can wait. The caller returns what this
+ * returns. */
+int byn_send_throttle(lua_State *L, byn_node *node, const byn_dest *dest,
+                      int results);
+
+/* send, send_after, cancel_timer, receive, sleep, mail_*: into the table on
+ * top. */
+void byn_send_functions(lua_State *L);
+
+#endif

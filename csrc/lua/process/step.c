@@ -1,0 +1,121 @@
+#include "step.h"
+
+#include "../value/compat.h"
+#include "../value/reason.h"
+#include "send.h"
+#include "../cluster/cluster.h"
+
+#define SLICES 2000  /* turns of processes in one step */
+#define AGAIN_MS 10  /* when what an error broke off is tried again */
+#define ATTEMPTS 100 /* recoveries from errors in one step */
+
+/* --- timers --------------------------------------------------------------- */
+
+static void obey(lua_State *L, byn_node *node) {
+  byn_process *p = node->firing.owner;
+  switch (node->firing.kind) {
+  case BYN_TIMER_WAIT:
+    byn_process_expire(p);
+    break;
+  case BYN_TIMER_OWN:
+    p->own_timer = 0;
+    if (p->behaviour->timed_out) p->behaviour->timed_out(L, p);
+    break;
+  default:
+    byn_send_due(L, node, node->firing.owner);
+  }
+}
+
+void byn_node_fire(lua_State *L, byn_node *node) {
+  obey(L, node);
+  node->firing.owner = NULL;
+}
+
+/* An error broke off what a timer was for: it is due again a little later, if
+ * that makes sense. The timer has just left its room, so this cannot fail. */
+static void fire_again(byn_node *node) {
+  byn_process *p = node->firing.owner;
+  if (!p) return;
+  node->firing.owner = NULL;
+  if (node->firing.kind == BYN_TIMER_SEND)
+    byn_send_again(node, (struct byn_send *)p, AGAIN_MS);
+  else if (node->firing.kind == BYN_TIMER_OWN && !p->own_timer)
+    p->own_timer = byn_node_try_timer(node, AGAIN_MS, BYN_TIMER_OWN, p);
+}
+
+/* --- errors --------------------------------------------------------------- */
+
+/* (node, process or NULL, error): tells of it, and makes it the reason that
+ * the process ends for. */
+static int report_protected(lua_State *L) {
+  byn_node *node = lua_touserdata(L, 1);
+  byn_process *p = lua_touserdata(L, 2);
+  const char *text = byn_reason_tostring(L, 3);
+  if (byn_event(L, node, "scheduler_error")) {
+    lua_pushstring(L, text);
+    lua_setfield(L, -2, "reason");
+    byn_event_done(L, node);
+  }
+  if (!p) return 0;
+  lua_pushstring(L, text);
+  lua_pushliteral(L, "stack traceback:\n\t(in the scheduler)");
+  byn_reason_make(L, "error", 2);
+  p->doom = byn_slot_put(L, &node->world->slots);
+  return 0;
+}
+
+void byn_node_recover(lua_State *L, byn_node *node) {
+  byn_process *p = node->world->running;
+  fire_again(node);
+  node->world->running = NULL;
+  if (p && p->state != BYN_RUNNING) p = NULL;
+  if (p) {
+    byn_process_pardon(L, p);
+    p->state = BYN_IDLE;
+  }
+  lua_pushcfunction(L, report_protected);
+  lua_insert(L, -2);
+  lua_pushlightuserdata(L, node);
+  lua_insert(L, -2);
+  lua_pushlightuserdata(L, p);
+  lua_insert(L, -2);
+  if (lua_pcall(L, 3, 0, 0) != LUA_OK) lua_pop(L, 1);
+  if (p) byn_process_bury_later(p);
+}
+
+/* --- steps ---------------------------------------------------------------- */
+
+static int64_t next_deadline(const byn_node *node) {
+  if (node->ready) return node->now;
+  int64_t next = byn_timers_next(node->timers);
+  int64_t links =
+      node->cluster ? byn_cluster_deadline(node->cluster) : BYN_NEVER;
+  return links < next ? links : next;
+}
+
+static int step_protected(lua_State *L) {
+  byn_node *node = lua_touserdata(L, 1);
+  luaL_checkstack(L, 40, NULL);
+  node->burying = false; /* an error may have left it so */
+  byn_node_bury(L, node);
+  while (byn_timers_pop(node->timers, node->now, &node->firing))
+    byn_node_fire(L, node);
+  byn_node_bury(L, node);
+  if (node->cluster) byn_cluster_tick(L, node->cluster);
+  byn_node_bury(L, node);
+  byn_node_run(L, node, SLICES);
+  int64_t next = next_deadline(node);
+  if (next == BYN_NEVER) return 0;
+  lua_pushinteger(L, next);
+  return 1;
+}
+
+bool byn_node_step(lua_State *L, byn_node *node) {
+  for (int i = 0; i < ATTEMPTS; i++) {
+    lua_pushcfunction(L, step_protected);
+    lua_pushlightuserdata(L, node);
+    if (lua_pcall(L, 1, 1, 0) == LUA_OK) return true;
+    byn_node_recover(L, node);
+  }
+  return false;
+}
