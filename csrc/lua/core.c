@@ -22,7 +22,9 @@ __attribute__((visibility("default")))
 int luaopen_banyan_core(lua_State *L);
 
 int luaopen_banyan_core(lua_State *L) {
-  byn_world_open(L);
+  byn_world *w = byn_world_open(L);
+  byn_mail_open(w);
+  byn_relation_open(w);
   lua_newtable(L);
   byn_send_functions(L);
   byn_spawn_functions(L);

@@ -5,6 +5,7 @@
 #include "value/clock.h"
 #include "value/compat.h"
 #include "value/reason.h"
+#include "process/dest.h"
 #include "process/node.h"
 #include "process/preempt.h"
 #include "process/send.h"
@@ -12,7 +13,6 @@
 #include "process/step.h"
 #include "cluster/cluster.h"
 #include "cluster/nodes.h"
-#include "lockstep/control.h"
 
 #define TYPE "banyan.node"
 #define ATTEMPTS 100 /* recoveries from errors in one close */
@@ -71,6 +71,7 @@ static void name_node(lua_State *L, byn_node *node) {
     luaL_error(L, "a node of this name and incarnation runs here already");
   node->origin = origin;
   origin->node = node;
+  origin->last_serial = &node->serial;
   if (name) node->name = origin->name;
 }
 
@@ -104,14 +105,14 @@ static void fill(lua_State *L, byn_node *node) {
 static int end_all_protected(lua_State *L) {
   byn_node *node = lua_touserdata(L, 1);
   luaL_checkstack(L, 40, NULL);
-  node->burying = false;
+  node->reaping = false;
   while (node->process_count) {
     for (uint32_t i = 0; i < node->table_size; i++) {
       if (!node->table[i]) continue;
       lua_pushliteral(L, "killed");
       byn_process_end(L, node->table[i]);
     }
-    byn_node_bury(L, node);
+    byn_node_reap(L, node);
   }
   return 0;
 }
@@ -144,7 +145,7 @@ static void unlist(byn_node *node) {
 static void close_node(lua_State *L, byn_node *node) {
   byn_world *w = node->world;
   byn_watchdog_close(node->watch);
-  byn_control_forget(node);
+  if (node->points) node->points->forget(node);
   byn_sends_close(L, node);
   byn_cluster_close(L, node);
   free_processes(node);
@@ -153,7 +154,10 @@ static void close_node(lua_State *L, byn_node *node) {
   byn_slot_free(L, &w->slots, node->names);
   byn_slot_free(L, &w->slots, node->clock);
   byn_slot_free(L, &w->slots, node->events);
-  if (node->origin) node->origin->node = NULL;
+  if (node->origin) {
+    node->origin->node = NULL;
+    node->origin->last_serial = NULL;
+  }
   unlist(node);
   byn_free(&w->alloc, node, sizeof *node);
 }
@@ -222,7 +226,7 @@ static int l_step(lua_State *L) {
     return luaL_error(L, "a node cannot be stepped by a process");
   if (node->stepping)
     return luaL_error(L, "a node cannot be stepped within a step of its own");
-  if (node->control)
+  if (node->points)
     return luaL_error(L, "the node is under control: its steps are not yours");
   lua_settop(L, 2);
   node->stepping = true;
@@ -294,7 +298,7 @@ static int react_protected(lua_State *L) {
   luaL_checkstack(L, 40, NULL);
   byn_peer_poll(L, node->cluster, peer);
   byn_cluster_act(L, node->cluster);
-  byn_node_bury(L, node);
+  byn_node_reap(L, node);
   return 0;
 }
 
@@ -355,7 +359,7 @@ static int l_closed(lua_State *L) {
 static int l_shutdown(lua_State *L) {
   byn_node *node = check_node(L);
   if (node->cluster) byn_cluster_shutdown(L, node->cluster);
-  byn_node_bury(L, node);
+  byn_node_reap(L, node);
   return 0;
 }
 

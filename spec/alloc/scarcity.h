@@ -83,7 +83,7 @@ static inline uint32_t count_relations(const byn_node *node) {
 
 static inline holdings count(lua_State *L) {
   byn_world *w = byn_world_of(L);
-  holdings h = {.slots = byn_slots_used(&w->slots) - w->pooled};
+  holdings h = {.slots = byn_slots_used(&w->slots) - w->coroutine_count};
   h.slots -= count_known(w);
   for (const byn_node *node = w->nodes; node; node = node->next) {
     h.processes += node->process_count;

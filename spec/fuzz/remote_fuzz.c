@@ -300,7 +300,7 @@ static int receive_protected(lua_State *L) {
   byn_peer *peer = find_peer(s);
   if (peer) byn_remote_receive(L, s->node, peer, bytes, s->message.len);
   CHECK(lua_gettop(L) == 2);
-  byn_node_bury(L, s->node);
+  byn_node_reap(L, s->node);
   CHECK(lua_gettop(L) == 2);
   return 0;
 }

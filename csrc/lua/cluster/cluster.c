@@ -4,6 +4,9 @@
 
 #include "../../core/wire/handshake.h"
 #include "../value/compat.h"
+#include "../process/event.h"
+#include "../process/scheduler.h"
+#include "../process/signal.h"
 #include "nodes.h"
 #include "remote.h"
 
@@ -41,7 +44,7 @@ byn_peer *byn_peer_number(const byn_cluster *c, uint32_t number) {
   return NULL;
 }
 
-const char *byn_peer_absence(const byn_node *node, const byn_origin *origin) {
+static const char *absence_of(const byn_node *node, const byn_origin *origin) {
   bool own = node->name && !strcmp(node->name, origin->name);
   return own || byn_peer_named(node, origin->name) ? "noproc" : "noconnection";
 }
@@ -134,12 +137,12 @@ byn_peer *byn_cluster_accept(lua_State *L, byn_cluster *c, const char **why) {
 
 /* --- backpressure --------------------------------------------------------- */
 
-bool byn_peer_is_busy(const byn_cluster *c, const byn_peer *peer) {
+static bool peer_is_busy(const byn_cluster *c, const byn_peer *peer) {
   return !peer->down &&
          byn_link_queued(peer->link) > c->config.max_queue / BUSY_PART;
 }
 
-bool byn_peer_block(byn_peer *peer, byn_process *p) {
+static bool block_on_peer(byn_peer *peer, byn_process *p) {
   uintptr_t index = (uintptr_t)p->id.index + 1;
   return byn_map_put(&peer->blocked, p->id.serial, (void *)index);
 }
@@ -494,11 +497,69 @@ static void configure(lua_State *L, byn_cluster *c, int options) {
   byn_nodes_open(L, c);
 }
 
+/* --- what processes need of it -------------------------------------------- */
+
+static bool connected(const byn_node *node, const byn_origin *origin) {
+  return byn_peer_of(node, origin) != NULL;
+}
+
+static byn_origin *origin_named(const byn_node *node, const char *name) {
+  byn_peer *peer = byn_peer_named(node, name);
+  return peer ? peer->origin : NULL;
+}
+
+static byn_relation_list *relations_of(const byn_node *node,
+                                       const byn_origin *origin) {
+  byn_peer *peer = byn_peer_of(node, origin);
+  return peer ? &peer->relations : NULL;
+}
+
+static byn_map *monitors_of(const byn_node *node, const byn_origin *origin) {
+  byn_peer *peer = byn_peer_of(node, origin);
+  return peer ? &peer->monitors : NULL;
+}
+
+static bool block_sender(byn_node *node, const byn_origin *origin,
+                         byn_process *p) {
+  byn_peer *peer = byn_peer_of(node, origin);
+  return peer && peer_is_busy(node->cluster, peer) && block_on_peer(peer, p);
+}
+
+static void tick_cluster(lua_State *L, byn_node *node) {
+  byn_cluster_tick(L, node->cluster);
+}
+
+static int64_t cluster_deadline(const byn_node *node) {
+  return byn_cluster_deadline(node->cluster);
+}
+
+static const byn_remote_ops remote_ops = {
+    .connected = connected,
+    .absence = absence_of,
+    .named = origin_named,
+    .relations = relations_of,
+    .monitors = monitors_of,
+    .send = byn_remote_send,
+    .cast = byn_remote_cast,
+    .call = byn_remote_call,
+    .reply = byn_remote_reply,
+    .link = byn_remote_link,
+    .unlink = byn_remote_unlink,
+    .exit = byn_remote_exit,
+    .monitor = byn_remote_monitor,
+    .demonitor = byn_remote_demonitor,
+    .down = byn_remote_down,
+    .block = block_sender,
+    .tick = tick_cluster,
+    .deadline = cluster_deadline,
+};
+
 void byn_cluster_open(lua_State *L, byn_node *node, int options) {
   byn_cluster *c = byn_new(&node->world->alloc, sizeof *c);
   if (!c) luaL_error(L, "not enough memory");
   *c = (byn_cluster){.node = node};
   node->cluster = c; /* from here on byn_cluster_close cleans up */
+  node->remote = &remote_ops;
   byn_map_init(&c->by_origin, &node->world->alloc);
   configure(L, c, options);
   byn_membership_config config = {
@@ -532,4 +593,5 @@ void byn_cluster_close(lua_State *L, byn_node *node) {
   byn_nodes_close(L, c);
   byn_free(&node->world->alloc, c, sizeof *c);
   node->cluster = NULL;
+  node->remote = NULL;
 }

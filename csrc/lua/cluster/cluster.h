@@ -57,15 +57,7 @@ void byn_cluster_close(lua_State *L, byn_node *node);
 byn_peer *byn_peer_of(const byn_node *node, const byn_origin *origin);
 byn_peer *byn_peer_named(const byn_node *node, const char *name);
 byn_peer *byn_peer_number(const byn_cluster *c, uint32_t number);
-/* Why a process of an origin that has no peer is out of reach: "noproc" if
- * that node lives on in another life, "noconnection" otherwise. */
-const char *byn_peer_absence(const byn_node *node, const byn_origin *origin);
 
-/* Has so much been queued for a peer that its senders should wait? */
-bool byn_peer_is_busy(const byn_cluster *c, const byn_peer *peer);
-/* Makes p wait, in BYN_WAIT_SLEEP without a timer, until the peer's queue has
- * drained or the link is down. false when memory is short. */
-bool byn_peer_block(byn_peer *peer, byn_process *p);
 /* The transport has taken `n` bytes: may wake those that wait. */
 void byn_peer_wrote(byn_cluster *c, byn_peer *peer, size_t n);
 

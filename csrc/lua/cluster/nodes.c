@@ -6,6 +6,7 @@
 #include "../value/compat.h"
 #include "../process/call.h"
 #include "../process/mailbox.h"
+#include "../process/scheduler.h"
 
 /* --- opening and closing -------------------------------------------------- */
 

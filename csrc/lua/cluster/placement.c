@@ -6,6 +6,7 @@
 #include "../../core/ring.h"
 #include "../value/compat.h"
 #include "../value/id.h"
+#include "../process/event.h"
 #include "../process/node.h"
 #include "ring.h"
 

@@ -7,6 +7,8 @@
 #include "../value/reason.h"
 #include "../value/term.h"
 #include "../process/call.h"
+#include "../process/scheduler.h"
+#include "../process/signal.h"
 #include "cluster.h"
 
 enum {

@@ -3,6 +3,8 @@
 #include <string.h>
 
 #include "../value/compat.h"
+#include "../process/process.h"
+#include "../process/scheduler.h"
 #include "../process/step.h"
 #include "../cluster/cluster.h"
 #include "control_parts.h"
@@ -67,17 +69,17 @@ static int again(lua_State *L, int status, lua_KContext fn) {
   return ((lua_CFunction)fn)(L);
 }
 
-int byn_control_stop(lua_State *L, lua_CFunction fn) {
+static int stop_at_point(lua_State *L, lua_CFunction fn) {
   return lua_yieldk(L, 0, (lua_KContext)fn, again);
 }
 #else
 #define CAN_REENTER false
-int byn_control_stop(lua_State *L, lua_CFunction fn) {
+static int stop_at_point(lua_State *L, lua_CFunction fn) {
   return fn(L);
 }
 #endif
 
-bool byn_control_stops(lua_State *L, byn_process *p, byn_op op, int index) {
+static bool stops_at_point(lua_State *L, byn_process *p, byn_op op, int index) {
   byn_control *c = p->node->control;
   if (c->granted == p) {
     c->granted = NULL;
@@ -105,19 +107,19 @@ static void touch(byn_control *c, uint64_t object) {
     c->touched[c->touched_count++] = object;
 }
 
-void byn_control_touch(byn_control *c, const byn_process *p) {
-  touch(c, byn_actor_of(&p->id));
+static void touch_process(const byn_process *p) {
+  touch(p->node->control, byn_actor_of(&p->id));
 }
 
-void byn_control_touch_at(lua_State *L, byn_control *c, int index) {
-  touch(c, byn_control_object_at(L, index));
+static void touch_at(lua_State *L, const byn_node *node, int index) {
+  touch(node->control, byn_control_object_at(L, index));
 }
 
-void byn_control_touch_names(byn_control *c) {
-  touch(c, ALL_NAMES);
+static void touch_names(const byn_node *node) {
+  touch(node->control, ALL_NAMES);
 }
 
-void byn_control_ended(lua_State *L, const byn_process *p, int index) {
+static void process_exited(lua_State *L, const byn_process *p, int index) {
   byn_control *c = p->node->control;
   if (!c->on_end) return;
   luaL_checkstack(L, 5, NULL);
@@ -128,6 +130,26 @@ void byn_control_ended(lua_State *L, const byn_process *p, int index) {
   if (lua_toboolean(L, -1)) c->over = true;
   lua_pop(L, 1);
 }
+
+void byn_control_release(byn_node *node) {
+  node->control = NULL;
+  node->points = NULL;
+}
+
+static void forget_node(byn_node *node) {
+  node->control->seats[node->number - 1].node = NULL;
+  byn_control_release(node);
+}
+
+const byn_control_points byn_control_points_taken = {
+    .stops = stops_at_point,
+    .stop = stop_at_point,
+    .touch = touch_process,
+    .touch_at = touch_at,
+    .touch_names = touch_names,
+    .exited = process_exited,
+    .forget = forget_node,
+};
 
 /* --- what could be next --------------------------------------------------- */
 
@@ -170,11 +192,10 @@ static void add_ready(lua_State *L, byn_control *c, byn_node *node) {
  * order with anything in the node. Did they? Then they may have something to
  * say. */
 static bool tick(lua_State *L, byn_control *c, byn_node *node) {
-  if (!node->cluster || byn_cluster_deadline(node->cluster) > node->now)
-    return false;
+  if (!node->remote || node->remote->deadline(node) > node->now) return false;
   c->at = node;
-  byn_cluster_tick(L, node->cluster);
-  byn_node_bury(L, node);
+  node->remote->tick(L, node);
+  byn_node_reap(L, node);
   c->at = NULL;
   return true;
 }
@@ -191,7 +212,7 @@ static byn_node *tick_one(lua_State *L, byn_control *c) {
 
 static bool waits_for_time(const byn_node *node) {
   return byn_timers_next(node->timers) != BYN_NEVER ||
-         (node->cluster && byn_cluster_deadline(node->cluster) != BYN_NEVER);
+         (node->remote && node->remote->deadline(node) != BYN_NEVER);
 }
 
 static bool has_due(const byn_node *node) {
@@ -276,7 +297,7 @@ static void run_process(lua_State *L, byn_control *c, byn_process *p) {
 static void fire(lua_State *L, byn_node *node, byn_timer timer) {
   if (!byn_timers_take(node->timers, timer, &node->firing)) return;
   byn_node_fire(L, node);
-  byn_node_bury(L, node);
+  byn_node_reap(L, node);
 }
 
 /* Offers keep their order. */
@@ -382,9 +403,9 @@ static void recover(lua_State *L, byn_control *c) {
   c->at = NULL;
   c->granted = NULL;
   if (!node) lua_error(L);
-  node->burying = false;
+  node->reaping = false;
   byn_node_recover(L, node);
-  byn_node_bury(L, node);
+  byn_node_reap(L, node);
 }
 
 control_outcome byn_control_run(lua_State *L, byn_control *c,
@@ -401,10 +422,4 @@ control_outcome byn_control_run(lua_State *L, byn_control *c,
   }
   luaL_error(L, "no end of errors in the scheduler");
   return CONTROL_ON;
-}
-
-void byn_control_forget(byn_node *node) {
-  byn_control *c = node->control;
-  if (c) c->seats[node->number - 1].node = NULL;
-  node->control = NULL;
 }

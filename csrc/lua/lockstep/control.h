@@ -63,56 +63,11 @@
 #include <stdint.h>
 
 #include "../value/compat.h"
+#include "../process/control_points.h"
 #include "../process/node.h"
 
-/* What a process is about to do at a point, or did to go on. */
-typedef enum byn_op {
-  BYN_OP_RUN,     /* it starts, or goes on with what it was handed */
-  BYN_OP_HANDLE,  /* a server or supervisor: the next mail */
-  BYN_OP_RECEIVE, /* after a wait: for a message, */
-  BYN_OP_WAKE,    /* for some time, */
-  BYN_OP_ANSWER,  /* for the reply to a call */
-  BYN_OP_TIMER,
-  BYN_OP_SEND,
-  BYN_OP_CAST,
-  BYN_OP_CALL,
-  BYN_OP_REPLY,
-  BYN_OP_SEND_AFTER,
-  BYN_OP_CANCEL,
-  BYN_OP_LINK,
-  BYN_OP_UNLINK,
-  BYN_OP_MONITOR,
-  BYN_OP_DEMONITOR,
-  BYN_OP_EXIT,
-  BYN_OP_REGISTER,
-  BYN_OP_UNREGISTER,
-  BYN_OP_WHEREIS,
-  BYN_OP_SPAWN
-} byn_op;
-
-/* At the start of a C function that is to be a point: has the code of p to
- * stop here? Then return byn_control_stop(L, fn), where fn is the function
- * itself, which is called again when its turn has come. `index`: of the pid,
- * name or dest that it touches, or 0. */
-bool byn_control_stops(lua_State *L, byn_process *p, byn_op op, int index);
-int byn_control_stop(lua_State *L, lua_CFunction fn);
-
-#define BYN_POINT(L, p, fn, op, index)                                         \
-  do {                                                                         \
-    if ((p) && (p)->node->control && byn_control_stops(L, p, op, index))       \
-      return byn_control_stop(L, fn);                                          \
-  } while (0)
-
-/* The step that is being taken touches p. */
-void byn_control_touch(struct byn_control *c, const byn_process *p);
-/* The step looks at or changes whom the pid or name at `index` stands for. */
-void byn_control_touch_at(lua_State *L, struct byn_control *c, int index);
-/* The step looks at or changes which names there are. */
-void byn_control_touch_names(struct byn_control *c);
-/* p has ended for the reason at `index`. */
-void byn_control_ended(lua_State *L, const byn_process *p, int index);
-/* The node is being closed. */
-void byn_control_forget(byn_node *node);
+/* A node that a control has adopted tells it of its steps by these. */
+extern const byn_control_points byn_control_points_taken;
 
 /* `control`: into the table on top. */
 void byn_control_functions(lua_State *L);

@@ -103,6 +103,9 @@ byn_control *byn_control_check(lua_State *L);
 /* The seat of the node whose number is argument 2; raises if it has none. */
 control_seat *byn_control_seat(lua_State *L, byn_control *c);
 
+/* The node runs by itself again. */
+void byn_control_release(byn_node *node);
+
 void byn_control_no_memory(lua_State *L);
 /* Room for one more entry in an array that grows by doubling; raises when
  * memory is short. */

@@ -75,7 +75,7 @@ static int l_draw(lua_State *L) {
 
 static void clear(byn_control *c) {
   for (uint32_t i = 0; i < c->seat_count; i++)
-    if (c->seats[i].node) c->seats[i].node->control = NULL;
+    if (c->seats[i].node) byn_control_release(c->seats[i].node);
   c->seat_count = c->offer_count = c->touched_count = 0;
   c->offers_made = c->steps = c->worked = c->calm_until = 0;
   c->departed = 0;
@@ -178,6 +178,7 @@ static int l_adopt(lua_State *L) {
                               sizeof *c->seats);
   c->seats[c->seat_count++] = (control_seat){.node = node};
   node->control = c;
+  node->points = &byn_control_points_taken;
   node->number = c->seat_count;
   lua_pushinteger(L, node->number);
   return 1;

@@ -124,7 +124,7 @@ static int l_processes(lua_State *L) {
   lua_Integer n = 0;
   for (uint32_t i = 0; i < node->table_size; i++) {
     const byn_process *p = node->table[i];
-    if (!p || p->state >= BYN_ENDING) continue;
+    if (!p || p->state >= BYN_EXITING) continue;
     push_process(L, p);
     lua_rawseti(L, -2, ++n);
   }

@@ -7,6 +7,8 @@
 #include "../process/call.h"
 #include "../process/node.h"
 #include "../process/process.h"
+#include "../process/scheduler.h"
+#include "../process/signal.h"
 #include "directive.h"
 #include "server_parts.h"
 #include "status.h"
@@ -695,10 +697,13 @@ void byn_server_open(lua_State *L) {
                                        {"stop_with", l_stop_with},
                                        {"continue", l_continue},
                                        {NULL, NULL}};
+  byn_world *w = byn_world_of(L);
+  if (!w->servers.alloc)
+    byn_pool_init(&w->servers, &w->alloc, sizeof(byn_server));
   byn_directive_open(L);
   lua_newtable(L);
   byn_set_functions(L, functions);
-  lua_pushlightuserdata(L, byn_world_of(L));
+  lua_pushlightuserdata(L, w);
   push_metatables(L);
   lua_pushliteral(L, "name");
   lua_pushliteral(L, "__name");

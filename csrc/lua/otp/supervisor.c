@@ -3,6 +3,9 @@
 #include "../value/compat.h"
 #include "../value/reason.h"
 #include "../value/term.h"
+#include "../process/dest.h"
+#include "../process/scheduler.h"
+#include "../process/signal.h"
 
 static const byn_behaviour supervisor;
 
@@ -768,6 +771,9 @@ static int l_rows(lua_State *L) {
 void byn_supervisor_open(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"start", l_start}, {"kind", l_kind}, {"rows", l_rows}, {NULL, NULL}};
+  byn_world *w = byn_world_of(L);
+  if (!w->children.alloc)
+    byn_pool_init(&w->children, &w->alloc, sizeof(byn_kid));
   luaL_newlib(L, functions);
   byn_childspec_open(L);
   lua_setfield(L, -2, "pack");

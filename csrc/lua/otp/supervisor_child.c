@@ -84,7 +84,7 @@ static void free_memory(byn_process *p, byn_kid *kid) {
   byn_world *w = p->node->world;
   if (!kid) return;
   byn_free(&w->alloc, kid->core.backoff, sizeof *kid->core.backoff);
-  byn_pool_give(&w->kids, kid);
+  byn_pool_give(&w->children, kid);
 }
 
 static void set_policy(byn_child *c, const byn_policy *policy) {
@@ -115,7 +115,7 @@ byn_kid *byn_kid_new(lua_State *L, byn_process *p, int index, int extra,
   set_policy(&made.core, &policy);
   made.arguments = (uint32_t)(policy.arguments + more) & 0x3fffffff;
   made.spec = keep(L, p, &made, index, extra, more);
-  byn_kid *kid = byn_pool_take(&p->node->world->kids);
+  byn_kid *kid = byn_pool_take(&p->node->world->children);
   if (kid) *kid = made;
   if (!kid || !read_backoff(L, p, &kid->core, index)) {
     byn_slot_free(L, byn_slots_at(p), made.spec);

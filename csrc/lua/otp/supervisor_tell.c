@@ -1,6 +1,8 @@
 
 #include "../value/compat.h"
 #include "../value/reason.h"
+#include "../process/event.h"
+#include "../process/scheduler.h"
 #include "supervisor.h"
 
 /* --- troubles ------------------------------------------------------------- */

@@ -4,9 +4,10 @@
 #include "../value/compat.h"
 #include "../value/reason.h"
 #include "call.h"
+#include "dest.h"
 #include "node.h"
 #include "process.h"
-#include "../lockstep/control.h"
+#include "signal.h"
 
 static const byn_id *check_pid(lua_State *L, int index) {
   const byn_id *id = byn_pid_at(L, index);
@@ -209,12 +210,12 @@ static int l_whereis(lua_State *L) {
  * the same in each run of the same program: that of Lua's tables is not. */
 static int l_registered(lua_State *L) {
   byn_node *node = byn_node_here(L);
-  if (node->control) byn_control_touch_names(node->control);
+  if (node->points) node->points->touch_names(node);
   lua_newtable(L);
   lua_Integer n = 0;
   for (uint32_t i = 0; i < node->table_size; i++) {
     const byn_process *p = node->table[i];
-    if (!p || p->state >= BYN_ENDING || !p->name) continue;
+    if (!p || p->state >= BYN_EXITING || !p->name) continue;
     byn_slot_push(L, p->name);
     lua_rawseti(L, 1, ++n);
   }
@@ -232,7 +233,7 @@ static byn_process *local_process(lua_State *L, const char *what) {
   if (id->origin != node->origin)
     luaL_error(L, "%s: %s is a process of another node", what,
                luaL_tolstring(L, 1, NULL));
-  if (node->control) byn_control_touch_at(L, node->control, 1);
+  if (node->points) node->points->touch_at(L, node, 1);
   return byn_node_find(node, id);
 }
 
@@ -247,7 +248,7 @@ static int l_processes(lua_State *L) {
   int n = 0;
   for (uint32_t i = 0; i < node->table_size; i++) {
     byn_process *p = node->table[i];
-    if (!p || p->state >= BYN_ENDING) continue;
+    if (!p || p->state >= BYN_EXITING) continue;
     byn_process_push(L, p);
     lua_rawseti(L, -2, ++n);
   }

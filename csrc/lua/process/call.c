@@ -5,10 +5,9 @@
 #include "../value/compat.h"
 #include "../value/reason.h"
 #include "../value/term.h"
+#include "dest.h"
+#include "scheduler.h"
 #include "send.h"
-#include "../cluster/cluster.h"
-#include "../cluster/remote.h"
-#include "../lockstep/control.h"
 
 #define DEFAULT_TIMEOUT 5000
 
@@ -38,7 +37,7 @@ void byn_call_forget(lua_State *L, byn_node *node, byn_relation *r) {
   byn_origin *b = called_abroad(r);
   uint64_t serial = r->serial;
   byn_unrelate(L, node, r);
-  if (b) byn_remote_demonitor(L, node, b, serial);
+  if (b) node->remote->demonitor(L, node, b, serial);
 }
 
 /* Replaces `count` values by {tag="reply", ref=, n=, ...}. */
@@ -109,7 +108,7 @@ static byn_process *waiting_for(byn_node *node, const byn_id *ref,
                                 byn_relation **r) {
   byn_process *p =
       ref->index < node->table_size ? node->table[ref->index] : NULL;
-  if (!p || p->state >= BYN_ENDING) return NULL;
+  if (!p || p->state >= BYN_EXITING) return NULL;
   if (waits_for(p, ref->serial)) {
     *r = p->call;
     return p;
@@ -129,12 +128,12 @@ void byn_call_replied(lua_State *L, byn_node *node, const byn_id *ref,
   }
   byn_origin *b = r ? called_abroad(r) : NULL;
   answer(L, node, p, r, ref->serial, count);
-  if (b && b != from) byn_remote_demonitor(L, node, b, ref->serial);
+  if (b && b != from) node->remote->demonitor(L, node, b, ref->serial);
 }
 
 static void reply_remote(lua_State *L, byn_node *node, const byn_id *ref,
                          int count) {
-  byn_remote_reply(L, node, ref, count);
+  if (node->remote) node->remote->reply(L, node, ref, count);
   byn_relation *r = byn_find_monitor(node, ref->origin, ref->serial);
   if (r && r->kind == BYN_CALL) byn_unrelate(L, node, r);
   lua_pop(L, count);
@@ -245,7 +244,7 @@ static void find_called(lua_State *L, byn_node *node, const char *what,
 static void send_request(lua_State *L, byn_process *p, const byn_dest *to,
                          const byn_id *ref, bool mapped, byn_relation **r) {
   if (to->kind == BYN_DEST_REMOTE) {
-    byn_remote_call(L, p->node, ref, to, 2);
+    p->node->remote->call(L, p->node, ref, to, 2);
     *r = relate_call(L, p, to, ref->serial, true);
     return;
   }
@@ -339,7 +338,7 @@ static int l_cast(lua_State *L) {
   byn_dest to;
   byn_dest_at(L, node, 1, "cast", &to);
   if (to.kind == BYN_DEST_REMOTE) {
-    byn_remote_cast(L, node, &to, 2);
+    node->remote->cast(L, node, &to, 2);
   } else if (to.kind == BYN_DEST_LOCAL) {
     byn_post(L, node, &to, 2, BYN_MAIL_CAST);
   }

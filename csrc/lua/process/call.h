@@ -22,6 +22,13 @@ void byn_call_forget(lua_State *L, byn_node *node, byn_relation *r);
 void byn_call_replied(lua_State *L, byn_node *node, const byn_id *ref,
                       byn_origin *from, int count);
 
+/* Sends the `count` values on top of L (popped) as the reply to `ref`,
+ * wherever its caller is. Nothing happens if nobody waits for it any more. */
+void byn_reply(lua_State *L, byn_node *node, const byn_id *ref, int count);
+/* The same, but raises only when memory is short. false: a value cannot be
+ * sent; the values stay where they are, the error is on top. */
+bool byn_try_reply(lua_State *L, byn_node *node, const byn_id *ref, int count);
+
 /* A time-out argument at `index`, in milliseconds: an integer (or a float
  * that is one) >= 0, math.huge or "infinity" (-1), or nil (`otherwise`).
  * Raises on anything else. */

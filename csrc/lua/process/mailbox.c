@@ -1,60 +1,23 @@
+/* Mails, and the mailbox that keeps them in order. */
 #include "mailbox.h"
 
 #include "../value/compat.h"
 
-/* --- values --------------------------------------------------------------- */
-
-void byn_value_put(lua_State *L, byn_world *w, byn_value *v) {
-  int type = lua_type(L, -1);
-  v->type = (uint8_t)type;
-  v->is_float = false;
-  v->as.integer = 0;
-  if (type == LUA_TNIL || type == LUA_TBOOLEAN) {
-    v->as.integer = lua_toboolean(L, -1);
-    lua_pop(L, 1);
-  } else if (type == LUA_TNUMBER) {
-    v->is_float = !lua_isinteger(L, -1);
-    if (v->is_float)
-      v->as.number = lua_tonumber(L, -1);
-    else
-      v->as.integer = lua_tointeger(L, -1);
-    lua_pop(L, 1);
-  } else {
-    v->type = LUA_TTABLE; /* any value in a slot */
-    v->as.slot = byn_slot_put(L, &w->slots);
-  }
-}
-
-void byn_value_push(lua_State *L, const byn_value *v) {
-  switch (v->type) {
-  case LUA_TNIL:
-    lua_pushnil(L);
-    break;
-  case LUA_TBOOLEAN:
-    lua_pushboolean(L, v->as.integer != 0);
-    break;
-  case LUA_TNUMBER:
-    if (v->is_float)
-      lua_pushnumber(L, v->as.number);
-    else
-      lua_pushinteger(L, v->as.integer);
-    break;
-  default:
-    byn_slot_push(L, v->as.slot);
-  }
-}
-
-void byn_value_free(lua_State *L, byn_world *w, byn_value *v) {
-  if (v->type == LUA_TTABLE) byn_slot_free(L, &w->slots, v->as.slot);
-  v->type = LUA_TNIL;
-}
-
-void byn_value_take(lua_State *L, byn_world *w, byn_value *v) {
-  byn_value_push(L, v);
-  byn_value_free(L, w, v);
-}
-
 /* --- mails ---------------------------------------------------------------- */
+
+#define SPARE_MAILS 8192 /* kept for re-use */
+
+static void free_spare_mails(byn_world *w) {
+  while (w->spare_mails) {
+    byn_mail *mail = w->spare_mails;
+    w->spare_mails = mail->next;
+    byn_free(&w->alloc, mail, sizeof *mail);
+  }
+}
+
+void byn_mail_open(byn_world *w) {
+  w->on_close = free_spare_mails;
+}
 
 void byn_mail_reserve(lua_State *L, byn_world *w) {
   byn_slots_reserve(L, &w->slots, 2);
@@ -85,7 +48,7 @@ void byn_mail_free(lua_State *L, byn_world *w, byn_mail *mail) {
   byn_value_free(L, w, &mail->value);
   byn_slot_free(L, &w->slots, mail->what);
   if (mail->id.origin) mail->id.origin->uses--;
-  if (w->spare_mail_count >= BYN_SPARE_MAILS) {
+  if (w->spare_mail_count >= SPARE_MAILS) {
     byn_free(&w->alloc, mail, sizeof *mail);
     return;
   }

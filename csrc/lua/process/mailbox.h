@@ -12,6 +12,7 @@
 
 #include "../value/compat.h"
 #include "../value/id.h"
+#include "../value/value.h"
 #include "../value/world.h"
 
 typedef enum byn_mail_kind {
@@ -19,21 +20,9 @@ typedef enum byn_mail_kind {
   BYN_MAIL_CALL,    /* value: the request; id: the ref to reply to */
   BYN_MAIL_CAST,    /* value: the request */
   BYN_MAIL_EXIT,    /* value: the reason; id: the pid that ended */
-  BYN_MAIL_DOWN,    /* value: the reason; id: the monitor's ref; what: slot
+  BYN_MAIL_DOWN     /* value: the reason; id: the monitor's ref; what: slot
                        of what was monitored */
-  BYN_MAIL_SYSTEM   /* value: {op, ...}; id: the ref to reply to. Servers:
-                       "get_state", "replace_state", "stop" */
 } byn_mail_kind;
-
-typedef struct byn_value {
-  uint8_t type; /* LUA_TNIL, LUA_TBOOLEAN, LUA_TNUMBER; LUA_TTABLE: slot */
-  bool is_float;
-  union {
-    lua_Integer integer;
-    lua_Number number;
-    int slot;
-  } as;
-} byn_value;
 
 typedef struct byn_mail {
   struct byn_mail *next;
@@ -50,12 +39,8 @@ typedef struct byn_mailbox {
   uint32_t taken; /* how many were taken out, modulo 2^32 */
 } byn_mailbox;
 
-/* Pops the value on top of the stack, as it is, into *v. */
-void byn_value_put(lua_State *L, byn_world *w, byn_value *v);
-/* Pushes it; take also frees its slot. */
-void byn_value_push(lua_State *L, const byn_value *v);
-void byn_value_take(lua_State *L, byn_world *w, byn_value *v);
-void byn_value_free(lua_State *L, byn_world *w, byn_value *v);
+/* Has the world's spare mails freed when it is closed. */
+void byn_mail_open(byn_world *w);
 
 /* Afterwards one mail, and a slot beside it, can be made without fail.
  * Raises when memory is short. */

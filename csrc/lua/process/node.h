@@ -15,10 +15,10 @@
 #include "../../core/timers.h"
 #include "../value/compat.h"
 #include "../value/world.h"
+#include "control_points.h"
 #include "process.h"
+#include "remote_ops.h"
 #include "watchdog.h"
-
-struct byn_cluster;
 
 typedef struct byn_node {
   byn_world *world;
@@ -28,9 +28,9 @@ typedef struct byn_node {
   byn_process **table; /* by index; NULL where free */
   uint32_t table_size, made, process_count;
   byn_pool processes; /* their memory; each keeps its index for good */
-  byn_process *free;  /* those of them that are buried */
+  byn_process *free;  /* those of them that are dead */
   byn_process *ready, *ready_last;
-  byn_process *ending, *ending_last;
+  byn_process *exiting, *exiting_last;
   byn_timers *timers;
   byn_due firing;   /* the timer that is being obeyed; owner NULL: none */
   byn_map monitors; /* serial -> relation whose a is here */
@@ -43,15 +43,17 @@ typedef struct byn_node {
   bool system_clock; /* the clock is core.clock */
   int events; /* slot: list of events not yet fetched, or 0 if unwanted */
   int event_count;
-  struct byn_cluster *cluster; /* links and membership; NULL without name */
-  byn_watchdog *watch;         /* for preemption, or NULL */
-  int64_t kill_after_ms;       /* 0: never */
-  int64_t tell_held_at;        /* no process_held_node before, see preempt.c */
-  int share;                   /* what is left of this turn, see turn() */
-  struct byn_control *control; /* who takes its steps; NULL: node:step */
-  uint32_t number;             /* the control's */
-  bool clock_read;             /* `now` is fresh for this slice */
-  bool burying;
+  const byn_remote_ops *remote; /* NULL without a name */
+  struct byn_cluster *cluster;  /* of `remote` */
+  byn_watchdog *watch;          /* for preemption, or NULL */
+  int64_t kill_after_ms;        /* 0: never */
+  int64_t tell_held_at;         /* no process_held_node before, see preempt.c */
+  int share;                    /* what is left of this turn, see turn() */
+  const byn_control_points *points; /* NULL: node:step takes its steps */
+  struct byn_control *control;      /* of `points` */
+  uint32_t number;                  /* the control's */
+  bool clock_read;                  /* `now` is fresh for this slice */
+  bool reaping;
   bool stepping;
 } byn_node;
 
@@ -73,7 +75,7 @@ void byn_process_absent(lua_State *L, const char *what);
 /* The process that runs; raises as above if there is none. */
 static inline byn_process *byn_process_here(lua_State *L, const char *what) {
   byn_process *p = byn_world_here(L)->running;
-  if (!p || p->state >= BYN_ENDING) byn_process_absent(L, what);
+  if (!p || p->state >= BYN_EXITING) byn_process_absent(L, what);
   return p;
 }
 
@@ -88,7 +90,18 @@ static inline byn_process *byn_node_at(const byn_node *node, const byn_id *id) {
 static inline byn_process *byn_node_find(const byn_node *node,
                                          const byn_id *id) {
   byn_process *p = byn_node_at(node, id);
-  return p && p->state < BYN_ENDING ? p : NULL;
+  return p && p->state < BYN_EXITING ? p : NULL;
+}
+
+/* Is that life of another node connected? */
+static inline bool byn_node_reaches(const byn_node *node,
+                                    const byn_origin *origin) {
+  return node->remote && node->remote->connected(node, origin);
+}
+/* Why its processes are out of reach where it is not. */
+static inline const char *byn_node_absence(const byn_node *node,
+                                           const byn_origin *origin) {
+  return node->remote ? node->remote->absence(node, origin) : "noconnection";
 }
 
 /* The live process registered under the name at `index`, or NULL. */
@@ -122,56 +135,5 @@ byn_timer byn_node_try_timer(byn_node *node, int64_t ms, byn_timer_kind kind,
 /* Adds a timer `ms` from now. Raises when memory is short. */
 byn_timer byn_node_timer(lua_State *L, byn_node *node, int64_t ms,
                          byn_timer_kind kind, void *owner);
-
-/* Ends the processes whose end was decided, and those that die of it. Called
- * between turns and at the end of each primitive that may end processes, from
- * the outermost only. Nobody further up may hold a process, which this would
- * free: a finalizer, which runs in the middle of anything, leaves it to whoever
- * it interrupts. */
-void byn_node_bury(lua_State *L, byn_node *node);
-
-/* Runs ready processes, at most `slices` of them. */
-void byn_node_run(lua_State *L, byn_node *node, int slices);
-
-/* The one that is ready after `before`, or the first of all; or NULL. */
-byn_process *byn_node_next_ready(byn_node *node, byn_process *before);
-/* Runs one that is ready, whatever its place. */
-void byn_node_take_turn(lua_State *L, byn_node *node, byn_process *p);
-
-/* --- events ------------------------------------------------------------- */
-
-/* Begins an event: pushes a table {event=, node=, time=} and answers true, or
- * pushes nothing and answers false when nobody wants events. Fields are set
- * with lua_setfield, then byn_event_done pops it into the node's list. */
-bool byn_event(lua_State *L, byn_node *node, const char *event);
-void byn_event_done(lua_State *L, byn_node *node);
-
-/* --- destinations --------------------------------------------------------- */
-
-typedef struct byn_dest {
-  enum {
-    BYN_DEST_LOCAL,  /* process */
-    BYN_DEST_REMOTE, /* id (a pid), or origin and name */
-    BYN_DEST_DEAD,   /* a pid here that has ended; id */
-    BYN_DEST_UNKNOWN /* a name nobody has, or a node not connected */
-  } kind;
-  byn_process *process;
-  byn_id id;          /* LOCAL, DEAD, REMOTE by pid (serial not 0) */
-  byn_origin *origin; /* REMOTE */
-  int name;           /* stack index of the name, REMOTE by name */
-  const char *error;  /* UNKNOWN: "noproc" or "noconnection" */
-} byn_dest;
-
-/* Works out the destination at `index`: a pid, a registered name,
- * {name=, node=}, or what distributed_supervisor.via made. May push one
- * value (the name), which must stay while `dest` is in use. Raises on
- * anything else, naming `what`. */
-void byn_dest_at(lua_State *L, byn_node *node, int index, const char *what,
-                 byn_dest *dest);
-
-/* Monitors a destination, known as `ref` from then on; `index` is the value
- * it was worked out from, which a DOWN repeats. */
-void byn_monitor_dest(lua_State *L, byn_process *p, const byn_dest *to,
-                      int index, const byn_id *ref);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include "../value/compat.h"
 #include "../value/reason.h"
+#include "event.h"
 
 /* A streak is told from the former on. Below the latter, those of all
  * processes together are told once in that time. */
@@ -55,12 +56,13 @@ static void tell(lua_State *L, byn_process *p, lua_State *code, bool killed) {
 static bool is_due(lua_State *L, byn_process *p) {
   byn_node *node = p->node;
   uint32_t ms = held(p);
-  if (ms < TELL_MS || ms >> p->told == 0 || p->told == TOLD_ALL) return false;
+  if (ms < TELL_MS || ms >> p->held_log2 == 0 || p->held_log2 == TOLD_ALL)
+    return false;
   int64_t now = byn_node_now(L, node);
   if (ms < LONG_MS && now < node->tell_held_at) return false;
   node->tell_held_at = now + LONG_MS;
-  while (p->told < TOLD_ALL && ms >> p->told)
-    p->told++;
+  while (p->held_log2 < TOLD_ALL && ms >> p->held_log2)
+    p->held_log2++;
   return true;
 }
 
@@ -75,15 +77,15 @@ void byn_preempt_account(lua_State *L, byn_process *p) {
 
 static bool must_end(const byn_process *p) {
   int64_t limit = p->node->kill_after_ms;
-  return p->doomed || (limit && held(p) >= limit);
+  return p->exiting || (limit && held(p) >= limit);
 }
 
 /* Decides the end of p, which runs. Raises when memory is short; then the
  * watchdog comes again. */
 static void condemn(lua_State *L, byn_process *p) {
-  if (p->doomed || p->state >= BYN_ENDING) return;
+  if (p->exiting || p->state >= BYN_EXITING) return;
   tell(L, p, L, true);
-  p->told = TOLD_ALL;
+  p->held_log2 = TOLD_ALL;
   lua_pushinteger(L, held(p));
   byn_reason_make(L, "held_node", 1);
   byn_process_end(L, p);

@@ -38,7 +38,7 @@ void byn_preempt_account(lua_State *L, byn_process *p);
 /* p takes a message: that ends its streak. */
 static inline void byn_preempt_relent(byn_process *p) {
   p->held_ms = 0;
-  p->told = 0;
+  p->held_log2 = 0;
 }
 
 #endif

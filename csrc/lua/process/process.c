@@ -1,10 +1,14 @@
+/* Processes: made, ended, and taken out of their node. */
 #include "process.h"
 
 #include "../../core/coverage.h"
 #include "../value/compat.h"
 #include "../value/reason.h"
+#include "coroutine.h"
+#include "event.h"
 #include "node.h"
-#include "../lockstep/control.h"
+#include "scheduler.h"
+#include "signal.h"
 
 /* --- making --------------------------------------------------------------- */
 
@@ -85,60 +89,61 @@ BYN_MACHINE("process: its end", BYN_PHASES, "end");
 void byn_process_end(lua_State *L, byn_process *p) {
   BYN_COVER(byn_process_phase(p), "end");
   byn_world *w = p->node->world;
-  bool late = p->state >= BYN_ENDING || p->doomed;
+  bool late = p->state >= BYN_EXITING || p->exiting;
   if (late) {
     lua_pop(L, 1);
     return;
   }
-  p->doom = byn_slot_put(L, &w->slots);
+  p->exit_reason = byn_slot_put(L, &w->slots);
   if (p == w->running) {
-    p->doomed = true;
+    p->exiting = true;
     return;
   }
-  byn_process_bury_later(p);
+  byn_process_reap_later(p);
 }
 
-void byn_process_pardon(lua_State *L, byn_process *p) {
-  byn_slot_free(L, &p->node->world->slots, p->doom);
-  p->doom = 0;
-  p->doomed = p->exited = false;
+void byn_process_cancel_end(lua_State *L, byn_process *p) {
+  byn_slot_free(L, &p->node->world->slots, p->exit_reason);
+  p->exit_reason = 0;
+  p->exiting = p->exits_itself = false;
 }
 
-void byn_process_bury_later(byn_process *p) {
-  p->state = BYN_ENDING;
-  p->next_ending = NULL;
-  if (p->node->ending_last)
-    p->node->ending_last->next_ending = p;
+void byn_process_reap_later(byn_process *p) {
+  p->state = BYN_EXITING;
+  p->next_exiting = NULL;
+  if (p->node->exiting_last)
+    p->node->exiting_last->next_exiting = p;
   else
-    p->node->ending = p;
-  p->node->ending_last = p;
+    p->node->exiting = p;
+  p->node->exiting_last = p;
 }
 
 /* Leaves the code of p for good, by a yield that is never resumed; where a
  * yield is not possible, by an error that the scheduler understands. */
 static int abandon(lua_State *L, byn_process *p) {
   if (L == p->co && lua_isyieldable(L)) return lua_yield(L, 0);
-  byn_slot_push(L, p->doom);
+  byn_slot_push(L, p->exit_reason);
   return byn_reason_raise(L, -1);
 }
 
 int byn_process_exit(lua_State *L, byn_process *p) {
-  if (!p->doomed) p->exited = true;
+  if (!p->exiting) p->exits_itself = true;
   byn_process_end(L, p);
   return abandon(L, p);
 }
 
 int byn_process_leave(lua_State *L, byn_process *p, int results) {
   byn_node *node = p ? p->node : byn_node_here(L);
-  if (node->ending && !byn_in_finalizer(L)) byn_node_bury(L, node);
-  return p && p->doomed ? abandon(L, p) : results;
+  if (node->exiting && !byn_in_finalizer(L)) byn_node_reap(L, node);
+  return p && p->exiting ? abandon(L, p) : results;
 }
 
-/* --- burying -------------------------------------------------------------- */
+/* --- reaping -------------------------------------------------------------- */
 
-/* A crash is told, once: not by those that it takes with it. */
+/* The event of a crash: once, and not for processes that only followed it by
+ * an exit signal. */
 static void report_crash(lua_State *L, byn_process *p, int reason) {
-  if (p->felled || !byn_reason_is_error(L, reason)) return;
+  if (p->crash_told || !byn_reason_is_error(L, reason)) return;
   if (!byn_event(L, p->node, "process_crashed")) return;
   byn_process_push(L, p);
   lua_setfield(L, -2, "pid");
@@ -148,7 +153,7 @@ static void report_crash(lua_State *L, byn_process *p, int reason) {
   lua_setfield(L, -2, "label");
   if (p->self && p->behaviour->tell) p->behaviour->tell(L, p);
   byn_event_done(L, p->node);
-  p->felled = true;
+  p->crash_told = true;
 }
 
 /* Closes the coroutine; its to-be-closed variables run as p. */
@@ -159,7 +164,7 @@ static void close_coroutine(lua_State *L, byn_process *p) {
   w->running = p;
   int status = lua_status(p->co);
   if (status == LUA_OK) lua_settop(p->co, 0); /* it never ran */
-  byn_thread_give(L, w, p->co, p->thread, status);
+  byn_coroutine_give(L, w, p->co, p->thread, status);
   w->running = running;
   p->co = NULL;
 }
@@ -173,7 +178,7 @@ static void stop_timers(byn_process *p) {
 static void free_slots(lua_State *L, byn_process *p) {
   byn_slots *slots = &p->node->world->slots;
   byn_slot_free(L, slots, p->label);
-  byn_slot_free(L, slots, p->doom);
+  byn_slot_free(L, slots, p->exit_reason);
 }
 
 static void break_relations(lua_State *L, byn_process *p, int reason) {
@@ -182,24 +187,25 @@ static void break_relations(lua_State *L, byn_process *p, int reason) {
 }
 
 /* Where memory was too short to say why it ends, that is the reason. */
-static void push_doom(lua_State *L, const byn_process *p) {
-  if (p->doom)
-    byn_slot_push(L, p->doom);
+static void push_exit_reason(lua_State *L, const byn_process *p) {
+  if (p->exit_reason)
+    byn_slot_push(L, p->exit_reason);
   else
     lua_pushliteral(L, "out_of_memory");
 }
 
-/* Each step leaves p so that all can be done again: if memory runs out in
- * the middle, p is still the first of the ending. */
-static void bury(lua_State *L, byn_process *p) {
+/* Everything about p ends, and whoever is tied to it hears of it. Memory may
+ * run out in the middle; p is still the first that is EXITING then, and all
+ * of this is done again, so each line must be right a second time. */
+static void tell_end(lua_State *L, byn_process *p) {
   byn_node *node = p->node;
-  push_doom(L, p);
+  push_exit_reason(L, p);
   int reason = lua_gettop(L);
   close_coroutine(L, p);
   byn_node_unregister(L, p);
   stop_timers(p);
   report_crash(L, p, reason);
-  if (node->control) byn_control_ended(L, p, reason);
+  if (node->points) node->points->exited(L, p, reason);
   if (p->self) p->behaviour->ended(L, p, reason);
   p->self = NULL;
   break_relations(L, p, reason);
@@ -207,26 +213,26 @@ static void bury(lua_State *L, byn_process *p) {
   lua_settop(L, reason - 1);
 }
 
-/* Takes a buried process out of the node. */
+/* Everybody has heard of its end: takes it out of the node. */
 static void remove_process(lua_State *L, byn_process *p) {
   byn_node *node = p->node;
   node->table[p->id.index] = NULL;
   node->process_count--;
   free_slots(L, p);
-  p->state = BYN_BURIED;
+  p->state = BYN_DEAD;
   if (!p->queued) byn_process_free(p);
 }
 
-void byn_node_bury(lua_State *L, byn_node *node) {
-  if (node->burying) return;
-  node->burying = true;
+void byn_node_reap(lua_State *L, byn_node *node) {
+  if (node->reaping) return;
+  node->reaping = true;
   luaL_checkstack(L, 20, NULL);
-  while (node->ending) {
-    byn_process *p = node->ending;
-    bury(L, p);
-    node->ending = p->next_ending;
-    if (!node->ending) node->ending_last = NULL;
+  while (node->exiting) {
+    byn_process *p = node->exiting;
+    tell_end(L, p);
+    node->exiting = p->next_exiting;
+    if (!node->exiting) node->exiting_last = NULL;
     remove_process(L, p);
   }
-  node->burying = false;
+  node->reaping = false;
 }

@@ -1,10 +1,17 @@
+/* Relations: records that hang in the lists of both ends. */
 #include "relation.h"
 
 #include <stddef.h>
 
 #include "../value/compat.h"
 #include "node.h"
-#include "../cluster/cluster.h"
+
+void byn_relation_open(byn_world *w) {
+  if (w->relations.alloc) return; /* the module is loaded again */
+  byn_pool_init(&w->relations, &w->alloc, sizeof(byn_relation));
+  byn_pool_init(&w->far_relations, &w->alloc,
+                sizeof(byn_relation) + sizeof(byn_id));
+}
 
 const byn_id *byn_end_id(const byn_relation *r,
                          const struct byn_relation_end *end) {
@@ -17,18 +24,16 @@ const byn_id *byn_end_id(const byn_relation *r,
 /* The list that an end hangs in, or NULL where nothing is there any more. */
 static byn_relation_list *list_of(byn_node *node, const byn_id *id) {
   if (id->origin != node->origin) {
-    byn_peer *peer = byn_peer_of(node, id->origin);
-    return peer ? &peer->relations : NULL;
+    return node->remote ? node->remote->relations(node, id->origin) : NULL;
   }
   byn_process *p = byn_node_at(node, id);
   return p ? &p->relations : NULL;
 }
 
-/* The map that finds the relations of `a` by their serials. */
-static byn_map *map_of(byn_node *node, const byn_id *a) {
-  if (a->origin == node->origin) return &node->monitors;
-  byn_peer *peer = byn_peer_of(node, a->origin);
-  return peer ? &peer->monitors : NULL;
+/* The map that finds what processes of `origin` made by its serial. */
+static byn_map *map_of(byn_node *node, const byn_origin *origin) {
+  if (origin == node->origin) return &node->monitors;
+  return node->remote ? node->remote->monitors(node, origin) : NULL;
 }
 
 static void hang(byn_relation *r, struct byn_relation_end *end,
@@ -108,7 +113,7 @@ static void set_abroad(byn_relation *r, byn_abroad abroad, const byn_id *id) {
 byn_relation *byn_relate(lua_State *L, byn_node *node, byn_relation_kind kind,
                          const byn_id *a, const byn_id *b, uint64_t serial,
                          bool mapped) {
-  byn_map *map = mapped ? map_of(node, a) : NULL;
+  byn_map *map = mapped ? map_of(node, a->origin) : NULL;
   byn_abroad abroad = who_is_abroad(node, a, b);
   byn_relation *r = make(L, pool_of(node->world, abroad), kind, serial, map);
   if (abroad) set_abroad(r, abroad, abroad == BYN_A_ABROAD ? a : b);
@@ -129,7 +134,7 @@ byn_relation *byn_relate_local(lua_State *L, byn_relation_kind kind,
 
 void byn_unrelate(lua_State *L, byn_node *node, byn_relation *r) {
   byn_world *w = node->world;
-  byn_map *map = r->mapped ? map_of(node, byn_end_id(r, &r->a)) : NULL;
+  byn_map *map = r->mapped ? map_of(node, byn_end_id(r, &r->a)->origin) : NULL;
   if (map) byn_map_remove(map, r->serial);
   unhang(&r->a);
   unhang(&r->b);
@@ -157,7 +162,6 @@ byn_relation *byn_find_link(const byn_process *p, const byn_id *other) {
 
 byn_relation *byn_find_monitor(byn_node *node, const byn_origin *origin,
                                uint64_t serial) {
-  if (origin == node->origin) return byn_map_get(&node->monitors, serial);
-  byn_peer *peer = byn_peer_of(node, origin);
-  return peer ? byn_map_get(&peer->monitors, serial) : NULL;
+  byn_map *map = map_of(node, origin);
+  return map ? byn_map_get(map, serial) : NULL;
 }

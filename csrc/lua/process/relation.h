@@ -24,6 +24,7 @@
 
 struct byn_process;
 struct byn_node;
+struct byn_world;
 
 typedef enum byn_relation_kind {
   BYN_LINK,
@@ -58,6 +59,9 @@ typedef struct byn_relation {
   bool mapped;    /* byn_find_monitor knows it */
   byn_id far[];   /* the process abroad, if there is one */
 } byn_relation;
+
+/* Opens the world's pools of relations. */
+void byn_relation_open(struct byn_world *w);
 
 /* Afterwards one relation between processes of this node can be made without
  * fail. Raises when memory is short. */

@@ -1,15 +1,16 @@
 /* The scheduler: turns, waits and wakes. */
 #include <math.h>
 
+#include "scheduler.h"
 #include "../../core/coverage.h"
 #include "../value/compat.h"
 #include "../value/misuse.h"
 #include "../value/reason.h"
 #include "call.h"
+#include "coroutine.h"
 #include "node.h"
 #include "preempt.h"
 #include "process.h"
-#include "../lockstep/control.h"
 
 /* Messages that a process may receive, or replies, before others have their
  * turn: one that always has mail must not keep timers and peers waiting. */
@@ -35,12 +36,12 @@ BYN_MACHINE("process", BYN_PHASES, "mail hand answer expire");
 
 /* Somebody's step changes what p will do. */
 static inline void touch(const byn_process *p) {
-  if (p->node->control) byn_control_touch(p->node->control, p);
+  if (p->node->points) p->node->points->touch(p);
 }
 
 void byn_process_mail(lua_State *L, byn_process *p, byn_mail *mail) {
   BYN_COVER(byn_process_phase(p), "mail");
-  if (p->state >= BYN_ENDING) {
+  if (p->state >= BYN_EXITING) {
     byn_mail_free(L, p->node->world, mail);
     return;
   }
@@ -154,7 +155,7 @@ void byn_process_untimer(byn_process *p) {
 
 /* A coroutine for p, to be resumed with `arguments` values. */
 static lua_State *lend(lua_State *L, byn_process *p, int arguments) {
-  p->co = byn_thread_take(L, p->node->world, &p->thread, arguments + 1);
+  p->co = byn_coroutine_take(L, p->node->world, &p->thread, arguments + 1);
   p->arguments = arguments;
   p->wait = BYN_WAIT_NOTHING;
   return p->co;
@@ -221,21 +222,21 @@ static void release(lua_State *L, byn_process *p, int status) {
   p->co = NULL;
   p->matching = false;
   byn_mailbox_rewind(&p->mail);
-  byn_thread_give(L, p->node->world, co, p->thread, status);
+  byn_coroutine_give(L, p->node->world, co, p->thread, status);
 }
 
-/* The code has ended for the reason on top, which stands from now on: what
- * its to-be-closed variables still do must not change it. */
+/* The code has ended for the reason on top. What its to-be-closed variables
+ * still do must not change that. */
 static void broken_off(lua_State *L, byn_process *p, int status) {
-  byn_process_pardon(L, p);
+  byn_process_cancel_end(L, p);
   release(L, p, LUA_YIELD);
-  byn_process_pardon(L, p);
+  byn_process_cancel_end(L, p);
   p->behaviour->returned(L, p, status, 1);
 }
 
 /* The code called banyan.exit, even if something caught that. */
 static void exited(lua_State *L, byn_process *p) {
-  byn_slot_push(L, p->doom);
+  byn_slot_push(L, p->exit_reason);
   broken_off(L, p, BYN_EXITED);
 }
 
@@ -263,9 +264,9 @@ static void resume(lua_State *L, byn_process *p) {
   byn_watchdog_enter(watch, p->co);
   int status = lua_resume(p->co, L, count, &count);
   byn_watchdog_leave(watch);
-  if (p->exited) {
+  if (p->exits_itself) {
     exited(L, p);
-  } else if (p->doomed) {
+  } else if (p->exiting) {
     return; /* its end closes the coroutine */
   } else if (status == LUA_YIELD) {
     if (count) lua_pop(p->co, count);
@@ -297,10 +298,10 @@ static bool can_resume(const byn_process *p) {
  * its share. */
 static void turn(lua_State *L, byn_process *p) {
   byn_watchdog *watch = p->node->watch;
-  p->node->share = p->node->control ? 1 : SHARE;
+  p->node->share = p->node->points ? 1 : SHARE;
   byn_watchdog_turn(watch);
   if (!p->co) p->behaviour->run(L, p);
-  while (p->co && !p->doomed && can_resume(p)) {
+  while (p->co && !p->exiting && can_resume(p)) {
     bool spent = p->node->share-- <= 0 || byn_watchdog_late(watch);
     if (!spent) resume(L, p);
     if (!spent && (!p->co || p->wait != BYN_WAIT_PAUSE)) continue;
@@ -316,9 +317,9 @@ static void settle(byn_process *p) {
   byn_world *w = p->node->world;
   w->running = NULL;
   p->state = BYN_IDLE;
-  if (p->doomed) {
-    p->doomed = p->exited = false;
-    byn_process_bury_later(p);
+  if (p->exiting) {
+    p->exiting = p->exits_itself = false;
+    byn_process_reap_later(p);
   } else if (p->woken || (!p->co && !p->held && p->mail.head)) {
     byn_process_ready(p);
   }
@@ -333,14 +334,14 @@ void byn_node_run(lua_State *L, byn_node *node, int slices) {
     node->ready = p->next_ready;
     if (!node->ready) node->ready_last = NULL;
     p->queued = false;
-    if (p->state == BYN_BURIED) byn_process_free(p);
+    if (p->state == BYN_DEAD) byn_process_free(p);
     if (p->state != BYN_READY) continue;
     p->state = BYN_RUNNING;
     w->running = p;
     node->clock_read = false;
     turn(L, p);
     settle(p);
-    if (node->ending) byn_node_bury(L, node);
+    if (node->exiting) byn_node_reap(L, node);
   }
 }
 
@@ -362,7 +363,7 @@ byn_process *byn_node_next_ready(byn_node *node, byn_process *before) {
     byn_process *p = before ? before->next_ready : node->ready;
     if (!p || p->state == BYN_READY) return p;
     unqueue(node, before);
-    if (p->state == BYN_BURIED) byn_process_free(p);
+    if (p->state == BYN_DEAD) byn_process_free(p);
   }
 }
 

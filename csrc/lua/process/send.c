@@ -4,9 +4,8 @@
 #include "../value/misuse.h"
 #include "../value/term.h"
 #include "call.h"
-#include "../cluster/cluster.h"
-#include "../cluster/remote.h"
-#include "../lockstep/control.h"
+#include "dest.h"
+#include "scheduler.h"
 
 /* --- now ------------------------------------------------------------------ */
 
@@ -27,7 +26,7 @@ int byn_send_value(lua_State *L, byn_node *node, const byn_dest *dest,
     byn_post(L, node, dest, index, BYN_MAIL_MESSAGE);
     break;
   case BYN_DEST_REMOTE:
-    byn_remote_send(L, node, dest, index);
+    node->remote->send(L, node, dest, index);
     break;
   case BYN_DEST_UNKNOWN:
     if (dest->id.serial) break; /* a pid never fails */
@@ -45,10 +44,8 @@ int byn_send_throttle(lua_State *L, byn_node *node, const byn_dest *dest,
                       int results) {
   byn_process *p = node->world->running;
   if (dest->kind != BYN_DEST_REMOTE || !p) return results;
-  byn_peer *peer = byn_peer_of(node, dest->origin);
-  if (!peer || !byn_peer_is_busy(node->cluster, peer)) return results;
   if (L != p->co || !lua_isyieldable(L) || p->matching) return results;
-  if (!byn_peer_block(peer, p)) return results;
+  if (!node->remote->block(node, dest->origin, p)) return results;
   return byn_process_wait(L, p, BYN_WAIT_SLEEP, -1);
 }
 

@@ -2,13 +2,13 @@
  * signals are those of the Erlang reference manual, "Processes".
  */
 
+#include "signal.h"
 #include "../value/compat.h"
 #include "../value/reason.h"
 #include "call.h"
 #include "node.h"
 #include "process.h"
-#include "../cluster/cluster.h"
-#include "../cluster/remote.h"
+#include "scheduler.h"
 
 /* --- exit signals --------------------------------------------------------- */
 
@@ -31,7 +31,7 @@ static void signal_exit(lua_State *L, byn_process *p, const byn_id *from,
     byn_process_mail(L, p,
                      byn_mail_new(L, p->node->world, BYN_MAIL_EXIT, from));
   } else if (self || !byn_reason_is(L, -1, "normal")) {
-    p->felled = p->felled || (p->state < BYN_ENDING && !p->doomed);
+    p->crash_told = p->crash_told || (p->state < BYN_EXITING && !p->exiting);
     byn_process_end(L, p);
   } else {
     lua_pop(L, 1);
@@ -62,7 +62,7 @@ static void signal_code(lua_State *L, byn_process *p, const byn_id *from,
 void byn_exit_to(lua_State *L, byn_node *node, const byn_id *from,
                  const byn_id *to, int index) {
   if (to->origin != node->origin) {
-    byn_remote_exit(L, node, from, to, index, false);
+    if (node->remote) node->remote->exit(L, node, from, to, index, false);
     return;
   }
   byn_process *p = byn_node_find(node, to);
@@ -73,14 +73,14 @@ void byn_exit_to(lua_State *L, byn_node *node, const byn_id *from,
 
 static void link_remote(lua_State *L, byn_process *p, const byn_id *to) {
   byn_node *node = p->node;
-  if (!byn_peer_of(node, to->origin)) {
-    signal_code(L, p, to, byn_peer_absence(node, to->origin));
+  if (!byn_node_reaches(node, to->origin)) {
+    signal_code(L, p, to, byn_node_absence(node, to->origin));
     return;
   }
   byn_relation *r = byn_find_link(p, to);
   if (r && !byn_tie_link(&r->tie)) return;
   if (!r) byn_relate(L, node, BYN_LINK, &p->id, to, 0, false);
-  byn_remote_link(L, node, &p->id, to);
+  node->remote->link(L, node, &p->id, to);
 }
 
 void byn_link_to(lua_State *L, byn_process *p, const byn_id *to) {
@@ -103,7 +103,7 @@ void byn_unlink_from(lua_State *L, byn_process *p, const byn_id *to) {
   }
   uint64_t number = ++p->node->serial;
   if (byn_tie_unlink(&r->tie, number))
-    byn_remote_unlink(L, p->node, &p->id, to, number);
+    p->node->remote->unlink(L, p->node, &p->id, to, number);
 }
 
 /* --- monitors ------------------------------------------------------------- */
@@ -145,7 +145,7 @@ void byn_monitor_dest(lua_State *L, byn_process *p, const byn_dest *to,
   else
     lua_pop(L, 1);
   if (to->kind == BYN_DEST_REMOTE)
-    byn_remote_monitor(L, node, &p->id, ref->serial, to);
+    node->remote->monitor(L, node, &p->id, ref->serial, to);
 }
 
 static void watch_remote(lua_State *L, byn_process *p, const byn_id *to) {
@@ -153,7 +153,7 @@ static void watch_remote(lua_State *L, byn_process *p, const byn_id *to) {
   byn_id ref;
   byn_node_ref(p->node, &ref);
   byn_relate(L, p->node, BYN_WATCH, &p->id, to, ref.serial, true);
-  byn_remote_monitor(L, p->node, &p->id, ref.serial, &dest);
+  p->node->remote->monitor(L, p->node, &p->id, ref.serial, &dest);
 }
 
 void byn_watch(lua_State *L, byn_process *p, const byn_id *to) {
@@ -161,10 +161,10 @@ void byn_watch(lua_State *L, byn_process *p, const byn_id *to) {
   bool here = to->origin == node->origin;
   if (here && byn_node_find(node, to)) {
     byn_relate(L, node, BYN_WATCH, &p->id, to, 0, false);
-  } else if (!here && byn_peer_of(node, to->origin)) {
+  } else if (!here && byn_node_reaches(node, to->origin)) {
     watch_remote(L, p, to);
   } else {
-    lua_pushstring(L, here ? "noproc" : byn_peer_absence(node, to->origin));
+    lua_pushstring(L, here ? "noproc" : byn_node_absence(node, to->origin));
     p->behaviour->lost(L, p, to, lua_gettop(L));
     lua_pop(L, 1);
   }
@@ -194,7 +194,7 @@ static void break_link(lua_State *L, byn_node *node, byn_relation *r,
     return;
   }
   if (linked && other.origin != node->origin)
-    byn_remote_exit(L, node, &gone, &other, lua_gettop(L), true);
+    node->remote->exit(L, node, &gone, &other, lua_gettop(L), true);
   lua_pop(L, 1);
 }
 
@@ -244,7 +244,7 @@ static void break_monitor(lua_State *L, byn_node *node, byn_relation *r) {
     return;
   }
   byn_unrelate(L, node, r);
-  byn_remote_down(L, node, a.origin, serial, lua_gettop(L));
+  node->remote->down(L, node, a.origin, serial, lua_gettop(L));
   lua_pop(L, 1);
 }
 
@@ -256,7 +256,7 @@ static void break_call(lua_State *L, byn_node *node, byn_relation *r) {
     return;
   }
   byn_unrelate(L, node, r);
-  byn_remote_down(L, node, a, serial, lua_gettop(L));
+  node->remote->down(L, node, a, serial, lua_gettop(L));
   lua_pop(L, 1);
 }
 

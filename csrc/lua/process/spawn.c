@@ -3,7 +3,8 @@
 #include "../value/compat.h"
 #include "../value/reason.h"
 #include "../value/term.h"
-#include "../lockstep/control.h"
+#include "coroutine.h"
+#include "scheduler.h"
 
 /* --- the behaviour of a plain function ------------------------------------ */
 
@@ -33,7 +34,7 @@ byn_process *byn_spawn(lua_State *L, byn_node *node, int first) {
   lua_pushvalue(L, first);
   for (int i = first + 1; i <= top; i++)
     byn_term_copy(L, i);
-  byn_thread_reserve(L, node->world, top - first + 4);
+  byn_coroutine_reserve(L, node->world, top - first + 4);
   byn_process_push_next(L, node);
   lua_insert(L, top + 1);
   byn_process *p = byn_process_new(L, node, &plain);

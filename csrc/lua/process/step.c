@@ -2,8 +2,9 @@
 
 #include "../value/compat.h"
 #include "../value/reason.h"
+#include "event.h"
+#include "scheduler.h"
 #include "send.h"
-#include "../cluster/cluster.h"
 
 #define SLICES 2000  /* turns of processes in one step */
 #define AGAIN_MS 10  /* when what an error broke off is tried again */
@@ -60,7 +61,7 @@ static int report_protected(lua_State *L) {
   lua_pushstring(L, text);
   lua_pushliteral(L, "stack traceback:\n\t(in the scheduler)");
   byn_reason_make(L, "error", 2);
-  p->doom = byn_slot_put(L, &node->world->slots);
+  p->exit_reason = byn_slot_put(L, &node->world->slots);
   return 0;
 }
 
@@ -70,7 +71,7 @@ void byn_node_recover(lua_State *L, byn_node *node) {
   node->world->running = NULL;
   if (p && p->state != BYN_RUNNING) p = NULL;
   if (p) {
-    byn_process_pardon(L, p);
+    byn_process_cancel_end(L, p);
     p->state = BYN_IDLE;
   }
   lua_pushcfunction(L, report_protected);
@@ -80,7 +81,7 @@ void byn_node_recover(lua_State *L, byn_node *node) {
   lua_pushlightuserdata(L, p);
   lua_insert(L, -2);
   if (lua_pcall(L, 3, 0, 0) != LUA_OK) lua_pop(L, 1);
-  if (p) byn_process_bury_later(p);
+  if (p) byn_process_reap_later(p);
 }
 
 /* --- steps ---------------------------------------------------------------- */
@@ -88,21 +89,20 @@ void byn_node_recover(lua_State *L, byn_node *node) {
 static int64_t next_deadline(const byn_node *node) {
   if (node->ready) return node->now;
   int64_t next = byn_timers_next(node->timers);
-  int64_t links =
-      node->cluster ? byn_cluster_deadline(node->cluster) : BYN_NEVER;
+  int64_t links = node->remote ? node->remote->deadline(node) : BYN_NEVER;
   return links < next ? links : next;
 }
 
 static int step_protected(lua_State *L) {
   byn_node *node = lua_touserdata(L, 1);
   luaL_checkstack(L, 40, NULL);
-  node->burying = false; /* an error may have left it so */
-  byn_node_bury(L, node);
+  node->reaping = false; /* an error may have left it so */
+  byn_node_reap(L, node);
   while (byn_timers_pop(node->timers, node->now, &node->firing))
     byn_node_fire(L, node);
-  byn_node_bury(L, node);
-  if (node->cluster) byn_cluster_tick(L, node->cluster);
-  byn_node_bury(L, node);
+  byn_node_reap(L, node);
+  if (node->remote) node->remote->tick(L, node);
+  byn_node_reap(L, node);
   byn_node_run(L, node, SLICES);
   int64_t next = next_deadline(node);
   if (next == BYN_NEVER) return 0;

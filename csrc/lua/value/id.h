@@ -28,7 +28,8 @@ enum { BYN_ID_KINDS = BYN_REF };
 typedef struct byn_origin {
   struct byn_origin *next;
   struct byn_node *node; /* the node itself where it lives in this state */
-  char *name;            /* "nonode" for a node without a name */
+  const uint64_t *last_serial; /* of what that node made; NULL without it */
+  char *name;                  /* "nonode" for a node without a name */
   uint64_t incarnation;
   uint32_t uses; /* by mails, relations and peers */
   int ids;       /* registry key of the weak table of userdata, by serial, and

@@ -5,7 +5,7 @@
 
 #include "compat.h"
 #include "misuse.h"
-#include "../process/node.h"
+#include "world.h"
 
 enum {
   TAG_NIL,
@@ -434,7 +434,7 @@ bool byn_id_decode(lua_State *L, byn_reader *r, byn_id *id, byn_origin *from,
       index > UINT32_MAX)
     return false;
   /* A name for what is still to be made would be taken for it one day. */
-  if (origin->node && serial > origin->node->serial) return false;
+  if (origin->last_serial && serial > *origin->last_serial) return false;
   *id = (byn_id){.origin = origin, .serial = serial, .index = (uint32_t)index};
   return true;
 }

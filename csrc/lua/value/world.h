@@ -14,9 +14,7 @@
 #include "id.h"
 #include "slots.h"
 
-#define BYN_POOL_SIZE 4096   /* coroutines kept for re-use */
-#define BYN_SPARE_MAILS 8192 /* mails kept for re-use */
-
+#define BYN_COROUTINES 4096 /* kept for re-use */
 typedef struct byn_world {
   byn_alloc alloc; /* Lua's own allocator */
   byn_slots slots;
@@ -26,24 +24,20 @@ typedef struct byn_world {
   struct byn_node *nodes;      /* all that have not been closed */
   int made;                    /* how many nodes there ever were */
   struct byn_process *running; /* or NULL outside any process */
-  struct byn_thread {
+  struct byn_spare_coroutine {
     lua_State *co;
     int slot;
-  } pool[BYN_POOL_SIZE]; /* coroutines that ended well, ready for re-use */
-  int pooled;
-  struct byn_mail *spare_mails;
+  } coroutines[BYN_COROUTINES]; /* that ended well: see coroutine.h */
+  int coroutine_count;
+  struct byn_mail *spare_mails; /* see mailbox.h */
   int spare_mail_count;
-  byn_pool relations, far_relations; /* a record for each that there is */
-  byn_pool servers, kids;
+  /* A record for each that there is. The room that has the type opens the
+   * pool. */
+  byn_pool relations, far_relations, servers, children;
+  void (*on_close)(struct byn_world *w); /* process/: frees spare mails */
   byn_arity arities[BYN_ARITIES];
   int resolver; /* slot of the function that resolves named children */
 } byn_world;
-
-/* Room for `values` more on a coroutine that is new, or that has yielded: it
- * has LUA_MINSTACK places in any case. false: memory is short. */
-static inline bool byn_has_room(lua_State *co, int values) {
-  return values < LUA_MINSTACK / 2 || lua_checkstack(co, values);
-}
 
 /* The world of this Lua state, made at the first call. */
 byn_world *byn_world_open(lua_State *L);
@@ -60,16 +54,5 @@ static inline byn_world *byn_world_here(lua_State *L) {
   byn_world *w = lua_touserdata(L, lua_upvalueindex(1));
   return w ? w : byn_world_of(L);
 }
-
-/* Afterwards the next coroutine can be taken, and given `values` values,
- * without fail. Raises when memory is short. */
-void byn_thread_reserve(lua_State *L, byn_world *w, int values);
-/* A coroutine with an empty stack and room for `values` values, and the slot
- * that keeps it alive. Raises when memory is short. */
-lua_State *byn_thread_take(lua_State *L, byn_world *w, int *slot, int values);
-/* Gives one back. A coroutine that ended in an error or was suspended is
- * closed (its to-be-closed variables run) and dropped. */
-void byn_thread_give(lua_State *L, byn_world *w, lua_State *co, int slot,
-                     int status);
 
 #endif

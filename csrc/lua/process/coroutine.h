@@ -1,0 +1,33 @@
+/* Coroutines kept for re-use.
+ *
+ * A coroutine that ended well keeps its slot and waits in the world for the
+ * next code. One that ended in an error, or that is suspended, is closed and
+ * dropped.
+ */
+#ifndef BYN_COROUTINE_H
+#define BYN_COROUTINE_H
+
+#include <stdbool.h>
+
+#include "../value/compat.h"
+#include "../value/world.h"
+
+/* Room for `values` more on a coroutine that is new, or that has yielded: it
+ * has LUA_MINSTACK places in any case. false: memory is short. */
+static inline bool byn_has_room(lua_State *co, int values) {
+  return values < LUA_MINSTACK / 2 || lua_checkstack(co, values);
+}
+
+/* Afterwards the next coroutine can be taken, and given `values` values,
+ * without fail. Raises when memory is short. */
+void byn_coroutine_reserve(lua_State *L, byn_world *w, int values);
+/* A coroutine with an empty stack and room for `values` values, and the slot
+ * that keeps it alive. Raises when memory is short. */
+lua_State *byn_coroutine_take(lua_State *L, byn_world *w, int *slot,
+                              int values);
+/* Gives one back. A coroutine that ended in an error or was suspended is
+ * closed (its to-be-closed variables run) and dropped. */
+void byn_coroutine_give(lua_State *L, byn_world *w, lua_State *co, int slot,
+                        int status);
+
+#endif

@@ -1,0 +1,107 @@
+/* Destinations: whom a pid, a name or {name=, node=} stands for. */
+#include "dest.h"
+
+#include <string.h>
+
+#include "../value/compat.h"
+#include "../value/misuse.h"
+#include "node.h"
+
+#define REMOTE_NAME_MAX 255 /* bytes: any signal to a name fits a message */
+
+static void unknown(byn_dest *dest, const char *error) {
+  dest->kind = BYN_DEST_UNKNOWN;
+  dest->error = error;
+}
+
+static void dest_pid(byn_node *node, const byn_id *id, byn_dest *dest) {
+  dest->id = *id;
+  dest->origin = id->origin;
+  if (id->origin != node->origin) {
+    dest->kind = BYN_DEST_REMOTE;
+    if (!byn_node_reaches(node, id->origin))
+      unknown(dest, byn_node_absence(node, id->origin));
+    return;
+  }
+  dest->process = byn_node_find(node, id);
+  dest->kind = dest->process ? BYN_DEST_LOCAL : BYN_DEST_DEAD;
+}
+
+static void dest_name(lua_State *L, byn_node *node, int index, byn_dest *dest) {
+  dest->process = byn_node_named(L, node, index);
+  dest->kind = BYN_DEST_LOCAL;
+  if (dest->process)
+    dest->id = dest->process->id;
+  else
+    unknown(dest, "noproc");
+}
+
+/* {name=, node=}: the name is on top, the node's name below it. */
+static void dest_far(lua_State *L, byn_node *node, byn_dest *dest) {
+  const char *where = lua_tostring(L, -2);
+  if (node->name && !strcmp(where, node->name)) {
+    dest_name(L, node, lua_gettop(L), dest);
+    return;
+  }
+  byn_origin *origin = node->remote ? node->remote->named(node, where) : NULL;
+  if (!origin) {
+    unknown(dest, "noconnection");
+    return;
+  }
+  if (lua_rawlen(L, -1) > REMOTE_NAME_MAX)
+    luaL_error(L, "a name on another node has at most %d bytes",
+               REMOTE_NAME_MAX);
+  dest->kind = BYN_DEST_REMOTE;
+  dest->origin = origin;
+  dest->id = (byn_id){.origin = origin, .kind = BYN_PID};
+  dest->name = lua_gettop(L);
+}
+
+/* {supervisor=, id=}: a child of a distributed supervisor. */
+static void dest_child(lua_State *L, byn_node *node, int index,
+                       byn_dest *dest) {
+  byn_world *w = node->world;
+  byn_slot_push(L, w->resolver);
+  lua_pushvalue(L, index);
+  lua_call(L, 1, 1);
+  const byn_id *id = byn_pid_at(L, -1);
+  if (id)
+    dest_pid(node, id, dest);
+  else
+    unknown(dest, "noproc");
+}
+
+static void dest_table(lua_State *L, byn_node *node, int index,
+                       const char *what, byn_dest *dest) {
+  lua_getfield(L, index, "node");
+  lua_getfield(L, index, "name");
+  if (lua_type(L, -1) == LUA_TSTRING && lua_type(L, -2) == LUA_TSTRING) {
+    dest_far(L, node, dest);
+    return;
+  }
+  lua_pop(L, 2);
+  if (!node->world->resolver ||
+      lua_getfield(L, index, "supervisor") == LUA_TNIL)
+    byn_misuse(L,
+               "%s: the destination is a table without name= and node=", what);
+  lua_pop(L, 1);
+  dest_child(L, node, index, dest);
+}
+
+void byn_dest_at(lua_State *L, byn_node *node, int index, const char *what,
+                 byn_dest *dest) {
+  index = lua_absindex(L, index);
+  *dest = (byn_dest){.kind = BYN_DEST_UNKNOWN, .error = "noproc"};
+  const byn_id *id = byn_pid_at(L, index);
+  if (id)
+    dest_pid(node, id, dest);
+  else if (lua_type(L, index) == LUA_TSTRING)
+    dest_name(L, node, index, dest);
+  else if (lua_type(L, index) == LUA_TTABLE)
+    dest_table(L, node, index, what, dest);
+  else
+    byn_misuse(L,
+               "%s: the destination must be a pid, a name or "
+               "{name=, node=}, not %s",
+               what, luaL_typename(L, index));
+}

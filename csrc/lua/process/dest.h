@@ -1,0 +1,33 @@
+/* Destinations: whom a pid, a name or {name=, node=} stands for.
+ */
+#ifndef BYN_DEST_H
+#define BYN_DEST_H
+
+#include "../value/compat.h"
+#include "../value/id.h"
+
+struct byn_node;
+struct byn_process;
+
+typedef struct byn_dest {
+  enum {
+    BYN_DEST_LOCAL,  /* process */
+    BYN_DEST_REMOTE, /* id (a pid), or origin and name */
+    BYN_DEST_DEAD,   /* a pid here that has ended; id */
+    BYN_DEST_UNKNOWN /* a name nobody has, or a node not connected */
+  } kind;
+  struct byn_process *process;
+  byn_id id;          /* LOCAL, DEAD, REMOTE by pid (serial not 0) */
+  byn_origin *origin; /* REMOTE */
+  int name;           /* stack index of the name, REMOTE by name */
+  const char *error;  /* UNKNOWN: "noproc" or "noconnection" */
+} byn_dest;
+
+/* Works out the destination at `index`: a pid, a registered name,
+ * {name=, node=}, or what distributed_supervisor.via made. May push one
+ * value (the name), which must stay while `dest` is in use. Raises on
+ * anything else, naming `what`. */
+void byn_dest_at(lua_State *L, struct byn_node *node, int index,
+                 const char *what, byn_dest *dest);
+
+#endif
