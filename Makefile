@@ -51,6 +51,9 @@ ifdef SANITIZE
 override CFLAGS += -O1 -g -fno-omit-frame-pointer \
   -fsanitize=address,undefined -fno-sanitize-recover=all
 endif
+ifdef ASSERT
+override CFLAGS += -DBYN_ASSERT
+endif
 ifdef COVERAGE
 override CFLAGS += -DBYN_COVERAGE
 endif
@@ -265,20 +268,30 @@ demo: runtime-deps ## three nodes, one killed, every child back
 RUN_C = $(foreach t,$(call program,$(call chosen,$(TEST_SRC))),--tap '$(t)')
 RUN_SPECS = $(foreach s,$(call chosen,$(SPECS)),--tap '$(BUSTED) $(s)')
 
-.PHONY: test check-core spec other-build
+# Tests run on a build of their own, in which byn_assert is on.
+TEST_BUILD := build/$(LUA)-test
+IN_TEST_BUILD = $(MAKE) ASSERT=1 BUILD=$(TEST_BUILD)
+
+.PHONY: test testing check-core checking-core spec specs other-build
 other-build:
-	$(if $(OTHER_LUA),@$(MAKE) -j$(JOBS) build LUA=$(OTHER_LUA) \
-	  BUILD=build/$(OTHER_LUA) SANITIZE=,@:)
+	$(if $(OTHER_LUA),@$(MAKE) build LUA=$(OTHER_LUA) \
+	  BUILD=build/$(OTHER_LUA)-test SANITIZE=,@:)
 
 test: dev-deps ## run all tests; SPEC=ring only those whose path has "ring"
+	@$(IN_TEST_BUILD) testing
+testing:
 	@$(WITH_LUA) .ci/tally \
 	  --need '$(MAKE) -k -j$(JOBS) build other-build test-programs' \
 	  $(RUN_C) $(RUN_SPECS)
 
 check-core: dev-deps ## run the C unit tests
+	@$(IN_TEST_BUILD) checking-core
+checking-core:
 	@.ci/tally --need '$(MAKE) -k -j$(JOBS) test-programs' $(RUN_C)
 
 spec: dev-deps ## run the Lua specs
+	@$(IN_TEST_BUILD) specs
+specs:
 	@$(WITH_LUA) .ci/tally --need '$(MAKE) -j$(JOBS) build other-build' \
 	  $(RUN_SPECS)
 
@@ -287,8 +300,10 @@ MEMCHECK = valgrind -q --error-exitcode=1 --leak-check=full
 RUN_MEMCHECK = $(foreach t,$(call program,$(call chosen,$(TEST_SRC))),\
   --tap '$(MEMCHECK) $(t)')
 
-.PHONY: memcheck
+.PHONY: memcheck memchecking
 memcheck: dev-deps ## run the C unit tests under valgrind's memcheck
+	@$(IN_TEST_BUILD) memchecking
+memchecking:
 	@BYN_SCRIPTS=20000 .ci/tally --need '$(MAKE) -k -j$(JOBS) test-programs' \
 	  $(RUN_MEMCHECK)
 
@@ -304,7 +319,7 @@ export LSAN_OPTIONS ?= print_suppressions=0
 
 .PHONY: sanitize sanitized
 sanitize: dev-deps ## run tests and fuzzers under ASan and UBSan
-	@$(MAKE) sanitized SANITIZE=1 BUILD=$(SAN_BUILD)
+	@$(MAKE) sanitized SANITIZE=1 ASSERT=1 BUILD=$(SAN_BUILD)
 sanitized:
 	@$(WITH_LUA) .ci/tally \
 	  --need '$(MAKE) -k -j$(JOBS) build other-build test-programs fuzzers' \
@@ -313,7 +328,7 @@ sanitized:
 # The machines count what they meet, in a build of their own.
 .PHONY: soak soaking
 soak: runtime-deps ## play random scripts under lockstep for SOAK=60 seconds
-	@$(MAKE) -j$(JOBS) build COVERAGE=1 BUILD=build/$(LUA)-coverage
+	@$(MAKE) -j$(JOBS) build COVERAGE=1 ASSERT=1 BUILD=build/$(LUA)-coverage
 	@$(MAKE) soaking BUILD=build/$(LUA)-coverage
 soaking:
 	@$(WITH_LUA) SOAK='$(SOAK)' SEED='$(SEED)' SPEC='$(SPEC)' $(LUA) spec/soak.lua
@@ -349,7 +364,7 @@ bench: runtime-deps ## compare with OTP; BENCH=call only rows with "call"
 # -- taste --------------------------------------------------------------------
 
 LINT := build/lint
-.PHONY: lint lint-gcc lint-clang lint-lua lint-format format
+.PHONY: lint lint-gcc lint-clang lint-lua lint-format lint-rooms format
 lint: dev-deps ## luacheck, warnings of two compilers, clang-format
 	@$(MAKE) -k lint-lua lint-format lint-gcc lint-clang
 lint-lua:
@@ -359,6 +374,9 @@ lint-lua:
 	@! grep -nE '#include <(lua|lauxlib)\.h>' \
 	  $(filter-out csrc/lua/value/compat.h,$(filter csrc/lua/%,$(C_FILES))) || \
 	  { echo 'the binding sees Lua through compat.h' >&2; exit 1; }
+# Which room may include which, and what else a file must be: see the script.
+lint-rooms:
+	@lua5.4 .ci/rooms.lua
 lint-format:
 	$(if $(C_FILES),$(CLANG_FORMAT) --dry-run -Werror $(C_FILES))
 lint-gcc:
