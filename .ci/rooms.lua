@@ -90,10 +90,15 @@ local function check_lengths(file, lines)
   end
 end
 
+-- Characters of UTF-8: all but the bytes that continue one.
+local function columns(line)
+  return #line:gsub("[\128-\191]", "")
+end
+
 local function check_width(file, lines)
   for i, line in ipairs(lines) do
-    if utf8 and utf8.len(line) and utf8.len(line) > MAX_LINE then
-      fault(file, i, "the line has " .. utf8.len(line) .. " columns")
+    if columns(line) > MAX_LINE then
+      fault(file, i, "the line has " .. columns(line) .. " columns")
     end
   end
 end
