@@ -1,13 +1,16 @@
 --- Banyan: processes, supervision trees and distributed supervisors.
 --
--- This module has nodes and processes. Its neighbours are `banyan.server`,
--- `banyan.supervisor`, `banyan.dynamic_supervisor`, `banyan.ring`,
--- `banyan.distributed_supervisor` and `banyan.log`.
+-- This module starts nodes and has the functions of processes. The other
+-- public modules are `banyan.server`, `banyan.supervisor`,
+-- `banyan.dynamic_supervisor`, `banyan.distributed_supervisor`, `banyan.ring`
+-- and `banyan.log`.
 --
 -- Words used on this page:
 --
---   pid, ref   values that name a process, an event; equal ones are the same
---              value, also when they came from another node
+--   pid        a value that names a process. Equal pids are the same Lua value,
+--              also when one of them came from another node
+--   ref        a value that names a call, a monitor or a timer; as for pids,
+--              equal ones are the same value
 --   dest       a pid, the name of a registered process, { name=, node= }, or
 --              what distributed_supervisor.via made
 --   message    nil, a boolean, number, string, pid, ref, or a table of those
@@ -15,10 +18,10 @@
 --   reason     a string, or an array whose [1] is one: why a process ended
 --   timeout    an integer in milliseconds, math.huge or "infinity"
 --
--- Failures that a program can meet are `nil, err`; misuse raises an error.
--- Functions that say "yields" can only be called by a process, and not where
--- Lua cannot be left: in a coroutine of the program's own, or in a function
--- that table.sort, string.gsub and their like call.
+-- A failure at run time is `nil, err`; misuse raises an error. A function that
+-- "yields" may let other processes run before it returns. Only a process can
+-- call it, and neither in a coroutine that the program made itself nor in a
+-- function that a C function such as table.sort or string.gsub calls.
 
 local core = require "banyan.core"
 core.skip_in_errors()
@@ -26,9 +29,9 @@ local nodes = require "banyan.node"
 local options = require "banyan.options"
 local run = require "banyan.run"
 
--- Levels of misuse errors: as for error() in the function that is calling. A
--- tail call leaves no frame behind, so run and start hand on 1 for their own
--- caller.
+-- The argument `level` says which function a misuse error points at, as for
+-- error() in the function that passes it. A tail call leaves no frame behind,
+-- so run and start pass 1 to point at their own caller.
 
 local banyan = {}
 
@@ -37,14 +40,16 @@ banyan.log = require "banyan.log"
 
 -- --- nodes -------------------------------------------------------------------
 
---- Starts a node, runs `main` as its first process, drives the loop until that
--- ends, stops everything in order, and returns what main returned.
+--- Starts a node, runs `main` as its first process, drives the loop until main
+-- ends, stops the node in order, and returns what main returned.
 --
--- The end in order: what is linked to main ends with it, then all other
--- supervisors are stopped, each after its children; then what is left is
--- killed and other nodes are told goodbye. SIGTERM and SIGINT send main the
--- exit signal "shutdown" (and "kill" after 5 s), with the same to follow; a
--- second signal kills everything at once. It can be called again and again.
+-- The node stops in this order. Processes that are linked to main end with it.
+-- Then all other supervisors are stopped, each after its children. Then the
+-- remaining processes are killed, and the node closes its links.
+--
+-- SIGTERM and SIGINT send main the exit signal "shutdown", and after 5 s
+-- "kill"; then the node stops in the same order. A second signal kills all
+-- processes at once. The function can be called again after it has returned.
 -- It blocks instead of yielding: a process must not call it.
 --
 --     banyan.run(function()
@@ -53,17 +58,16 @@ banyan.log = require "banyan.log"
 --       print(banyan.receive())
 --     end)
 --
----@param opts? table  options, the same as for banyan.start but for the driver,
----  which is "luv"; without on_event, warnings are written on stderr; without
----  preempt, a process that does not wait is preempted; without collector, it
----  is "incremental"
+---@param opts? table  the options of banyan.start. The driver is always "luv".
+---  Other defaults: on_event writes warnings and errors on stderr, preempt is
+---  true, collector is "incremental"
 ---@param main fun(...): ...
----@param ... any  arguments for main, given as they are
----@return any ...  what main returned; `nil, reason` where it ended of
----  "shutdown" (`nil, "shutdown"` after a signal). Raises main's error, the
----  reason {"error", message, traceback}, or any other reason that it ended
----  of; an error too if the node cannot start, and if it is called by a process
----  or in a callback of the running loop
+---@param ... any  arguments for main, passed without a copy
+---@return any ...  what main returned; `nil, reason` if main's exit reason is
+---  "shutdown" or {"shutdown", x}; `nil, "shutdown"` after a signal. Raises any
+---  other exit reason of main, such as {"error", message, traceback}. Raises an
+---  error if the node cannot start, and if a process or a callback of the
+---  running loop calls it
 function banyan.run(opts, main, ...)
   local args = { n = select("#", ...), ... }
   if type(opts) == "function" then
@@ -80,40 +84,42 @@ end
 
 --- Starts a node. Neither blocks nor yields. With the driver "luv" its handles
 -- are on luv's default loop, which the host runs by uv.run(); with "manual" the
--- host calls node:step(now). Called outside of any process, the functions of
--- this module work on the only node that has been started.
+-- host calls node:step(now). Outside of any process, the functions of this
+-- module work on the node that has been started, if there is only one.
 --
 ---@param opts? table  options:
 ---  name: string, "a@host:port", what other nodes dial; without it the node is
 ---    not distributed
 ---  listen: string, "host" or "host:port" to bind, by default as in the name
----  secret: string, the cluster's, the same on all its nodes; by default the
----    environment's BANYAN_SECRET or, on a loopback address, the user's own in
----    $XDG_CONFIG_HOME/banyan/secret (~/.config/banyan/secret), which is made
----    at first use
----  connect: list of names of nodes to dial, now and whenever they are away
+---  secret: string, the same on all nodes of the cluster; by default the
+---    environment variable BANYAN_SECRET or, on a loopback address, the content
+---    of $XDG_CONFIG_HOME/banyan/secret (~/.config/banyan/secret), a file that
+---    is made at first use
+---  connect: list of names of nodes; a node on it is dialled now, and again
+---    whenever it is not connected
 ---  driver: "luv" (default) or "manual"
 ---  on_event: function(event), called with a table for each decision; see
----    banyan.log. false: none
+---    banyan.log. false: no function
 ---  heartbeat_ms (1000), down_after_ms (5000): milliseconds; a peer is down
 ---    when it has been silent for the latter
----  handshake_ms: milliseconds that a new connection may take to prove itself
----  max_message, max_queue: integers, bytes; the greatest message, and what
----    may wait for one peer before its link is given up
----  preempt: has a process that does not wait give way to the others. true;
----    false (default); or { slice_ms=, kill_after_ms= }, milliseconds: after
----    how long (5), and when it is to be killed (never). Works by a thread and
----    the signal SIGURG; not inside C functions, coroutines of a process's own,
----    and code that LuaJIT has compiled
----  collector: the mode that Lua's collector is in until the node stops:
----  "incremental" has the shorter pauses, "generational" may have less to do,
----    and goes through the whole heap in one go now and then (the program lua
----    starts with it); false (default) leaves it as it is. LuaJIT has no modes
+---  handshake_ms: milliseconds that the handshake of a connection may take
+---  max_message: integer, bytes of the greatest message to another node
+---  max_queue: integer, bytes that may wait for one peer; its link fails when
+---    there are more
+---  preempt: true preempts a process that does not wait; false (default) does
+---    not. { slice_ms=, kill_after_ms= }, milliseconds: after how long it is
+---    preempted (5), and after how long it is killed (never). Uses a thread
+---    and the signal SIGURG. Nothing is preempted inside C functions, inside
+---    coroutines that a process made itself, and in code that LuaJIT compiled
+---  collector: the mode of Lua's collector until the node stops. "incremental"
+---    has shorter pauses; "generational" may have less to do, but sometimes
+---    collects the whole heap at once (the program lua starts in this mode);
+---    false (default) leaves the mode as it is. LuaJIT has no modes
 ---@return banyan.Node|nil node  with the methods name(), spawn(fn, ...),
 ---  send(dest, msg), stop() and, for "manual", step(now); see
 ---  lua/banyan/node.lua
----@return string|nil err  the address is taken, there is no secret, there can
----  be no thread
+---@return string|nil err  the address is in use, there is no secret, the thread
+---  could not be started
 function banyan.start(opts)
   return nodes.start("banyan.start", opts, nil, 1)
 end
@@ -126,54 +132,54 @@ banyan.node = core.node_name
 ---@return string[] names  a new list
 banyan.nodes = core.nodes
 
---- Connects to a node, and stays connected: it is dialled again whenever it is
--- away, until disconnect. Yields until it is up or a first try has failed;
--- outside of any process it only begins to dial. An error on a node without a
--- name.
+--- Connects to a node and keeps it connected: whenever the connection is lost,
+-- the node is dialled again, until disconnect. Yields until the node is up or
+-- the first attempt has failed; outside of any process it starts to dial and
+-- returns. An error on a node without a name.
 ---@param name string  "b@host:port"
 ---@param timeout? integer|number|string  milliseconds, 5000 by default
 ---@return true|nil ok
----@return string|nil err  "timeout", or why the try failed ("econnrefused",
----  "bad_secret", "wrong_name", "handshake_timeout" ...); it is still being
----  dialled then. "disconnected": somebody called disconnect; "shutdown": this
----  node is stopping
+---@return string|nil err  "timeout", or why the attempt failed ("econnrefused",
+---  "bad_secret", "wrong_name", "handshake_timeout" ...); dialling goes on.
+---  "disconnected": disconnect was called; "shutdown": this node is stopping
 banyan.connect = core.connect
 
---- Ends the connection to a node and dials it no more. Does not yield. An
+--- Ends the connection to a node and stops dialling it. Does not yield. An
 -- error on a node without a name.
 ---@param name string
 ---@return true|nil ok
 ---@return string|nil err  "not_connected"
 banyan.disconnect = core.disconnect
 
---- Has the caller told of nodes that come and go, by messages
--- {tag="nodeup", node=, info=} and {tag="nodedown", node=, info={reason=}}.
--- Does not yield.
+--- Switches on or off that the caller gets a message when a node comes up or
+-- goes down: {tag="nodeup", node=, info=} or {tag="nodedown", node=,
+-- info={reason=}}. Does not yield.
 ---@param on boolean
 ---@return true
 banyan.monitor_nodes = core.monitor_nodes
 
 -- --- processes ---------------------------------------------------------------
 
---- Starts a process. An error in it ends it, and nothing else, with the reason
--- {"error", message, traceback}. Does not yield: it runs when the caller waits.
+--- Starts a process. An error in it ends only this process, with the exit
+-- reason {"error", message, traceback}. Does not yield: the new process runs
+-- when the caller waits.
 ---@param fn function  its upvalues are shared, not copied
----@param ... any  its arguments, copied like messages; what cannot be sent is
----  an error here
+---@param ... any  its arguments, copied like messages; an error if one of them
+---  cannot be sent
 ---@return banyan.Pid pid
 banyan.spawn = core.spawn
 
---- The same, linked to the caller from the start. Does not yield.
+--- Starts a process that is linked to the caller. Does not yield.
 ---@param fn function
 ---@param ... any  its arguments, copied
 ---@return banyan.Pid pid
 banyan.spawn_link = core.spawn_link
 
---- The same, monitored by the caller from the start. Does not yield.
+--- Starts a process that the caller monitors. Does not yield.
 ---@param fn function
 ---@param ... any  its arguments, copied
 ---@return banyan.Pid pid
----@return banyan.Ref ref  stands in the DOWN message
+---@return banyan.Ref ref  the `ref` of the DOWN message
 banyan.spawn_monitor = core.spawn_monitor
 
 --- The pid of the process that calls. Does not yield.
@@ -185,38 +191,38 @@ banyan.self = core.self
 ---@return true
 banyan.sleep = core.sleep
 
---- Reads a clock that only goes forward: the driver's, or what node:step was
--- told last. Does not yield.
----@return integer ms  milliseconds since some moment
+--- Reads a clock that never goes back: the driver's clock or, with the driver
+-- "manual", the last time given to node:step. Does not yield.
+---@return integer ms  milliseconds since an arbitrary moment
 banyan.now = core.now
 
---- Sends a message. To a pid it never fails, whether that is alive or not.
--- Yields only while very much waits to be sent to the node of `dest`.
+--- Sends a message. Sending to a pid never fails, whether or not the process is
+-- alive. Yields only while the send queue to the node of `dest` is long.
 ---@param dest banyan.Pid|string|table  a pid, a registered name, {name=,
 ---  node=}, or what distributed_supervisor.via made
 ---@param message any  functions, userdata and coroutines go by reference
 ---  within a node; to another node they are an error
 ---@return true|nil ok
----@return string|nil err  "noproc": nobody has that name; "noconnection": it
----  is a name on a node that is not connected
+---@return string|nil err  "noproc": no process has that name; "noconnection":
+---  `dest` is a name on a node that is not connected
 banyan.send = core.send
 
---- Sends a message after a while, unless it is cancelled. Does not yield.
----@param ms integer  milliseconds, not below 0; 0 is sent in the next step
+--- Starts a timer that sends a message when it fires. Does not yield.
+---@param ms integer  milliseconds, not below 0; 0 fires in the next step
 ---@param dest banyan.Pid|string|table  as for send; a name is looked up when
----  the time has come
+---  the timer fires
 ---@param message any  copied now
 ---@return banyan.Ref timer
 banyan.send_after = core.send_after
 
---- Takes back what send_after is to send. Does not yield.
+--- Cancels a timer of send_after. Does not yield.
 ---@param timer banyan.Ref
----@return integer|nil ms  milliseconds that were left; nil if it was sent or
----  cancelled
+---@return integer|nil ms  milliseconds that were left; nil if it has fired or
+---  been cancelled
 banyan.cancel_timer = core.cancel_timer
 
--- Is this the message? A match that fails must not leave the mailbox as it is
--- while one runs.
+-- Calls the program's match. If that raises, the position in the mailbox is
+-- reset first: the next receive must begin with the oldest message.
 local function matches(match, message)
   local ok, result = pcall(match, message)
   if ok then return result end
@@ -224,7 +230,7 @@ local function matches(match, message)
   error(result, 0)
 end
 
--- Looks through what is in the mailbox and was not looked at before.
+-- Looks for a match among the messages that this receive has not seen yet.
 local function find(match)
   local found, message = core.mail_peek()
   while found do
@@ -254,8 +260,8 @@ local function receive_match(match, timeout)
   end
 end
 
---- Takes the next message out of the mailbox, or the first that matches; the
--- others stay, in their order. Waits for it. Yields.
+--- Takes the oldest message out of the mailbox, or the first that matches, and
+-- waits until there is one. Other messages stay in their order. Yields.
 --
 --     local message, err = banyan.receive(1000)
 --     local reply = banyan.receive(function(m) return m.tag == "reply" end)
@@ -263,9 +269,9 @@ end
 ---@param match? fun(message: any): boolean  must neither receive nor wait; an
 ---  error in it is raised to the caller. May be left out before a timeout
 ---@param timeout? integer|number|string  milliseconds, no limit by default; 0
----  looks at what is there
+---  takes what is there and does not wait
 ---@return any message
----@return string|nil err  "timeout"; nothing where the message was nil
+---@return string|nil err  "timeout"; absent if the message was nil
 function banyan.receive(match, timeout)
   if match == nil and timeout == nil then return receive_any() end
   if type(match) ~= "function" then
@@ -277,43 +283,44 @@ function banyan.receive(match, timeout)
   return receive_match(match, options.timeout(timeout, "receive"))
 end
 
---- Links the caller to a process: the end of one is an exit signal to the
--- other. What is dead answers with the signal "noproc", what is out of reach
--- with "noconnection"; that ends the caller here, unless it traps exits. Does
--- not yield.
+--- Links the caller and a process: when one ends, the other gets an exit
+-- signal. If the process is dead, the caller gets the signal "noproc"; if its
+-- node is not connected, "noconnection". Such a signal ends the caller at once,
+-- unless it traps exits. Does not yield.
 ---@param pid banyan.Pid|table  a pid, or what distributed_supervisor.via made
 ---@return true
 banyan.link = core.link
 
---- Takes the link away; no EXIT of it comes afterwards, though one that is in
--- the mailbox stays there. Does not yield.
+--- Removes the link. No EXIT of this link arrives afterwards; one that is
+-- already in the mailbox stays there. Does not yield.
 ---@param pid banyan.Pid
 ---@return true  whether or not there was a link
 banyan.unlink = core.unlink
 
---- Watches a process: its end is the message {tag="DOWN", ref=, pid=, reason=}
--- to the caller. `pid` is what was given here, so a name stays a name; the
--- reason is "noproc" where nobody is there and "noconnection" where its node
--- is out of reach. Does not yield.
+--- Monitors a process: when it ends, the caller gets the message {tag="DOWN",
+-- ref=, pid=, reason=}. `pid` is the argument given here, also if that is a
+-- name. The reason is "noproc" if there is no such process, "noconnection" if
+-- its node is not connected. Does not yield.
 ---@param dest banyan.Pid|string|table  as for send
 ---@return banyan.Ref ref
 banyan.monitor = core.monitor
 
---- Stops watching. Does not yield.
----@param ref banyan.Ref  what monitor or spawn_monitor gave
----@param opts? { flush: boolean }  flush: a DOWN that has come is thrown away
----@return true  whether or not it was watching
+--- Removes a monitor. Does not yield.
+---@param ref banyan.Ref  of monitor or spawn_monitor
+---@param opts? { flush: boolean }  flush: also removes a DOWN of this monitor
+---  from the mailbox
+---@return true  also if there was no such monitor
 banyan.demonitor = core.demonitor
 
---- Ends the process that calls. Does not return, so it does not yield either.
--- No pcall stops it.
+--- Ends the process that calls. Does not return, and does not yield; pcall does
+-- not catch it.
 ---@param reason? any  copied; "normal" by default
 banyan.exit = core.exit
 
---- Turns exit signals into messages {tag="EXIT", from=, reason=} to the caller.
--- "kill" can not be trapped. Does not yield.
+--- Traps exits: exit signals to the caller become messages {tag="EXIT", from=,
+-- reason=}. "kill" cannot be trapped. Does not yield.
 ---@param on boolean
----@return boolean old  what it was before
+---@return boolean old  the setting before
 banyan.trap_exit = core.trap_exit
 
 --- Is it alive? Does not yield.
@@ -324,11 +331,12 @@ banyan.is_alive = core.is_alive
 --- What is known of a process. Does not yield.
 ---@param pid banyan.Pid  of this node; that of another is an error
 ---@return table|nil info  nil if it is not alive; else
----  pid; status: "running", "runnable" (its turn will come), "waiting",
----  "exiting"; message_queue_len: messages not yet taken; trap_exit: boolean;
----  behaviour: "process", "server", "supervisor"; coroutine: has it one?;
----  registered_name, label (what a server or supervisor is called), parent (who
----  started it): nil if there is none; links, monitors, monitored_by: lists
+---  pid; status: "running", "runnable", "waiting" or "exiting";
+---  message_queue_len: messages in the mailbox; trap_exit: boolean;
+---  behaviour: "process", "server" or "supervisor"; coroutine: boolean, whether
+---  it owns one; registered_name, label (the name of a server's or a
+---  supervisor's module), parent (the process that started it): each nil if
+---  there is none; links, monitors, monitored_by: lists
 banyan.process_info = core.process_info
 
 --- All processes of this node. Does not yield.
@@ -341,55 +349,55 @@ banyan.processes = core.processes
 ---@param pid? banyan.Pid  the caller by default; that of another node is an
 ---  error
 ---@return true|nil ok
----@return any err  {"already_registered", pid}: that one has the name, or the
----  process itself has one; "noproc": it is not alive
+---@return any err  {"already_registered", pid}: that process has the name, or
+---  the process itself has a name already; "noproc": it is not alive
 banyan.register = core.register
 
---- Takes a name away from whoever has it. Does not yield.
+--- Takes a name away from the process that has it. Does not yield.
 ---@param name string
 ---@return true|nil ok
----@return string|nil err  "noproc": nobody has it
+---@return string|nil err  "noproc": no process has it
 banyan.unregister = core.unregister
 
---- Who has that name on this node? Does not yield.
+--- Looks up a name on this node. Does not yield.
 ---@param name string
----@return banyan.Pid|nil pid
+---@return banyan.Pid|nil pid  nil if no process has it
 banyan.whereis = core.whereis
 
---- All names given on this node. Does not yield.
+--- All registered names of this node. Does not yield.
 ---@return string[] names  in no order
 banyan.registered = core.registered
 
 -- --- pids and refs -----------------------------------------------------------
 
---- The name of a process that never stands for another one. Pids may be keys
+--- Identifies a process; a pid is never used for another one. Pids can be keys
 -- of tables, be compared with ==, be sent, and print as "pid<node 3.17>".
 ---@class banyan.Pid
 
---- Sends a message, as banyan.send does. Yields only while very much waits to
--- be sent to its node.
+--- Sends a message, as banyan.send does. Yields only while the send queue to
+-- its node is long.
 ---@function Pid:send
 ---@param message any  copied
 ---@return true
 
---- Sends an exit signal, as if from a process linked to the caller, but that
--- "kill" cannot be trapped. It ends the caller if that is the one it names and
--- does not trap exits. Does not yield.
+--- Sends the process an exit signal. A process may send one to itself: unless
+-- it traps exits, it ends, and the call does not return. Does not yield.
 ---@function Pid:exit
----@param reason any  copied; "normal" is ignored by what does not trap exits,
----  except by the caller itself; "kill" ends in any case, of "killed"
+---@param reason any  copied. "kill" cannot be trapped and ends the process with
+---  the exit reason "killed". "normal" ends no process but the caller itself,
+---  unless that traps exits
 ---@return true  whether or not it is alive
 
 --- Is it alive? Does not yield.
 ---@function Pid:is_alive
 ---@return boolean  an error for a process of another node
 
---- Where it runs. Does not yield.
+--- The node of the process. Does not yield.
 ---@function Pid:node
----@return string|nil name  of its node; nil if that has none
+---@return string|nil name  nil if the node has no name
 
---- The name of an event: of a monitor, a timer, a call. It may be a key, be
--- compared and sent like a pid, and has no methods.
+--- Identifies a monitor, a timer or a call. Like a pid it can be a key, be
+-- compared and be sent; it has no methods.
 ---@class banyan.Ref
 
 return banyan

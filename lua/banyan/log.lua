@@ -1,8 +1,8 @@
---- Ready-made receivers of events, for the option on_event.
+--- Functions for the option on_event that write events to a log.
 --
--- An event is a table that tells of one decision: { event=, node=, time=, and
--- what belongs to it }. `banyan.log.text` writes one for people to read,
--- `banyan.log.json` one JSON object a line.
+-- An event is a table that describes one decision of a node: { event=, node=,
+-- time= } and fields that depend on the event. `banyan.log.text` writes events
+-- as text for people, `banyan.log.json` as JSON, one object per line.
 --
 --     banyan.run({ on_event = banyan.log.text { level = "info" } }, main)
 
@@ -33,11 +33,12 @@ local levels = {
   listener_failed = "warning",
 }
 
--- A node that goes for one of these is not missed.
+-- A node that is down for one of these reasons has left on purpose.
 local in_order = { shutdown = true, disconnected = true }
 
--- A link that fails for one of these needs a person: the other end means harm,
--- or one of the two is set up wrongly. All else may pass by itself.
+-- A link that fails for one of these reasons needs a person: the peer is
+-- hostile, or one of the two nodes is configured wrongly. Other failures may
+-- pass by themselves.
 local alarming = {}
 for _, reason in ipairs {
   "bad_secret", "bad_version", "bad_frame", "bad_message", "bad_name",
@@ -47,7 +48,7 @@ for _, reason in ipairs {
   alarming[reason] = true
 end
 
---- How much an event matters. Does not yield.
+--- The level of an event. Does not yield.
 ---@param event table|string  an event or its name
 ---@return "debug"|"info"|"warning"|"error"
 function log.level(event)
@@ -92,11 +93,13 @@ local function writer(opts)
   end
 end
 
--- So much is written of the state of a server that crashed, and of what it was
--- handling: values of all tables together, tables in tables, bytes of a string.
+-- How much is written of the state of a crashed server, and of the message that
+-- it was handling: values in all of its tables, levels of nested tables, bytes
+-- of one string.
 local MOST, DEEPEST, LONGEST = 100, 6, 1000
 
--- A copy in plain tables that is not larger; a state may well hold itself.
+-- A copy within these limits, without metatables. The limit on depth also ends
+-- a cycle, which a state may contain.
 local function bounded(value, depth, left)
   if type(value) == "string" and #value > LONGEST then
     return value:sub(1, LONGEST) .. "..."
@@ -125,8 +128,8 @@ local function without_excess(event)
   return copy
 end
 
--- A receiver of events that writes what `format(event, level, time)` makes of
--- those that matter enough.
+-- A receiver of events: it writes `format(event, level, time)` for each event
+-- of the option `level` or a higher one.
 local function sink(what, opts, format)
   opts = options.check(what, opts, schema, 2)
   local write, why = writer(opts)
@@ -142,7 +145,7 @@ end
 
 -- --- text --------------------------------------------------------------------
 
--- What comes first in a line; the rest follows by name.
+-- The fields that come first in a line; the rest follows in order of name.
 local first = {
   "node", "peer", "supervisor", "id", "pid", "old", "name", "label", "ms",
   "at", "from", "to", "incarnation", "reason",
@@ -215,14 +218,15 @@ local function indented(traceback)
     :gsub("\n", "\n    ")
 end
 
--- {"error", message, traceback}: the message, and below it the traceback.
+-- Returns the message of {"error", message, traceback}, and the traceback.
 local function show_error(reason)
   local message = reason[2]
   if type(message) ~= "string" then message = show(message, 0) end
   return "error: " .. escaped(message), indented(reason[3])
 end
 
--- The reasons of a failure may lie in one another: the innermost error.
+-- The first {"error", message, traceback} in a reason, which may be nested in
+-- reasons such as {"shutdown", {"failed_to_start_child", id, reason}}.
 local function inner_error(reason, depth)
   if is_error(reason) then return reason end
   if type(reason) ~= "table" or depth > 8 then return nil end
@@ -232,7 +236,7 @@ local function inner_error(reason, depth)
   end
 end
 
--- Without its tracebacks, which would make the line unreadable.
+-- A copy without tracebacks, which would make the line unreadable.
 local function brief(value, depth)
   if type(value) ~= "table" or depth > 8 then return value end
   local copy = {}
@@ -272,25 +276,24 @@ local function text_line(event, level, time)
   return table.concat(below, "\n") .. "\n"
 end
 
---- A receiver of events that writes each on one line for people: time, level,
--- event, and its fields in the same order every time. The traceback of an
--- error follows on lines of their own, indented. Does not yield, nor does the
--- receiver.
+--- Makes a receiver of events that writes each event as a line of text: time,
+-- level, name, and the fields in a fixed order. The traceback of an error
+-- follows on further lines, indented. Does not yield, nor does the receiver.
 ---@param opts? { level: string, file: any, write: function, clock: function }
----  level: the least that is written, "debug", "info" (the default),
----  "warning" or "error"; file: a path, which is appended to, or an open file
----  (the default is stderr); write: function(text) instead of a file; clock:
----  function() -> milliseconds of wall-clock time, for stamps finer than a
----  second
+---  level: the lowest level that is written, "debug", "info" (the default),
+---  "warning" or "error"; file: the path of a file to append to, or an open
+---  file (the default is stderr); write: function(text), called instead of
+---  writing to a file; clock: function() -> milliseconds of wall-clock time
+---  (integer), for times more exact than a second
 ---@return (fun(event: table))|nil receiver
----@return string|nil err  the file does not open
+---@return string|nil err  the file cannot be opened
 function log.text(opts)
   return sink("banyan.log.text", opts, text_line)
 end
 
 -- --- JSON --------------------------------------------------------------------
 
--- Are these bytes valid UTF-8? (Overlong forms pass; no reader minds.)
+-- Are these bytes UTF-8? Overlong forms are accepted: JSON readers take them.
 local function is_utf8(text)
   if not text:find("[\128-\255]") then return true end
   local rest = text:gsub("[\194-\223][\128-\191]", "")
@@ -299,7 +302,8 @@ local function is_utf8(text)
   return not rest:find("[\128-\255]")
 end
 
--- Bytes that are no text go out as the characters of the same numbers.
+-- UTF-8 for any bytes: if they are not UTF-8, each byte becomes the character
+-- of the same number.
 local function utf8_of(text)
   if is_utf8(text) then return text end
   return (text:gsub("[\128-\255]", function(c)
@@ -308,7 +312,7 @@ local function utf8_of(text)
   end))
 end
 
--- lua-cjson writes 14 digits; integers that have more are written as strings.
+-- lua-cjson writes 14 digits of a number. Longer integers become strings.
 local EXACT = 99999999999999
 
 local plain
@@ -325,7 +329,7 @@ local function plain_table(value, depth)
   return copy
 end
 
--- The nearest thing that JSON can say.
+-- The nearest value that JSON can represent.
 function plain(value, depth)
   local kind = type(value)
   if kind == "string" then return utf8_of(value) end
@@ -343,14 +347,14 @@ local function utc(ms)
   return ms and ("%s.%03dZ"):format(text, ms % 1000) or text .. "Z"
 end
 
---- A receiver of events that writes each as one JSON object on one line: the
--- fields of the event, its `level`, and `at`, the time in ISO 8601 (UTC). Pids
--- and refs are strings, reasons are strings or arrays. Needs lua-cjson.
--- Does not yield, nor does the receiver.
+--- Makes a receiver of events that writes each event as a JSON object on a line
+-- of its own: the fields of the event, its `level`, and `at`, the time in ISO
+-- 8601 (UTC). Pids and refs are strings, reasons are strings or arrays. Needs
+-- the rock lua-cjson. Does not yield, nor does the receiver.
 ---@param opts? { level: string, file: any, write: function, clock: function }
 ---  as for banyan.log.text
 ---@return (fun(event: table))|nil receiver
----@return string|nil err  the file does not open, or lua-cjson is missing
+---@return string|nil err  the file cannot be opened, or lua-cjson is missing
 function log.json(opts)
   local found, cjson = pcall(require, "cjson")
   if not found then return nil, "banyan.log.json needs the rock lua-cjson" end

@@ -1,7 +1,7 @@
---- Names of nodes, "a@host:port", and the addresses in them.
+--- Parses names of nodes, "a@host:port", and addresses.
 --
--- The name is what other nodes dial, so it holds the host and the port. An
--- IPv6 address stands in brackets: "a@[::1]:9101".
+-- Other nodes dial a node by its name, so the name has the host and the port.
+-- An IPv6 address is in brackets: "a@[::1]:9101".
 
 local name = {}
 
@@ -23,11 +23,10 @@ local function host_of(text)
   return text
 end
 
---- Takes an address apart.
----@param text string  "host", "host:port", "[v6]" or "[v6]:port"; "" is no
----  host
----@return string|nil host  nil if there is none
----@return integer|string|nil port  nil if there is none; an error where host
+--- Splits an address.
+---@param text string  "host", "host:port", "[v6]" or "[v6]:port"
+---@return string|nil host  nil if the address is malformed
+---@return integer|string|nil port  nil if there is none; what is wrong, if host
 ---  is nil
 local function split(text)
   local inner, rest = text:match("^%[([^%]]*)%](.*)$")
@@ -57,10 +56,10 @@ local function split(text)
   return host, port
 end
 
---- Takes a node's name apart.
+--- Splits a node's name.
 ---@param text string  "a@host:port"
 ---@return { host: string, port: integer }|nil
----@return string|nil err  what is wrong with it
+---@return string|nil err  what is wrong with the name
 function name.parse(text)
   local function bad(why)
     return nil, ("%q is no node name, \"a@host:port\": %s"):format(text, why)
@@ -78,11 +77,11 @@ function name.parse(text)
   return { host = host, port = port }
 end
 
---- Takes an address to listen on apart.
+--- Splits an address to listen on.
 ---@param text string  "host" or "host:port"
----@param port integer  what holds where the text has none
+---@param port integer  used if the text has none
 ---@return { host: string, port: integer }|nil
----@return string|nil err
+---@return string|nil err  what is wrong with the address
 function name.address(text, port)
   local host, other
   local _, colons = text:gsub(":", "")
@@ -97,7 +96,7 @@ function name.address(text, port)
   return { host = host, port = other or port }
 end
 
---- Is that address in reach of this machine only?
+--- Can only this machine reach that address?
 ---@param host string
 ---@return boolean
 function name.is_loopback(host)
@@ -105,7 +104,7 @@ function name.is_loopback(host)
     or host:lower() == "localhost"
 end
 
---- How people write an address.
+--- An address as text, "host:port" or "[v6]:port".
 ---@param address { host: string, port: integer }
 ---@return string
 function name.show(address)

@@ -1,11 +1,16 @@
 --- A node with its driver: what banyan.start answers.
 --
--- The C node is told the time and the bytes by a driver (driver/NAME.lua),
--- which has:
+-- A driver (driver/NAME.lua) gives the C node the time and the bytes that came
+-- in. It is a table with:
 --
---   name, wall(), entropy(n), clock() or nil, files or nil (see secret.lua)
---   by_hand                    the host steps; listens and dials by itself
---   open(host) -> session      session:pump, :is_inside, :close; see luv.lua
+--   name                       as in the option `driver`
+--   wall() -> ms               wall-clock time
+--   entropy(n) -> string       random bytes
+--   clock() -> ms              nil where the host passes the time to each call
+--   files                      luv's functions on files, or nil; see secret.lua
+--   by_hand                    true: the host steps the node and carries its
+--                              bytes; otherwise the driver does
+--   open(host) -> session      puts a node on the driver; see luv.lua
 
 local core = require "banyan.core"
 core.skip_in_errors()
@@ -55,10 +60,10 @@ local schema = {
 }
 
 local preempt_schema = { slice_ms = "ms", kill_after_ms = "ms" }
-local SLICE_MS = 5 -- of a process, before others have their turn
-local LATEST = 2 ^ 53 -- ms, that a node may be told: exact in any number
+local SLICE_MS = 5 -- that a process may run before it is preempted
+local LATEST = 2 ^ 53 -- the greatest time of a step, in ms: exact in a double
 
--- What goes to the C node as it is.
+-- The options that the C node gets unchanged.
 local passed = {
   "name", "heartbeat_ms", "down_after_ms", "handshake_ms", "max_message",
   "max_queue",
@@ -115,8 +120,8 @@ local function check_times(what, opts, level)
   end
 end
 
--- Within these every number makes sense: a slice is not longer than a pause
--- that a person would put up with, and a process is not killed in its first.
+-- A slice is at most a second, so that a long one is not mistaken for a hung
+-- node. A process is killed only after its first slice.
 local function check_preempt(what, preempt, level)
   if type(preempt) ~= "table" then return end
   what = what .. ': option "preempt"'
@@ -150,19 +155,20 @@ local function to_stderr(text)
   pcall(io.stderr.write, io.stderr, text)
 end
 
--- Hands events to `sink`. One that raises harms nobody, and is told of once.
+-- Passes events to `sink`. An error in it goes no further; the first one is
+-- written on stderr.
 local function protected(sink)
-  local told = false
+  local reported = false
   return function(event)
     local ok, why = pcall(sink, event)
-    if ok or told then return end
-    told = true
-    to_stderr(("banyan: on_event raised an error (told once): %s\n")
+    if ok or reported then return end
+    reported = true
+    to_stderr(("banyan: on_event raised an error (reported once): %s\n")
       :format(tostring(why)))
   end
 end
 
--- What a session calls back: see Driver.open in driver/luv.lua.
+-- What a session gets of its node: see Driver.open in driver/luv.lua.
 local function make_host(node, sink)
   local emit = sink and protected(sink)
   function node.hand_out(events)
@@ -188,7 +194,8 @@ end
 
 -- --- starting ----------------------------------------------------------------
 
--- Later lives of a node have greater incarnations, also within a millisecond.
+-- A node that starts again must have a greater incarnation, also if it does so
+-- within the same millisecond.
 local last_incarnation = 0
 
 local function next_incarnation(driver)
@@ -223,27 +230,28 @@ local function core_options(opts, driver, secret, events)
   return result
 end
 
---- A node, as banyan.start answers it. It is used from outside of processes.
+--- A node, as banyan.start returns it. It is used from outside of processes.
 ---@class banyan.Node
 local Node = {}
 Node.__index = Node
 Node.__name = "node"
 
--- Has the processes preempted, where that is wanted.
-local function watch(node, preempt)
+-- Switches preemption on, if the option `preempt` says so.
+local function start_preemption(node, preempt)
   if not preempt then return true end
   if preempt == true then preempt = {} end
   return node.core:preempt(preempt.slice_ms or SLICE_MS, preempt.kill_after_ms)
 end
 
--- Puts Lua's collector into a mode, if it has any; answers the one it was in.
+-- Sets the mode of Lua's collector and returns the mode before; nil if `mode`
+-- is nil or false, or if this Lua has no modes.
 local function set_collector(mode)
   if not mode then return nil end
   local known, before = pcall(collectgarbage, mode)
   return known and before or nil
 end
 
--- The peers to dial are known from then on; who waits for them uses connect.
+-- Starts to dial the peers. A program that must wait for one calls connect.
 local function connect_all(node, peers)
   for _, peer in ipairs(peers or {}) do
     node.core:spawn(function() core.connect(peer) end)
@@ -253,9 +261,10 @@ end
 --- Starts a node; see banyan.start.
 ---@param what string  the function whose options these are, for messages
 ---@param opts table|nil
----@param defaults table|nil  on_event, preempt, collector: where the options
----  have none
----@param level integer  whom misuse points at, as for options.check
+---@param defaults table|nil  on_event, preempt, collector: used where the
+---  options have none
+---@param level integer  the function that misuse errors point at, as for
+---  options.check
 ---@return banyan.Node|nil node
 ---@return string|nil err
 function M.start(what, opts, defaults, level)
@@ -277,9 +286,9 @@ function M.start(what, opts, defaults, level)
     by_hand = driver.by_hand,
     silent = sink == false,
   }, Node)
-  local watched
-  watched, why = watch(node, option "preempt")
-  if watched then
+  local started
+  started, why = start_preemption(node, option "preempt")
+  if started then
     node.session, why = driver.open(make_host(node, sink or nil))
   end
   if not node.session then
@@ -291,7 +300,7 @@ function M.start(what, opts, defaults, level)
   return node
 end
 
--- --- the node that banyan.start answers --------------------------------------
+-- --- the methods of a node ---------------------------------------------------
 
 local function alive(node)
   return node.core or error("the node has been stopped", 3)
@@ -305,7 +314,7 @@ local function by_hand(node, method)
   return alive(node)
 end
 
---- Its name. Does not yield.
+--- The name of the node. Does not yield.
 ---@return string|nil name  nil for a node that is not distributed
 function Node:name()
   return self.label
@@ -328,18 +337,19 @@ end
 ---@param dest banyan.Pid|string|table  as for banyan.send
 ---@param message any  copied
 ---@return true|nil ok  an error if the node has been stopped
----@return string|nil err  "noproc": nobody has that name; "noconnection": it
----  is a name on a node that is not connected
+---@return string|nil err  "noproc": no process has that name; "noconnection":
+---  `dest` is a name on a node that is not connected
 function Node:send(dest, message)
   return alive(self):send(dest, message)
 end
 
---- Runs what is due and ready, in the driver "manual": timers, then processes,
--- but no more than a slice of them; then hands events to on_event. Does not
--- yield; a process must not call it.
+--- One step of a node with the driver "manual": fires the timers that are due,
+-- runs a bounded number of ready processes, and passes events to on_event. Does
+-- not yield; a process must not call it.
 ---@param now integer  milliseconds on the host's own clock; never goes back
 ---@return integer|nil deadline  when to call again at the latest; not later
----  than `now` if there is more to do; nil if only input can bring work
+---  than `now` if there is more to do; nil if there is nothing to do before the
+---  next input
 function Node:step(now)
   by_hand(self, "step")
   if type(now) ~= "number" or now % 1 ~= 0
@@ -349,19 +359,19 @@ function Node:step(now)
   return self.session:step(now)
 end
 
--- A host that steps a node with a name by hand moves the bytes too. After each
--- of these and after each step, call `action` until it answers nil.
+-- With the driver "manual", the host of a node that has a name carries the
+-- bytes of its links. It must call `action` until that returns nil, after each
+-- step and after each of the functions that follow it here.
 
---- What is to be done next for the links, in the driver "manual". Does not
--- yield.
----@return "dial"|"write"|"close"|nil what  nil: nothing for the time being
----@return integer|nil link  a number that stands for a connection
+--- The next thing that the host has to do for a link. Does not yield.
+---@return "dial"|"write"|"close"|nil what  nil: nothing at present
+---@return integer|nil link  the number of a connection
 ---@return string|nil text  dial: the peer's name; write: the bytes
 function Node:action()
   return by_hand(self, "action"):action()
 end
 
---- A connection came in. Does not yield.
+--- Reports a connection that came in. Does not yield.
 ---@param now integer  milliseconds, as for step
 ---@return integer|nil link
 ---@return string|nil err  "shutdown", "no_entropy", "out_of_memory": close it
@@ -369,14 +379,15 @@ function Node:accepted(now)
   return by_hand(self, "accepted"):accepted(now)
 end
 
---- The transport of a dial is open. Does not yield, returns nothing.
+--- Reports that the connection of a dial is open. Does not yield, returns
+-- nothing.
 ---@param link integer
 ---@param now integer  milliseconds
 function Node:connected(link, now)
   by_hand(self, "connected"):connected(link, now)
 end
 
---- Bytes came. Does not yield, returns nothing.
+--- Passes on bytes that came in. Does not yield, returns nothing.
 ---@param link integer
 ---@param bytes string
 ---@param now integer  milliseconds
@@ -384,8 +395,8 @@ function Node:received(link, bytes, now)
   by_hand(self, "received"):received(link, bytes, now)
 end
 
---- So many bytes of what "write" gave have gone out. Does not yield. Returns
--- nothing.
+--- Reports that `n` more of the bytes of "write" are written. Does not yield,
+-- returns nothing.
 ---@param link integer
 ---@param n integer
 ---@param now integer  milliseconds
@@ -393,7 +404,8 @@ function Node:written(link, n, now)
   by_hand(self, "written"):written(link, n, now)
 end
 
---- The transport is gone, or a dial failed. Does not yield, returns nothing.
+--- Reports that a connection is closed, or that a dial failed. Does not yield,
+-- returns nothing.
 ---@param link integer
 ---@param reason string  a code
 ---@param now integer  milliseconds
@@ -401,8 +413,8 @@ function Node:closed(link, reason, now)
   by_hand(self, "closed"):closed(link, reason, now)
 end
 
---- Ends the node at once: whatever runs is killed, links say goodbye, sockets
--- are closed. Does not yield, returns nothing. Closing twice does no harm.
+--- Ends the node at once: kills its processes, and closes its links and
+-- sockets. Does not yield, returns nothing. A second call does nothing.
 function Node:close()
   if self.closing or not self.core then return end
   self.closing = true
@@ -414,13 +426,14 @@ function Node:close()
   end)
 end
 
---- Ends the tree in order (supervisors end their children, last started
--- first), kills what is left, says goodbye to other nodes and closes sockets
--- and handles. Waits for that, running the loop; called by a process, or from
--- a callback of the running loop, it returns at once and the loop goes on to
--- do it. With the driver "manual" the node is stepped on until it is down,
--- its time going from deadline to deadline. Stopping twice does no harm. Does
--- not yield.
+--- Ends the node in order: stops the supervisors (each stops its children, the
+-- last started first), kills the remaining processes, and closes links, sockets
+-- and handles. Does not yield. A second call does nothing.
+--
+-- It runs the loop until the node is closed. Called by a process, or in a
+-- callback of the running loop, it returns at once, and the node stops while
+-- the loop runs on. With the driver "manual" it steps the node until that is
+-- closed; the node's time goes from deadline to deadline.
 ---@return true
 function Node:stop()
   if self.stopping or not self.core then return true end

@@ -1,5 +1,5 @@
---- Checks tables of options: what is unknown or of the wrong type is misuse,
--- and the error names the option, what was expected and what came.
+--- Checks tables of options. An unknown option, or one of the wrong type, is
+-- misuse; the error names the option, the type it must have and its value.
 
 local options = {}
 
@@ -8,7 +8,7 @@ local function is_integer(value)
     and value >= -2 ^ 63 and value < 2 ^ 63
 end
 
--- A kind of value: what a person reads, and the test.
+-- Kinds of values: the text for an error, and the test.
 local kinds = {
   integer = { "an integer", is_integer },
   positive = {
@@ -54,7 +54,7 @@ local function show(value)
   return "a " .. type(value)
 end
 
--- The options that people are told of.
+-- The options that an error lists.
 local function shown_keys(schema)
   local keys = {}
   for key, kind in pairs(schema) do
@@ -66,16 +66,16 @@ local function shown_keys(schema)
   return keys
 end
 
---- Raises what is wrong with a table of options, if anything is.
----@param what string  the function it is for, for the message
+--- Raises an error if a table of options is wrong.
+---@param what string  the function with these options, for the message
 ---@param opts table|nil  the options; nil is none
 ---@param schema table<string, string|table>  for each option its kind
 ---  ("string", "boolean", "function", "table", "integer", "positive", "ms",
----  "timeout", "names") or {text, test}: what is expected, for people, and a
----  function(value) -> boolean, and `hidden = true` for what only this library
----  itself gives
----@param level? integer  whom the error points at, as for error() in the
----  function that calls check; 2, its own caller, is the default
+---  "timeout", "names") or {text, test}: what the message says must be given,
+---  and a function(value) -> boolean; with `hidden = true` if only this library
+---  gives the option
+---@param level? integer  the function that the error points at, as for error()
+---  in the function that calls check; 2, its own caller, is the default
 ---@return table opts  the same table, or an empty one for nil
 function options.check(what, opts, schema, level)
   level = (level or 2) + 1

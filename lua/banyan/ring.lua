@@ -1,8 +1,8 @@
 --- The consistent hash ring: which node owns a key.
 --
 -- A ring is a pure function of the set {(name, weight)}: every node computes
--- the same owner for a key, in whatever order the nodes joined. A node that
--- leaves moves its own keys only.
+-- the same owner for a key, whatever the order in which nodes joined. When a
+-- node leaves, only the keys that it owned get another owner.
 --
 --    local ring = require "banyan.ring"
 --    local r = ring.new { nodes = { "a@10.0.0.1:9101", "b@10.0.0.2:9101" } }
@@ -30,8 +30,8 @@ local schema = {
 --- Makes a ring. Does not yield.
 ---@param opts? table  `nodes`: a list of names, or a map from name to weight
 ---  (an integer from 1 to 1000), default none; `vnodes`: points per unit of
----  weight, an integer from 1 to 10000, default 160, the same wherever the
----  answers must agree
+---  weight, an integer from 1 to 10000, default 160. Rings agree on owners only
+---  if they have the same `vnodes`
 ---@return banyan.Ring r
 function ring.new(opts)
   opts = options.check("ring.new", opts, schema)
@@ -43,32 +43,32 @@ end
 --- A ring. It prints as "ring<2 nodes: a, b x3>".
 ---@class banyan.Ring
 
---- Adds a node, or changes the weight of one that is there. Takes time in
+--- Adds a node, or changes the weight of a node of the ring. Takes time in
 -- proportion to the points of the whole ring. Does not yield.
 ---@function Ring:add
 ---@param name string  not empty; any bytes
----@param weight? integer  its share beside the others', from 1 to 1000,
----  default 1
+---@param weight? integer  its share of the keys, relative to the weights of the
+---  other nodes; from 1 to 1000, default 1
 ---@return true
 
---- Takes a node out. Its keys go each to their next successor. Does
--- not yield.
+--- Removes a node. Each of its keys then belongs to the next node of that key.
+-- Does not yield.
 ---@function Ring:remove
 ---@param name string
 ---@return true|nil ok
 ---@return string|nil err  "not_found"
 
---- Names the nodes. Does not yield.
+--- The names of the nodes. Does not yield.
 ---@function Ring:nodes
 ---@return string[] names  in byte order; a new list
 
---- Names the owner of a key. Does not yield.
+--- The owner of a key. Does not yield.
 ---@function Ring:node_for
 ---@param key string|integer|banyan.Pid|banyan.Ref
 ---@return string|nil name
 ---@return string|nil err  "no_nodes" on an empty ring
 
---- Names the owner of a key and the nodes that come after it. Does not yield.
+--- The owner of a key and the nodes that follow it. Does not yield.
 ---@function Ring:nodes_for
 ---@param key string|integer|banyan.Pid|banyan.Ref
 ---@param n integer  how many, not below 0

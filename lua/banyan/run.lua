@@ -1,15 +1,15 @@
 --- banyan.run: one node, from its start to its end.
 --
 -- The first process of the node is a small `init`, which starts main and
--- waits for it. What happens at the end:
+-- waits for its end. Then:
 --
---   1. main ends, of itself or of SIGTERM or SIGINT ("shutdown", and after a
---      while "kill"); what is linked to it hears of that, its supervisors
---      and servers end in order
+--   1. main has returned or raised, or SIGTERM or SIGINT has ended it (by the
+--      exit signal "shutdown", and by "kill" after GRACE_MS); supervisors and
+--      servers that main started end with it, in order
 --   2. all other supervisors are stopped
---   3. the node is closed: the rest is killed, links say goodbye
+--   3. the node is closed: remaining processes are killed, links are closed
 --
--- A second signal goes straight to 3.
+-- A second SIGTERM or SIGINT goes straight to 3.
 
 local core = require "banyan.core"
 local log = require "banyan.log"
@@ -26,7 +26,7 @@ end
 
 -- --- init --------------------------------------------------------------------
 
--- Waits for the end of main and answers its reason.
+-- Waits for the end of main and returns its exit reason.
 local function await_main(state)
   while true do
     local message = core.receive()
@@ -44,8 +44,9 @@ local function await_main(state)
   end
 end
 
--- Servers that main started end with it, and may need time to terminate. One
--- that does not trap exits does not notice a main that ends well.
+-- Stops the servers that main started, and waits until they have terminated. It
+-- must stop them itself: the exit signal "normal" of a main that returns does
+-- not end a server that does not trap exits.
 local function await_servers(state)
   local refs, left = {}, 0
   for _, pid in ipairs(state.links or {}) do
@@ -68,7 +69,7 @@ local function await_servers(state)
   core.cancel_timer(grace)
 end
 
--- Results and arguments go through upvalues: they are not messages.
+-- Results and arguments are upvalues and not messages, so they are not copied.
 local function init(state, main, args)
   core.trap_exit(true)
   state.main = core.spawn_link(function()
@@ -84,7 +85,7 @@ end
 
 -- --- run ---------------------------------------------------------------------
 
--- Warnings on stderr. That main crashed is not among them, run raises that.
+-- Writes warnings on stderr, except for a crash of main: run raises that.
 local function make_sink(state)
   local text = log.text { level = "warning" }
   return function(event)
@@ -139,7 +140,7 @@ local function is_orderly(reason)
   return reason == "normal" or reason == "shutdown"
 end
 
--- What main's end means to the caller of run.
+-- Returns or raises what main's exit reason means to the caller of run.
 local function conclude(state)
   local reason = state.reason
   if state.killed then return nil, "shutdown" end
@@ -154,12 +155,13 @@ local function conclude(state)
   error(reason or "killed", 0)
 end
 
---- banyan.run, its arguments sorted.
+--- Does what banyan.run says; `opts` may be nil, `main` is a function.
 ---@param what string  for messages
 ---@param opts table|nil
 ---@param main function
 ---@param args table  { n =, ... }
----@param level integer  whom misuse points at, as for options.check
+---@param level integer  the function that misuse errors point at, as for
+---  options.check
 ---@return any ...  what main returned
 return function(what, opts, main, args, level)
   check_place(what, opts, level + 1)

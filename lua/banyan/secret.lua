@@ -1,27 +1,27 @@
---- Where a node's cluster secret comes from.
+--- Finds the cluster secret of a node.
 --
--- In this order: the option, the environment's BANYAN_SECRET and, for a node
--- on a loopback address, the user's own secret file. Any other node without
--- a secret does not start.
+-- It is the option `secret`, or else the environment variable BANYAN_SECRET, or
+-- else, for a node on a loopback address, the content of the user's secret
+-- file. A node without a secret does not start.
 
 local secret = {}
 
--- Shorter ones are guessed: every handshake is a chance to try.
+-- A shorter secret could be guessed: each handshake is one attempt.
 local MIN_BYTES = 8
-local OWN_BYTES = 32 -- of randomness in the user's own secret
+local OWN_BYTES = 32 -- random bytes of a new secret in the user's file
 local MODE_FILE, MODE_DIRECTORY = 384, 448 -- 0600, 0700
 
---- Is it long enough to be one?
+--- Is the secret long enough?
 ---@param text string
 ---@return boolean
----@return string|nil why
+---@return string|nil err
 function secret.check(text)
   if #text >= MIN_BYTES then return true end
   return false, ("a cluster secret has at least %d bytes, this one has %d")
     :format(MIN_BYTES, #text)
 end
 
--- The user's own secret file, or nil and why there is none.
+-- The path of the user's secret file, or nil and an error.
 local function own_path(files)
   local config = os.getenv("XDG_CONFIG_HOME")
   if not config or config:sub(1, 1) ~= "/" then
@@ -32,8 +32,8 @@ local function own_path(files)
   return config .. "/banyan/secret"
 end
 
--- What is wrong with the open file, or nil. A secret that others can read or
--- have written is none.
+-- What is wrong with the open secret file, or nil. A file that other users can
+-- read, or that belongs to one of them, must not be used.
 local function fault(files, fd, path)
   local stat, why = files.fs_fstat(fd)
   if not stat then return why end
@@ -48,7 +48,7 @@ local function fault(files, fd, path)
   end
 end
 
--- The secret in that file; nil and nil if there is no such file.
+-- The secret in that file; nil without an error if there is no such file.
 local function read(files, path)
   local fd, why, code = files.fs_open(path, "r", 0)
   if not fd then
@@ -65,7 +65,7 @@ local function read(files, path)
   return nil, path .. " holds no secret; remove it, a new one is made"
 end
 
--- Makes the directories above a path, those that are missing.
+-- Makes the missing directories above a path.
 local function make_above(files, path)
   local above = path:match("^(.+)/[^/]*$")
   if not above or files.fs_stat(above) then return true end
@@ -81,7 +81,7 @@ local function hex(bytes)
   return (bytes:gsub(".", function(c) return ("%02x"):format(c:byte()) end))
 end
 
--- Writes a new file that was not there before.
+-- Writes a new file; an error if it exists already.
 local function write_new(files, path, text)
   local fd, why = files.fs_open(path, "wx", MODE_FILE)
   if not fd then return nil, why end
@@ -94,8 +94,9 @@ local function write_new(files, path, text)
   return n, why
 end
 
--- Makes the file with a fresh secret. It appears whole, by a link, so two
--- nodes that start at once end with one secret; whose it is does not matter.
+-- Makes the file with a new secret. The secret is written to another file,
+-- which is then linked to the path: so nobody sees a file that is half written,
+-- and two nodes that start at the same time use the secret of the first.
 local function create(files, path)
   local ok, why = make_above(files, path)
   if not ok then return nil, why end
@@ -109,7 +110,7 @@ local function create(files, path)
   return nil, why
 end
 
--- The user's own secret, made at first use.
+-- The secret in the user's file, which is made at first use.
 local function own(files)
   local path, why = own_path(files)
   if not path then return nil, why end
@@ -124,11 +125,11 @@ local function own(files)
 end
 
 --- The secret of a node whose options have none.
----@param address string  what it listens on, for the message
+---@param address string  the address it listens on, for the message
 ---@param loopback boolean  is that a loopback address?
----@param driver table  its name, and in `files` luv's functions on files
----  (nil: it cannot read the user's own secret)
----@return string|nil
+---@param driver table  `name`; `files`: luv's functions on files, or nil if the
+---  driver cannot read files
+---@return string|nil secret
 ---@return string|nil err
 function secret.find(address, loopback, driver)
   local given = os.getenv("BANYAN_SECRET")

@@ -1,29 +1,29 @@
 --- The driver on luv's default loop: sockets, timers and signals of a node.
 --
--- One turn of the loop is one step of the node. Between two turns all input
--- is only handed over; before the loop would block, `turn` runs the step,
--- writes what each link has to say, and sets the timer for the next deadline.
+-- One turn of the loop is one step of the node. Callbacks of luv only pass
+-- input to the node. Before the loop blocks, `turn` runs the step, writes the
+-- output of each link, and sets the timer to the next deadline.
 --
 --   poll: bytes, connections ----> node:received, :accepted, :connected ...
 --   prepare: turn ---------------> node:step, then node:action until nil
---   timer, idle: only see to it that the loop does not sleep too long
+--   timer, idle                    wake the loop at the deadline, or at once
 --
--- An error in a callback would end the program, so each runs guarded and its
--- error becomes an event. This is the only file that knows luv.
+-- An error in a callback would end the program, so each callback is guarded:
+-- its error becomes an event. Only this file knows luv.
 
 local uv = require "luv"
 local core = require "banyan.core"
 local name = require "banyan.name"
 
-local LINGER_MS = 1000 -- for the other end to read our last words
+local LINGER_MS = 1000 -- that the peer has to read the last bytes of a link
 local BACKLOG = 512
 local KEEPALIVE_S = 60
 local RETRY_MS = 100 -- after a turn that failed
 
 local Driver = { name = "luv", files = uv }
 
---- Milliseconds of a clock that only goes forward: a node knows this one and
--- reads it without going through Lua.
+--- Milliseconds of a clock that never goes back. The C node knows this function
+-- and reads the clock without calling Lua.
 ---@return integer
 Driver.clock = core.clock
 
@@ -60,9 +60,9 @@ end
 
 -- --- listening ---------------------------------------------------------------
 
--- The host as an address where it needs no resolver, or nil. "localhost" is
--- the loopback address whatever a resolver says (RFC 6761, 6.3): the secret
--- file relies on that, and a bare system may have no entry for it.
+-- The host as a numeric address, or nil if it has to be resolved. "localhost"
+-- is always the loopback address (RFC 6761, 6.3): only a node on that may use
+-- the user's secret file, and a minimal system may not resolve the name.
 local function numeric(host)
   if host:lower() == "localhost" then return "127.0.0.1" end
   local is = host:find("^%d+%.%d+%.%d+%.%d+$") or host:find(":", 1, true)
@@ -83,7 +83,7 @@ local function resolve_now(host)
   return addresses(found)[1], "no address"
 end
 
--- luv raises for what is no address, and answers nil, text for the rest.
+-- luv raises an error if an address is malformed. This returns nil, err then.
 local function try(fn, ...)
   local ok, result, why = pcall(fn, ...)
   if not ok then return nil, result end
@@ -106,7 +106,7 @@ end
 local Session = {}
 Session.__index = Session
 
--- A callback that no error leaves.
+-- A callback that never raises: an error in `fn` becomes an event.
 function Session:guard(where, fn)
   return function(...)
     local ok, err = xpcall(fn, with_traceback, ...)
@@ -115,7 +115,7 @@ function Session:guard(where, fn)
   end
 end
 
--- Handles are counted, so that the end can wait for the last to be closed.
+-- Handles are counted, so that `close` can wait until all of them are closed.
 function Session:own(handle)
   self.handles = self.handles + 1
   return handle
@@ -128,8 +128,8 @@ end
 
 -- --- links: from dial or accept to the close of the socket -------------------
 --
--- A connection stands in self.links from its first action to the end of the
--- link. After that it may linger, unlisted, until its last bytes are out.
+-- A connection is in self.links from its first action to the end of the link.
+-- After that it may linger, out of that table, until its last bytes are read.
 
 function Session:lost(conn, reason)
   if self.links[conn.link] == conn then
@@ -216,8 +216,8 @@ function Session:dial(link, peer)
   if not ok then self:lost(conn, code_of(why)) end
 end
 
--- The node hands out a link's next bytes only once these are confirmed, so
--- no more than one write waits in luv.
+-- The node gives a link's next bytes only when `written` has confirmed these,
+-- so at most one write of each link waits in luv.
 function Session:write(link, bytes)
   local conn = self.links[link]
   if not conn then return end
@@ -238,8 +238,9 @@ function Session:write(link, bytes)
   if not ok then self:lost(conn, code_of(why)) end
 end
 
--- To close with bytes unread or unsent would throw away our last words. So:
--- say that no more will come, and wait for the other end to do the same.
+-- Closing a socket while bytes are unread or unsent would lose the last bytes
+-- of the link. So this shuts down its sending side and waits, for a limited
+-- time, until the peer has closed its side too.
 function Session:hang_up(link)
   local conn = self.links[link]
   self.links[link] = nil
@@ -293,7 +294,7 @@ function Session:turn()
   self:schedule(deadline)
 end
 
--- A turn that failed is not tried again at once.
+-- After a turn that failed, the next one waits: a lasting error must not spin.
 function Session:calm()
   self.busy, self.armed = false, nil
   self.idle:stop()
@@ -309,9 +310,9 @@ end
 
 -- --- signals -----------------------------------------------------------------
 
--- One-shot, so that the system's own action is back until this loop has seen
--- the signal: where a process loops without end, a second Ctrl-C ends the
--- program. After the turn that saw it, it is watched again.
+-- The handle is one-shot: from the signal to the next turn, the system's own
+-- action is in force. So a second Ctrl-C ends the program if a process loops
+-- without end. `rearm` watches the signal again at the beginning of a turn.
 function Session:watch(signal)
   local handle = self:own(uv.new_signal())
   self.signals[signal] = handle
@@ -329,7 +330,7 @@ function Session:rearm()
   end
 end
 
---- Has SIGINT and SIGTERM told to `fn`, instead of ending the program.
+--- Calls `fn` on SIGINT and SIGTERM, which then do not end the program.
 ---@param fn fun(signal: string)
 function Session:on_signals(fn)
   self.on_signal = fn
@@ -337,9 +338,9 @@ function Session:on_signals(fn)
   self:watch("sigterm")
 end
 
--- --- to the end --------------------------------------------------------------
+-- --- closing -----------------------------------------------------------------
 
---- Is the loop running already, so that `pump` is out of the question?
+--- Is the loop running already? Then `pump` must not be called.
 ---@return boolean
 function Session.is_inside()
   return uv.loop_mode() ~= nil
@@ -363,9 +364,9 @@ function Session:pump(goal)
   while not done do uv.run() end
 end
 
--- Writing to a connection that the other end has closed is an error to handle
--- and not, as the system has it, the end of this program. For all nodes and as
--- long as the program runs: sockets outlive their node for a while.
+-- By default SIGPIPE ends a program that writes to a connection which the peer
+-- has closed. A handler for it makes that an error of the write. It stays until
+-- the program ends, because sockets may outlive their node.
 local pipe_signal
 
 local function survive_broken_pipes()
@@ -375,7 +376,7 @@ local function survive_broken_pipes()
   pipe_signal:unref()
 end
 
--- Nothing of the node is left on the loop, but sockets that linger.
+-- Closes all handles of the node, except for connections that linger.
 function Session:release()
   for link, conn in pairs(self.links) do
     self.links[link] = nil
@@ -388,9 +389,9 @@ function Session:release()
   self.core = nil
 end
 
---- Says goodbye on all links, which takes at most a second where the other
--- end does not read, then closes the node and all handles. Where the loop is
--- not running it is run for that; otherwise that goes on as the loop does.
+--- Closes all links, then the node and all handles. A peer that does not read
+-- delays that by at most LINGER_MS. If the loop is not running, this runs it
+-- until all is closed; otherwise all is closed while the loop runs on.
 ---@param finish fun()  closes the node itself
 function Session:close(finish)
   self.leaving = true
@@ -404,7 +405,7 @@ function Session:close(finish)
     finish()
     self:release()
   end
-  -- Something must wake the loop when nobody reads.
+  -- Wakes the loop at the time limit, if no input does.
   self.timer:start(LINGER_MS, 0, function() end)
   self.armed = nil
   if self:is_inside() then return self:when(gone, last) end
@@ -415,8 +416,8 @@ end
 
 --- Puts a node on the loop.
 ---@param host table  core: the node; listen: {host=, port=} or nil;
----  report(where, err): tells of an error; dispatch() -> boolean: hands out
----  events, true if there were any. Neither raises.
+---  report(where, err): makes an event of an error; dispatch() -> boolean:
+---  passes events to on_event, true if there were any. Neither raises.
 ---@return table|nil session
 ---@return string|nil err  the address cannot be listened on
 function Driver.open(host)

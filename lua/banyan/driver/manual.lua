@@ -1,13 +1,13 @@
---- The driver that is no driver: the host calls node:step(now) when it likes,
--- with its own idea of the time, and carries bytes itself if the node has a
--- name. Nothing here waits, and nothing reads a clock but for the start.
+--- The driver "manual": the host calls node:step(now) with the time of its own
+-- clock, and carries the bytes of the links if the node has a name. The driver
+-- never waits, and reads a clock only when a node starts.
 
 local Driver = { name = "manual", by_hand = true }
 
-local STOP_MS = 60000 -- of the node's time, for a tree to come down
-local STOP_STEPS = 100000
+local STOP_MS = 60000 -- of the node's time, that node:stop may take
+local STOP_STEPS = 100000 -- the steps that node:stop may take
 
---- Milliseconds of wall-clock time, to the second.
+--- Milliseconds of wall-clock time, in whole seconds.
 ---@return integer
 function Driver.wall()
   return os.time() * 1000
@@ -27,7 +27,7 @@ end
 local Session = {}
 Session.__index = Session
 
---- One step of the node, and its events.
+--- Runs one step of the node and passes its events to on_event.
 ---@param now integer
 ---@return integer|nil deadline
 function Session:step(now)
@@ -45,7 +45,7 @@ function Session:step(now)
   return deadline
 end
 
---- Does a process of the node call, so that `pump` is out of the question?
+--- Is a step of the node running? Then `pump` must not be called.
 ---@return boolean
 function Session:is_inside()
   return self.stepping == true
@@ -58,7 +58,7 @@ function Session:when(goal, reached)
   self.goal, self.reached = goal, reached
 end
 
---- Steps until `goal` is true, going from deadline to deadline; not for ever.
+--- Steps from deadline to deadline until `goal` is true, or up to the limits.
 ---@param goal fun(): boolean
 function Session:pump(goal)
   local last = self.now + STOP_MS
@@ -69,8 +69,8 @@ function Session:pump(goal)
   end
 end
 
---- Ends the session. What the links still have to say is lost: the host has
--- had node:action to say it with.
+--- Ends the session. Output of the links that the host has not taken by
+-- node:action is lost.
 ---@param finish fun()  closes the node itself
 function Session.close(_, finish)
   finish()
