@@ -8,17 +8,15 @@ local function is_integer(value)
     and value >= -2 ^ 63 and value < 2 ^ 63
 end
 
+local function is_positive(value)
+  return is_integer(value) and value > 0
+end
+
 -- Kinds of values: the text for an error, and the test.
 local kinds = {
   integer = { "an integer", is_integer },
-  positive = {
-    "a positive integer",
-    function(value) return is_integer(value) and value > 0 end,
-  },
-  ms = {
-    "a positive integer (milliseconds)",
-    function(value) return is_integer(value) and value > 0 end,
-  },
+  positive = { "a positive integer", is_positive },
+  ms = { "a positive integer (milliseconds)", is_positive },
   timeout = {
     'an integer not below 0 (milliseconds), math.huge or "infinity"',
     function(value)

@@ -69,7 +69,10 @@ local function numeric(host)
   return is and host or nil
 end
 
--- The addresses of a host name.
+-- What is asked of a resolver.
+local HINTS = { socktype = "stream" }
+
+-- The addresses that a resolver found for a host.
 local function addresses(found)
   local list = {}
   for _, entry in ipairs(found) do list[#list + 1] = entry.addr end
@@ -78,7 +81,7 @@ end
 
 local function resolve_now(host)
   if numeric(host) then return numeric(host) end
-  local found, why = uv.getaddrinfo(host, nil, { socktype = "stream" })
+  local found, why = uv.getaddrinfo(host, nil, HINTS)
   if not found then return nil, why end
   return addresses(found)[1], "no address"
 end
@@ -211,8 +214,7 @@ function Session:dial(link, peer)
     if #hosts == 0 then return self:lost(conn, code_of(err or "enoent")) end
     self:connect(conn, hosts, address.port, 1)
   end)
-  local ok, why = uv.getaddrinfo(address.host, nil, { socktype = "stream" },
-    done)
+  local ok, why = uv.getaddrinfo(address.host, nil, HINTS, done)
   if not ok then self:lost(conn, code_of(why)) end
 end
 
