@@ -30,7 +30,7 @@ local function children()
   return require("banyan.distributed_supervisor").children("kids")
 end
 
--- Calls each id; answers how many answered, and those on the wrong node.
+-- Calls each id. Returns how many replied, and how many are on a wrong node.
 local function call_all(ids)
   local ds = require "banyan.distributed_supervisor"
   local answered, wrong = 0, 0
@@ -42,7 +42,7 @@ local function call_all(ids)
   return answered, wrong
 end
 
--- Which ids the processes of this node that are children were started with.
+-- The ids of the children that are processes of this node.
 local function ids_that_run()
   local core = require "banyan.core"
   local ids = {}
@@ -52,7 +52,7 @@ local function ids_that_run()
   return ids
 end
 
--- Starts children until told to end; keeps which were acknowledged.
+-- Starts children until it is stopped; records which starts were acknowledged.
 local function storm(tag)
   local core = require "banyan.core"
   local ds = require "banyan.distributed_supervisor"
@@ -98,7 +98,7 @@ local function same(x, y)
   return true
 end
 
--- Exactly one process of each child, the one that all nodes know of.
+-- Each child has exactly one process, and all nodes know that one.
 local function check_one_of_each(c, nodes, wanted)
   local known
   c:wait("all know the same, and it is what runs", function()
@@ -128,7 +128,7 @@ local function check_one_of_each(c, nodes, wanted)
 end
 
 describe("three nodes in OS processes", function()
-  it("lose each of them in turn in a storm of starts, and no child #slow",
+  it("keep every child while each is killed in turn #slow",
     function()
       cluster.run(function(c)
         local all, wanted = three(c), {}
@@ -172,7 +172,7 @@ describe("three nodes in OS processes", function()
       end)
     end)
 
-  it("have each lost child on its own id's new owner", function()
+  it("restart each child of a lost node on the new owner of its id", function()
     cluster.run(function(c)
       local all, ids = three(c), {}
       for i = 1, 150 do
@@ -197,7 +197,7 @@ describe("three nodes in OS processes", function()
     end)
   end)
 
-  it("tell why a child did not start, or may not, on another node", function()
+  it("answer why a child did not start on another node", function()
     cluster.run(function(c)
       local all = three(c)
       local there = all[2].name
@@ -220,7 +220,7 @@ describe("three nodes in OS processes", function()
 end)
 
 describe("two nodes in OS processes", function()
-  it("that start at once, dial each other and start one id have one", function()
+  it("keep one process of an id that both start at the same time", function()
     cluster.run(function(c)
       local x, y = c:name("a"), c:name("b")
       local a = c:launch(x, { connect = { y } })
@@ -239,7 +239,7 @@ describe("two nodes in OS processes", function()
     end)
   end)
 
-  it("hear of a third that leaves in good order, and take over", function()
+  it("take over the children of a third that stops in order", function()
     cluster.run(function(c)
       local all = three(c)
       for i = 1, 30 do assert(all[1]:call(start, i)) end
@@ -256,7 +256,7 @@ describe("two nodes in OS processes", function()
     end)
   end)
 
-  it("do not let in one with a wrong secret", function()
+  it("refuse a node with another secret", function()
     cluster.run(function(c)
       local a = c:start("a")
       a:open(open_supervisor)

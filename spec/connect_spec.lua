@@ -1,4 +1,4 @@
--- How nodes find each other, and who is told.
+-- How nodes connect to each other, and which processes get nodeup and nodedown.
 
 local core = require "banyan.core"
 local remote = require "spec.support.remote"
@@ -15,7 +15,7 @@ local function nodes(...) net = remote.nodes(...) end
 after_each(remote.close)
 
 describe("connect", function()
-  it("answers true, also when it is connected already", function()
+  it("answers true, also for a node that is connected already", function()
     nodes { A, B }
     net:on(A, function()
       assert.is_true(core.connect(B))
@@ -26,7 +26,7 @@ describe("connect", function()
     net:on(B, function() assert.same({ A }, core.nodes()) end)
   end)
 
-  it("answers why it could not", function()
+  it("answers why the first attempt failed", function()
     nodes { A }
     net:node(B, { secret = "another" })
     net:on(A, function()
@@ -37,7 +37,7 @@ describe("connect", function()
     end)
   end)
 
-  it("answers timeout where nobody answers, and true later", function()
+  it("answers timeout while the peer is silent, and true later", function()
     nodes { A }
     net:node(B)
     net:hold(A, B, true)
@@ -74,7 +74,7 @@ describe("connect", function()
     end
   end)
 
-  it("answers disconnected when another gives the node up", function()
+  it("answers disconnected when another process disconnects", function()
     nodes { A }
     net:node(B)
     for _, held in ipairs { false, true } do
@@ -88,7 +88,7 @@ describe("connect", function()
     end
   end)
 
-  it("survives a driver that has no entropy", function()
+  it("fails while the driver has no entropy, and works afterwards", function()
     nodes { A }
     local broken = true
     local real = function(n) return ("x"):rep(n) end
@@ -107,7 +107,7 @@ describe("connect", function()
 end)
 
 describe("nodes", function()
-  it("find each other through one they both know", function()
+  it("connect to each other through a node that both know", function()
     for seed = 1, SEEDS do
       strangers({ A, B, C }, nil, seed)
       net:on(B, function() assert(core.connect(C)) end)
@@ -125,24 +125,24 @@ describe("nodes", function()
     end
   end)
 
-  it("tell those who watch in the order of the processes", function()
+  it("send nodeup to processes in the order of their pids", function()
     strangers({ A, B }, nil, "tame")
-    local expected, told = {}, {}
+    local expected, order = {}, {}
     for i = 1, 50 do
       expected[i] = i
       spawn_on(A, function()
         core.monitor_nodes(true)
         core.receive()
-        told[#told + 1] = i
+        order[#order + 1] = i
       end)
     end
     net:settle()
     net:on(A, function() assert(core.connect(B)) end)
     net:settle()
-    assert.same(expected, told)
+    assert.same(expected, order)
   end)
 
-  it("that dial each other at once end with one link", function()
+  it("that dial each other at the same time keep one link", function()
     for seed = 1, 3 * SEEDS do
       strangers({}, nil, seed)
       local answers = {}
@@ -170,7 +170,7 @@ describe("nodes", function()
     end
   end)
 
-  it("are up before anything of theirs is heard", function()
+  it("are reported up before their first message arrives", function()
     for seed = 1, SEEDS do
       strangers({ A, B }, nil, seed)
       local first = {}
@@ -199,7 +199,7 @@ describe("nodes", function()
     end
   end)
 
-  it("are told of to those that monitor them, and only to those", function()
+  it("are reported only to processes that called monitor_nodes", function()
     nodes { A, B }
     net:on(A, function()
       assert.is_true(core.monitor_nodes(true))
@@ -219,12 +219,12 @@ describe("nodes", function()
     net:on(A, function() core.disconnect(B) end)
     local before = net:count("node_up")
     net:on(A, function() core.sleep(60000) end)
-    -- B did not ask for it: it may come back on its own.
+    assert.equal(before, net:count("node_up"))
     net:on(A, function() assert.is_true(core.connect(B)) end)
     assert.is_true(net:count("node_up") > before)
   end)
 
-  it("that shut down dial nobody and let nobody in", function()
+  it("that shut down neither dial nor accept connections", function()
     nodes { A, B }
     net:node(C)
     node(A):shutdown()
@@ -235,14 +235,14 @@ describe("nodes", function()
     assert.same({ nil, "shutdown" }, { node(A):accepted(net:time(A)) })
   end)
 
-  it("have a name that others can dial, or an error says so", function()
+  it("must have a name that other nodes can dial", function()
     local ok, err = pcall(core.node, { name = "no name", incarnation = 1,
       secret = "x", entropy = print })
     assert.is_false(ok)
     assert.truthy(tostring(err):find("name", 1, true))
   end)
 
-  it("that could not be made leave nothing behind", function()
+  it("that could not be created leave nothing behind", function()
     for _ = 1, 2 do
       assert.is_false(pcall(core.node, { name = C, incarnation = 77 }))
     end

@@ -8,7 +8,7 @@
 -- names a file of the checkout or a program that `make deps` installs.
 --
 -- Links between pages lead somewhere, and `csrc/lua/{a,b}` and its like name
--- what there is.
+-- files that exist.
 
 local address = require "spec.support.address"
 local lua = require "spec.support.lua"
@@ -173,7 +173,7 @@ for _, page in ipairs(pages) do
     setup(function() dir = temp_dir() end)
     teardown(function() os.execute(PLAIN .. "rm -rf " .. quote(dir)) end)
 
-    it("names what there is", function()
+    it("names only files and pages that exist", function()
       local text = read(page)
       check_links(page, text)
       check_paths(page, text)
@@ -198,11 +198,11 @@ for _, page in ipairs(pages) do
           end
         end)
       elseif block.kind == "sh" then
-        it(name .. " names what there is", function()
+        it(name .. " names only commands that exist", function()
           for line in block.text:gmatch "[^\n]+" do check_command(line) end
         end)
       else
-        it(name .. " is a kind that is known", function()
+        it(name .. " is of a known kind", function()
           assert.is_truthy(block.kind == "output" or block.kind == "text")
         end)
       end

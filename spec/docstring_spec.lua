@@ -205,9 +205,9 @@ for _, object in ipairs(handed_out) do
   end)
 end
 
-describe("what this spec knows of functions in C", function()
+describe("the list of functions in C", function()
   for full_name in pairs(taken_in_c) do
-    it(full_name .. " is one that there is", function()
+    it("has " .. full_name .. ", which exists", function()
       assert.is_true(described[full_name])
     end)
   end

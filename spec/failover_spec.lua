@@ -12,7 +12,7 @@ local function demo(count)
 end
 
 describe("the failover demo", function()
-  it("brings every child back where the ring wants it", function()
+  it("restarts every child on the node that the ring names", function()
     local child = demo(60)
     assert.equal(0, (child:finish()), child.out .. child.err)
     assert.equal("", child.err)
@@ -22,7 +22,7 @@ describe("the failover demo", function()
       child.out, 1, true)
   end)
 
-  -- Who has the demo's pid for a parent, while it lives.
+  -- The OS processes whose parent is the demo, while that runs.
   local function children_of(pid)
     local list = {}
     local file = assert(io.open(("/proc/%d/task/%d/children"):format(pid, pid)))

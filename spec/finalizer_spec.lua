@@ -1,5 +1,5 @@
--- Finalizers run wherever the collector comes by, also in the middle of what
--- Banyan does; what they call must find everything in order.
+-- A finalizer may run at any allocation, also in the middle of a function of
+-- Banyan; the functions that it calls must find consistent data.
 
 local core = require "banyan.core"
 local finalizer = require "spec.support.finalizer"
@@ -8,14 +8,14 @@ local run = require "spec.support.run"
 
 after_each(finalizer.never)
 
--- Is that process running? A finalizer runs as any of them, or as none.
+-- Is that the running process? A finalizer runs in any process, or in none.
 local function runs(pid)
   local ok, running = pcall(core.self)
   return ok and running == pid
 end
 
 describe("a finalizer", function()
-  it("that makes a pid makes the same as whoever it interrupts", function()
+  it("that makes a pid makes the value of the code it interrupts", function()
     run(function()
       for _ = 1, 30 do core.spawn(core.sleep, math.huge) end
       core.sleep(1)
@@ -33,7 +33,7 @@ describe("a finalizer", function()
     end)
   end)
 
-  it("that takes hold of a pid has it whole, though its node is gone",
+  it("that keeps a pid can use it after its node is closed",
     function()
       local kept, text
       local function life(name, i)
@@ -55,7 +55,7 @@ describe("a finalizer", function()
       assert.equal("gone@h:1", kept:node())
     end)
 
-  it("that takes DOWNs away leaves the others to be received", function()
+  it("that flushes DOWNs leaves the others to be received", function()
     run(function()
       local me, open, mine, flushed, got = core.self(), {}, 0, 0, 0
       finalizer.often(function()
@@ -83,7 +83,7 @@ describe("a finalizer", function()
     end)
   end)
 
-  it("that receives takes a message that nobody else gets", function()
+  it("that receives takes a message that no other receive gets", function()
     run(function()
       local seen, twice, caught = {}, 0, 0
       local function take(msg)
@@ -113,7 +113,7 @@ describe("a finalizer", function()
     end)
   end)
 
-  it("that makes a message's pid leaves the message whole", function()
+  it("that makes a pid of a message does not change the message", function()
     run(function()
       local parent, froms = core.self(), 0
       core.trap_exit(true)
@@ -131,7 +131,7 @@ describe("a finalizer", function()
     end)
   end)
 
-  it("that ends processes does not take them from whoever looks at them",
+  it("that ends processes does not disturb process_info of them",
     function()
       run(function()
         local victim, odd = nil, 0

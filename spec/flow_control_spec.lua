@@ -13,8 +13,8 @@ local function nodes(...) net = remote.nodes(...) end
 
 after_each(remote.close)
 
-describe("a flood to a slow peer", function()
-  it("never runs over, and all of it arrives", function()
+describe("a flood of messages to a slow peer", function()
+  it("never exceeds max_queue, and arrives completely", function()
     for seed = 1, 5 do
       nodes({ A, B }, { max_queue = 1024 * 1024 }, seed)
       local got, last = 0, {}
@@ -49,7 +49,7 @@ describe("a flood to a slow peer", function()
     end
   end)
 
-  it("ends with the connection", function()
+  it("ends when the connection is lost", function()
     nodes({ A, B }, { max_queue = 100000 })
     local sink = servant(B)
     net:hold(A, B, true)

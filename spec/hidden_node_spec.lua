@@ -1,4 +1,4 @@
--- A hidden node is connected to the nodes it dialled, and is no member.
+-- A hidden node is connected to the nodes that it dialled, and is not a member.
 
 local core = require "banyan.core"
 local network = require "spec.support.network"
@@ -25,14 +25,14 @@ describe("a hidden node", function()
     return list
   end
 
-  it("is in nobody's list, and has none itself", function()
+  it("is in the list of no node, and has an empty list itself", function()
     net:pass(2000)
     assert.same({ B }, names(A))
     assert.same({ A }, names(B))
     assert.same({}, names(H))
   end)
 
-  it("raises neither nodeup nor events, when it goes either", function()
+  it("causes no nodeup, nodedown or event when it comes or goes", function()
     local got = {}
     net:find(B).core:spawn(function()
       core.monitor_nodes(true)
@@ -45,12 +45,12 @@ describe("a hidden node", function()
     net:pass(2000)
     assert.same({}, got)
     for _, node in ipairs { A, B } do
-      assert.same({}, net:told("node_up", node, H))
-      assert.same({}, net:told("node_down", node, H))
+      assert.same({}, net:events_named("node_up", node, H))
+      assert.same({}, net:events_named("node_down", node, H))
     end
   end)
 
-  it("is not told of to others, and told of none itself", function()
+  it("is not announced to other nodes, nor are they to it", function()
     net:node("c@h:1")
     net:on("c@h:1", function() assert(core.connect(A)) end)
     net:pass(5000)
@@ -62,11 +62,11 @@ describe("a hidden node", function()
     end
   end)
 
-  it("is not dialled by those it came to", function()
+  it("is not dialled by the nodes that it dialled", function()
     net:kill(H, "kill")
     net:pass(20000)
     assert.equal(0, net:connections(A, H))
-    assert.same({}, net:told("link_failed", A, H))
+    assert.same({}, net:events_named("link_failed", A, H))
   end)
 
   it("exchanges messages, calls, links and monitors", function()
@@ -96,7 +96,7 @@ describe("a hidden node", function()
     end)
   end)
 
-  it("is told of the end of a connection as anybody", function()
+  it("gets noconnection when its connection is lost", function()
     local reason
     net:on(A, function() core.register("there", core.spawn(core.receive)) end)
     net:find(H).core:spawn(function()
@@ -109,7 +109,7 @@ describe("a hidden node", function()
     assert.equal("noconnection", reason)
   end)
 
-  it("that is quiet sends no heartbeats and misses none", function()
+  it("that is idle neither sends heartbeats nor expects any", function()
     net:pass(60000)
     local moved = net.virtual:path(H, A).pipes[1].queued
     assert.equal(0, moved)

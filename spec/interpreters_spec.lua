@@ -1,6 +1,6 @@
--- One cluster of two Luas: the one that runs this and the other one, LuaJIT or
--- Lua 5.4, each in OS processes of its own. The other's build must be there:
--- `make test` sees to it.
+-- One cluster with nodes under two Luas: the Lua that runs this spec, and the
+-- other of LuaJIT and Lua 5.4, each in OS processes of its own. `make test`
+-- builds the library for the other Lua too.
 
 local banyan = require "banyan"
 local cluster = require "spec.support.cluster"
@@ -9,12 +9,12 @@ local server = require "banyan.server"
 
 local OTHER_ENV = {
   LUA_CPATH = ("./build/%s/?.so;;"):format(lua.other),
-  LD_PRELOAD = false, -- no sanitizer: that build is a plain one
+  LD_PRELOAD = false, -- that build has no sanitizer
 }
 
 local here_and_there = lua.finds(lua.other) and it or pending
 
---- Both kinds of node, connected with each other and with this one.
+--- Runs `body` with a node under each Lua, connected with all others.
 local function both(c)
   local one = c:start("one")
   local other = c:launch(c:name "other",
@@ -170,7 +170,7 @@ describe("a node under another Lua", function()
         ]], what)
       end
       for _, node in ipairs(nodes) do
-        c:wait("both take part", function()
+        c:wait("both nodes are members", function()
           return count(node, "nodes") == 2
         end)
       end
@@ -202,7 +202,7 @@ describe("a node under another Lua", function()
         ]])
       end
       one:kill()
-      c:wait("the other has them all", function()
+      c:wait("the other node has all children", function()
         return count(other, "local_children") == 80
       end)
     end)

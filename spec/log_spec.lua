@@ -2,7 +2,7 @@ local log = require "banyan.log"
 local cjson = require "cjson"
 local core = require "banyan.core"
 
--- Events go to a sink made with `opts`; answers all that it wrote.
+-- Passes events to a log made with `opts`; returns all that it wrote.
 local function written(make, opts, ...)
   local out = {}
   opts.write = function(text) out[#out + 1] = text end
@@ -47,7 +47,7 @@ describe("the text log", function()
     assert.equal("      [C]: in error", lines[3])
   end)
 
-  it("puts where a process is below the line too", function()
+  it("puts the traceback of a held process below the line", function()
     local text = written(log.text, { clock = at_epoch }, {
       event = "process_held_node", node = "a@h:1", ms = 120, at = "x.lua:1",
       traceback = "stack traceback:\n\tx.lua:1: in loop",
@@ -88,14 +88,14 @@ describe("the text log", function()
     end
   end)
 
-  it("lets nothing in a value break the line", function()
+  it("escapes what would break the line", function()
     local text = written(log.text, { level = "debug" },
       { event = "e", id = "a\nb\0c\"d" })
     assert.matches('id="a\\nb\\x00c\\"d"\n', text, 1, true)
     assert.equal(1, select(2, text:gsub("\n", "")))
   end)
 
-  it("writes what matters as much as was asked for", function()
+  it("writes events of the given level and above", function()
     local events = {
       { event = "child_started" }, { event = "node_up" },
       { event = "process_crashed" }, { event = "supervisor_gave_up" },
@@ -120,13 +120,13 @@ describe("the text log", function()
     assert.equal(2, select(2, text:gsub("node_up peer=b\n", "")))
   end)
 
-  it("answers nil and why when the file does not open", function()
+  it("answers nil and an error if the file cannot be opened", function()
     local sink, err = log.text { file = "/nowhere/at/all" }
     assert.is_nil(sink)
     assert.matches("/nowhere/at/all", err, 1, true)
   end)
 
-  it("refuses options it does not know", function()
+  it("refuses unknown options", function()
     local line = debug.getinfo(1, "l").currentline + 1
     local ok, err = pcall(function() return (log.text { levle = "info" }) end)
     assert.is_false(ok)
@@ -136,15 +136,15 @@ describe("the text log", function()
   end)
 end)
 
-describe("how much an event matters", function()
-  it("depends on why a node is down", function()
+describe("the level of an event", function()
+  it("depends on the reason for which a node is down", function()
     assert.equal("info", log.level { event = "node_down",
       reason = "shutdown" })
     assert.equal("warning", log.level { event = "node_down",
       reason = "timeout" })
   end)
 
-  it("is little for what is not known", function()
+  it("is debug for an unknown event", function()
     assert.equal("debug", log.level("something_new"))
   end)
 end)
@@ -179,7 +179,7 @@ describe("the JSON log", function()
     ref:close()
   end)
 
-  it("finds a way to say what JSON has no word for", function()
+  it("writes the nearest value where JSON has none", function()
     local object = decoded {
       event = "e", infinite = math.huge, nan = 0 / 0, big = 2 ^ 60,
       fraction = 0.5, bytes = "\255\0x", text = "gr\195\188n",

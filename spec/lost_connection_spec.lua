@@ -1,4 +1,4 @@
--- What a process is told when the connection to another node is lost.
+-- The messages that a process gets when the connection to a node is lost.
 
 local core = require "banyan.core"
 local remote = require "spec.support.remote"
@@ -16,7 +16,7 @@ local function nodes(...) net = remote.nodes(...) end
 after_each(remote.close)
 
 describe("a lost connection", function()
-  -- Has a process tied to B in every way; answers what it is told.
+  -- Has a process use B in every way; returns the messages it gets.
   local function tied(break_it)
     local messages
     local pid = servant(B, "s")
@@ -66,7 +66,7 @@ describe("a lost connection", function()
     end
   end
 
-  it("by the other's sudden end is told once to each", function()
+  it("by a crash of the peer is signalled once to each process", function()
     for seed = 1, SEEDS do
       nodes({ A, B }, nil, seed)
       check(tied(function() net:kill(B) end), "econnreset")
@@ -74,7 +74,7 @@ describe("a lost connection", function()
     end
   end)
 
-  it("by silence is told once to each", function()
+  it("by silence is signalled once to each process", function()
     nodes({ A, B }, { down_after_ms = 300, heartbeat_ms = 100 })
     check(tied(function()
       net:hold(A, B, true)
@@ -82,14 +82,14 @@ describe("a lost connection", function()
     end), "timeout")
   end)
 
-  it("by the other's shutdown is told once to each", function()
+  it("by a shutdown of the peer is signalled once to each process", function()
     nodes { A, B }
     check(tied(function()
       node(B):shutdown()
     end), "shutdown")
   end)
 
-  it("by disconnect is told once to each", function()
+  it("by disconnect is signalled once to each process", function()
     nodes { A, B }
     check(tied(function()
       assert.is_true(core.disconnect(B))
@@ -97,7 +97,7 @@ describe("a lost connection", function()
     end), "disconnected")
   end)
 
-  it("by disconnect stays, until one of the two connects", function()
+  it("by disconnect lasts until one of the two nodes connects", function()
     nodes { A, B }
     net:on(A, function() core.disconnect(B) end)
     net:pass(60000)
@@ -108,19 +108,19 @@ describe("a lost connection", function()
     end)
   end)
 
-  it("by a queue that ran over is told at once", function()
+  it("by a full queue is signalled at once", function()
     nodes({ A, B }, { max_queue = 100000 })
     local messages = tied(function(pid)
       net:hold(A, B, true)
       for _ = 1, 10 do
-        -- one that cannot wait
+        -- outside of a process send cannot wait
         node(A):send(pid, ("x"):rep(50000))
       end
     end)
     check(messages, "overflow")
   end)
 
-  it("ends what does not trap", function()
+  it("ends a linked process that does not trap exits", function()
     nodes { A, B }
     local pid = servant(B)
     net:on(A, function()
@@ -153,7 +153,7 @@ describe("a lost connection", function()
     assert.is_false(after)
   end)
 
-  it("and come back, old pids work again", function()
+  it("that comes back makes old pids work again", function()
     nodes { A, B }
     local pid = servant(B, "s")
     net:on(A, function()
@@ -168,7 +168,7 @@ describe("a lost connection", function()
     end)
   end)
 
-  it("and back in another life, old pids are dead", function()
+  it("to a node that restarts leaves its old pids dead", function()
     nodes { A, B }
     local old = servant(B, "s")
     net:on(A, function()
@@ -200,7 +200,7 @@ describe("a lost connection", function()
     end)
   end)
 
-  it("loses a suffix and never a middle", function()
+  it("loses the last messages and none before them", function()
     for seed = 1, SEEDS do
       nodes({ A, B }, nil, seed)
       local seen = {}
@@ -220,7 +220,7 @@ describe("a lost connection", function()
     end
   end)
 
-  it("gets what was sent before an orderly end through", function()
+  it("by a shutdown loses nothing that was sent before", function()
     for seed = 1, SEEDS do
       nodes({ A, B }, nil, seed)
       local got = 0
@@ -239,7 +239,7 @@ describe("a lost connection", function()
       node(A):shutdown()
       net:settle()
       assert.equal(30, got)
-      assert.equal("shutdown", net:told("node_down", B)[1].reason)
+      assert.equal("shutdown", net:events_named("node_down", B)[1].reason)
       net:close()
     end
   end)

@@ -57,7 +57,7 @@ describe("a node's name", function()
     assert.same({ host = "::1", port = 9101 }, names.parse("a@[::1]:9101"))
   end)
 
-  it("that is none is told what is wrong with it", function()
+  it("is refused with an error that says what is wrong", function()
     local wrong = {
       ["a"] = '"@" is missing',
       ["@h:1"] = 'nothing stands before "@"',
@@ -82,7 +82,7 @@ describe("a node's name", function()
     end
   end)
 
-  it("gives the port to an address without one", function()
+  it("gives its port to a listen address without one", function()
     assert.same({ host = "0.0.0.0", port = 7 }, names.address("0.0.0.0", 7))
     assert.same({ host = "h", port = 8 }, names.address("h:8", 7))
     assert.same({ host = "::", port = 7 }, names.address("::", 7))
@@ -90,7 +90,7 @@ describe("a node's name", function()
     assert.is_nil((names.address("h:x", 7)))
   end)
 
-  it("says whether it stays on this machine", function()
+  it("says whether its host is a loopback address", function()
     for _, host in ipairs { "127.0.0.1", "127.9.9.9", "::1", "localhost" } do
       assert.is_true(names.is_loopback(host))
     end
@@ -127,14 +127,14 @@ describe("banyan.start", function()
       .. '"heartbeat_ms" (1000)', complaint { down_after_ms = 1000 }, 1, true)
   end)
 
-  it("lists the drivers there are", function()
+  it("lists the drivers that exist", function()
     assert.matches('no driver "libev"; there are "luv" and "manual"',
       complaint { driver = "libev" }, 1, true)
     assert.matches('"openresty" is not there yet',
       complaint { driver = "openresty" }, 1, true)
   end)
 
-  it("says that an address is taken, and leaves nothing behind", function()
+  it("answers that an address is in use, and leaves nothing behind", function()
     local name = fresh_name("a")
     local node = assert(banyan.start { name = name, secret = SECRET })
     local other, err = banyan.start {
@@ -147,7 +147,7 @@ describe("banyan.start", function()
     assert.is_false(uv.loop_alive())
   end)
 
-  it("says that an address is not one of this machine", function()
+  it("answers that an address is not one of this machine", function()
     local node, err = banyan.start {
       name = "a@127.0.0.1:9101", listen = "192.0.2.1:9101", secret = SECRET,
     }
@@ -193,7 +193,7 @@ describe("a node on luv", function()
     end
   end)
 
-  it("stops in a callback of the running loop too", function()
+  it("can be stopped in a callback of the running loop", function()
     local node = assert(banyan.start {
       name = fresh_name("a"), secret = SECRET,
     })
@@ -208,14 +208,14 @@ describe("a node on luv", function()
       "the node has been stopped")
   end)
 
-  it("is stopped by a process of its own", function()
+  it("can be stopped by one of its processes", function()
     local node = assert(banyan.start())
     node:spawn(function() node:stop() end)
     uv.run()
     assert.matches("(stopped)", tostring(node), 1, true)
   end)
 
-  it("talks to another, by number, by host name, by IPv6", function()
+  it("connects by IPv4 address, by host name and by IPv6 address", function()
     local hosts = { "127.0.0.1", "localhost" }
     if has_ipv6() then hosts[3] = "[::1]" end
     for _, host in ipairs(hosts) do
@@ -247,7 +247,7 @@ describe("a node on luv", function()
     end
   end)
 
-  it("says goodbye, so that others know at once and why", function()
+  it("is down for others at once when it stops", function()
     local events = {}
     local a = assert(banyan.start {
       name = fresh_name("a"), secret = SECRET,
@@ -264,7 +264,7 @@ describe("a node on luv", function()
     a:stop()
   end)
 
-  it("says why a dial failed", function()
+  it("answers why a dial failed", function()
     local failed = {}
     local nobody = free_port()
     local a = assert(banyan.start {
@@ -284,7 +284,7 @@ describe("a node on luv", function()
     assert.is_false(uv.loop_alive())
   end)
 
-  it("refuses one with another secret, and lives on", function()
+  it("refuses a node with another secret, and goes on", function()
     local refused
     local a = assert(banyan.start {
       name = fresh_name("a"), secret = SECRET,
@@ -304,7 +304,7 @@ describe("a node on luv", function()
   end)
 end)
 
-describe("a node driven by hand", function()
+describe("a node with the driver manual", function()
   it("runs by the host's clock and says when to call again", function()
     local node = assert(banyan.start { driver = "manual" })
     local woken
@@ -328,13 +328,13 @@ describe("a node driven by hand", function()
     assert.has_error(function() node:step(1) end, "the node has been stopped")
   end)
 
-  it("is not what a node on luv is", function()
+  it("is the only kind that can be stepped", function()
     local node = assert(banyan.start())
     assert.has_error(function() node:step(1) end)
     node:stop()
   end)
 
-  it("refuses a time that is none, and goes on", function()
+  it("refuses a time that is not an integer, and goes on", function()
     local node = assert(banyan.start { driver = "manual" })
     for _, now in ipairs { 1e300, 2 ^ 60, math.huge, -math.huge, 0 / 0, 0.5,
       "1" } do
@@ -349,7 +349,7 @@ describe("a node driven by hand", function()
     node:stop()
   end)
 
-  it("stops from within one of its processes", function()
+  it("can be stopped by one of its processes", function()
     local node = assert(banyan.start { driver = "manual" })
     node:spawn(function()
       node:stop()
@@ -361,7 +361,7 @@ describe("a node driven by hand", function()
     assert.matches("stopped", tostring(node))
   end)
 
-  it("stops from within a process of another node", function()
+  it("can be stopped by a process of another node", function()
     local node = assert(banyan.start { driver = "manual" })
     local other = assert(banyan.start { driver = "manual" })
     local ok
@@ -375,7 +375,7 @@ describe("a node driven by hand", function()
     other:stop()
   end)
 
-  it("moves bytes where the host carries them", function()
+  it("connects when the host carries its bytes", function()
     local a = assert(banyan.start {
       driver = "manual", name = "a@127.0.0.1:9101", secret = SECRET,
     })
@@ -435,7 +435,7 @@ describe("on_event", function()
     node:stop()
   end)
 
-  it("that raises harms nobody and is told of once", function()
+  it("may raise an error, which is reported once", function()
     local child = program [[
       local banyan = require "banyan"
       local done = banyan.run({ on_event = function() error("ouch") end },
@@ -454,7 +454,7 @@ describe("on_event", function()
     assert.equal(1, select(2, child.err:gsub("on_event raised", "")))
   end)
 
-  it("hears of an error in the driver, which goes on", function()
+  it("gets an error of the driver, which goes on", function()
     local events = {}
     local node = assert(banyan.start {
       on_event = function(event) events[event.event] = event end,
@@ -476,7 +476,7 @@ describe("on_event", function()
     node:stop()
   end)
 
-  it("being absent, errors of the driver are on stderr", function()
+  it("being absent, errors of the driver are written on stderr", function()
     local child = program [[
       local banyan = require "banyan"
       local node = assert(banyan.start())
@@ -494,7 +494,7 @@ describe("on_event", function()
 end)
 
 describe("the secret", function()
-  -- Starts a node in a program of its own; its output, and what it answered.
+  -- Starts a node in an OS process; returns its output.
   local function start(folder, opts, env)
     local vars = {
       XDG_CONFIG_HOME = folder or false, BANYAN_SECRET = false,
@@ -530,14 +530,14 @@ describe("the secret", function()
       end)
     end)
 
-  it("is below ~/.config where nothing else is said", function()
+  it("is below ~/.config without XDG_CONFIG_HOME", function()
     with_folder(function(folder)
       assert.equal("up", start(nil, loopback(), { HOME = folder }))
       assert.truthy(uv.fs_stat(folder .. "/.config/banyan/secret"))
     end)
   end)
 
-  it("file is refused if others may read it, and says what to do",
+  it("file is refused if others may read it, with a remedy",
     function()
       with_folder(function(folder)
         start(folder, loopback())
@@ -551,7 +551,7 @@ describe("the secret", function()
       end)
     end)
 
-  it("file is refused if it is empty or no file", function()
+  it("file is refused if it is empty or a directory", function()
     with_folder(function(folder)
       assert(uv.fs_mkdir(folder .. "/banyan", tonumber("700", 8)))
       local path = folder .. "/banyan/secret"
@@ -565,7 +565,7 @@ describe("the secret", function()
     end)
   end)
 
-  it("file is one and the same for nodes that start at once", function()
+  it("file is the same for nodes that start at the same time", function()
     with_folder(function(folder)
       local children = {}
       for i = 1, 6 do

@@ -31,7 +31,7 @@ describe("options", function()
     assert.equal(opts, options.check("paint", opts, schema))
   end)
 
-  it("know what only this library gives, and do not name it", function()
+  it("may be hidden: accepted, but not listed in an error", function()
     local hidden = { "a pid", function(v) return v == 1 end, hidden = true }
     local known = { name = "string", inner = hidden }
     assert.same({ inner = 1 }, options.check("paint", { inner = 1 }, known))
@@ -40,13 +40,13 @@ describe("options", function()
     assert.matches("%(it knows: name%)$", err)
   end)
 
-  it("name the unknown key and what there is", function()
+  it("that are unknown are named, with a list of the known ones", function()
     assert.matches('paint: unknown option "nmae".*name.*size',
       complaint { nmae = "x" })
     assert.matches("paint: unknown option 1 ", complaint { "x" })
   end)
 
-  it("name the option of a wrong type, what is expected, what came",
+  it("of a wrong type are named, with the type expected and the value",
     function()
       assert.matches('paint: option "name" must be a string, got 5',
         complaint { name = 5 })
@@ -70,11 +70,11 @@ describe("options", function()
         complaint { colour = "green" })
     end)
 
-  it("that are no table are misuse", function()
+  it("must be a table", function()
     assert.matches("paint: options must be a table, got 7", complaint(7))
   end)
 
-  it("point at the caller of the function that checks them", function()
+  it("that are wrong raise an error that points at the caller", function()
     local function paint(opts) options.check("paint", opts, schema) end
     local line = debug.getinfo(1, "l").currentline + 1
     local _, err = pcall(function() paint { size = "x" } end)
@@ -91,7 +91,7 @@ describe("a time limit", function()
     assert.is_nil(options.timeout("infinity", "wait"))
   end)
 
-  it("of any other kind is misuse", function()
+  it("of any other kind is refused", function()
     for _, wrong in ipairs { -1, 1.5, "soon", 0 / 0 } do
       local ok, err = pcall(options.timeout, wrong, "wait")
       assert.is_false(ok)

@@ -1,10 +1,10 @@
--- What strangers throw at a node's port: a node in an OS process, real
--- sockets. Each is shown the door, and the node serves its friends on.
+-- Hostile connections to the port of a node in an OS process, on real sockets.
+-- The node must close each of them and go on serving its peers.
 
 local cluster = require "spec.support.cluster"
 local uv = require "luv"
 
---- Opens a connection to a node's port and sends `bytes`.
+--- Opens a connection to a node's port and sends `bytes`. Returns its state.
 local function throw(node, bytes)
   local conn = { socket = uv.new_tcp(), answer = "" }
   local port = tonumber(node.name:match ":(%d+)$")
@@ -37,12 +37,12 @@ local function is_well(node)
   return node:call(function(a, b) return a + b end, 40, 2) == 42
 end
 
-local function shows_the_door(name, bytes)
+local function it_closes(name, bytes)
   it(name, function()
     cluster.run(function(c)
       local node = c:start("a")
       local conn = throw(node, bytes)
-      c:wait("the stranger is shown the door", function()
+      c:wait("the connection is closed", function()
         return conn.closed
       end)
       assert.is_true(conn.open)
@@ -53,38 +53,38 @@ local function shows_the_door(name, bytes)
 end
 
 describe("a node's port", function()
-  shows_the_door("closes on garbage", random_bytes(4096, 7))
-  shows_the_door("closes on another protocol",
+  it_closes("closes on garbage", random_bytes(4096, 7))
+  it_closes("closes on another protocol",
     "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
-  shows_the_door("closes on a frame that promises four gigabytes",
+  it_closes("closes on a frame that claims to have four gigabytes",
     "\255\255\255\255" .. random_bytes(1000, 3))
-  shows_the_door("closes on an empty frame", "\0\0\0\0\0\0\0\0")
+  it_closes("closes on an empty frame", "\0\0\0\0\0\0\0\0")
 
-  it("closes on half a frame and on silence, in time", function()
+  it("closes on half a frame and on silence after a time limit", function()
     cluster.run(function(c)
       local node = c:start("a")
       local half, silent = throw(node, "\0\0\0\60\1"), throw(node, "")
       c:wait("both are open", function() return half.open and silent.open end)
       assert.is_true(is_well(node))
-      c:wait("both are shown the door", function()
+      c:wait("both are closed", function()
         return half.closed and silent.closed
       end)
       assert.is_true(is_well(node))
     end)
   end)
 
-  it("serves friends through a crowd of strangers", function()
+  it("serves its peers while it has many hostile connections", function()
     cluster.run(function(c)
       local node, crowd = c:start("a"), {}
       for i = 1, 300 do crowd[i] = throw(node, i % 2 == 0 and "\0\0" or "") end
-      c:wait("all have come", function()
+      c:wait("all connections are open or closed", function()
         for _, conn in ipairs(crowd) do
           if not conn.open and not conn.closed then return false end
         end
         return true
       end)
       assert.is_true(is_well(node))
-      c:wait("all are shown the door", function()
+      c:wait("all are closed", function()
         for _, conn in ipairs(crowd) do
           if not conn.closed then return false end
         end

@@ -1,8 +1,8 @@
 -- Processes that do not yield, on the real clock and driver.
 --
--- A loop here ends when it is told to, by a process that can only tell it if
--- the loop was preempted; it fails if that takes too long. Where there is a
--- compiler, its code knows no hooks: it is switched off.
+-- A loop here ends when another process sets a flag, which that can only do if
+-- the loop is preempted. The test fails if it takes too long. LuaJIT's compiler
+-- is switched off, because compiled code calls no hooks.
 
 local address = require "spec.support.address"
 local banyan = require "banyan"
@@ -13,7 +13,7 @@ local server = require "banyan.server"
 local supervisor = require "banyan.supervisor"
 local uv = require "luv"
 
--- Globals are looked up by functions of busted.
+-- A local: busted makes the lookup of a global call a function.
 local clock = os.clock
 
 local LIMIT_S = 30 -- of this program's time
@@ -33,7 +33,7 @@ local function hog(flag)
   end
 end
 
---- Works for so long.
+--- Computes for that many seconds.
 local function work(ms)
   local limit = clock() + ms / 1000
   while clock() < limit do end -- luacheck: ignore 542
@@ -60,7 +60,7 @@ end
 local Echo = { name = "echo" }
 function Echo.handle_call(_, msg) return msg end
 
---- Runs `loop(flag)` as a process, and lets others live beside it.
+--- Runs `loop(flag)` as a process beside another that ends it.
 local function live_beside(loop)
   local flag = {}
   local function over() flag.over = true end
@@ -86,7 +86,7 @@ describe("a process that does not yield", function()
     live_beside(function(flag) assert(pcall(pcall, hog, flag)) end)
   end)
 
-  it("lets others run between many short pcalls", function()
+  it("lets others run between many short calls of pcall", function()
     live_beside(function(flag)
       flag.rounds = 0
       local function once()
@@ -97,7 +97,7 @@ describe("a process that does not yield", function()
     end)
   end)
 
-  it("lets others run between calls of C that cannot be left", function()
+  it("lets others run between calls of C functions", function()
     live_beside(function(flag)
       flag.rounds = 0
       local function less(a, b) return a < b end
@@ -171,7 +171,7 @@ describe("a process that does not yield", function()
     end)
   end)
 
-  it("may be main", function()
+  it("is preempted if it is main too", function()
     local flag = {}
     run({}, function()
       banyan.spawn(function()
@@ -183,7 +183,7 @@ describe("a process that does not yield", function()
     assert.is_true(flag.over)
   end)
 
-  it("goes on as if nothing had happened", function()
+  it("goes on where it was, with the same values", function()
     local flag = {}
     run({ preempt = { slice_ms = 1 } }, function()
       local me = banyan.self()
@@ -208,7 +208,7 @@ describe("a process that does not yield", function()
     end)
   end)
 
-  it("hears signals meanwhile", function()
+  it("gets exit signals meanwhile", function()
     run({}, function()
       local pid, ref = banyan.spawn_monitor(function() hog {} end)
       banyan.sleep(10)
@@ -218,7 +218,7 @@ describe("a process that does not yield", function()
     end)
   end)
 
-  it("is told of: who, where, how long", function()
+  it("is reported with its name, its place and its time", function()
     local events = run({}, function()
       local flag = {}
       local pid = banyan.spawn(function()
@@ -244,7 +244,7 @@ describe("a process that does not yield", function()
     end
   end)
 
-  it("is told of but not preempted while a C function runs", function()
+  it("is reported but not preempted while a C function runs", function()
     local events = run({}, function()
       local stamps = {}
       banyan.spawn(function()
@@ -336,7 +336,7 @@ end)
 
 local LIMITED = { slice_ms = 2, kill_after_ms = 100 }
 
---- The reason that a process ends for which runs `fn`.
+--- The exit reason of a process that runs `fn`.
 local function end_of(fn)
   local reason
   local events = run({ preempt = LIMITED }, function()
@@ -359,12 +359,12 @@ describe("a process that holds its node beyond the limit", function()
 
   it("is killed", function() killed(function() hog {} end) end)
 
-  it("is killed within pcalls", function()
+  it("is killed within pcall", function()
     killed(function() while true do pcall(hog, {}) end end)
     killed(function() while true do xpcall(error, function() end) end end)
   end)
 
-  it("is killed below C functions that it cannot yield in", function()
+  it("is killed in a function that a C function calls", function()
     killed(function()
       while true do
         pcall(table.sort, { 1, 2, 3 }, function()
@@ -372,7 +372,7 @@ describe("a process that holds its node beyond the limit", function()
         end)
       end
     end)
-    if _G.jit then return end -- there no hook comes to the handler
+    if _G.jit then return end -- LuaJIT calls no hook in the handler
     killed(function()
       local function handler() while true do pcall(error) end end
       xpcall(string.gsub, handler, "x", ".", function()
@@ -381,7 +381,7 @@ describe("a process that holds its node beyond the limit", function()
     end)
   end)
 
-  it("is killed before it runs terminate, and is restarted", function()
+  it("is killed without terminate, and is restarted", function()
     local Loop, terminated = {}, false
     function Loop.handle_cast() while true do end end -- luacheck: ignore 542
     function Loop.handle_call() return "well" end
@@ -411,7 +411,7 @@ describe("a process that holds its node beyond the limit", function()
     assert.is_not_nil(reason)
   end)
 
-  it("fails the start that it is killed in", function()
+  it("is killed in init, and its start fails", function()
     local Loop = {}
     function Loop.init() while true do end end -- luacheck: ignore 542
     run({ preempt = LIMITED }, function()
@@ -421,7 +421,7 @@ describe("a process that holds its node beyond the limit", function()
     end)
   end)
 
-  it("is spared if it takes messages", function()
+  it("is not killed if it receives messages", function()
     run({ preempt = { slice_ms = 2, kill_after_ms = 1000 } }, function()
       local busy = banyan.spawn(function()
         while banyan.receive().tag == "work" do work(5) end
@@ -436,7 +436,7 @@ describe("a process that holds its node beyond the limit", function()
 end)
 
 describe("the option preempt", function()
-  it("can switch it off", function()
+  it("can switch preemption off", function()
     local ran = false
     run({ preempt = false }, function()
       banyan.spawn(function() ran = true end)
@@ -445,7 +445,7 @@ describe("the option preempt", function()
     end)
   end)
 
-  it("is off in banyan.start, and can be had there", function()
+  it("is false by default in banyan.start, and can be set", function()
     local flag = {}
     local function step_beside(opts)
       opts.driver = "manual"
@@ -468,7 +468,7 @@ describe("the option preempt", function()
     assert.is_true(select(2, step_beside { preempt = true }))
   end)
 
-  it("ends a step soon that always has more to do", function()
+  it("ends a step soon although there is always more to do", function()
     local flag, steps = {}, 0
     local node = assert(banyan.start { driver = "manual", preempt = true })
     for _ = 1, 20 do node:spawn(function() hog(flag) end) end
@@ -484,7 +484,7 @@ describe("the option preempt", function()
     node:stop()
   end)
 
-  it("refuses what makes no sense", function()
+  it("refuses values out of range", function()
     local function why(preempt)
       local ok, err = pcall(function()
         local node = banyan.start { driver = "manual", preempt = preempt }
@@ -535,8 +535,8 @@ local LOOPER = [[
   end)
 ]]
 
---- Has a node of another program loop, and watches the link to it. true: it
--- answers after twice the time in which silence would have been its end.
+--- Starts a node in another OS process that runs a loop. Returns true if the
+-- link to it lasts twice as long as down_after_ms.
 local function outlives(preempt)
   local name, mine = address.fresh_name("b"), address.fresh_name("a")
   local child = program(LOOPER, { env = {

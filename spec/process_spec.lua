@@ -1,4 +1,4 @@
--- Processes: what they can say to each other and what they see of time.
+-- Processes of one node: spawning, messages, receive, timers, names, errors.
 
 local banyan = require "banyan"
 local core = require "banyan.core"
@@ -13,7 +13,7 @@ local function raises(pattern, fn, ...)
   assert.matches(pattern, tostring(err))
 end
 
---- A process that sends back whatever it is sent.
+--- A process that sends each message back.
 local function echo()
   local me = core.self()
   return core.spawn(function()
@@ -47,11 +47,11 @@ describe("spawn", function()
     end)
   end)
 
-  it("wants a function", function()
+  it("requires a function", function()
     run(function() raises("function expected", core.spawn, 5) end)
   end)
 
-  it("says where it can be used", function()
+  it("raises an error outside of a process", function()
     raises("no node runs here", core.spawn, function() end)
   end)
 
@@ -66,7 +66,7 @@ describe("spawn", function()
     end)
   end)
 
-  it("re-uses coroutines without mixing processes up", function()
+  it("re-uses coroutines without mixing up processes", function()
     run(function()
       local me, seen = core.self(), {}
       for i = 1, 1000 do core.spawn(function() core.send(me, i) end) end
@@ -103,7 +103,7 @@ describe("a message", function()
     end)
   end)
 
-  it("carries pids and refs as the very same values", function()
+  it("carries pids and refs that are equal to the originals", function()
     run(function()
       local ref = core.make_ref()
       local got = through { me = core.self(), ref = ref, [ref] = 1 }
@@ -136,13 +136,13 @@ describe("a message", function()
     end)
   end)
 
-  it("to a name that nobody has is nil, noproc", function()
+  it("to a name that no process has is nil, noproc", function()
     run(function()
       assert.same({ nil, "noproc" }, { core.send("nobody", 1) })
     end)
   end)
 
-  it("to something that is no destination is misuse", function()
+  it("to something that is not a destination is misuse", function()
     run(function()
       raises("must be a pid, a name", core.send, 5, 1)
       raises("without name= and node=", core.send, { name = "x" }, 1)
@@ -158,7 +158,7 @@ describe("receive", function()
     end)
   end)
 
-  it("gives up when its time is over", function()
+  it("answers timeout after its time limit", function()
     run(function()
       local before = core.now()
       assert.same({ nil, "timeout" }, { core.receive(250) })
@@ -174,7 +174,7 @@ describe("receive", function()
     end)
   end)
 
-  it("refuses a time-out that is none", function()
+  it("refuses a malformed time-out", function()
     run(function()
       raises("whole milliseconds", core.receive, -1)
       raises("whole milliseconds", core.receive, 1.5)
@@ -182,7 +182,7 @@ describe("receive", function()
     end)
   end)
 
-  it("points at the caller that cannot wait", function()
+  it("raises an error at a caller that cannot wait", function()
     local function wait() local _ = banyan.receive(1) end
     local _, err = pcall(wait)
     assert.matches("process_spec%.lua:%d+: receive outside a process", err)
@@ -193,7 +193,7 @@ describe("receive", function()
     end)
   end)
 
-  it("cannot wait below a C function, and says so", function()
+  it("raises an error below a C function", function()
     run(function()
       raises("a C function", function()
         table.sort({ 1, 2, 3 }, function() return core.receive() end)
@@ -201,7 +201,7 @@ describe("receive", function()
     end)
   end)
 
-  it("cannot wait in a coroutine of the process's own", function()
+  it("raises an error in a coroutine that the process made", function()
     run(function()
       raises("coroutine of the process's own", coroutine.wrap(core.receive))
     end)
@@ -209,7 +209,7 @@ describe("receive", function()
 end)
 
 describe("receive with a match", function()
-  it("cannot be nested: the inner would take what the outer looks at",
+  it("cannot be nested in the match of another receive",
     function()
       run(function()
         for i = 1, 3 do core.send(core.self(), i) end
@@ -223,7 +223,7 @@ describe("receive with a match", function()
       end)
     end)
 
-  it("leaves the mailbox as it was when the match raises", function()
+  it("leaves the mailbox unchanged if the match raises", function()
     run(function()
       for i = 1, 3 do core.send(core.self(), i) end
       raises("no good", banyan.receive, function(n)
@@ -234,7 +234,7 @@ describe("receive with a match", function()
   end)
 end)
 
-describe("a process that always has mail", function()
+describe("a process that always has a message", function()
   local function keeps_nobody_waiting(receive)
     run(function()
       local me = core.self()
@@ -252,11 +252,11 @@ describe("a process that always has mail", function()
     end)
   end
 
-  it("keeps no timer and no other process waiting", function()
+  it("does not delay timers and other processes", function()
     keeps_nobody_waiting(core.receive)
   end)
 
-  it("nor does it when it picks its messages", function()
+  it("does not delay them when it receives by matching", function()
     keeps_nobody_waiting(function()
       banyan.receive(function() return true end)
     end)
@@ -264,7 +264,7 @@ describe("a process that always has mail", function()
 end)
 
 describe("coroutine.yield", function()
-  it("in a process gives way to the others", function()
+  it("in a process lets other processes run", function()
     run(function()
       local order, me = {}, core.self()
       core.spawn(function()
@@ -280,7 +280,7 @@ describe("coroutine.yield", function()
 end)
 
 describe("send_after", function()
-  it("delivers when its time has come, in order of time", function()
+  it("sends when the timer fires, in order of time", function()
     run(function()
       core.send_after(20, core.self(), "second")
       core.send_after(10, core.self(), "first")
@@ -291,7 +291,7 @@ describe("send_after", function()
     end)
   end)
 
-  it("and sleep want to know for how long", function()
+  it("and sleep require a time", function()
     run(function()
       raises("milliseconds expected", core.send_after, nil, core.self(), 1)
       raises("milliseconds expected", core.sleep, nil)
@@ -318,7 +318,7 @@ describe("send_after", function()
     end)
   end)
 
-  it("finds a name when its time has come", function()
+  it("looks up a name when the timer fires", function()
     run(function()
       core.send_after(10, "later", "hello")
       core.register("later")
@@ -328,7 +328,7 @@ describe("send_after", function()
 end)
 
 describe("a name", function()
-  it("leads to its process and is free once that has ended", function()
+  it("stands for its process and is free after that has ended", function()
     run(function()
       local pid, ref = core.spawn_monitor(core.receive)
       assert.is_true(core.register("svc", pid))
@@ -341,7 +341,7 @@ describe("a name", function()
     end)
   end)
 
-  it("stands in the list of names where its process does", function()
+  it("is in the list of names of its node", function()
     run(function()
       local names = {}
       for i = 1, 50 do
@@ -363,7 +363,7 @@ describe("a name", function()
     end)
   end)
 
-  it("can be given up", function()
+  it("can be unregistered", function()
     run(function()
       core.register("svc")
       assert.is_true(core.unregister("svc"))
@@ -374,7 +374,7 @@ describe("a name", function()
 end)
 
 describe("process_info", function()
-  it("tells what a person needs to know", function()
+  it("describes a process", function()
     run(function()
       local me = core.self()
       local pid = core.spawn_link(function()
@@ -401,7 +401,7 @@ describe("process_info", function()
 end)
 
 describe("a Lua error", function()
-  it("ends its process only, with the message and where it was", function()
+  it("ends only its process, with a message and a traceback", function()
     run(function()
       local _, ref = core.spawn_monitor(function() error("boom") end)
       local down = core.receive()
@@ -413,7 +413,7 @@ describe("a Lua error", function()
     end)
   end)
 
-  it("that is no string has a text that says what it is", function()
+  it("that is not a string has a text that describes it", function()
     run(function()
       local function text_of(object)
         core.spawn_monitor(function() error(object, 0) end)
@@ -448,7 +448,7 @@ describe("a Lua error", function()
     end)
   end)
 
-  it("is told as an event", function()
+  it("is reported by an event", function()
     local events = {}
     run(function()
       core.spawn_monitor(function() error("boom") end)
@@ -458,7 +458,7 @@ describe("a Lua error", function()
     assert.equal("error", events[1].reason[1])
   end)
 
-  it("is told of the one that crashed, not of those it takes along", function()
+  it("is reported for the process that crashed, not for linked ones", function()
     local events, crashed = {}, nil
     run(function()
       local linked, ref = core.spawn_monitor(core.receive)
@@ -474,7 +474,7 @@ describe("a Lua error", function()
 end)
 
 describe("a process that recurses without end", function()
-  it("ends of the stack overflow, and nobody else does", function()
+  it("ends with a stack overflow, and no other process does", function()
     run(function()
       local function deeper() return 1 + deeper() end
       core.spawn_monitor(deeper)
@@ -484,7 +484,7 @@ describe("a process that recurses without end", function()
 end)
 
 describe("a finalizer", function()
-  it("may start, end and tell processes at any time", function()
+  it("may start and end processes and send at any time", function()
     run(function()
       local me, ran, started = core.self(), 0, 0
       local function work() ran = ran + 1 end
@@ -542,7 +542,7 @@ describe("a node", function()
     node:close()
   end)
 
-  it("keeps what a failing clock broke off out of later waits", function()
+  it("keeps a call that a failing clock ended out of later waits", function()
     local node, seen = make(), {}
     node:spawn(function()
       local server = core.spawn(function()
@@ -563,7 +563,7 @@ describe("a node", function()
     assert.same({ ok = false, err = "timeout" }, seen)
   end)
 
-  it("answers the events that nobody fetched when it closes", function()
+  it("returns the events that were not fetched when it closes", function()
     local node = make()
     node:spawn(error, "boom")
     node:step(0)
@@ -618,7 +618,7 @@ describe("a process that ends", function()
     end)
   end)
 
-  it("takes a chain of a hundred thousand links with it", function()
+  it("ends a chain of a hundred thousand linked processes", function()
     run(function()
       local first = core.spawn(core.receive)
       local before = first

@@ -26,7 +26,7 @@ describe("a call to another node", function()
     end)
   end)
 
-  it("answers many values, nil among them", function()
+  it("answers many values, also nil", function()
     nodes { A, B }
     local pid = spawn_on(B, function()
       core.reply(core.receive().from, nil, 2, nil, "4", nil)
@@ -63,7 +63,7 @@ describe("a call to another node", function()
     end
   end)
 
-  it("that timed out hears nothing of a late reply", function()
+  it("that timed out drops a late reply", function()
     nodes { A, B }
     local late
     local pid = spawn_on(B, function()
@@ -80,7 +80,7 @@ describe("a call to another node", function()
     end)
   end)
 
-  it("beside a request keeps the two apart", function()
+  it("at the same time as a request does not mix up the replies", function()
     nodes { A, B }
     local froms = {}
     local pid = spawn_on(B, function()
@@ -104,7 +104,7 @@ describe("a call to another node", function()
     end)
   end)
 
-  it("to the dead, the unknown and the far says so", function()
+  it("to a dead process, an unknown name or a lost node fails", function()
     nodes { A, B }
     local dead = spawn_on(B, function() end)
     net:settle()
@@ -123,7 +123,7 @@ describe("a call to another node", function()
     end)
   end)
 
-  it("answers the reason for which the called one ends", function()
+  it("answers the exit reason of a server that ends", function()
     nodes { A, B }
     local one, two = servant(B), servant(B)
     net:on(A, function()
@@ -133,7 +133,7 @@ describe("a call to another node", function()
     end)
   end)
 
-  it("of a caller that ends leaves nothing with the called", function()
+  it("of a caller that ends leaves nothing at the server", function()
     nodes { A, B }
     local pid = servant(B)
     net:on(A, function()

@@ -1,4 +1,4 @@
--- What use of other nodes leaves in memory: nothing.
+-- Using other nodes must not leak memory.
 
 local core = require "banyan.core"
 local lua = require "spec.support.lua"
@@ -16,7 +16,7 @@ local function nodes(...) net = remote.nodes(...) end
 
 after_each(remote.close)
 
-describe("nothing is left behind", function()
+describe("no memory is leaked", function()
   it("after thousands of calls, monitors, links and messages", function()
     nodes { A, B }
     local pid, mine = servant(B), spawn_on(A, obey)
@@ -66,7 +66,7 @@ describe("nothing is left behind", function()
     assert.is_true(lua.in_use() < before + 50, "memory grew")
   end)
 
-  it("after many disconnects and restarts of the other", function()
+  it("after many disconnects and restarts of the peer", function()
     nodes { A, B }
     local mine = spawn_on(A, obey)
     local function all()

@@ -1,4 +1,4 @@
--- Messages to another node, and what may travel in them.
+-- Messages to another node, and the values that they can contain.
 
 local core = require "banyan.core"
 local remote = require "spec.support.remote"
@@ -51,7 +51,7 @@ describe("a message to another node", function()
     end
   end)
 
-  it("keeps nil and false, on their own and inside", function()
+  it("keeps nil and false, alone and in tables", function()
     local got
     local pid = spawn_on(B, function()
       got = { n = 0 }
@@ -72,13 +72,13 @@ describe("a message to another node", function()
     assert.same({ false, x = false }, got[3])
   end)
 
-  it("of several fragments arrives whole", function()
+  it("of several fragments arrives as one", function()
     local big = { head = "h" }
     for i = 1, 3000 do big[i] = ("%d:"):format(i) .. ("y"):rep(i % 700) end
     assert.same({ big }, echoed(big))
   end)
 
-  it("keeps a reason a reason", function()
+  it("keeps a reason and its text", function()
     local back
     local pid = servant(B)
     net:on(A, function()
@@ -88,7 +88,7 @@ describe("a message to another node", function()
     assert.equal("oops: 1", tostring(back))
   end)
 
-  it("is refused with an error where it cannot travel", function()
+  it("with a value that cannot be sent is an error", function()
     local pid = servant(B)
     net:on(A, function()
       local me = core.self()
@@ -127,7 +127,7 @@ describe("a message to another node", function()
     end)
   end)
 
-  it("to a name nobody has there is lost in silence", function()
+  it("to a name that no process has there is dropped", function()
     net:on(A, function()
       assert.is_true(core.send({ name = "nobody", node = B }, 1))
       assert.is_true(core.cast({ name = "nobody", node = B }, 1))
@@ -144,7 +144,7 @@ describe("a message to another node", function()
     end)
   end)
 
-  it("to the own node by its name stays here", function()
+  it("to a name on its own node is sent there", function()
     net:on(A, function()
       core.register("me")
       core.send({ name = "me", node = A }, { print })
@@ -167,10 +167,10 @@ it("a message too large is an error that names the limit", function()
   assert_unrelated(B, pid)
 end)
 
-it("pids and refs of all nodes are the same values everywhere", function()
+it("pids and refs of all nodes are equal on all nodes", function()
   nodes { A, B, C }
   local echo, third = servant(B), servant(C)
-  net:settle() -- B and C hear of each other
+  net:settle() -- B and C connect to each other
   net:on(A, function()
     local me, ref = core.self(), core.make_ref()
     local sent = { me, echo, third, ref, [third] = ref, [ref] = me }

@@ -20,7 +20,7 @@ after_each(remote.close)
 describe("across nodes", function()
   before_each(function() nodes { A, B } end)
 
-  -- [what the other ends for] = what one that traps is told
+  -- [exit reason of the other process] = reason of the EXIT message
   local ENDS = {
     { "normal" }, { "shutdown" }, { "kill" }, { "other" },
     { { "shutdown", 7 } }, { { "made", { up = { 1 } } } },
@@ -30,7 +30,7 @@ describe("across nodes", function()
     local reason = case[1]
     local shown = traceless(reason)
 
-    it(("a link passes on the end for %q"):format(shown), function()
+    it(("a link passes on the exit reason %q"):format(shown), function()
       local pid, idle = servant(B), nil
       net:on(A, function()
         idle = core.spawn(function()
@@ -57,7 +57,7 @@ describe("across nodes", function()
       end)
     end)
 
-    it(("an exit signal %q does what it does on one node"):format(shown),
+    it(("an exit signal %q has the same effect as on one node"):format(shown),
       function()
         local plain = servant(B)
         local got
@@ -91,7 +91,7 @@ describe("across nodes", function()
       end)
   end
 
-  it("a Lua error travels with its traceback", function()
+  it("a Lua error arrives with its traceback", function()
     local pid = spawn_on(B, function()
       core.receive()
       error("boom")
@@ -106,7 +106,7 @@ describe("across nodes", function()
     end)
   end)
 
-  it("a reason that cannot travel arrives as text", function()
+  it("a reason that cannot be sent arrives as text", function()
     local one = spawn_on(B, function()
       core.receive()
       core.exit(print)
@@ -125,7 +125,7 @@ describe("across nodes", function()
     end)
   end)
 
-  it("the dead answer noproc to a link and a monitor, once", function()
+  it("a link and a monitor of a dead process get noproc, once", function()
     local dead = spawn_on(B, function() end)
     net:settle()
     net:on(A, function()
@@ -147,7 +147,7 @@ describe("across nodes", function()
     end)
   end)
 
-  it("one that does not trap ends of a link to the dead", function()
+  it("a link to a dead process ends one that does not trap exits", function()
     local dead = spawn_on(B, function() end)
     net:settle()
     net:on(A, function()
@@ -161,7 +161,7 @@ describe("across nodes", function()
     end)
   end)
 
-  it("unlink and demonitor are heard on the other side", function()
+  it("unlink and demonitor take effect on the other node", function()
     local pid = servant(B)
     net:on(A, function()
       core.trap_exit(true)
@@ -201,7 +201,7 @@ describe("across nodes", function()
     end
   end)
 
-  it("linking twice is linking once, from both ends too", function()
+  it("linking twice makes one link, also from both ends", function()
     local pid = spawn_on(B, function()
       core.trap_exit(true)
       local who = core.receive()
@@ -231,7 +231,7 @@ describe("across nodes", function()
     end)
   end)
 
-  it("a monitored name is what its DOWN calls it", function()
+  it("the DOWN of a monitored name has the name", function()
     local pid = servant(B, "named")
     net:on(A, function()
       local name = { name = "named", node = B }
@@ -242,7 +242,7 @@ describe("across nodes", function()
     end)
   end)
 
-  it("process_info shows remote ends", function()
+  it("process_info shows remote links and monitors", function()
     local pid = servant(B)
     local mine = spawn_on(A, obey)
     local a_info, b_info
@@ -265,16 +265,16 @@ describe("across nodes", function()
   end)
 end)
 
-describe("links made and taken away from both ends at once", function()
-  -- Each of the two, with a number for its acts.
+describe("links made and removed from both ends at the same time", function()
+  -- One of the two processes, which links and unlinks at random.
   local function actor(where, draw)
-    local it = { told = 0 }
+    local it = { exits = 0 }
     it.pid = spawn_on(where, function()
       core.trap_exit(true)
       while true do
         local msg = core.receive()
         if msg.tag == "EXIT" then
-          it.told, it.why = it.told + 1, msg.reason
+          it.exits, it.why = it.exits + 1, msg.reason
         elseif msg.exit then
           core.exit(msg.exit)
         else
@@ -289,7 +289,7 @@ describe("links made and taken away from both ends at once", function()
     return it
   end
 
-  it("are in the end for both or for neither, and break for both", function()
+  it("exist in the end at both ends or at neither", function()
     for seed = 1, SEEDS * 5 do
       nodes({ A, B }, nil, seed)
       local function draw(n) return net:random(n) end
@@ -299,17 +299,17 @@ describe("links made and taken away from both ends at once", function()
       net:settle()
       local linked = info(A, a.pid).links[1] == b.pid
       assert.same(linked and { a.pid } or {}, info(B, b.pid).links)
-      assert.equal(0, a.told + b.told)
+      assert.equal(0, a.exits + b.exits)
       remote.node(B):send(b.pid, { exit = "over" })
       net:settle()
-      assert.equal(linked and 1 or 0, a.told)
+      assert.equal(linked and 1 or 0, a.exits)
       assert.equal(linked and "over" or nil, a.why)
       assert.same({}, info(A, a.pid).links)
       net:close()
     end
   end)
 
-  it("tell nothing of an end from before an unlink", function()
+  it("send no EXIT of an end before an unlink", function()
     nodes { A, B }
     local pid = servant(B)
     net:on(A, function()
@@ -329,7 +329,7 @@ describe("links made and taken away from both ends at once", function()
   end)
 end)
 
-describe("signals between one pair", function()
+describe("signals between two processes", function()
   it("keep their order", function()
     for seed = 1, SEEDS do
       nodes({ A, B }, nil, seed)
@@ -364,7 +364,7 @@ describe("signals between one pair", function()
     end
   end)
 
-  it("put a last message before the DOWN and the EXIT", function()
+  it("come after the last message of the process that ended", function()
     for seed = 1, SEEDS do
       nodes({ A, B }, nil, seed)
       local pid = spawn_on(B, function()

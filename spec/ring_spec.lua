@@ -8,7 +8,7 @@ local function names(n, prefix)
   return list
 end
 
--- What the ring answers for many keys, as one string.
+-- The owners of many keys, as one string.
 local function picture(r)
   local owners = {}
   for i = 1, 300 do
@@ -18,7 +18,7 @@ local function picture(r)
 end
 
 describe("a ring", function()
-  it("is empty unless told otherwise", function()
+  it("is empty by default", function()
     local r = ring.new()
     assert.same({}, r:nodes())
     assert.same({ nil, "no_nodes" }, { r:node_for("key") })
@@ -39,11 +39,11 @@ describe("a ring", function()
     assert.equal("a", r:node_for("key"))
   end)
 
-  it("counts a name that stands twice in the list once", function()
+  it("counts a name that is in the list twice once", function()
     assert.same({ "a", "b" }, ring.new({ nodes = { "a", "b", "a" } }):nodes())
   end)
 
-  it("answers the same whatever the order of joining", function()
+  it("does not depend on the order in which nodes joined", function()
     local at_once = ring.new { nodes = { a = 1, b = 3, c = 2 } }
     local one_by_one = ring.new { nodes = { "x", "c" } }
     assert.is_true(one_by_one:add("b", 7))
@@ -62,14 +62,14 @@ describe("a ring", function()
     assert.equal(picture(r), picture(ring.new { nodes = { "a", "b" } }))
   end)
 
-  it("does not depend on what it was made from afterwards", function()
+  it("does not change with the list that it was made from", function()
     local nodes = { "a", "b" }
     local r = ring.new { nodes = nodes }
     nodes[1] = "c"
     assert.same({ "a", "b" }, r:nodes())
   end)
 
-  it("places other keys with other vnodes", function()
+  it("places keys in another way with other vnodes", function()
     local nodes = names(5)
     assert.equal(picture(ring.new { nodes = nodes }),
       picture(ring.new { nodes = nodes, vnodes = 160 }))
@@ -77,7 +77,7 @@ describe("a ring", function()
       picture(ring.new { nodes = nodes, vnodes = 16 }))
   end)
 
-  it("tells a leaver that is not there", function()
+  it("answers not_found when an unknown node is removed", function()
     local r = ring.new { nodes = { "a" } }
     assert.same({ nil, "not_found" }, { r:remove("b") })
     assert.is_true(r:remove("a"))
@@ -101,7 +101,7 @@ describe("a ring", function()
     assert.is_true(moved > 200 and moved < 800)
   end)
 
-  it("prints what it is", function()
+  it("prints its nodes and weights", function()
     assert.equal("ring<0 nodes>", tostring(ring.new()))
     assert.equal("ring<1 node: a>", tostring(ring.new { nodes = { "a" } }))
     assert.equal("ring<2 nodes: a, b x3>",
@@ -131,7 +131,7 @@ describe("nodes_for", function()
     assert.equal(0, #r:nodes_for("key", 0))
   end)
 
-  it("lists a great many", function()
+  it("lists many nodes", function()
     local r = ring.new { nodes = names(1500), vnodes = 2 }
     local list = r:nodes_for("key", 1500)
     table.sort(list)
@@ -149,16 +149,16 @@ describe("a key", function()
     assert.equal(place(0), place(-0.0))
   end)
 
-  it("that is a string of digits is no number", function()
+  it("that is a string of digits is not a number", function()
     assert.not_equal(place(42), place("42"))
   end)
 
-  it("is all of its bytes", function()
+  it("may contain any bytes, all of which count", function()
     assert.not_equal(place("a"), place("a\0"))
     assert.not_equal(place(""), place("\0"))
   end)
 
-  it("of another kind is misuse", function()
+  it("of another type is misuse", function()
     local wanted = "key must be a string, an integer, a pid or a ref"
     local bad = { 1.5, 0 / 0, math.huge, -math.huge, 2 ^ 63, true, {},
       print, io.stdout, coroutine.create(print) }
@@ -233,7 +233,7 @@ describe("misuse", function()
     assert.same({ "a" }, r:nodes())
   end)
 
-  it("of a method without its ring is told", function()
+  it("of a method without its ring is an error", function()
     raises("banyan.ring", r.nodes)
     raises("banyan.ring", r.node_for, {}, "key")
     raises("banyan.ring", r.node_for, io.stdout, "key")
@@ -248,8 +248,8 @@ describe("the golden vectors", function()
     end))
   end
 
-  -- The key, or nil where Lua cannot say it: a ref is no bytes here, and
-  -- doubles alone end at 2^53.
+  -- The key, or nil if this Lua cannot represent it: here a ref has no bytes,
+  -- and with doubles alone integers end at 2^53.
   local function key_of(kind, text)
     if kind == "string" then return decode(text) end
     if kind ~= "integer" then return nil end
@@ -263,7 +263,7 @@ describe("the golden vectors", function()
     return words
   end
 
-  -- Gives each ring of the file as {vnodes, nodes = {name = weight}, keys}.
+  -- Yields each ring of the file as {vnodes, nodes = {name = weight}, keys}.
   local function read()
     local rings = {}
     for line in io.lines(GOLDEN) do
@@ -304,7 +304,7 @@ describe("pids and refs", function()
   local core = require "banyan.core"
   local run = require "spec.support.run"
 
-  it("are keys, by what they are and not by where they lie", function()
+  it("are keys by their value and not by their address", function()
     run(function()
       local r = ring.new { nodes = names(10) }
       local owners, seen = 0, {}

@@ -1,4 +1,4 @@
--- banyan.run: results, errors, the order of the end, signals.
+-- banyan.run: results, errors, the order of stopping, signals.
 
 local uv = require "luv"
 local banyan = require "banyan"
@@ -43,7 +43,7 @@ describe("banyan.run", function()
       tostring(err))
   end)
 
-  it("raises what else main ended of", function()
+  it("raises any other exit reason of main", function()
     local ok, err = pcall(banyan.run, quiet(), function()
       banyan.exit { "no_luck", 7 }
     end)
@@ -57,7 +57,7 @@ describe("banyan.run", function()
     assert.equal("partner", err)
   end)
 
-  it("answers nil and the reason where main was shut down", function()
+  it("answers nil and the reason if main was shut down", function()
     local result, reason = banyan.run(function() banyan.exit("shutdown") end)
     assert.is_nil(result)
     assert.equal("shutdown", reason)
@@ -79,7 +79,7 @@ describe("banyan.run", function()
     end
   end)
 
-  it("kills what main leaves behind", function()
+  it("kills the processes that main leaves behind", function()
     local turns = 0
     banyan.run(quiet(), function()
       banyan.spawn(function()
@@ -97,7 +97,7 @@ describe("banyan.run", function()
     assert.equal(before, turns)
   end)
 
-  it("is misuse inside a process, in a callback, by hand, without main",
+  it("is misuse in a process, in a callback, with manual, without main",
     function()
       local function complaint(...)
         local ok, err = pcall(banyan.run, ...)
@@ -122,7 +122,7 @@ describe("banyan.run", function()
       assert.matches("the loop is running already", err, 1, true)
     end)
 
-  it("raises when its address is taken", function()
+  it("raises an error if its address is in use", function()
     local name = address.fresh_name("a")
     local node = assert(banyan.start { name = name, secret = SECRET })
     local ok, err = pcall(banyan.run, { name = name, secret = SECRET },
@@ -146,7 +146,7 @@ describe("the collector", function()
     return
   end
 
-  it("is incremental during a run, and afterwards as it was", function()
+  it("is incremental during a run, and has its old mode after it", function()
     local before = collectgarbage "generational"
     local during = banyan.run(mode)
     local after = collectgarbage(before)
@@ -171,7 +171,7 @@ describe("the collector", function()
 end)
 
 describe("the end of a run", function()
-  -- A module with a server that says when it ends, and why.
+  -- A module with a server that prints when and why it ends.
   local function with_noisy(body)
     local ends = {}
     package.preload["spec.noisy"] = function()
@@ -229,7 +229,7 @@ describe("the end of a run", function()
     assert.same({ "one shutdown" }, ends)
   end)
 
-  it("lets a server that main started terminate", function()
+  it("lets a server that main started run terminate", function()
     local ends = with_noisy(function()
       banyan.run(function()
         assert(require "spec.noisy".start_link("alone"))
@@ -238,7 +238,7 @@ describe("the end of a run", function()
     assert.same({ "alone normal" }, ends)
   end)
 
-  it("stops a server of main's that does not trap exits", function()
+  it("stops a server of main that does not trap exits", function()
     local reasons = {}
     local Plain = {}
     function Plain.terminate(_, reason) reasons[#reasons + 1] = reason end
@@ -248,7 +248,7 @@ describe("the end of a run", function()
     assert.same({ "shutdown" }, reasons)
   end)
 
-  it("is in order for a node that the host drives, too", function()
+  it("has the same order for a node with the driver manual", function()
     for _, driver in ipairs { "luv", "manual" } do
       local up = false
       local ends = with_noisy(function()
@@ -271,7 +271,7 @@ end)
 describe("receive", function()
   local function run(fn) return banyan.run(quiet(), fn) end
 
-  it("picks the first that matches; others stay in order", function()
+  it("takes the first that matches; others stay in order", function()
     assert.same({ "b1", "a1", "a2", "b2" }, run(function()
       local me, got = banyan.self(), {}
       for _, m in ipairs { "a1", "b1", "a2", "b2" } do banyan.send(me, m) end
@@ -295,7 +295,7 @@ describe("receive", function()
     end))
   end)
 
-  it("gives up in time however much comes that does not match", function()
+  it("times out although messages that do not match arrive", function()
     assert.same({ nil, "timeout", true, n = 3 }, run(function()
       local me = banyan.self()
       local noise = banyan.spawn(function()
@@ -311,7 +311,7 @@ describe("receive", function()
     end))
   end)
 
-  it("looks only at what is there if the limit is 0", function()
+  it("does not wait if the time limit is 0", function()
     assert.same({ "yes", "timeout" }, run(function()
       banyan.send(banyan.self(), "yes")
       local a = banyan.receive(function(m) return m == "yes" end, 0)
@@ -331,7 +331,7 @@ describe("receive", function()
     end))
   end)
 
-  it("raises the match's error and leaves the mailbox as it was", function()
+  it("raises the match's error and leaves the mailbox unchanged", function()
     assert.same({ "no good", "a", "b" }, run(function()
       local me = banyan.self()
       banyan.send(me, "a")
@@ -343,7 +343,7 @@ describe("receive", function()
     end))
   end)
 
-  it("takes no wrong match or limit", function()
+  it("refuses a wrong match or time limit", function()
     local wrong = run(function()
       local me = banyan.self()
       banyan.send(me, "x")
@@ -360,7 +360,7 @@ describe("receive", function()
   end)
 end)
 
--- A program whose main does `code`; it prints what run answers.
+-- A program whose main runs `code`; it prints what banyan.run returns.
 local function running(code, opts)
   local child = program(([[
     local banyan = require "banyan"
@@ -427,7 +427,7 @@ describe("a signal", function()
     assert.equal("up\nshutdown\nrun\ttrue\tnil\tshutdown\nafter\n", child.out)
   end)
 
-  it("the second time ends what does not want to end", function()
+  it("the second time ends a main that does not end", function()
     local child = running [[
       banyan.trap_exit(true)
       print("up")
@@ -441,12 +441,12 @@ describe("a signal", function()
     assert.matches("run\ttrue\tnil\tshutdown\nafter\n", child.out, 1, true)
   end)
 
-  it("the second time ends the program if a process holds it", function()
+  it("the second time ends the program if a process loops", function()
     local child = running('print("up") while true do end',
       "{ preempt = false }")
     child:wait_for("up")
     child:kill("sigint")
-    -- The first one is taken when the system's own action is back.
+    -- After the first signal the system's own action is in force again.
     local timer = uv.new_timer()
     timer:start(20, 20, function() child:kill("sigint") end)
     local _, signal = child:finish()
@@ -455,7 +455,7 @@ describe("a signal", function()
     assert.equal(uv.constants.SIGINT, signal)
   end)
 
-  it("after a run has its own meaning again", function()
+  it("after a run has the system's action again", function()
     local child = program [[
       local banyan = require "banyan"
       banyan.run(function() end)
@@ -483,14 +483,14 @@ describe("stderr", function()
     return child.err
   end
 
-  it("has the warnings of a run, unless told otherwise", function()
+  it("has the warnings of a run by default", function()
     assert.matches("^%S+ %S+ warning process_crashed .*boom\n +stack",
       errors_of "")
     assert.equal("", errors_of "{ on_event = false },")
     assert.equal("", errors_of "{ on_event = function() end },")
   end)
 
-  it("has the error of main once, and lua ends with 1", function()
+  it("has the error of main once, and lua exits with 1", function()
     local child = program [[
       require("banyan").run(function() error("boom") end)
     ]]

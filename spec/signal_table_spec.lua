@@ -1,9 +1,10 @@
--- Exit signals and monitors, every cell: who traps exits, the reason, the way,
--- and what has become of the other end.
+-- Exit signals and monitors in every combination (a cell of the table): whether
+-- the process traps exits, the reason, how the signal is sent, and whether the
+-- other process is alive, dead or on a lost node.
 --
--- What is expected is worked out from Erlang's rules, stated once below. All
--- cells were checked against OTP 25, on one node and between two; links to the
--- dead as Erlang has them between two nodes, where link() cannot raise.
+-- The expected results follow from Erlang's rules, stated once below. All cells
+-- were checked against OTP 25, on one node and between two. A link to a dead
+-- process is as between two nodes of Erlang, where link() cannot raise.
 
 local core = require "banyan.core"
 local remote = require "spec.support.remote"
@@ -15,35 +16,35 @@ local REASONS = { "normal", "shutdown", "kill", "other" }
 
 -- --- the rules ---------------------------------------------------------------
 
--- What a process makes of an exit signal that reaches it: "dead" or "told", and
--- the reason; nothing where it is ignored.
+-- The effect of an exit signal that reaches a process: "dead" or "message", and
+-- the reason; nothing if it is ignored.
 local function on_signal(traps, reason, way)
   if reason == "kill" and way ~= "link" then return "dead", "killed" end
-  if traps then return "told", reason end
+  if traps then return "message", reason end
   if reason ~= "normal" or way == "self" then return "dead", reason end
 end
 
--- The reason that a link or a monitor tells of, where it has one of its own.
+-- The reason of a link or monitor whose process is dead or lost.
 local BROKEN = { dead = "noproc", lost = "noconnection" }
 
 local function expected(traps, reason, way, other)
   if other == "alive" then return on_signal(traps, reason, way) end
   if way == "link" then return on_signal(traps, BROKEN[other], way) end
-  -- A signal to the dead, or to a lost node, reaches nobody.
+  -- A signal to a dead process, or to a lost node, is dropped.
 end
 
 -- --- the cells ---------------------------------------------------------------
 
 local net
 
--- A process whose fate is kept: `dead`, the reason, and `told`, its messages.
+-- A process with a record of its exit reason, `dead`, and of its `messages`.
 local function subject(where, traps)
-  local s = { told = {} }
+  local s = { messages = {} }
   s.pid = spawn_on(where, function()
     core.trap_exit(traps)
     while true do
       local msg = core.receive()
-      if msg.run then msg.run() else table.insert(s.told, msg) end
+      if msg.run then msg.run() else table.insert(s.messages, msg) end
     end
   end)
   spawn_on(where, function()
@@ -54,7 +55,7 @@ local function subject(where, traps)
   return s
 end
 
--- Has a process of `where` do something.
+-- Runs `fn` in a subject of the node `where`.
 local function make(where, s, fn)
   remote.node(where):send(s.pid, { run = fn })
   net:settle()
@@ -70,8 +71,8 @@ local function exits(where, s, reason)
   make(where, s, function() core.exit(reason) end)
 end
 
--- Each brings one process into the cell and answers it, with whoever its EXIT
--- is to be from. The other process is on `where`.
+-- Each sets up a cell. It returns the process that the signal goes to, and the
+-- process that the EXIT must be from. The other process is on `where`.
 local arrange = { link = {}, signal = {}, self = {} }
 
 function arrange.link.alive(where, traps, reason)
@@ -88,7 +89,7 @@ function arrange.link.dead(where, traps, reason)
   return one, other
 end
 
--- The other end ends after the loss: nobody is told of that too.
+-- The other process ends after its node was lost: there is no second signal.
 function arrange.link.lost(where, traps, reason)
   local one, other = subject(A, traps), subject(where, true)
   make(A, one, function() core.link(other.pid) end)
@@ -97,7 +98,7 @@ function arrange.link.lost(where, traps, reason)
   return one, other
 end
 
--- Here the process in the cell is the one that is elsewhere.
+-- For signals, the process that gets the signal is on `where`.
 function arrange.signal.alive(where, traps, reason)
   local one, other = subject(where, traps), subject(A, false)
   make(A, other, function() assert.is_true(one.pid:exit(reason)) end)
@@ -117,7 +118,7 @@ function arrange.signal.lost(where, traps, reason)
   lose()
   make(A, other, function() assert.is_true(one.pid:exit(reason)) end)
   net:on(A, function() assert(core.connect(B)) end)
-  assert.same({}, other.told)
+  assert.same({}, other.messages)
   return one
 end
 
@@ -130,14 +131,14 @@ end
 local function check(kind, reason, one, from)
   if kind == "dead" then
     assert.equal(reason, one.dead)
-    assert.same({}, one.told)
-  elseif kind == "told" then
+    assert.same({}, one.messages)
+  elseif kind == "message" then
     assert.is_nil(one.dead)
     assert.same({ { tag = "EXIT", from = from.pid, reason = reason } },
-      one.told)
+      one.messages)
   else
     assert.is_nil(one.dead)
-    assert.same({}, one.told)
+    assert.same({}, one.messages)
   end
 end
 
@@ -166,8 +167,8 @@ describe("the table of exit signals:", function()
   local count = 0
   each_cell(function(traps, reason, way, other, where)
     count = count + 1
-    it(("%s, %q by %s, the other end %s %s"):format(
-      traps and "one that traps" or "one that does not trap", reason, way,
+    it(("a process that %s, %q by %s, the other process %s %s"):format(
+      traps and "traps exits" or "does not trap exits", reason, way,
       where == A and "here" or "there", other), function()
         net = remote.nodes { A, B }
         local one, from = arrange[way][other](where, traps, reason)
@@ -176,7 +177,7 @@ describe("the table of exit signals:", function()
       end)
   end)
 
-  it("has all its cells", function()
+  it("has all of its cells", function()
     -- link and signal: two places alive, two dead, one lost; self: two places.
     assert.equal((5 + 5 + 2) * 2 * #REASONS, count)
   end)
@@ -184,7 +185,7 @@ end)
 
 -- --- monitors ----------------------------------------------------------------
 
--- Each brings about the end of what is watched, on `where`.
+-- What happens to the monitored process, on `where`.
 local FATES = {}
 for _, reason in ipairs(REASONS) do
   FATES["that ends for " .. reason] = {
@@ -216,14 +217,14 @@ FATES["whose node was lost before"] = {
   why = "noconnection", places = { B },
   before = lose,
 }
-FATES["that is forgotten again"] = {
+FATES["no longer monitored when it ends"] = {
   after = function(where, s, one, it)
     make(A, one, function() core.demonitor(it.ref) end)
     exits(where, s, "other")
   end,
 }
 
--- What a monitor may be given.
+-- The forms of the argument of monitor.
 local FORMS = {
   pid = function(s) return s.pid end,
   ["name and node"] = function(_, where)
@@ -241,7 +242,7 @@ local function watch(form, fate, where, traps)
   make(A, one, function() it.ref = core.monitor(it.dest) end)
   if fate.after then fate.after(where, watched, one, it) end
   local down = { tag = "DOWN", ref = it.ref, pid = it.dest, reason = fate.why }
-  assert.same(fate.why and { down } or {}, one.told)
+  assert.same(fate.why and { down } or {}, one.messages)
   assert.is_nil(one.dead)
 end
 
@@ -261,7 +262,7 @@ describe("the table of monitors:", function()
       for _, where in ipairs(fate.places or { A, B }) do
         local known = form ~= "name" or where == A
         for _, traps in ipairs(known and { false, true } or {}) do
-          it(("%s: a %s, %s, watched by one that %s"):format(form,
+          it(("by %s of a %s %s, for one that %s exits"):format(form,
             where == A and "process here" or "process there", name,
             traps and "traps" or "does not trap"), function()
               watch(form, fate, where, traps)

@@ -1,5 +1,5 @@
--- A node that is neither dead nor alive: an OS process that is stopped keeps
--- its connections and says nothing.
+-- A node whose OS process is stopped by a signal: its connections stay open,
+-- and it sends nothing.
 
 local address = require "spec.support.address"
 local banyan = require "banyan"
@@ -13,7 +13,7 @@ local SILENT = [[
     heartbeat_ms = 50, on_event = false }, banyan.receive)
 ]]
 
---- Waits for {tag=, node=} and answers its info.
+--- Waits for the message {tag=, node=} and returns its info.
 local function heard(tag, node)
   local message = banyan.receive(function(m)
     return m.tag == tag and m.node == node
@@ -23,7 +23,7 @@ local function heard(tag, node)
 end
 
 describe("a node that falls silent", function()
-  it("is down in time, and up again when it speaks", function()
+  it("is down after down_after_ms, and up again when it goes on", function()
     local here, there = address.fresh_name "a", address.fresh_name "b"
     local child = program(SILENT:format(there, here, SECRET))
     local ok, err = pcall(banyan.run, {

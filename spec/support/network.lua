@@ -185,7 +185,7 @@ end
 
 --- The events of that name so far, of all nodes or of one, about any peer or
 -- one.
-function Network:told(name, at, peer)
+function Network:events_named(name, at, peer)
   local list = {}
   for _, site in pairs(self.virtual.sites) do
     self:hear(site.node, site.core:events())
@@ -200,7 +200,7 @@ function Network:told(name, at, peer)
 end
 
 --- How many events of that name there were so far.
-function Network:count(name) return #self:told(name) end
+function Network:count(name) return #self:events_named(name) end
 
 --- How many connections there are between two nodes.
 function Network:connections(a, b)
