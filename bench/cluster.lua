@@ -1,4 +1,4 @@
--- Distributed children: starting them, finding them, and getting them back.
+-- Distributed children: starting them, looking them up, restarting them.
 --
 --     make bench        or        lua5.4 bench/cluster.lua
 --
@@ -6,11 +6,11 @@
 -- children spread over the three, and kills c when there are 5,000.
 
 local banyan = require "banyan"
-local kids = require "banyan.distributed_supervisor"
+local ds = require "banyan.distributed_supervisor"
 local server = require "banyan.server"
 local uv = require "luv"
 
-local NAME = "kids"
+local NAME = "children"
 local ASKERS = 8 -- processes that start children at the same time
 local LOOKUPS, CALLS = 1000000, 5000
 local WAIT_MS = 20000
@@ -22,12 +22,12 @@ package.preload["bench.child"] = function()
 end
 
 local function take_part()
-  assert(kids.start_link { name = NAME })
+  assert(ds.start_link { name = NAME })
 end
 
 -- --- node b or c -------------------------------------------------------------
 
--- Runs until stdin ends, which it does when node a is gone.
+-- Runs until stdin is closed, as it is when node a ends.
 local function run_node(name, first)
   local stdin = uv.new_pipe(false)
   stdin:open(0)
@@ -66,7 +66,7 @@ end
 
 local function count()
   local n = 0
-  for _ in pairs(kids.children(NAME)) do n = n + 1 end
+  for _ in pairs(ds.children(NAME)) do n = n + 1 end
   return n
 end
 
@@ -74,13 +74,13 @@ local function row(what, figure, unit)
   print(("%-48s %12.1f %s"):format(what, figure, unit))
 end
 
--- Starts the children of these numbers, some at a time.
+-- Starts the children of these numbers, ASKERS at a time.
 local function start_children(from, to)
   local me = banyan.self()
   for asker = 0, ASKERS - 1 do
     banyan.spawn_link(function()
       for id = from + asker, to, ASKERS do
-        assert(kids.start_child(NAME,
+        assert(ds.start_child(NAME,
           { id = id, start = { "bench.child", "start_link", {} } }))
       end
       banyan.send(me, "done")
@@ -100,15 +100,15 @@ end
 
 local function look(total)
   local start = clock()
-  for i = 1, LOOKUPS do kids.whereis(NAME, i % total + 1) end
+  for i = 1, LOOKUPS do ds.whereis(NAME, i % total + 1) end
   row(("whereis among %d"):format(total), (clock() - start) / LOOKUPS * 1e6,
     "ns")
   local far = {}
-  for id, pid in pairs(kids.children(NAME)) do
+  for id, pid in pairs(ds.children(NAME)) do
     if pid:node() ~= banyan.node() then far[#far + 1] = id end
   end
   start = clock()
-  for i = 1, CALLS do assert(kids.call(NAME, far[i % #far + 1], i)) end
+  for i = 1, CALLS do assert(ds.call(NAME, far[i % #far + 1], i)) end
   row("call of a child on another node, one at a time",
     (clock() - start) / CALLS * 1000, "us")
 end
@@ -116,13 +116,13 @@ end
 local function main(names, programs)
   take_part()
   for i = 2, 3 do programs[i] = start_program(names[i], names[1]) end
-  local function all() return #kids.nodes(NAME) == 3 end
+  local function all() return #ds.nodes(NAME) == 3 end
   wait_for("three nodes", all)
   grow(1, 1000)
   grow(1001, 5000)
   local start = clock()
   programs[3].handle:kill("sigkill")
-  wait_for("the end of a node", function() return #kids.nodes(NAME) == 2 end)
+  wait_for("the end of a node", function() return #ds.nodes(NAME) == 2 end)
   wait_for("the children", function() return count() == 5000 end)
   row("5000 children all there again after kill -9", clock() - start, "ms")
   programs[3] = start_program(names[3], names[1])

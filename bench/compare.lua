@@ -1,5 +1,5 @@
--- Banyan beside Erlang/OTP and beside schedulers in plain Lua: the same work,
--- in turn, round by round, and one table of it.
+-- Compares Banyan with Erlang/OTP and with a scheduler in plain Lua: each does
+-- the same work in turn, in several rounds. Prints a table.
 --
 --     make bench                      everything that bench/ has
 --     make bench BENCH=call           this table, rows whose key has "call"
@@ -15,10 +15,10 @@ local LIMIT_S = 120 -- for one measurement
 
 local here = arg[0]:match "^(.*/)" or "./"
 
--- key: what the programs call it; unit and scale: how it is shown; least,
--- most: what is aimed at for Banyan's figure divided by OTP's; most_alone: for
--- Banyan's own; sides: who does it, everyone if not said; as: what all but
--- Elixir call it.
+-- key: the name of the measurement in the programs; unit, scale: how it is
+-- shown; least, most: the aim for Banyan's figure divided by OTP's; most_alone:
+-- the aim for Banyan's own figure; sides: the sides that have it, all if
+-- absent; as: its name in all programs but Elixir's.
 local BOTH, ELIXIR = { "banyan", "otp" }, { "banyan", "elixir" }
 local ROWS = {
   { key = "call", text = "server call, integers",
@@ -108,7 +108,7 @@ end
 local ALL = { "banyan", "otp", "plain", "jit" }
 local failed = false
 
--- One figure, or nil.
+-- Makes one measurement. Returns the figure, or nil.
 local function measure(side, key)
   local command = ("timeout %d "):format(LIMIT_S) .. side.command:format(key)
   local line = first_line(command) or "nothing"
@@ -128,7 +128,7 @@ local function chosen(key)
   return false
 end
 
--- The rows that were asked for and that can be measured here.
+-- The rows that were chosen and that can be measured on this machine.
 local function choose_rows(sides)
   local rows, keys = {}, {}
   for _, row in ipairs(ROWS) do
@@ -162,7 +162,7 @@ end
 
 -- --- the table ---------------------------------------------------------------
 
--- Three digits that matter.
+-- A figure with three significant digits.
 local function show(value)
   local digits = value < 9.995 and 2 or value < 99.95 and 1 or 0
   return ("%." .. digits .. "f"):format(value)
@@ -187,7 +187,7 @@ local function cell(row, list)
     show(list[#list] * scale))
 end
 
--- Does Banyan do what is aimed at?
+-- Does Banyan reach the aim?
 local function judge(row, ours, ratio)
   if row.most_alone then
     return ("<= %g %s"):format(row.most_alone, row.unit),

@@ -1,11 +1,11 @@
--- What a schedule under lockstep costs, and how much faster than life a
--- virtual cluster is.
+-- The cost of a schedule under lockstep, and how much faster than real time a
+-- virtual cluster runs.
 --
 --     make bench        or        lua5.4 bench/lockstep.lua [ROUNDS]
 --
--- A schedule is one run of a body: a fresh node, 5 processes of 20 steps each,
--- and its end. "coroutines" has no library at all: 5 coroutines of 20 yields,
--- resumed in turn, to compare with.
+-- A schedule is one run of a body: a new node, 5 processes of 20 steps each,
+-- and the end of the node. The row "coroutines" uses no library, for
+-- comparison: 5 coroutines of 20 yields, resumed in turn.
 
 local banyan = require "banyan"
 local lockstep = require "banyan.lockstep"
@@ -36,7 +36,7 @@ local function yields()
   end
 end
 
--- Two pairs, and the body: a message there and back is four steps.
+-- Two pairs of processes and the body: a message and its reply are four steps.
 local function messages()
   for _ = 1, 2 do
     local pong = banyan.spawn(function()
@@ -118,8 +118,8 @@ end
 
 local IDLE_S, BUSY_S = 1000, 60 -- of virtual time
 
--- On each node a server, and a client that calls those of the others in turn,
--- ten times a second.
+-- Each node has a server, and a client that calls the servers of the other
+-- nodes in turn, ten times a second.
 local function keep_busy(cluster)
   local names = cluster.nodes
   for i, name in ipairs(names) do
@@ -136,7 +136,7 @@ local function keep_busy(cluster)
   end
 end
 
--- Virtual time over real time, in a body whose own clock is virtual too.
+-- Virtual divided by real time; the clock of the body itself is virtual too.
 local clock = os.clock
 
 local function cluster_rate(strategy, seconds, prepare)

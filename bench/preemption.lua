@@ -1,11 +1,10 @@
--- What it costs that a process can be preempted: the same work with and
--- without, in turn.
+-- The cost of preemption: the same work with it and without it, in turn.
 --
 --     make bench        or        lua5.4 bench/preemption.lua [ROUNDS]
 --
--- The first rows have nobody preempted: they show what it costs to be watched.
--- In "one computes" a process is alone with its work, in "four compute" four
--- take turns, so that there is a preemption for every slice.
+-- In the first rows no process is preempted: they show the cost of the thread
+-- that watches. In "one computes" only one process is ready, in "four compute"
+-- there are four, so that one is preempted at the end of each slice.
 
 local core = require "banyan.core"
 local server = require "banyan.server"

@@ -2,11 +2,11 @@
 --
 --     make demo        or        lua5.4 examples/failover.lua [CHILDREN]
 --
--- This program is node a. It starts nodes b and c as OS processes of their
--- own, has the three of them start counters under one distributed supervisor,
--- calls each counter by its id from each node, kills c with SIGKILL, and looks
--- whether every counter is back, once, on the node that the ring names.
--- It exits with 0 if all of that is so.
+-- This program is node a. It starts nodes b and c as OS processes of their own.
+-- The three nodes start counters under one distributed supervisor, and each
+-- calls every counter by its id. Then the program kills c with SIGKILL, and
+-- checks that every counter runs again, once, on the node that the ring names.
+-- It exits with 0 if that is so.
 
 local here = arg[0]:match("^(.*)/[^/]*$") or "."
 package.path = here .. "/?.lua;" .. package.path
@@ -19,12 +19,12 @@ local witness = require "failover.witness"
 
 local WAIT_MS = 30000 -- for anything; far more than it takes
 
--- Half a second of warnings about the node we kill would hide the table.
+-- Warnings about the killed node would hide the table.
 local quiet = banyan.log.text { level = "error" }
 
 -- --- a node in a process of its own ------------------------------------------
 
--- Runs until stdin ends, which it does when the conductor is gone.
+-- Runs until stdin is closed, as it is when the main program ends.
 local function run_node(name, first)
   local stdin = uv.new_pipe(false)
   stdin:open(0)
@@ -60,7 +60,7 @@ local function start_program(letter, name, first, on_exit)
   programs[letter] = program
 end
 
--- The other programs end when their stdin does; those that do not are killed.
+-- The other programs end when their stdin is closed, or else are killed.
 local function stop_programs()
   local patience = 300
   local timer = uv.new_timer()
@@ -71,7 +71,7 @@ local function stop_programs()
     end
   end
   for _, program in pairs(programs) do
-    program.on_exit = nil -- nobody is there to hear of it
+    program.on_exit = nil -- nothing waits for its end any more
     if not program.gone then program.stdin:shutdown() end
   end
   while any() and patience > 0 do uv.run("once") end
@@ -84,7 +84,7 @@ local function stop_programs()
   timer:close()
 end
 
--- Ports that are free now.
+-- Returns ports that are free now.
 local function free_ports(count)
   local sockets, ports = {}, {}
   for i = 1, count do
@@ -139,9 +139,9 @@ local function size(map)
   return n
 end
 
--- Asks each node for the counters that run there. Each must run once, be the
--- one that its id leads to, and be on the node that the ring names, worked out
--- here anew. Answers how many there are on each node.
+-- Asks each node for the counters that run there. Each must run once, be found
+-- by its id, and be on the node that a ring made here names. Returns how many
+-- run on each node.
 local function inspect(nodes, ids)
   local owners = ring.new { nodes = nodes }
   local running, on = {}, {}
@@ -165,13 +165,13 @@ end
 
 -- --- the play ----------------------------------------------------------------
 
--- Waits for a message that matches; what does not come ends the demo.
+-- Waits for a message that matches. A time-out ends the demo.
 local function await(what, match)
   return banyan.receive(match, WAIT_MS)
     or give_up("waited %g s for %s", WAIT_MS / 1000, what)
 end
 
--- Do all nodes know of all others?
+-- Is every node connected to all others?
 local function is_complete(nodes)
   for _, node in ipairs(nodes) do
     local seen = witness.ask(node, "nodes")
@@ -184,13 +184,13 @@ local function await_cluster(nodes)
   local deadline = banyan.now() + WAIT_MS
   local function is_exit(message) return message.tag == "exit" end
   while not is_complete(nodes) do
-    local news = banyan.receive(is_exit, 2)
-    if news then give_up("node %s ended too early", news.letter) end
+    local exit = banyan.receive(is_exit, 2)
+    if exit then give_up("node %s ended too early", exit.letter) end
     if banyan.now() > deadline then give_up("the nodes did not meet") end
   end
 end
 
--- Each node starts its share of the counters.
+-- Has each node start its share of the counters.
 local function start_counters(nodes, ids)
   local shares = {}
   for i, id in ipairs(ids) do
@@ -206,7 +206,7 @@ local function start_counters(nodes, ids)
   end
 end
 
--- From every node, calls every counter.
+-- Calls every counter from every node.
 local function call_from_all(nodes, ids)
   for _, node in ipairs(nodes) do
     local answers, silent = witness.ask(node, "call", ids, "add")
@@ -218,27 +218,27 @@ local function call_from_all(nodes, ids)
   end
 end
 
--- Calls every counter, and those that are away again when there is news of
--- their start, until the last has answered.
+-- Calls every counter. A counter that did not reply is called again when it has
+-- been started, until all have replied.
 local function call_until_back(ids)
   local answers, silent = witness:call(ids, "look")
   local missing, left = {}, #silent
   for _, id in ipairs(silent) do missing[id] = true end
   while left > 0 do
-    local news = await(left .. " counters to come back", function(message)
+    local start = await(left .. " counters to restart", function(message)
       return message.tag == "started" and missing[message.id]
     end)
-    local found = witness:call({ news.id }, "look")
-    if found[news.id] then
-      answers[news.id], missing[news.id] = found[news.id], nil
+    local found = witness:call({ start.id }, "look")
+    if found[start.id] then
+      answers[start.id], missing[start.id] = found[start.id], nil
       left = left - 1
     end
   end
   return answers
 end
 
--- Those that were not on the lost node have kept their count; the others begin
--- again.
+-- Counters that were not on the lost node must have kept their count; the
+-- others must have begun again.
 local function compare(before, after, ids, lost)
   local moved = 0
   for _, id in ipairs(ids) do

@@ -8,18 +8,18 @@ local cluster = require "spec.support.cluster"
 
 local function open_supervisor()
   assert(require("banyan.distributed_supervisor").start_link {
-    name = "kids", modules = { "spec.support.worker" },
+    name = "children", modules = { "spec.support.worker" },
   })
 end
 
 local function members()
-  local nodes = require("banyan.distributed_supervisor").nodes("kids")
+  local nodes = require("banyan.distributed_supervisor").nodes("children")
   return nodes and #nodes or 0
 end
 
 local function start(id, arg, node)
   local ds = require "banyan.distributed_supervisor"
-  local pid, err = ds.start_child("kids", {
+  local pid, err = ds.start_child("children", {
     id = id, start = { "spec.support.worker", "start_link", { arg or id } },
   }, node)
   if pid then return pid end
@@ -27,7 +27,7 @@ local function start(id, arg, node)
 end
 
 local function children()
-  return require("banyan.distributed_supervisor").children("kids")
+  return require("banyan.distributed_supervisor").children("children")
 end
 
 -- Calls each id. Returns how many replied, and how many are on a wrong node.
@@ -35,9 +35,9 @@ local function call_all(ids)
   local ds = require "banyan.distributed_supervisor"
   local answered, wrong = 0, 0
   for _, id in ipairs(ids) do
-    local arg, node = ds.call("kids", id, "hi")
+    local arg, node = ds.call("children", id, "hi")
     if arg == id then answered = answered + 1 end
-    if node ~= ds.node_for("kids", id) then wrong = wrong + 1 end
+    if node ~= ds.node_for("children", id) then wrong = wrong + 1 end
   end
   return answered, wrong
 end
@@ -60,7 +60,7 @@ local function storm(tag)
   for i = 1, 100000 do
     if not _G.storming then return end
     local id = tag .. i
-    local pid, err = ds.start_child("kids", {
+    local pid, err = ds.start_child("children", {
       id = id, start = { "spec.support.worker", "start_link", { id } },
     })
     table.insert(pid and _G.acknowledged or _G.refused,
@@ -205,13 +205,14 @@ describe("three nodes in OS processes", function()
         { all[1]:call(start, "x", "fail", there) })
       assert.same({ "not_allowed", "os.exit" }, { all[1]:call(function(node)
         local ds = require "banyan.distributed_supervisor"
-        local _, err = ds.start_child("kids",
+        local _, err = ds.start_child("children",
           { id = "y", start = { "os", "exit", { 1 } } }, node)
         return err[1], err[2]
       end, there) })
       assert.is_truthy(all[1]:call(start, "x", "x", there))
       assert.is_true(all[3]:call(function()
-        return require("banyan.distributed_supervisor").terminate_child("kids",
+        local ds = require "banyan.distributed_supervisor"
+        return ds.terminate_child("children",
           "x")
       end))
       assert.is_nil(all[2]:call(ids_that_run)[1])
@@ -244,7 +245,7 @@ describe("two nodes in OS processes", function()
       local all = three(c)
       for i = 1, 30 do assert(all[1]:call(start, i)) end
       assert.is_true(all[3]:call(function()
-        return require("banyan.server").stop("kids", "shutdown", "infinity")
+        return require("banyan.server").stop("children", "shutdown", "infinity")
       end))
       table.remove(all, 3)
       for _, node in ipairs(all) do

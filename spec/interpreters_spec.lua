@@ -158,14 +158,14 @@ describe("a node under another Lua", function()
       for _, node in ipairs(nodes) do
         node:open([[
           assert(require("banyan.distributed_supervisor").start_link {
-            name = "kids", modules = { "spec.support.worker" } })
+            name = "children", modules = { "spec.support.worker" } })
         ]])
       end
       local function count(node, what)
         return node:call([[
           local ds = require "banyan.distributed_supervisor"
           local n = 0
-          for _ in pairs(ds[...]("kids") or {}) do n = n + 1 end
+          for _ in pairs(ds[...]("children") or {}) do n = n + 1 end
           return n
         ]], what)
       end
@@ -178,7 +178,7 @@ describe("a node under another Lua", function()
         local ds = require "banyan.distributed_supervisor"
         for i = 1, 40 do
           for _, id in ipairs { i, "k" .. i } do
-            assert(ds.start_child("kids", { id = id,
+            assert(ds.start_child("children", { id = id,
               start = { "spec.support.worker", "start_link", { id } } }))
           end
         end
@@ -192,8 +192,8 @@ describe("a node under another Lua", function()
           local ds, right = require "banyan.distributed_supervisor", 0
           for i = 1, 40 do
             for _, id in ipairs { i, "k" .. i } do
-              local arg, where = ds.call("kids", id, "hi")
-              if arg == id and where == ds.node_for("kids", id) then
+              local arg, where = ds.call("children", id, "hi")
+              if arg == id and where == ds.node_for("children", id) then
                 right = right + 1
               end
             end

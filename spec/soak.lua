@@ -1,11 +1,11 @@
---- Plays the scripts of the suite under lockstep, seed after seed, for as long
--- as it is told, and says how far it came. `make soak`.
+--- Plays the scripts of the suite under lockstep, with new seeds, for a given
+-- time, and prints how many it played. `make soak` runs it.
 --
 --    SOAK=600     seconds, 60 by default
 --    SEED=1       the first seed, the time of day by default
---    SPEC=servers only the scripts whose name has that
+--    SPEC=servers only the scripts with that in their name
 --
--- A failure is shrunk and printed, and is the end.
+-- The first failure is printed and shrunk; then the program ends.
 
 local core = require "banyan.core"
 local lockstep = require "banyan.lockstep"
@@ -19,7 +19,7 @@ local wanted = os.getenv "SPEC" or ""
 
 -- --- playing -----------------------------------------------------------------
 
--- To shrink it may take long: what failed is said first.
+-- Shrinking may take long, so the failure is printed before it.
 local function fail(name, report)
   print(("\n%s fails by %s:\n\n%s\n"):format(name, report.strategy,
     tostring(report)))

@@ -1,4 +1,4 @@
--- The smallest server: it keeps its argument and answers what it is asked.
+-- The smallest server: it keeps its argument and replies with each message.
 
 local server = require "banyan.server"
 

@@ -1,5 +1,5 @@
--- Servers that have nothing to do: what they take up, and whether others
--- notice them. bench/erlang/idle.erl does the same.
+-- Idle servers: the memory that they take, and whether they slow others down.
+-- bench/erlang/idle.erl does the same.
 
 local banyan = require "banyan"
 local crowd = require("supervisors").crowd
@@ -16,10 +16,10 @@ function idle.memory()
   return (tools.resident() - before) / n, "B"
 end
 
---- Two processes send each other small tables beside 200,000 idle servers:
--- the longest that one waits for the next message. The garbage that they
--- make drives Lua's collector through several whole cycles; what starting the
--- servers left behind is cleared first.
+--- Two processes send each other small tables while there are 200,000 idle
+-- servers: the longest time that one waits for the next message. Their garbage
+-- takes Lua's collector through several whole cycles. The garbage of starting
+-- the servers is collected before.
 function idle.pause()
   crowd(200000)
   collectgarbage()

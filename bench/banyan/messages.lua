@@ -38,7 +38,7 @@ function messages.call_table()
   return n / seconds, "/s"
 end
 
---- An integer goes to and fro between two processes; each way counts.
+--- Two processes send an integer to and fro; each message counts.
 function messages.ping_pong()
   local n, me = 1000000, banyan.self()
   local pong = banyan.spawn_link(function()

@@ -37,7 +37,7 @@ function supervisors.stop_static()
   return tools.time(function() assert(supervisor.stop(sup)) end) * 1000, "ms"
 end
 
--- A server that tells its number and its pid whenever it starts.
+-- A server that sends its number and its pid whenever it starts.
 local Herald = {}
 function Herald.init(_, arg)
   banyan.send(arg.to, { n = arg.n, pid = banyan.self() })
@@ -68,7 +68,7 @@ local function await(n)
   end
 end
 
---- A child crashes as soon as it has started, for three seconds.
+--- For three seconds, a child crashes whenever it has started.
 function supervisors.restart()
   local n, start = 0, tools.clock()
   heralds(1)
@@ -80,7 +80,7 @@ function supervisors.restart()
   end
 end
 
---- The first of a thousand crashes: from there until the last has started.
+--- The first of a thousand children crashes: the time until all are restarted.
 function supervisors.one_for_all()
   local rounds = 20
   heralds(1000, "one_for_all")

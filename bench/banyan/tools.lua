@@ -16,8 +16,8 @@ function tools.time(fn, ...)
   return tools.clock() - start
 end
 
---- Bytes of memory that this process occupies. Lua's heap is cleared of
--- garbage first; what the allocator keeps for itself counts.
+--- Bytes of memory that this OS process occupies, after a full collection of
+-- Lua's heap. Memory that the allocator keeps counts.
 function tools.resident()
   collectgarbage()
   collectgarbage()

@@ -3,8 +3,8 @@
 --
 --     lua5.4 bench/plain/run.lua call
 --
--- The work is that of bench/banyan, as far as bench/plain/scheduler.lua does
--- it: nothing is copied, and calls have no monitor and no time-out.
+-- The work is that of bench/banyan within the limits of bench/plain/scheduler:
+-- nothing is copied, and calls have no monitor and no time-out.
 
 local here = arg[0]:match "^(.*/)" or ""
 package.path = here .. "?.lua;" .. here .. "../banyan/?.lua;" .. package.path
@@ -58,8 +58,8 @@ function plain.spawn()
   end), "/s"
 end
 
---- Bytes of a coroutine that waits with a state of its own, which is what a
--- server costs here.
+--- Bytes of a waiting coroutine with a state of its own: the cost of a server
+-- without a library.
 function plain.memory()
   local n, me = 100000, scheduler.self()
   local before, kept = tools.resident(), {}

@@ -1,16 +1,17 @@
--- Processes in plain Lua: coroutines, a run queue, and a mailbox each. What a
--- Lua program has without a library, and what Banyan's core is held against.
+-- Processes in plain Lua: coroutines, a run queue, and a mailbox for each. A
+-- Lua program can have these without a library; Banyan's core is compared with
+-- them.
 --
--- There are monitors. There are no links, exit signals, names, nodes or
--- supervisors, nothing is copied, receive takes the first message only, and a
--- call neither monitors the server nor ends after a time.
+-- There are monitors, but no links, exit signals, names, nodes or supervisors.
+-- Messages are not copied, receive only takes the oldest message, and a call
+-- neither monitors the server nor times out.
 
 local create, resume = coroutine.create, coroutine.resume
 local status, yield = coroutine.status, coroutine.yield
 
 local scheduler = {}
 
--- The queue's places are used again from the first when it has run empty.
+-- When the queue is empty, its first place is used again.
 local ready, first, last = {}, 1, 0
 local current
 
@@ -19,7 +20,7 @@ local function wake(process)
   ready[last] = process
 end
 
---- Starts a process, which ends as its function returns.
+--- Starts a process, which ends when its function returns.
 function scheduler.spawn(fn)
   local process = { mail = {}, first = 1, last = 0 }
   process.coroutine = create(fn)
@@ -40,7 +41,7 @@ function scheduler.send(process, message)
   end
 end
 
---- The first message, once there is one.
+--- Takes the oldest message, and waits until there is one.
 function scheduler.receive()
   local process = current
   if process.first > process.last then
@@ -58,7 +59,7 @@ function scheduler.receive()
   return message
 end
 
---- Tells the caller of the end of a process that runs.
+--- Monitors a process: the caller gets a message when it ends.
 function scheduler.monitor(process)
   process.monitors = process.monitors or {}
   table.insert(process.monitors, current)
@@ -70,13 +71,13 @@ local function tell(process)
   end
 end
 
---- Asks a server and waits for the answer.
+--- Calls a server and waits for the reply.
 function scheduler.call(process, message)
   scheduler.send(process, { from = current, message = message })
   return scheduler.receive()
 end
 
---- Starts a process that answers each call with what `handle` returns.
+--- Starts a process that replies to each call with the result of `handle`.
 function scheduler.serve(handle)
   return scheduler.spawn(function()
     while true do

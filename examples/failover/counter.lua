@@ -1,5 +1,5 @@
---- A child of the demo: a counter. Which of them runs where, and on which node
--- it is started again, is none of its business.
+--- A child of the demo: a counter. The distributed supervisor decides on which
+-- node it runs; nothing here depends on that.
 
 local banyan = require "banyan"
 local server = require "banyan.server"
@@ -11,7 +11,7 @@ function Counter:init(id)
   self.count = 0
 end
 
---- "add" answers the new count, "look" the old one; both the node it runs on.
+--- "add" answers the new count and "look" the old one, both also the node.
 function Counter:handle_call(message)
   if message == "add" then self.count = self.count + 1 end
   return self.count, banyan.node()

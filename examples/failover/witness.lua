@@ -1,5 +1,5 @@
---- What runs on each node of the demo beside the counters: a server that does
--- there what the conductor asks, and so sees the cluster from that node.
+--- A server on each node of the demo. It carries out the requests of the main
+-- program, which so sees the cluster from that node.
 
 local banyan = require "banyan"
 local counters = require "banyan.distributed_supervisor"
@@ -20,8 +20,8 @@ function Witness.start(_, ids)
   return #ids
 end
 
---- Calls each counter once: a table id -> {count, node}, and the ids that did
--- not answer.
+--- Calls each counter once. Returns a table id -> {count, node}, and the ids
+-- that did not reply.
 function Witness.call(_, ids, message)
   local answers, silent = {}, {}
   for _, id in ipairs(ids) do
@@ -53,12 +53,12 @@ function Witness.start_link()
   return server.start_link(Witness, nil, { name = "witness" })
 end
 
---- Asks the witness of a node.
+--- Calls the witness of a node.
 function Witness.ask(node, ...)
   return server.call({ name = "witness", node = node }, { ... }, 60000)
 end
 
---- All that a node of the demo runs, linked to the caller.
+--- Starts all that a node of the demo runs, linked to the caller.
 function Witness.start_tree(listener)
   return supervisor.start_link {
     counters.child_spec { name = "counters", listeners = { listener } },
@@ -66,8 +66,7 @@ function Witness.start_tree(listener)
   }
 end
 
---- The main function of the nodes that are killed or not: runs until told to
--- stop.
+--- The main function of the other nodes: runs until it gets a message to stop.
 function Witness.main()
   banyan.register("main")
   assert(Witness.start_tree())

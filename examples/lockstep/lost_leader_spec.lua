@@ -2,12 +2,12 @@
 --
 --     lua5.4 "$(command -v busted)" examples/lockstep/lost_leader_spec.lua
 --
--- Three nodes give out numbers, and no number may be given out twice. The
--- first node that answers leads. The careless one tells the others of each
--- number after the fact: what it had not yet told when it crashed, the next
--- one gives out again. The careful one gives a number out when two of three
--- nodes have taken note of it. A node takes note of no number twice, and any
--- two majorities have a node in common.
+-- Three nodes give out numbers, and no number may be given out twice. The first
+-- node that replies is the leader. A careless leader gives a number out and
+-- then sends it to the others: if it crashes in between, the next leader gives
+-- the same number out again. A careful leader gives a number out after two of
+-- the three nodes have recorded it. A node records no number twice, and any two
+-- majorities have a node in common.
 
 local banyan = require "banyan"
 local lockstep = require "banyan.lockstep"
@@ -68,7 +68,7 @@ local function start(cluster, module)
   end
 end
 
--- A number from the node at `first`, or else from one of the others.
+-- Gets a number from the node at `first`, or else from one of the others.
 local function draw(cluster, first)
   local nodes = cluster.nodes
   while true do
@@ -93,7 +93,7 @@ local function losing_the_leader(tell)
   end
 end
 
--- Anything may happen to the network, but no node forgets what it knew.
+-- The network may have any fault, but no node crashes and loses its state.
 local faults = { "partition", "isolate", "bridge", "one_way", "flap", "cut" }
 
 local function in_chaos(tell)
@@ -117,14 +117,14 @@ local function in_chaos(tell)
 end
 
 describe("three nodes that give out numbers", function()
-  it("give one out twice if the others are told later", function()
+  it("give one out twice if the others get it later", function()
     local body = losing_the_leader(tell_later)
     local report = lockstep.run(body)
     assert.is_false(report.ok)
     print(lockstep.shrink(body, report))
   end)
 
-  it("give none out twice if a majority is told first", function()
+  it("give none out twice if a majority records it first", function()
     lockstep.check(losing_the_leader(tell_first), { iterations = 200 })
   end)
 

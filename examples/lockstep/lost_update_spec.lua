@@ -1,11 +1,11 @@
--- A lost update between two servers: found, replayed, made small.
+-- A lost update between two servers: found, replayed, and shrunk.
 --
 --     lua5.4 "$(command -v busted)" examples/lockstep/lost_update_spec.lua
 --
--- Two tills add to one account. The careless ones read the balance and write
--- back what they have made of it; whoever writes last wins. An ordinary test
--- does not notice: run as it comes, the first till is done before the second
--- one reads.
+-- Two tills add to one account. A careless till reads the balance, adds to it
+-- and writes the sum back; if both read before either writes, one payment is
+-- lost. An ordinary test does not find that: in the usual order, the first till
+-- has written before the second one reads.
 
 local lockstep = require "banyan.lockstep"
 local server = require "banyan.server"
@@ -20,8 +20,8 @@ function Account:handle_call(msg)
   return self.balance
 end
 
--- A till takes "pay" as a cast, and "paid?" as a call, which it answers when
--- all that came before is done.
+-- A till takes "pay" as a cast, and "paid?" as a call, which it answers after
+-- all earlier casts.
 local function till(name, pay)
   local Till = { name = name }
   function Till:init(account) self.account = account end
@@ -41,7 +41,7 @@ end
 
 -- --- its test ----------------------------------------------------------------
 
--- A body runs once for each schedule and makes all that it needs anew.
+-- A body runs once for each schedule, and starts its servers each time.
 local function two_payments(pay)
   return function()
     local account = assert(server.start_link(Account, 100))
@@ -55,11 +55,11 @@ local function two_payments(pay)
   end
 end
 
--- Time-outs are not what this is about: time passes when nothing else can.
+-- This is not about time-outs: with "idle", time passes when nothing else can.
 local opts = { iterations = 1000, clock = "idle" }
 
 describe("two tills with one account", function()
-  -- An empty tape is the schedule that comes by itself.
+  -- The schedule of an empty tape makes the first choice each time.
   it("lose no update as it comes, even if they are careless", function()
     local report = lockstep.replay(two_payments(pay_carelessly), {}, opts)
     assert.is_true(report.ok)
@@ -69,7 +69,7 @@ describe("two tills with one account", function()
     lockstep.check(two_payments(pay_carefully), opts)
   end)
 
-  -- lockstep.check would raise what is printed here.
+  -- lockstep.check would raise the text that is printed here.
   it("lose one under some if they are careless", function()
     local body = two_payments(pay_carelessly)
     local report = lockstep.run(body, opts)

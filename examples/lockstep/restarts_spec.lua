@@ -1,13 +1,13 @@
--- A supervisor that restarts too fast: it gives up while what its child needs
--- is on its way.
+-- A supervisor that restarts too fast: it gives up before the server that its
+-- child needs has been restarted.
 --
 --     lua5.4 "$(command -v busted)" examples/lockstep/restarts_spec.lua
 --
 -- A worker cannot start without its store, and ends with it. When the store
--- crashes, its supervisor starts it again, and the worker's supervisor tries
--- to start the worker. Whether the store is back first is a matter of luck. If
--- not, the worker's supervisor has used up its three restarts within no time,
--- gives up, and takes the program with it.
+-- crashes, its supervisor restarts it, and the worker's supervisor restarts the
+-- worker. Either may come first. If the store is not there yet, the worker's
+-- supervisor uses up its three restarts at once and gives up, which ends the
+-- program.
 
 local banyan = require "banyan"
 local lockstep = require "banyan.lockstep"
@@ -37,7 +37,7 @@ local function spec_of(id, module, backoff)
   return { id = id, start = module.start_link, backoff = backoff }
 end
 
--- Two supervisors, which know nothing of each other.
+-- Two supervisors that are independent of each other.
 local function start_apart(backoff)
   assert(supervisor.start_link({ spec_of("store", Store) },
     { name = "stores" }))
@@ -45,7 +45,7 @@ local function start_apart(backoff)
     { name = "workers" }))
 end
 
--- One, which starts the store before what needs it.
+-- One supervisor, which starts the store before the worker.
 local function start_together()
   assert(supervisor.start_link(
     { spec_of("store", Store), spec_of("worker", Worker) },

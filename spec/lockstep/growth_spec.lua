@@ -1,7 +1,7 @@
 -- Nothing grows while nodes come and go.
 
 local lockstep = require "banyan.lockstep"
-local comings = require "spec.support.scripts.comings"
+local rejoin = require "spec.support.scripts.rejoin"
 local lua = require "spec.support.lua"
 
 local LIVES = 1000
@@ -42,7 +42,7 @@ describe("1,000 joins and leaves under lockstep", function()
   it("leave no more memory in use than 400", function()
     local seen = {}
     lockstep.check(function()
-      comings(LIVES, function(life, sites, steps)
+      rejoin(LIVES, function(life, sites, steps)
         if life % EVERY == 0 then
           seen[life] = measure(sites, steps)
         end

@@ -4,8 +4,8 @@ local uv = require "luv"
 
 local address = {}
 
--- Below the ports that the system gives to connections that go out (32768 on
--- Linux): one of those might take it before its node does.
+-- The port is below those that the system uses for outgoing connections (from
+-- 32768 on Linux): one of these could take the port before the node does.
 local FIRST, LAST = 15000, 32000
 
 local function random_port()
@@ -21,8 +21,8 @@ local function is_free(port)
   return free
 end
 
---- A port that was free just now. The loop must turn once more before the
--- program ends: luv 1.44 does not survive a handle that is closing then.
+--- A port that is free now. The loop must turn once more before the program
+-- ends: luv 1.44 crashes if a handle is still closing then.
 function address.free_port()
   local port
   repeat port = random_port() until is_free(port)

@@ -9,8 +9,8 @@
 --    end)
 --
 -- Functions travel as bytecode: they have no upvalues but the globals. A
--- string is the body of one, for a node that runs another Lua. All processes
--- are killed at the end, however that comes.
+-- string is the source of one, for a node under another Lua. All OS processes
+-- are killed at the end, also after an error.
 
 local address = require "spec.support.address"
 local banyan = require "banyan"
@@ -20,7 +20,7 @@ local uv = require "luv"
 
 local cluster = {}
 
-local DEADLINE_MS = 60000 -- for anything: a machine may be slow
+local DEADLINE_MS = 60000 -- of each wait: the machine may be slow
 local SECRET = "the secret of the specs"
 
 local Cluster = {}
@@ -34,7 +34,7 @@ local function code_of(fn)
   return type(fn) == "string" and fn or string.dump(fn)
 end
 
---- Waits until fn() is true, or fails saying what for.
+--- Waits until fn() is true. After DEADLINE_MS it fails with `what`.
 function Cluster.wait(_, what, fn)
   local limit = banyan.now() + DEADLINE_MS
   while true do
@@ -47,7 +47,7 @@ function Cluster.wait(_, what, fn)
   end
 end
 
---- A name for a node that is started later.
+--- Makes a name for a node that is started later.
 function Cluster.name(_, short) return address.fresh_name(short) end
 
 --- Starts a node without waiting for it.
@@ -115,7 +115,7 @@ function Node:call(fn, ...)
   return a, b, c, d
 end
 
---- The same, without an error: nil and what went wrong where it did.
+--- The same, but an error is returned as nil, err.
 function Node:try(fn, ...)
   local ok, a, b, c, d = server.call({ name = "agent", node = self.name },
     { code = code_of(fn), args = { ... }, n = select("#", ...) },
@@ -124,7 +124,7 @@ function Node:try(fn, ...)
   return a, b, c, d
 end
 
---- Runs a function there in a process that stays, with what it started.
+--- Runs a function there, in a process that stays and keeps its links.
 function Node:open(fn, ...)
   server.cast({ name = "agent", node = self.name },
     { code = code_of(fn), args = { ... }, n = select("#", ...) })
@@ -150,7 +150,7 @@ end
 function cluster.run(body)
   local self = setmetatable({ nodes = {} }, Cluster)
   local ok, err
-  -- What the test's own node saw of the links, for a failure's message.
+  -- The link events of the test's own node, for the message of a failure.
   local seen = {}
   local function see(event)
     if event.peer then

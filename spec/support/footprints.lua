@@ -1,5 +1,5 @@
---- Plays a few seeds of each script and prints what each step was, as a few
--- numbers: two OS processes must print the same. For spec/lockstep.
+--- Plays a few seeds of each script and prints a checksum of the steps: two OS
+-- processes must print the same. For spec/lockstep.
 --
 --    lua spec/support/footprints.lua SCRIPT STRATEGY SEEDS
 
@@ -9,7 +9,7 @@ local suite = require "spec.support.suite"
 
 local kinds = { process = 1, timer = 2, network = 3, clock = 4, fault = 5 }
 
--- Numbers of a step, added up so that each counts by its place.
+-- Adds the numbers of a step to a checksum that depends on their order.
 local function add(sum, value) return (sum * 31 + value) % 2147483647 end
 
 local function footprint(name, strategy, seed)

@@ -1,13 +1,13 @@
 --- Histories to test checkers with.
 --
---    histories.random(kind, seed, opts)   what clients saw of a real object,
---                                         which did one thing at a time
---    histories.spoil(h, kind, seed)       some answers are others now
---    histories.explained(h, kind, consistency)   is there an order? By trying
+--    histories.random(kind, seed, opts)   of clients of a real object, which
+--                                         does one operation at a time
+--    histories.spoil(h, kind, seed)       changes some of the results
+--    histories.explained(h, kind, consistency)   is there an order? It tries
 --                                         all of them, on the real object
---    histories.of(lines)                  a small one, as text
+--    histories.of(lines)                  a small history from a text
 --
--- The objects are programs of their own, not models.
+-- The objects are programs of their own and not models of lockstep.
 
 local history = require "banyan.lockstep.history"
 
@@ -133,7 +133,7 @@ local function apply(object, op)
   return object[op.name](unpack(op.args, 1, op.args.n))
 end
 
--- One client's next move: it begins, its operation takes effect, it ends.
+-- One client's next step: its operation begins, takes effect, or ends.
 local function move(run, client)
   local dice, h, job = run.dice, run.history, run.jobs[client]
   if not job then
@@ -156,7 +156,7 @@ local function move(run, client)
   end
 end
 
--- What nobody waits for any more may still take effect.
+-- An operation of unknown outcome may still take effect.
 local function be_late(run)
   local op = #run.late > 0 and run.dice(6) == 1
     and table.remove(run.late, run.dice(#run.late))
@@ -170,7 +170,7 @@ local function all_idle(run)
   return true
 end
 
---- What clients see of an object that does one thing at a time.
+--- A history of clients of an object that does one operation at a time.
 ---@param kind string  "register", "set", "queue", "counter" or "store"
 ---@param opts table  `ops`, `clients`, `values` (how many different ones);
 ---  `unknown`, `fail`: percent of the operations
@@ -224,7 +224,7 @@ local function other_answer(dice, op, values)
   return dice(values + 1) - (op.name == "dequeue" and 0 or 1)
 end
 
---- Changes `count` answers of a history (those that say something).
+--- Changes `count` results of a history, of operations that return a value.
 function histories.spoil(h, seed, count, values)
   local dice = histories.dice(seed)
   local telling = {}
@@ -255,7 +255,7 @@ local function same(a, b)
   return table.concat(a, ",") == table.concat(b, ",")
 end
 
--- Does the object answer so, from the start on?
+-- Does the object give the same results when it does all operations again?
 local function replays(kind, order)
   local object = objects[kind]()
   for _, op in ipairs(order) do
@@ -293,7 +293,7 @@ local function extend(kind, ops, order, used, before)
   return false
 end
 
---- Is there an order that explains the history? Tries them all.
+--- Is there an order that explains the history? It tries all orders.
 function histories.explained(h, kind, consistency)
   local ops = {}
   for _, op in ipairs(h:operations()) do
@@ -302,7 +302,8 @@ function histories.explained(h, kind, consistency)
   return extend(kind, ops, {}, {}, comes_before[consistency])
 end
 
---- Is this an order of all that happened, and maybe of what may have?
+--- Is this an order of all operations that happened, perhaps with some that may
+-- have happened?
 function histories.is_order(order, ops, kind, consistency)
   local before, seen = comes_before[consistency], {}
   for i, op in ipairs(order) do
@@ -345,11 +346,11 @@ local function arguments(text)
   return list
 end
 
---- A history in words, one event a line:
+--- A history as text, one event per line:
 --
---    a write 3        a begins write(3)
---    a ok             it is done; `a ok 3`: and answered 3
---    a fail           `a unknown`
+--    a write 3        client a begins write(3)
+--    a ok             it is done; `a ok 3`: with the result 3
+--    a fail           it did not happen; `a unknown`: it may have
 function histories.of(text)
   local h, open = history.new(), {}
   for line in text:gmatch "[^\n;]+" do

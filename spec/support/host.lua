@@ -1,5 +1,5 @@
---- A host on lockstep's network that says what the spec has it say, and writes
--- down what it hears.
+--- A host on lockstep's network: the spec decides what it sends, and it records
+-- what it receives.
 --
 --    local net = network.new { seed = 7 }
 --    local a, b = host.new(net, "a@h:1"), host.new(net, "b@h:1")

@@ -3,8 +3,8 @@
 --    lua.integers     integers are not floats
 --    lua.closes       local x <close>
 --    lua.collected(fn)    makes garbage; fn() runs when it is collected
---    lua.haste()          the collector works at every chance; lua.calm() ends
---    lua.in_use()         kilobytes that are no garbage, and no compiled code
+--    lua.haste()          makes the collector run often, until lua.calm()
+--    lua.in_use()         kilobytes in use, without garbage and compiled code
 
 local lua = {
   integers = math.type ~= nil,
@@ -45,7 +45,7 @@ function lua.finds(program)
   return found == true or found == 0
 end
 
-local COLLECTIONS = 5 -- finalizers make garbage, and that has finalizers
+local COLLECTIONS = 5 -- finalizers make garbage with finalizers of its own
 
 function lua.in_use()
   if jit then jit.flush() end

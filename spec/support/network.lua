@@ -7,10 +7,10 @@
 --    net:on("a@h:1", function() assert(core.connect("b@h:1")) ... end)
 --    net:close()
 --
--- The seed decides in which order processes run and bytes arrive, and what a
--- connection that breaks still carries. Time passes only where nothing else
--- can happen, so waits cost no real time. Faults of the virtual network are
--- methods of `net.virtual`: see lua/banyan/lockstep/network.lua.
+-- The seed decides in which order processes run and bytes arrive, and which
+-- bytes still arrive when a connection breaks. Time passes only when nothing
+-- else can happen, so waits cost no real time. Faults of the virtual network
+-- are methods of `net.virtual`: see lua/banyan/lockstep/network.lua.
 
 local core = require "banyan.core"
 local outcome = require "spec.support.outcome"
@@ -23,8 +23,9 @@ local FOREVER = 2 ^ 53
 local Network = {}
 Network.__index = Network
 
--- Name -> incarnation of its last life, of all networks: ids of an earlier
--- life may still be in memory, and no two lives may have the same.
+-- Name -> incarnation of the last node of that name, in all networks. Each must
+-- be greater than the last, because ids of earlier nodes may still be in
+-- memory.
 local lives = {}
 
 local network = {}
@@ -43,7 +44,7 @@ function network.new(opts)
     control = control,
     events = {}, -- of all nodes, oldest first; each has the node's name at `at`
     chosen = 0,  -- how often the world was asked to choose
-    healthy = false, -- every choice is the first for the time being
+    healthy = false, -- true: at present every choice is the first
   }, Network)
   function world.choose(_, n)
     self.chosen = self.chosen + 1
@@ -54,7 +55,7 @@ function network.new(opts)
   return self
 end
 
---- 1..n, as the seed has it.
+--- A number from 1 to n, determined by the seed.
 function Network:random(n) return World.choose(self.world, n) end
 
 -- --- nodes -------------------------------------------------------------------
@@ -62,7 +63,7 @@ function Network:random(n) return World.choose(self.world, n) end
 --- Starts a node, with a greater incarnation than the last of that name.
 ---@param name string
 ---@param opts? table  for core.node
----@param direct? boolean  what it says and hears is delivered at once
+---@param direct? boolean  what it sends and receives arrives at once
 ---@return userdata node
 function Network:node(name, opts, direct)
   lives[name] = (lives[name] or 0) + 1
@@ -88,7 +89,7 @@ end
 -- network.
 function Network:find(name) return self.virtual.sites[name] end
 
---- Ends a node, as SIGKILL does: what it has not said is lost.
+--- Ends a node, as SIGKILL does: output that is not written is lost.
 ---@param name string
 ---@param how? string  see lockstep's network:crash; "kill" by default
 function Network:kill(name, how)
@@ -102,14 +103,14 @@ function Network:close() self.world:close() end
 
 -- --- faults ------------------------------------------------------------------
 
---- Breaks the connections between two nodes; both hear of it.
+--- Breaks the connections between two nodes; both notice it.
 function Network:cut(a, b)
   self.virtual:cut(a, b)
 end
 
---- Keeps what `from` says to `to` in the network, or lets all of it go again.
--- Beyond the window it is not confirmed to its writer, and new connections
--- hang as well.
+--- Holds the bytes from `from` to `to` in the network, or releases all of them.
+-- Bytes beyond the window are not confirmed to the node that wrote them, and
+-- new connections are held too.
 function Network:hold(from, to, on)
   local path = self.virtual:path(from, to)
   path.cut, self.healthy = on, true
@@ -119,8 +120,8 @@ end
 
 -- --- driving -----------------------------------------------------------------
 
---- Takes steps until `goal()` is true. What the spec itself told nodes to do,
--- they do first.
+--- Takes steps until `goal()` is true. First it carries out the actions that
+-- are left from calls of the spec itself.
 ---@param goal fun(): boolean
 function Network:run(goal)
   for _, name in ipairs(self.virtual.names) do
@@ -136,7 +137,7 @@ function Network:run(goal)
   error("no end after " .. MAX_STEPS .. " steps", 2)
 end
 
---- Takes steps for some time, and all that can be taken then.
+--- Takes steps for `ms` of virtual time, and then all that need no time.
 ---@param ms integer
 function Network:pass(ms)
   local over = false
@@ -147,11 +148,11 @@ end
 --- Takes steps until none can be taken, and lets no time pass.
 function Network:settle() self:pass(0) end
 
---- Takes steps until nothing is left to do, however long it takes.
+--- Takes steps, and lets time pass, until nothing is left to do.
 function Network:drain() self.world:run(FOREVER) end
 
 --- Runs `body` as a process of a node until it ends. Its error is raised again
--- as it was; so is the reason it was ended for.
+-- unchanged; so is the exit reason of its process.
 ---@param name string
 ---@param body function
 function Network:on(name, body)
@@ -161,7 +162,7 @@ function Network:on(name, body)
   outcome.check(result)
 end
 
---- Has all nodes know each other, and waits until they are connected.
+--- Connects all nodes with each other, and waits until they are connected.
 function Network:connect()
   for i, from in ipairs(self.virtual.names) do
     for j = 1, i - 1 do
@@ -183,8 +184,8 @@ function Network:hear(node, events)
   end
 end
 
---- The events of that name so far, of all nodes or of one, about any peer or
--- one.
+--- The events of that name so far: of the node `at`, or of all nodes; about
+-- `peer`, or about any.
 function Network:events_named(name, at, peer)
   local list = {}
   for _, site in pairs(self.virtual.sites) do

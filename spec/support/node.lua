@@ -1,10 +1,10 @@
---- A node in an OS process of its own, told what to do by another node.
+--- A node in an OS process of its own, which another node controls.
 --
 --    lua spec/support/node.lua NAME PARENT [CONNECT ...]
 --
 -- It runs a server named "agent" that calls functions, sent as bytecode or as
--- source; ends when it is killed, when PARENT (a node) is lost, or when told
--- to.
+-- source. It ends when it is killed, when the node PARENT is lost, or when one
+-- of these functions ends it.
 
 local banyan = require "banyan"
 local server = require "banyan.server"
@@ -17,7 +17,7 @@ local unpack = table.unpack or unpack
 
 local agent = {}
 
--- In a process of its own, so that one call that waits holds up no other.
+-- Each call has a process of its own, so that a call may wait.
 function agent.handle_call(_, msg, from)
   banyan.spawn(function()
     local fn = assert(load(msg.code, "=call"))
@@ -31,7 +31,7 @@ function agent.handle_call(_, msg, from)
   return server.noreply
 end
 
--- Does something for good: what it starts stays linked to this process.
+-- Calls a function in a process that stays, for what the function links to it.
 function agent.handle_cast(_, msg)
   banyan.spawn(function()
     banyan.trap_exit(true)

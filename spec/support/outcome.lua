@@ -1,15 +1,15 @@
---- How a function ended that runs as a process.
+--- Records how a function that runs as a process has ended.
 --
 --    node:spawn(function() outcome.watch(result, body) end)
 --    ... until result.reason is not nil ...
---    outcome.check(result)      raises the function's error as it was, or the
---                               reason it was ended for
+--    outcome.check(result)      raises the function's error unchanged, or the
+--                               exit reason of its process
 
 local core = require "banyan.core"
 
 local outcome = {}
 
---- Calls fn; answers what pcall does, with a traceback in an error's text.
+--- Calls fn like pcall, and adds a traceback to the text of an error.
 function outcome.try(fn)
   return xpcall(fn, function(err)
     if type(err) ~= "string" then return err end
@@ -17,7 +17,8 @@ function outcome.try(fn)
   end)
 end
 
---- Runs `body` as a process and waits for its end, in a process of its own.
+--- Runs `body` as a process and waits until it has ended. A process must call
+-- this.
 ---@param result table  gets `reason`; `raised` and `error` if it raised
 ---@param body function
 function outcome.watch(result, body)

@@ -1,4 +1,4 @@
---- Runs a function on one of two connected nodes, a perfect wire between them.
+--- Runs a function on one of two connected nodes. The connection has no faults.
 --
 --    pair(function(b) ... end)    `b` is the other node; core.connect has
 --                                 been done
@@ -22,7 +22,7 @@ local function make_node(i, clock)
   }
 end
 
--- Carries out what node `i` asks for; true if there was anything.
+-- Carries out the actions of node `i`; true if there were any.
 local function carry(nodes, far, i, now)
   local me, peer, busy = nodes[i], nodes[3 - i], false
   while true do

@@ -3,7 +3,7 @@
 --    local child = program [[ print("up") io.read() ]]
 --    child:wait_for("up")        pumps the loop until its output has that
 --    child:kill("sigint")
---    local code, signal = child:finish()     child.out, child.err: what it said
+--    local code, signal = child:finish()     child.out, child.err: its output
 --
 -- program(code, { env = { NAME = "value" | false }, args = { ... } })
 -- Every wait has a limit, and what has not ended by then is killed.
@@ -67,7 +67,7 @@ function Program:kill(signal)
   if not self.exited then uv.process_kill(self.handle, signal) end
 end
 
---- Waits for its end.
+--- Waits until it has ended.
 ---@return integer code
 ---@return integer signal
 function Program:finish()

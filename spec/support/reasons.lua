@@ -1,11 +1,11 @@
---- The reasons for which processes end.
+--- The exit reasons of processes.
 
 local assert = require "luassert"
 local core = require "banyan.core"
 
 local reasons = {}
 
---- Waits until a process has ended; for what reason.
+--- Waits until a process has ended. Returns its exit reason.
 function reasons.of(pid)
   local ref = core.monitor(pid)
   while true do
@@ -14,7 +14,7 @@ function reasons.of(pid)
   end
 end
 
---- The reason is that of a Lua error whose text has the pattern.
+--- Asserts that a reason is a Lua error whose message matches the pattern.
 function reasons.assert_error(pattern, reason)
   assert.equal("table", type(reason))
   assert.equal("error", reason[1])

@@ -1,11 +1,11 @@
 --- Processes on several nodes, for specs of what one can do with another.
 --
 --    local net = remote.nodes { A, B }     the first is connected to the rest
---    local pid = remote.servant(B)         does as it is told, see `obey`
+--    local pid = remote.servant(B)         runs what it is sent, see `obey`
 --    net:on(A, function() core.send(pid, ...) end)
 --    after_each(remote.close)
 --
--- One network at a time: what starts processes does so in the latest.
+-- There is one network at a time: all functions work on the latest.
 
 local assert = require "luassert"
 local core = require "banyan.core"
@@ -13,7 +13,7 @@ local network = require "spec.support.network"
 
 local remote = {
   A = "a@h:1", B = "b@h:1", C = "c@h:1",
-  SEEDS = 60, -- interleavings of what depends on them
+  SEEDS = 60, -- for tests whose result could depend on the order of steps
 }
 
 local net
@@ -51,7 +51,7 @@ function remote.spawn_on(name, body, ...)
   return remote.node(name):spawn(body, ...)
 end
 
---- The body of a process that does as it is told.
+--- The body of a process that runs functions, replies and exits on request.
 function remote.obey()
   while true do
     local msg = core.receive()
@@ -69,7 +69,7 @@ function remote.obey()
   end
 end
 
---- A process that obeys, registered if there is a name.
+--- Starts a process with that body, registered if there is a name.
 function remote.servant(where, name)
   local pid = remote.spawn_on(where, function()
     if name then core.register(name) end
@@ -84,7 +84,7 @@ function remote.traceless(reason)
   return type(reason) == "table" and reason[1] or reason
 end
 
---- Everything in the mailbox, once nothing comes for a second.
+--- Receives until no message comes for a second. Returns all messages.
 function remote.drain()
   local all = {}
   while true do
@@ -94,7 +94,7 @@ function remote.drain()
   end
 end
 
---- Exactly one message: it.
+--- Receives exactly one message and returns it.
 function remote.only()
   local all = remote.drain()
   assert.equal(1, #all, "messages")
@@ -108,7 +108,7 @@ function remote.info(where, pid)
   return found
 end
 
---- The process has no link, no monitor and no message.
+--- Asserts that the process has no link, no monitor and no message.
 function remote.assert_unrelated(where, pid)
   local found = remote.info(where, pid)
   assert.same({}, found.links)

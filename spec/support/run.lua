@@ -4,9 +4,9 @@
 --    it("answers", function() run(function() ... end) end)
 --
 -- The clock stands still while there is work and then jumps to the next
--- deadline, so waits and time-outs cost no real time. The function's error is
--- raised again as it was; so is the reason it was ended for. A node where
--- everything waits for ever is an error too.
+-- deadline, so waits and time-outs cost no real time. An error of the function
+-- is raised again unchanged; so is an exit reason of its process. It is an
+-- error too if all processes wait for ever.
 
 local core = require "banyan.core"
 local outcome = require "spec.support.outcome"

@@ -27,7 +27,7 @@ suite.names = {
 --- The strategies that find bugs by chance.
 suite.strategies = { "random", "pct", "pos" }
 
---- The body of a script.
+--- Loads the body of a script.
 function suite.body(name)
   return require("spec.support.scripts." .. name)
 end

@@ -1,5 +1,5 @@
 --- Children for the specs of distributed supervisors. Each is a server that
--- answers with what it was started with, and where it runs.
+-- replies with the argument of its start and the node that it runs on.
 
 local core = require "banyan.core"
 local server = require "banyan.server"

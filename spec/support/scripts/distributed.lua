@@ -1,13 +1,13 @@
---- A distributed supervisor on the nodes of a cluster that is divided, healed,
--- cut, whose nodes crash and come back, while clients start, terminate and
--- crash children. What must hold:
+--- A distributed supervisor on the nodes of a cluster. The network is divided
+-- and healed, nodes crash and restart, and clients start, terminate and crash
+-- children. What must hold:
 --
 --  * on one node there is never more than one process of a child;
---  * once a side of a divided cluster has had time, there is at most one on
---    that side, all its nodes know the same children, and each of them lives;
---  * what was started and not terminated is there, if the node whose process
---    started it is;
---  * all that was asked is answered, and a child answers with its own id.
+--  * some time after a partition, there is at most one on each side, all nodes
+--    of a side know the same children, and each of these is alive;
+--  * a child that was started and not terminated exists, if the node of the
+--    client that started it is up;
+--  * every request is answered, and a child replies with its own id.
 
 local banyan = require "banyan"
 local core = require "banyan.core"
@@ -20,9 +20,9 @@ local choose = lockstep.choose
 
 local NODES, IDS, PHASES, OPERATIONS = 3, 5, 3, 4
 local GAP_MS, POLL_MS, PATIENCE_MS = 800, 1000, 90000
-local NAME = "kids"
+local NAME = "children"
 
-local run -- what the run under way knows
+local run -- the state of the current run
 
 local function one_of(list) return list[choose(#list)] end
 
@@ -53,8 +53,8 @@ local function id_of() return "id" .. choose(IDS) end
 
 local ops = {}
 
--- Somebody ends the child, now or some time: who starts it meanwhile cannot
--- tell whether it is to be there.
+-- A client ends the child, now or later. Another client that starts it at the
+-- same time cannot know whether it exists afterwards.
 local function disturb(id)
   run.wanted[id] = nil
   run.disturbed[id] = (run.disturbed[id] or 0) + 1
@@ -81,7 +81,7 @@ end
 
 function ops.crash() ds.cast(NAME, id_of(), "crash") end
 
--- A transient child that leaves does not come back.
+-- A transient child that ends normally is not restarted.
 function ops.leave()
   local id = id_of()
   disturb(id)
@@ -109,7 +109,7 @@ end
 
 local function is_up(node) return run.cluster:is_up(node) end
 
--- The processes of children that live on some nodes: id -> list.
+-- The processes of children that are alive on some nodes: id -> list.
 local function alive_on(nodes)
   local lives = {}
   for _, node in ipairs(nodes) do lives[node] = true end
@@ -123,7 +123,7 @@ local function alive_on(nodes)
   return found
 end
 
--- After every step.
+-- The invariant.
 local function check()
   local counts = {}
   for _, child in ipairs(Child.started) do
@@ -141,7 +141,7 @@ local function check()
   return run.problem == nil, run.problem
 end
 
--- What the supervisor of a node knows, asked there.
+-- The children that the supervisor of a node knows.
 local function ask(node)
   local me, ref = banyan.self(), run.asked + 1
   run.asked = ref
@@ -152,7 +152,7 @@ local function ask(node)
   return answer and answer.children
 end
 
--- Why a side is not as it should be, or nil.
+-- What is wrong on one side of a partition, or nil.
 local function fault_of(side)
   local alive = alive_on(side)
   for i = 1, IDS do
@@ -188,7 +188,7 @@ end
 
 local phases = {}
 
--- Each answers the sides that it leaves.
+-- Faults. Each returns the sides of the partition after it.
 
 function phases.whole() return { run.cluster.nodes } end
 
@@ -235,7 +235,7 @@ end
 
 local PHASES_BAG = { "whole", "crash", "divide", "cut", "bounce", "chaos" }
 
--- All as it was.
+-- Ends all faults and restarts the nodes that are down.
 local function repair()
   run.cluster:heal()
   for _, node in ipairs(run.cluster.nodes) do
@@ -253,7 +253,7 @@ local function start_clients()
   return clients
 end
 
--- A client is done, or its node is.
+-- Has a client ended, or its node?
 local function is_over(who)
   return who.done or not is_up(who.node)
     or run.cluster.lives[who.node] ~= who.life
@@ -288,7 +288,7 @@ local function play_phase()
   repair()
 end
 
--- Each life of a node has the supervisor.
+-- Starts the supervisor on a node that has started.
 local function settle_in(node)
   run.cluster:spawn(node, function()
     banyan.trap_exit(true)

@@ -1,5 +1,5 @@
---- Calls settle_in(node) for each life of each node of a cluster: now, and
--- whenever one starts again, which has nothing then.
+--- Calls settle_in(node) for each node of a cluster: now, and whenever the node
+-- has started again, without any process.
 ---@param cluster banyan.Cluster
 ---@param settle_in fun(node: string)
 return function(cluster, settle_in)

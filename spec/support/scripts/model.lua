@@ -1,16 +1,17 @@
---- What processes of one node and their signals must look like: a model that
--- is told what each process does, in the step in which it does it, and that
--- is compared with the node after every step.
+--- A model of the processes of one node and of their signals. Each process
+-- updates the model in the step in which it does something, and the model is
+-- compared with the node after every step.
 --
--- A member stands for a process. What it is sent waits in one queue for each
--- sender: signals of one pair keep their order, those of different senders
--- have none. What one end tells a process of several relations (an EXIT and
--- two DOWNs, say) is a batch, in any order.
+-- A member stands for a process. It has a queue for each sender: signals
+-- between two processes keep their order, signals of different senders have
+-- none. When a process ends, another one that has several relations to it gets
+-- several messages (an EXIT and two DOWNs, say). They are a batch, whose order
+-- is free.
 --
--- An operation of a process may be its last: it does not come back to tell.
--- So it says first what is to become of the model ("intent"), and that is
--- done when the operation comes back, or when the process was seen to take a
--- step and is gone.
+-- A process may not return from an operation, because that ends it. So before
+-- the operation it sets `intent`, a function that updates the model. It is
+-- called when the operation returns, or when the process has taken a step and
+-- is dead.
 
 local core = require "banyan.core"
 local play = require "banyan.lockstep.play"
@@ -18,10 +19,10 @@ local play = require "banyan.lockstep.play"
 local Model = {}
 Model.__index = Model
 
---- A model of the run that is under way; compared after every step.
+--- Makes a model for the current run, and compares it after every step.
 function Model.new()
   local model = setmetatable({
-    members = {},  -- in the order in which they came
+    members = {},  -- in the order in which they were spawned
     by_pid = {},
     by_actor = {},
     names = {},    -- name -> member
@@ -41,7 +42,7 @@ local function describe(reason)
   return ("{%s, %s}"):format(tostring(reason[1]), tostring(reason[2]))
 end
 
---- Says what is wrong; the run fails after this step.
+--- Records what is wrong; the run fails after this step.
 function Model:wrong(text, ...)
   self.problem = self.problem or text:format(...)
 end
@@ -53,7 +54,7 @@ end
 
 -- --- members -----------------------------------------------------------------
 
---- A member whose pid is to come.
+--- Makes a member, whose pid is not known yet.
 function Model:new_member()
   return {
     number = #self.members + 1, alive = true, links = {},
@@ -61,17 +62,17 @@ function Model:new_member()
   }
 end
 
---- It has been spawned.
-function Model:born(member, pid)
+--- A member has been spawned.
+function Model:spawned(member, pid)
   member.pid = pid
   self.members[#self.members + 1] = member
   self.by_pid[pid] = member
   self.by_actor[self.control:actor(pid)] = member
 end
 
--- --- what is under way -------------------------------------------------------
+-- --- messages under way ------------------------------------------------------
 
---- `mail` has been sent to a member by `from` (or by what stands for it).
+--- `mail` has been sent to a member by `from`, a member or a timer.
 function Model.sent(_, from, to, mail)
   if not to.alive then return end
   local queue = to.queues[from]
@@ -95,8 +96,8 @@ local function matches(mail, wanted)
   return true
 end
 
---- A member has received what is described by `wanted`, sent by `from`.
--- `kind`: it took nothing else, so others may stand before it.
+--- A member has received a message of `from` that has the fields of `wanted`.
+-- `kind`: it received by matching, so messages of other kinds may be before it.
 function Model:received(member, from, wanted, kind)
   local queue = member.queues[from] or {}
   for i, mail in ipairs(queue) do
@@ -179,8 +180,8 @@ function Model.unlinked(_, a, b)
   a.links[b], b.links[a] = nil, nil
 end
 
---- `what`: the pid or the name by which `target` was asked for; there may be
--- no target.
+--- `what` is the argument of monitor, a pid or a name; `target` its process, or
+-- nil.
 function Model:monitored(member, ref, target, what)
   if target and target.alive then
     if target == member then return end
@@ -227,7 +228,7 @@ function Model:set_timer(id, to, due)
   self.pending[#self.pending + 1] = timer
 end
 
--- Time went past it, so it must have fired.
+-- The timer has fired: its message is under way.
 local function fire(model, timer)
   timer.fired = true
   model:sent(timer, timer.to, { kind = "timer", id = timer.id })
@@ -268,8 +269,8 @@ end
 
 -- --- comparing ---------------------------------------------------------------
 
--- Of a process that took its last step.
-local function bury(model)
+-- Calls the intent of a process that has just taken its last step.
+local function apply_intent(model)
   local _, _, actor = model.control:last()
   local member = model.by_actor[actor]
   if member and member.alive and member.intent
@@ -290,7 +291,7 @@ local function pass_time(model, now)
   end
 end
 
--- Timers that may have fired, or not.
+-- The number of timers that are due now, and may have fired or not.
 local function undecided(model, member, now)
   local count = 0
   for _, timer in ipairs(model.pending) do
@@ -316,7 +317,7 @@ local function same_links(model, member, list)
   return #list == count_of(member.links)
 end
 
--- What is wrong with a process that should live, or nil.
+-- What is wrong with a process that should be alive, or nil.
 local function compare(model, member, now)
   local info = core.process_info(member.pid)
   if not info then return "has ended" end
@@ -353,11 +354,11 @@ local function names_differ(model)
   return #names ~= count_of(model.names)
 end
 
---- Compares; the invariant.
+--- Compares the model with the node: the invariant.
 ---@return boolean, string|nil
 function Model:check()
   local now = core.now()
-  bury(self)
+  apply_intent(self)
   pass_time(self, now)
   if self.problem then return false, self.problem end
   for _, member in ipairs(self.members) do

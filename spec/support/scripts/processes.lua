@@ -1,5 +1,5 @@
---- Random processes that send, link, monitor, register, set timers and end,
--- beside a model of what must come of it.
+--- Random processes that send, link, monitor, register, start timers and end,
+-- with a model of the result.
 
 local banyan = require "banyan"
 local lockstep = require "banyan.lockstep"
@@ -14,7 +14,7 @@ local REASONS = { "normal", "shutdown", "gone", "kill" }
 
 local function one_of(list) return list[choose(#list)] end
 
--- Does `operation`, after which `intent` is to be done in the model.
+-- Does `operation`; `intent` then makes the same change in the model.
 local function act(me, intent, operation, ...)
   me.intent = intent
   local a, b = operation(...)
@@ -203,7 +203,7 @@ local function spawn(model, me, how, tie)
   if #model.members >= MOST then return end
   local member = model:new_member()
   act(me, function(pid, ref)
-    model:born(member, pid)
+    model:spawned(member, pid)
     tie(member, ref)
   end, how, function() run_member(model, member) end)
 end
@@ -259,6 +259,7 @@ return function()
   model.refs = {}
   for _ = 1, FIRST do
     local member = model:new_member()
-    model:born(member, banyan.spawn(function() run_member(model, member) end))
+    model:spawned(member,
+      banyan.spawn(function() run_member(model, member) end))
   end
 end

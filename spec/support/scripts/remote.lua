@@ -1,15 +1,14 @@
 --- Random processes on the nodes of a cluster that send, link, monitor, call
--- and end while everything that can happen to a network and to nodes does.
--- What must hold:
+-- and end, under all faults of a network and of nodes. What must hold:
 --
---  * what one sends another comes in order, and once; what is missing was sent
---    before the connection broke;
---  * each monitor has one DOWN, and nothing comes from a process after the
---    DOWN that tells of its end;
---  * no EXIT comes of a link that was taken away, and no more than were made;
---  * "noconnection" is said only where the connection broke or was not there;
---  * a call is answered with its own answer, or fails, and its answer never
---    comes as a message.
+--  * messages between two processes arrive in order and once; a message that is
+--    missing was sent before the connection broke;
+--  * each monitor has one DOWN, and no message of a process arrives after the
+--    DOWN of its end;
+--  * no EXIT of a removed link arrives, and not more EXITs than links;
+--  * the reason "noconnection" is given only if the connection broke or there
+--    was none;
+--  * a call gets its own reply or fails, and its reply is never a message.
 
 local banyan = require "banyan"
 local lockstep = require "banyan.lockstep"
@@ -22,7 +21,7 @@ local choose = lockstep.choose
 local NODES, MEMBERS, MOST, OPERATIONS = 3, 5, 9, 14
 local GAP_MS, CHAOS_MS, PATIENCE_MS = 1200, 15000, 60000
 
-local run -- what the run under way knows
+local run -- the state of the current run
 
 local function one_of(list) return list[choose(#list)] end
 
@@ -36,8 +35,8 @@ end
 
 -- --- connections -------------------------------------------------------------
 
--- How often a node saw another come or go in this life, and whether it is
--- there.
+-- How often a node saw another go up or down since it started, and whether the
+-- other is up.
 local function view(node, peer)
   local key = node .. "#" .. run.cluster.lives[node]
   local life = run.views[key] or {}
@@ -58,14 +57,14 @@ local function note_events(name, events)
   end
 end
 
--- What a node sees of another at this moment.
+-- The same, with the events up to now.
 local function look(me, node)
   local site = run.cluster.net.sites[me.node]
   note_events(me.node, site.core:events())
   return view(me.node, node)
 end
 
--- May a connection have broken since, or not been there?
+-- May a connection have broken since `changes`, or was there none?
 local function was_cut(me, node, changes)
   if node == me.node then return false end
   local seen = look(me, node)
@@ -93,9 +92,9 @@ function Echo.handle_call(_, message, from)
   return message.id
 end
 
--- --- what comes --------------------------------------------------------------
+-- --- messages that arrive ----------------------------------------------------
 
--- Message `k` of `from` came: those between were lost with a connection.
+-- Message `k` of `from` arrived; missing ones must be lost with a connection.
 local function got_message(me, from, k)
   local last = me.got[from] or 0
   if k <= last then
@@ -114,7 +113,7 @@ local function got_message(me, from, k)
   end
 end
 
--- Why `target` ended, as `me` was told.
+-- Checks the reason that `me` got for the end of `target`.
 local function check_reason(me, target, reason, changes)
   local what = code(reason)
   if what == "noconnection" then
@@ -204,7 +203,7 @@ function ops.send(me)
   me.sent[to] = sent
   for _ = 1, choose(3) do
     local k = #sent + 1
-    sent[k] = -1 -- it may be there before this goes on
+    sent[k] = -1 -- the message may arrive before send returns
     banyan.send(to.pid, { from = me.number, k = k })
     sent[k] = to.node == me.node and 0 or look(me, to.node).changes
   end
@@ -293,7 +292,7 @@ local BAG = {
 
 -- --- members -----------------------------------------------------------------
 
--- Has it heard of the end of all that it watches and that is no more?
+-- A process that `me` monitors and that has ended without a DOWN, or nil.
 local function misses(me)
   for _, ref in ipairs(me.refs) do
     local monitor = me.monitors[ref]
@@ -336,13 +335,13 @@ local function spawn(node)
     monitors = {}, refs = {}, links = {}, ended = {} }
   run.spawned[#run.spawned + 1] = me
   me.pid = run.cluster:spawn(node, function() live(me) end)
-  banyan.send(run.body, { born = #run.spawned })
+  banyan.send(run.body, { spawned = #run.spawned })
 end
 
--- The body hears of one that was born, or of the end of one.
+-- The body handles the message of a new member, or the DOWN of one.
 local function hear(message)
-  if message.born then
-    local me = run.spawned[message.born]
+  if message.spawned then
+    local me = run.spawned[message.spawned]
     run.watched[banyan.monitor(me.pid)] = me
     return
   end
@@ -359,7 +358,7 @@ local function settle_in(node)
   end)
 end
 
--- Keeps members coming, while there is chaos.
+-- Spawns members while there is chaos.
 local function populate()
   banyan.sleep(choose(GAP_MS))
   while not run.calm do

@@ -1,6 +1,6 @@
---- A node that joins and leaves again and again, in each way that there is,
--- with a distributed supervisor and processes tied to it, while the others
--- stay: after each life `note` is called.
+--- A node that joins a cluster and crashes, again and again and in every way.
+-- It runs a distributed supervisor, and processes of the other nodes link and
+-- monitor its processes. After each crash and restart `note` is called.
 
 local banyan = require "banyan"
 local ds = require "banyan.distributed_supervisor"
@@ -8,7 +8,7 @@ local lockstep = require "banyan.lockstep"
 local server = require "banyan.server"
 local Child = require "spec.support.scripts.child"
 
-local NAME = "kids"
+local NAME = "children"
 local LIFE_MS, DEATH_MS = 300, 2500
 
 local ways = { "kill", "power", "vanish" }
@@ -23,7 +23,7 @@ local function keep_supervisor()
   banyan.receive(function(m) return m == "end" end)
 end
 
--- On a node that stays: ties itself to whatever comes, and asks for children.
+-- On a node that stays: uses a process of the node that joined in every way.
 local function greet(pid, id)
   banyan.trap_exit(true)
   banyan.monitor(pid)
@@ -36,7 +36,7 @@ local function greet(pid, id)
   banyan.receive(LIFE_MS)
 end
 
--- On the node that comes.
+-- On the node that joins.
 local function visit()
   banyan.monitor_nodes(true)
   keep_supervisor()
