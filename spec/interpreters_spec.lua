@@ -8,7 +8,7 @@ local lua = require "spec.support.lua"
 local server = require "banyan.server"
 
 local OTHER_ENV = {
-  LUA_CPATH = ("./build/%s/?.so;;"):format(lua.other),
+  LUA_CPATH = ("./build/%s-test/?.so;;"):format(lua.other),
   LD_PRELOAD = false, -- that build has no sanitizer
 }
 
