@@ -1,10 +1,11 @@
+/* Which events the machines have met in which states, in builds that count. */
 #include "coverage.h"
 
 #ifdef BYN_COVERAGE
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "assert.h"
 
 static byn_machine *first;
 
@@ -12,13 +13,22 @@ byn_machine *byn_machines(void) {
   return first;
 }
 
+static unsigned count_words(const char *words) {
+  unsigned count = *words != 0;
+  for (; *words; words++)
+    count += *words == ' ';
+  return count;
+}
+
 void byn_machine_add(byn_machine *machine) {
+  byn_assert(count_words(machine->states) <= BYN_COVER_STATES);
+  byn_assert(count_words(machine->events) <= BYN_COVER_EVENTS);
   machine->next = first;
   first = machine;
 }
 
 /* The place of a word among words, or -1. */
-static int place(const char *words, const char *word) {
+static int place_of(const char *words, const char *word) {
   size_t n = strlen(word);
   for (int i = 0; *words; i++) {
     size_t length = strcspn(words, " ");
@@ -30,16 +40,13 @@ static int place(const char *words, const char *word) {
 }
 
 void byn_cover_nth(byn_machine *machine, unsigned state, unsigned event) {
-  if (state >= BYN_COVER_STATES || event >= BYN_COVER_EVENTS) {
-    fprintf(stderr, "%s: no state %u, or no event %u\n", machine->name, state,
-            event);
-    abort();
-  }
+  byn_assert(state < count_words(machine->states));
+  byn_assert(event < count_words(machine->events));
   machine->counts[state][event]++;
 }
 
 void byn_cover(byn_machine *machine, unsigned state, const char *event) {
-  byn_cover_nth(machine, state, (unsigned)place(machine->events, event));
+  byn_cover_nth(machine, state, (unsigned)place_of(machine->events, event));
 }
 
 #endif

@@ -1,15 +1,15 @@
 /* What a machine has met: which event in which state, how often.
  *
  * Only a build with -DBYN_COVERAGE counts, for `make soak`, in tables that
- * stay for the whole program; in any other build nothing is left of this. A
+ * last as long as the program; in any other build nothing is left of this. A
  * file has one machine:
  *
  *   BYN_MACHINE("door", "open shut", "push pull");
  *   void push(door *d) {
  *     BYN_COVER(d->state, "push");
  *
- * The names of states stand in the order of their numbers. The _NTH counts an
- * event by its place, from 0.
+ * The names of states stand in the order of their numbers. BYN_COVER must name
+ * one of the events; BYN_COVER_NTH counts an event by its place, from 0.
  */
 #ifndef BYN_COVERAGE_H
 #define BYN_COVERAGE_H
