@@ -1,6 +1,6 @@
 /* A hash map from 64-bit keys to pointers: open addressing with linear
- * probing. Keys need not be spread; the map mixes them. A NULL value is not
- * storable, it means "absent".
+ * probing. Keys need not be spread; the map mixes them. The value NULL means
+ * that a key is absent, so it cannot be stored.
  */
 #ifndef BYN_MAP_H
 #define BYN_MAP_H
@@ -28,7 +28,8 @@ void byn_map_empty(byn_map *m); /* forgets them, and keeps their room */
 
 void *byn_map_get(const byn_map *m, uint64_t key);
 
-/* Stores or replaces; false when memory is short, the map then unchanged. */
+/* Stores or replaces; NULL removes. false when memory is short, the map then
+ * unchanged. */
 bool byn_map_put(byn_map *m, uint64_t key, void *value);
 
 /* Afterwards the next key can be put without fail; false when memory is

@@ -1,6 +1,10 @@
+/* Pools: records of one size, made in blocks. */
 #include "pool.h"
 
-/* Who uses a record that was given back is to be found out. */
+#include "assert.h"
+
+/* A record that was given back is hidden from AddressSanitizer, so that it
+ * reports whoever still uses it. */
 #ifdef __SANITIZE_ADDRESS__
 #include <sanitizer/asan_interface.h>
 #define HIDE(record, size) ASAN_POISON_MEMORY_REGION(record, size)
@@ -21,8 +25,23 @@ typedef struct byn_pool_block {
   size_t size; /* of all of it; its records follow */
 } block;
 
+/* Is it a record of one of the blocks? Where they are too many to look at all
+ * of them each time, any may be. */
+static bool is_of_pool(const byn_pool *pool, const void *taken) {
+  int left = 16;
+  uintptr_t at = (uintptr_t)taken;
+  for (const block *b = pool->blocks; b; b = b->next) {
+    uintptr_t first = (uintptr_t)(b + 1), end = (uintptr_t)b + b->size;
+    if (first <= at && at < end) return (at - first) % pool->size == 0;
+    if (--left == 0) return true;
+  }
+  return false;
+}
+
 void byn_pool_init(byn_pool *pool, const byn_alloc *alloc, size_t size) {
   size_t unit = sizeof(record);
+  byn_assert(size > 0);
+  byn_assert(size <= UINT32_MAX - unit);
   size = (size + unit - 1) / unit * unit;
   *pool = (byn_pool){.alloc = alloc, .size = (uint32_t)size};
 }
@@ -38,13 +57,6 @@ void byn_pool_clear(byn_pool *pool) {
   pool->made = 0;
 }
 
-/* The first record of a block is to be taken first. */
-static void spare_all(byn_pool *pool, block *b, uint32_t count) {
-  char *first = (char *)(b + 1);
-  for (uint32_t i = count; i-- > 0;)
-    byn_pool_give(pool, first + (size_t)i * pool->size);
-}
-
 bool byn_pool_reserve(byn_pool *pool) {
   if (pool->spare) return true;
   uint32_t count = pool->made;
@@ -57,19 +69,26 @@ bool byn_pool_reserve(byn_pool *pool) {
   *b = (block){.next = pool->blocks, .size = size};
   pool->blocks = b;
   pool->made += count;
-  spare_all(pool, b, count);
+  /* From the last to the first, so that the first is taken first. */
+  for (uint32_t i = count; i-- > 0;)
+    byn_pool_give(pool, (char *)(b + 1) + (size_t)i * pool->size);
+  byn_assert(pool->spare == (record *)(b + 1));
   return true;
 }
 
 void *byn_pool_take(byn_pool *pool) {
   if (!pool->spare && !byn_pool_reserve(pool)) return NULL;
   record *r = pool->spare;
+  byn_assert(is_of_pool(pool, r));
   SHOW(r, pool->size);
   pool->spare = r->next;
+  byn_assert(pool->spare != r);
   return r;
 }
 
 void byn_pool_give(byn_pool *pool, void *taken) {
+  byn_assert(is_of_pool(pool, taken));
+  byn_assert(taken != pool->spare); /* given back twice */
   record *r = taken;
   r->next = pool->spare;
   pool->spare = r;

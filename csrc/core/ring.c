@@ -1,9 +1,11 @@
-/* The points stand in one array, sorted by (hash, node), and end in a
- * sentinel: a copy of the first point at the greatest hash there is. A walk
- * forward therefore needs no look at the end and no step round the circle.
+/* The consistent hash ring: its points, in one sorted array.
  *
- * Nodes stand sorted by name, so the number of a node orders as its name
- * does, and a node that comes or goes renumbers those behind it.
+ * Points are sorted by (hash, node) and end in a sentinel: a copy of the first
+ * point at the greatest hash there is. So a search forward always finds a
+ * point, and need not look for the end of the array.
+ *
+ * Nodes are sorted by name, so their numbers order as their names do, and a
+ * node that comes or goes renumbers those behind it.
  */
 #include "ring.h"
 
@@ -13,6 +15,8 @@
 #if XXH_VERSION_NUMBER < 800
 #error "XXH3 has its final values since xxHash 0.8.0"
 #endif
+
+#include "assert.h"
 
 #define STACK_NODES 1024
 #define WORD_BITS 64
@@ -56,7 +60,7 @@ static bool is_before(const ring_point *a, const ring_point *b) {
   return a->node < b->node;
 }
 
-static void sift_down(ring_point *p, uint32_t count, uint32_t at) {
+static void sift_point_down(ring_point *p, uint32_t count, uint32_t at) {
   ring_point moved = p[at];
   for (uint32_t child; (child = 2 * at + 1) < count; at = child) {
     if (child + 1 < count && is_before(&p[child], &p[child + 1])) child++;
@@ -68,14 +72,14 @@ static void sift_down(ring_point *p, uint32_t count, uint32_t at) {
 
 /* Heapsort: in place and without recursion. The C library's qsort may take
  * memory of its own. */
-static void sort(ring_point *p, uint32_t count) {
+static void sort_points(ring_point *p, uint32_t count) {
   for (uint32_t i = count / 2; i > 0; i--)
-    sift_down(p, count, i - 1);
+    sift_point_down(p, count, i - 1);
   while (count > 1) {
     ring_point greatest = p[0];
     p[0] = p[--count];
     p[count] = greatest;
-    sift_down(p, count, 0);
+    sift_point_down(p, count, 0);
   }
 }
 
@@ -108,11 +112,20 @@ static bool table_make(const byn_alloc *alloc, ring_table *t, uint32_t count) {
   return false;
 }
 
+static bool is_sorted(const ring_table *t) {
+  for (uint32_t i = 1; i < t->count; i++)
+    if (!is_before(&t->points[i - 1], &t->points[i])) return false;
+  return true;
+}
+
 /* Sets the sentinel and the index over points that are sorted. */
 static void table_index(ring_table *t) {
+  byn_assert(0 < t->count && t->count < t->points_made);
+  byn_assert(is_sorted(t));
   t->points[t->count].hash = UINT64_MAX;
   t->points[t->count].node = t->points[0].node;
   uint32_t bits = bits_for(t->count);
+  byn_assert(1u << bits <= t->first_made);
   t->shift = WORD_BITS - bits;
   uint32_t place = 0;
   for (uint32_t i = 0; i < t->count; i++)
@@ -123,7 +136,7 @@ static void table_index(ring_table *t) {
 }
 
 /* Gives back what a table that became smaller no longer needs. Where that
- * fails it just stays large. */
+ * fails, the table stays as large as it was. */
 static void table_shrink(const byn_alloc *alloc, ring_table *t) {
   uint32_t points = t->count + 1, first = 1u << bits_for(t->count);
   void *p = byn_resize(alloc, t->points, t->points_made * sizeof *t->points,
@@ -143,15 +156,18 @@ static void table_shrink(const byn_alloc *alloc, ring_table *t) {
 /* The first point at or after `hash`; the sentinel stands for the first of
  * all. */
 static inline const ring_point *table_find(const ring_table *t, uint64_t hash) {
+  byn_assert(t->count > 0);
   const ring_point *p = &t->points[t->first[hash >> t->shift]];
   while (p->hash < hash)
     p++;
+  byn_assert(p <= t->points + t->count);
+  byn_assert(p == t->points || p[-1].hash < hash);
   return p;
 }
 
 /* ---- nodes ---- */
 
-static int compare(const ring_node *node, const char *name, size_t n) {
+static int compare_name(const ring_node *node, const char *name, size_t n) {
   size_t common = node->size < n ? node->size : n;
   int order = common ? memcmp(node->name, name, common) : 0;
   if (order != 0) return order;
@@ -165,7 +181,7 @@ static uint32_t find_node(const byn_ring *r, const char *name, size_t n,
   *found = false;
   while (low < high) {
     uint32_t middle = low + (high - low) / 2;
-    int order = compare(&r->nodes[middle], name, n);
+    int order = compare_name(&r->nodes[middle], name, n);
     if (order == 0) *found = true;
     if (order < 0)
       low = middle + 1;
@@ -203,6 +219,21 @@ static bool reserve_node(byn_ring *r) {
 
 /* ---- changing the ring ---- */
 
+/* Is node `at` in its place by name, and does the table have the points of all
+ * nodes? */
+static bool is_sound(const byn_ring *r, uint32_t at) {
+  const ring_node *node = &r->nodes[at];
+  uint64_t points = 0;
+  if (r->count > r->capacity) return false;
+  if (at > 0 && compare_name(node - 1, node->name, node->size) >= 0)
+    return false;
+  if (at + 1 < r->count && compare_name(node + 1, node->name, node->size) <= 0)
+    return false;
+  for (uint32_t i = 0; i < r->count; i++)
+    points += (uint64_t)r->nodes[i].weight * r->vnodes;
+  return points == r->table.count;
+}
+
 static bool weight_fits(uint32_t weight) {
   return weight >= 1 && weight <= BYN_RING_WEIGHT_MAX;
 }
@@ -218,22 +249,24 @@ static uint32_t points_for(const byn_ring *r, uint32_t weight,
   return fresh + others <= most ? (uint32_t)fresh : 0;
 }
 
-/* Merges the points of `old`, but for those of node `drop`, with the sorted
+/* Merges the points of `old`, but for those of node `left_out`, with the sorted
  * ones that stand at the end of `t`. Nodes from `moved` on take the next
- * number. What is written never overtakes what is still to be read: the room
- * before the fresh points is exactly that of the old ones. */
-static void merge(ring_table *t, const ring_table *old, uint32_t fresh,
-                  uint32_t drop, uint32_t moved) {
+ * number. The room before the fresh points is exactly that of the old ones, so
+ * no fresh point is written over before it is read. */
+static void merge_points(ring_table *t, const ring_table *old, uint32_t fresh,
+                         uint32_t left_out, uint32_t moved) {
   ring_point *out = t->points, *end = t->points + t->count;
   const ring_point *in = end - fresh;
   for (uint32_t i = 0; i < old->count; i++) {
     ring_point p = old->points[i];
-    if (p.node == drop) continue;
+    if (p.node == left_out) continue;
     if (p.node >= moved) p.node++;
     while (in < end && is_before(in, &p))
       *out++ = *in++;
+    byn_assert(out < in);
     *out++ = p;
   }
+  byn_assert(out == in); /* the rest stand where they belong */
 }
 
 /* Writes the `count` points of a node, unsorted. */
@@ -245,10 +278,11 @@ static void put_points(ring_point *p, const ring_node *node, uint32_t at,
   }
 }
 
-/* Makes `t` the table in which node `at` has `weight`, beside the others of
- * the ring. `is_new`: those from `at` on move up for it. */
-static bool remake(const byn_ring *r, ring_table *t, uint32_t at, bool is_new,
-                   const ring_node *node) {
+/* Makes `t` the table of the ring with `node` as its node `at`. `is_new`: those
+ * from `at` on move up for it. false when memory is short, or the points are
+ * too many. */
+static bool remake_table(const byn_ring *r, ring_table *t, uint32_t at,
+                         bool is_new, const ring_node *node) {
   const ring_table *old = &r->table;
   uint32_t kept = old->count;
   if (!is_new) kept -= r->nodes[at].weight * r->vnodes;
@@ -256,8 +290,9 @@ static bool remake(const byn_ring *r, ring_table *t, uint32_t at, bool is_new,
   if (fresh == 0 || !table_make(&r->alloc, t, kept + fresh)) return false;
   ring_point *p = t->points + kept;
   put_points(p, node, at, fresh);
-  sort(p, fresh);
-  merge(t, old, fresh, is_new ? UINT32_MAX : at, is_new ? at : UINT32_MAX);
+  sort_points(p, fresh);
+  merge_points(t, old, fresh, is_new ? UINT32_MAX : at,
+               is_new ? at : UINT32_MAX);
   table_index(t);
   return true;
 }
@@ -272,14 +307,17 @@ static bool change_weight(byn_ring *r, uint32_t at, uint32_t weight) {
   ring_node node = r->nodes[at];
   node.weight = weight;
   ring_table t;
-  if (!remake(r, &t, at, false, &node)) return false;
+  if (!remake_table(r, &t, at, false, &node)) return false;
   r->nodes[at] = node;
   use_table(r, &t);
+  byn_assert(is_sound(r, at));
   return true;
 }
 
-/* Puts a node in its place, for which there is room. */
+/* Puts a node in its place; the room was reserved. */
 static void insert_node(byn_ring *r, uint32_t at, const ring_node *node) {
+  byn_assert(r->count < r->capacity);
+  byn_assert(at <= r->count);
   memmove(&r->nodes[at + 1], &r->nodes[at], (r->count - at) * sizeof *r->nodes);
   r->nodes[at] = *node;
   r->count++;
@@ -287,9 +325,10 @@ static void insert_node(byn_ring *r, uint32_t at, const ring_node *node) {
 
 static bool add_node(byn_ring *r, uint32_t at, const ring_node *node) {
   ring_table t;
-  if (!reserve_node(r) || !remake(r, &t, at, true, node)) return false;
+  if (!reserve_node(r) || !remake_table(r, &t, at, true, node)) return false;
   insert_node(r, at, node);
   use_table(r, &t);
+  byn_assert(is_sound(r, at));
   return true;
 }
 
@@ -321,7 +360,7 @@ static bool build_table(byn_ring *r) {
     put_points(p, &r->nodes[i], i, fresh);
     p += fresh;
   }
-  sort(r->table.points, total);
+  sort_points(r->table.points, total);
   table_index(&r->table);
   return true;
 }
@@ -342,7 +381,7 @@ static bool build_node(byn_ring *r, const byn_ring_member *member) {
   return true;
 }
 
-/* Drops the points of node `at` where they stand. */
+/* Takes the points of node `at` out of the array. */
 static void drop_points(ring_table *t, uint32_t at) {
   uint32_t kept = 0;
   for (uint32_t i = 0; i < t->count; i++) {
@@ -368,6 +407,7 @@ bool byn_ring_remove(byn_ring *r, const char *name, size_t n) {
   drop_points(&r->table, at);
   table_index(&r->table);
   table_shrink(&r->alloc, &r->table);
+  byn_assert(is_sound(r, at < r->count ? at : at - 1));
   return true;
 }
 
@@ -389,9 +429,12 @@ byn_ring *byn_ring_build(const byn_alloc *alloc, uint32_t vnodes,
   bool ok = true;
   for (uint32_t i = 0; ok && i < count; i++)
     ok = build_node(r, &members[i]);
-  if (ok && build_table(r)) return r;
-  byn_ring_free(r);
-  return NULL;
+  if (!ok || !build_table(r)) {
+    byn_ring_free(r);
+    return NULL;
+  }
+  byn_assert(r->count == 0 || is_sound(r, r->count / 2));
+  return r;
 }
 
 void byn_ring_free(byn_ring *r) {
@@ -409,11 +452,13 @@ uint32_t byn_ring_count(const byn_ring *r) {
 }
 
 const char *byn_ring_name(const byn_ring *r, uint32_t node, size_t *n) {
+  byn_assert(node < r->count);
   if (n) *n = r->nodes[node].size;
   return r->nodes[node].name;
 }
 
 uint32_t byn_ring_weight(const byn_ring *r, uint32_t node) {
+  byn_assert(node < r->count);
   return r->nodes[node].weight;
 }
 
@@ -425,7 +470,7 @@ int32_t byn_ring_owner(const byn_ring *r, uint64_t hash) {
 /* ---- successors ---- */
 
 /* Marks a node; false if it was marked. */
-static bool mark(uint64_t *marks, uint32_t node) {
+static bool mark_node(uint64_t *marks, uint32_t node) {
   uint64_t *word = &marks[node / WORD_BITS];
   uint64_t bit = (uint64_t)1 << node % WORD_BITS;
   bool fresh = !(*word & bit);
@@ -434,13 +479,13 @@ static bool mark(uint64_t *marks, uint32_t node) {
 }
 
 /* Walks once round the circle at most. `marks` is clear. */
-static uint32_t walk(const ring_table *t, uint64_t hash, uint64_t *marks,
-                     uint32_t *out, uint32_t want) {
+static uint32_t walk_points(const ring_table *t, uint64_t hash, uint64_t *marks,
+                            uint32_t *out, uint32_t want) {
   const ring_point *p = table_find(t, hash), *end = t->points + t->count;
   uint32_t had = 0;
   for (uint32_t left = t->count; left > 0 && had < want; left--, p++) {
     if (p == end) p = t->points;
-    if (mark(marks, p->node)) out[had++] = p->node;
+    if (mark_node(marks, p->node)) out[had++] = p->node;
   }
   return had;
 }
@@ -454,7 +499,8 @@ uint32_t byn_ring_successors(const byn_ring *r, uint64_t hash, uint32_t *out,
   if (r->count > STACK_NODES) marks = byn_new(&r->alloc, size);
   if (!marks) return 0;
   memset(marks, 0, size);
-  uint32_t had = walk(&r->table, hash, marks, out, want);
+  uint32_t had = walk_points(&r->table, hash, marks, out, want);
   if (marks != few) byn_free(&r->alloc, marks, size);
+  byn_assert(had == want);
   return had;
 }

@@ -5,10 +5,10 @@
  * w * vnodes points; the point i of node N is XXH3-64 of N's bytes with seed
  * i. A key is owned by the node at the first point at or after the key's
  * hash, round the circle. Points that coincide are ordered by name, so the
- * ring is a pure function of the set {(name, weight)} and of vnodes.
+ * ring is a function of the set {(name, weight)} and of vnodes alone.
  *
- * A lookup does not search the whole array: the top bits of the hash index a
- * table of first points, and from there it is a step or two.
+ * A lookup takes O(1) steps on average: the top bits of the hash are an index
+ * into a table of first points, and from there it is a step or two.
  *
  * Names are bytes, copied. Failure is memory only; a call that fails leaves
  * the ring as it was. The placement of a key must never change between two
@@ -60,7 +60,7 @@ bool byn_ring_add(byn_ring *r, const char *name, size_t n, uint32_t weight);
 /* false if it is not there. Takes no memory, so it cannot fail otherwise. */
 bool byn_ring_remove(byn_ring *r, const char *name, size_t n);
 
-/* The nodes, in byte order of their names. */
+/* The nodes, in byte order of their names, by an index below the count. */
 uint32_t byn_ring_count(const byn_ring *r);
 const char *byn_ring_name(const byn_ring *r, uint32_t node, size_t *n);
 uint32_t byn_ring_weight(const byn_ring *r, uint32_t node);

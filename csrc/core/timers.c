@@ -1,4 +1,4 @@
-/* A binary heap of (at, sequence, slot) beside an array of slots.
+/* Timers: a binary heap of (at, sequence, slot) beside an array of slots.
  *
  * A slot holds what does not take part in the ordering, and where its entry
  * stands in the heap. A handle is the slot's generation and its number; the
@@ -6,6 +6,8 @@
  * nothing. A slot whose generations are used up is never used again.
  */
 #include "timers.h"
+
+#include "assert.h"
 
 #define NO_SLOT UINT32_MAX
 #define SMALLEST 16
@@ -21,7 +23,7 @@ typedef struct timer_slot {
   uint32_t kind;
   uint32_t generation; /* from 1, so that no handle is 0 */
   uint32_t place;      /* in the heap; in a free slot the next free one */
-  bool waiting;
+  bool waiting;        /* it has an entry in the heap */
 } timer_slot;
 
 struct byn_timers {
@@ -62,6 +64,33 @@ static void put_at(byn_timers *t, uint32_t place, heap_entry entry) {
   t->slots[entry.slot].place = place;
 }
 
+/* Is the entry at `place` known to its slot, and neither before its parent nor
+ * behind a child? */
+static bool is_in_order(const byn_timers *t, uint32_t place) {
+  const heap_entry *e = &t->heap[place];
+  if (place >= t->count || e->slot >= t->slots_made) return false;
+  if (!t->slots[e->slot].waiting || t->slots[e->slot].place != place)
+    return false;
+  if (place > 0 && is_before(e, &t->heap[(place - 1) / 2])) return false;
+  for (uint32_t side = 1; side <= 2; side++) {
+    uint64_t child = (uint64_t)2 * place + side;
+    if (child < t->count && is_before(&t->heap[child], e)) return false;
+  }
+  return true;
+}
+
+/* A larger heap is not looked through each time. */
+enum { LOOKED_THROUGH = 16 };
+
+static bool is_sound(const byn_timers *t) {
+  if (t->count > t->heap_capacity || t->slots_made > t->slot_capacity)
+    return false;
+  if (t->count > t->slots_made) return false;
+  for (uint32_t i = 0; i < t->count && i < LOOKED_THROUGH; i++)
+    if (!is_in_order(t, i)) return false;
+  return true;
+}
+
 /* Puts `entry` at `place` or above it. */
 static void sift_up(byn_timers *t, uint32_t place, heap_entry entry) {
   while (place > 0) {
@@ -71,6 +100,7 @@ static void sift_up(byn_timers *t, uint32_t place, heap_entry entry) {
     place = parent;
   }
   put_at(t, place, entry);
+  byn_assert(is_in_order(t, place));
 }
 
 /* Puts `entry` at `place` or below it. */
@@ -84,10 +114,12 @@ static void sift_down(byn_timers *t, uint32_t place, heap_entry entry) {
     place = child;
   }
   put_at(t, place, entry);
+  byn_assert(is_in_order(t, place));
 }
 
 /* Takes out the entry at `place`; the last one takes its room. */
 static void heap_remove(byn_timers *t, uint32_t place) {
+  byn_assert(is_in_order(t, place));
   heap_entry last = t->heap[--t->count];
   if (place == t->count) return;
   if (place > 0 && is_before(&last, &t->heap[(place - 1) / 2]))
@@ -99,8 +131,8 @@ static void heap_remove(byn_timers *t, uint32_t place) {
 /* ---- the slots ---- */
 
 /* Doubles an array in place; false leaves it as it was. */
-static bool grow(const byn_alloc *alloc, void **array, uint32_t *capacity,
-                 size_t size) {
+static bool double_array(const byn_alloc *alloc, void **array,
+                         uint32_t *capacity, size_t size) {
   if (*capacity > UINT32_MAX / 2 || *capacity > SIZE_MAX / 2 / size)
     return false;
   uint32_t wanted = *capacity ? *capacity * 2 : SMALLEST;
@@ -111,16 +143,21 @@ static bool grow(const byn_alloc *alloc, void **array, uint32_t *capacity,
   return true;
 }
 
-static bool grow_heap(byn_timers *t) {
+/* Room for one more entry. */
+static bool reserve_entry(byn_timers *t) {
+  if (t->count < t->heap_capacity) return true;
   void *heap = t->heap;
-  bool ok = grow(&t->alloc, &heap, &t->heap_capacity, sizeof *t->heap);
+  bool ok = double_array(&t->alloc, &heap, &t->heap_capacity, sizeof *t->heap);
   t->heap = heap;
   return ok;
 }
 
-static bool grow_slots(byn_timers *t) {
+/* Room for one more slot that was never used. */
+static bool reserve_slot(byn_timers *t) {
+  if (t->slots_made < t->slot_capacity) return true;
   void *slots = t->slots;
-  bool ok = grow(&t->alloc, &slots, &t->slot_capacity, sizeof *t->slots);
+  bool ok =
+      double_array(&t->alloc, &slots, &t->slot_capacity, sizeof *t->slots);
   t->slots = slots;
   return ok;
 }
@@ -129,10 +166,11 @@ static bool grow_slots(byn_timers *t) {
 static uint32_t take_slot(byn_timers *t) {
   uint32_t slot = t->free_slot;
   if (slot != NO_SLOT) {
+    byn_assert(!t->slots[slot].waiting);
     t->free_slot = t->slots[slot].place;
     return slot;
   }
-  if (t->slots_made == t->slot_capacity && !grow_slots(t)) return NO_SLOT;
+  if (!reserve_slot(t)) return NO_SLOT;
   slot = t->slots_made++;
   t->slots[slot].generation = 1;
   return slot;
@@ -140,6 +178,7 @@ static uint32_t take_slot(byn_timers *t) {
 
 static void give_slot(byn_timers *t, uint32_t slot) {
   timer_slot *s = &t->slots[slot];
+  byn_assert(s->waiting);
   s->waiting = false;
   if (s->generation == UINT32_MAX) return;
   s->generation++;
@@ -148,6 +187,7 @@ static void give_slot(byn_timers *t, uint32_t slot) {
 }
 
 static byn_timer handle_of(const byn_timers *t, uint32_t slot) {
+  byn_assert(t->slots[slot].generation > 0);
   return (byn_timer)t->slots[slot].generation << 32 | slot;
 }
 
@@ -155,7 +195,8 @@ static byn_timer handle_of(const byn_timers *t, uint32_t slot) {
 
 byn_timer byn_timers_add(byn_timers *t, int64_t at, uint32_t kind,
                          void *owner) {
-  if (t->count == t->heap_capacity && !grow_heap(t)) return 0;
+  byn_assert(is_sound(t));
+  if (!reserve_entry(t)) return 0;
   uint32_t slot = take_slot(t);
   if (slot == NO_SLOT) return 0;
   timer_slot *s = &t->slots[slot];
@@ -164,6 +205,7 @@ byn_timer byn_timers_add(byn_timers *t, int64_t at, uint32_t kind,
   s->waiting = true;
   heap_entry entry = {at, t->sequence++, slot};
   sift_up(t, t->count++, entry);
+  byn_assert(is_sound(t));
   return handle_of(t, slot);
 }
 
@@ -176,21 +218,24 @@ static byn_due due_at(const byn_timers *t, uint32_t place) {
                    .owner = s->owner};
 }
 
-static void take_out(byn_timers *t, uint32_t place, byn_due *due) {
+static void take_timer_at(byn_timers *t, uint32_t place, byn_due *due) {
   uint32_t slot = t->heap[place].slot;
+  byn_assert(is_sound(t));
   *due = due_at(t, place);
   heap_remove(t, place);
   give_slot(t, slot);
+  byn_assert(is_sound(t));
 }
 
 bool byn_timers_pop(byn_timers *t, int64_t now, byn_due *due) {
   if (t->count == 0 || t->heap[0].at > now) return false;
-  take_out(t, 0, due);
+  take_timer_at(t, 0, due);
+  byn_assert(t->count == 0 || t->heap[0].at >= due->at);
   return true;
 }
 
-/* Those due at or before `now`, from the top of the heap down: below one that
- * is not due, none is. */
+/* The places of those due at or before `now`, from the top of the heap down:
+ * none is due below one that is not. */
 static uint32_t find_due(const byn_timers *t, int64_t now, uint32_t *places,
                          uint32_t max) {
   uint32_t n = 0;
@@ -224,7 +269,8 @@ bool byn_timers_take(byn_timers *t, byn_timer timer, byn_due *due) {
   uint32_t slot = (uint32_t)timer;
   if (slot >= t->slots_made) return false;
   if (!t->slots[slot].waiting || handle_of(t, slot) != timer) return false;
-  take_out(t, t->slots[slot].place, due);
+  take_timer_at(t, t->slots[slot].place, due);
+  byn_assert(due->timer == timer);
   return true;
 }
 

@@ -17,7 +17,7 @@
 
 #define BYN_NEVER INT64_MAX
 
-#define BYN_TIMERS_DUE 32
+#define BYN_TIMERS_DUE 32 /* at most, in one answer of byn_timers_due */
 
 typedef uint64_t byn_timer;
 typedef struct byn_timers byn_timers;
@@ -43,10 +43,10 @@ bool byn_timers_cancel(byn_timers *t, byn_timer timer, int64_t *at);
 /* Takes out the first timer due at or before `now`; false if none is. */
 bool byn_timers_pop(byn_timers *t, int64_t now, byn_due *due);
 
-/* For an owner that has an order of its own. due: stores timers that
- * are due at or before `now`, up to `max` and BYN_TIMERS_DUE, the first among
- * them and in order, and answers how many. take: takes that one out; false as
- * for cancel. */
+/* For an owner that takes them in an order of its own. due: stores timers that
+ * are due at or before `now`, the first one and others, in order, at most
+ * `max` and BYN_TIMERS_DUE of them; answers how many. take: takes one out;
+ * false as for cancel. */
 uint32_t byn_timers_due(const byn_timers *t, int64_t now, byn_due *all,
                         uint32_t max);
 bool byn_timers_take(byn_timers *t, byn_timer timer, byn_due *due);
