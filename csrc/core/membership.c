@@ -1,31 +1,34 @@
+/* Membership: the state of each known node, and the queue of actions. */
 #include "membership.h"
 
 #include <string.h>
 
+#include "assert.h"
 #include "coverage.h"
 #include "rng.h"
 #include "timers.h"
 
 typedef enum state {
   IDLE,
-  QUEUED, /* its DIAL waits in the queue; any link that comes in wins */
+  QUEUED, /* its DIAL is in the queue; a link that comes in takes its place */
   DIALING,
   ADMITTED,
   UP
 } state;
 
-/* `asked`: a DIAL was taken and its link number is still to be told. It
- * outlives DIALING if the dial is overtaken in between. */
+/* `asked`: its DIAL was taken, and the owner has not reported the number of
+ * the link. Its state may change meanwhile, when another link comes in, or it
+ * is removed. */
 typedef struct member {
   state state;
   bool configured, removed, asked;
-  bool hidden;   /* so was its last link */
-  uint32_t link; /* in DIALING (0 while asked), ADMITTED and UP */
-  uint32_t held; /* actions that point here */
+  bool hidden;   /* its link is, or the last one was, of a hidden node */
+  uint32_t link; /* in DIALING (0 while asked), ADMITTED and UP; else 0 */
+  uint32_t held; /* entries of the queue, and `taken`, that point here */
   uint64_t incarnation;
-  int64_t wait;      /* to follow the next failure, without jitter */
-  int64_t due;       /* the next dial; counts in IDLE */
-  int64_t forget_at; /* counts in IDLE, for one that was learned */
+  int64_t wait;      /* after the next failure, without jitter */
+  int64_t due;       /* the time of the next dial; only used in IDLE */
+  int64_t forget_at; /* only used in IDLE, of one that was learned */
   size_t size;       /* of this block */
   char name[];
 } member;
@@ -49,9 +52,9 @@ typedef struct entry {
   char reason[BYN_MEMBER_REASON_MAX + 1];
 } entry;
 
-/* The queue is a ring of `capacity` entries. `owed` is how many may still
- * have to be pushed without asking for memory: length + owed <= capacity
- * holds between calls. */
+/* The queue is a ring of `capacity` entries. `owed` is how many more may have
+ * to be queued without asking for memory: length + owed <= capacity holds
+ * between calls. */
 struct byn_membership {
   byn_alloc alloc;
   byn_rng rng;
@@ -70,12 +73,12 @@ static int64_t at_least_one(int64_t ms) {
 }
 
 /* A wait that may be doubled and jittered without overflow. */
-static int64_t sane_wait(int64_t ms) {
+static int64_t bounded_wait(int64_t ms) {
   return ms > BYN_NEVER / 4 ? BYN_NEVER / 4 : at_least_one(ms);
 }
 
 /* Times stay below BYN_NEVER unless the wait is BYN_NEVER itself. */
-static int64_t later(int64_t now, int64_t ms) {
+static int64_t time_after(int64_t now, int64_t ms) {
   if (ms == BYN_NEVER) return BYN_NEVER;
   if (now > 0 && ms > BYN_NEVER - 1 - now) return BYN_NEVER - 1;
   return now + ms;
@@ -113,27 +116,39 @@ static bool roster_reserve(const byn_alloc *alloc, roster *r, uint32_t count) {
   return true;
 }
 
+/* Is the roster in order around `index`? */
+static bool roster_is_sorted(const roster *r, uint32_t index) {
+  uint32_t first = index > 0 ? index - 1 : 0;
+  for (uint32_t i = first; i < index + 1 && i + 1 < r->count; i++)
+    if (strcmp(r->at[i]->name, r->at[i + 1]->name) >= 0) return false;
+  return r->count <= r->capacity;
+}
+
 /* The room was reserved. */
 static void roster_insert(roster *r, member *p) {
   uint32_t index;
   if (roster_find(r, p->name, &index)) return;
+  byn_assert(r->count < r->capacity);
   memmove(r->at + index + 1, r->at + index, (r->count - index) * sizeof *r->at);
   r->at[index] = p;
   r->count++;
+  byn_assert(roster_is_sorted(r, index));
 }
 
 static void roster_remove(roster *r, const member *p) {
   uint32_t index;
   if (!roster_find(r, p->name, &index)) return;
+  byn_assert(r->at[index] == p);
   r->count--;
   memmove(r->at + index, r->at + index + 1, (r->count - index) * sizeof *r->at);
+  byn_assert(roster_is_sorted(r, index));
 }
 
 /* -- the queue of actions ----------------------------------------------- */
 
-/* What may follow from a state before its member is idle again: UP, DOWN
- * and CLOSE; and a CLOSE for a link whose number is still to come, for which
- * the DIAL leaves its place when it is taken. */
+/* How many actions may follow from a state before its member is idle again:
+ * UP, DOWN and CLOSE. One more while the number of its link is not reported:
+ * the CLOSE of that link, which has the DIAL's place in the queue. */
 static size_t owed_by(const member *p) {
   static const size_t owed[] = {
       [IDLE] = 0, [QUEUED] = 3, [DIALING] = 3, [ADMITTED] = 3, [UP] = 2};
@@ -141,14 +156,15 @@ static size_t owed_by(const member *p) {
 }
 
 static void set_state(byn_membership *m, member *p, state next, bool asked) {
+  byn_assert(m->owed >= owed_by(p));
   m->owed -= owed_by(p);
   p->state = next;
   p->asked = asked;
   m->owed += owed_by(p);
 }
 
-/* Room for `n` more than what is there and owed. */
-static bool reserve(byn_membership *m, size_t n) {
+/* Room for `n` more actions than what is queued and owed. */
+static bool queue_reserve(byn_membership *m, size_t n) {
   size_t need = m->length + m->owed + n;
   if (need <= m->capacity) return true;
   size_t capacity = m->capacity ? m->capacity * 2 : 16;
@@ -161,15 +177,19 @@ static bool reserve(byn_membership *m, size_t n) {
   m->queue = queue;
   m->head = 0;
   m->capacity = capacity;
+  byn_assert(m->length + m->owed + n <= m->capacity);
   return true;
 }
 
-static void push(byn_membership *m, byn_member_action_kind kind, member *p,
-                 const char *reason) {
+/* The room is owed, or was reserved. */
+static void queue_action(byn_membership *m, byn_member_action_kind kind,
+                         member *p, uint32_t link, const char *reason) {
+  byn_assert(m->length < m->capacity);
+  byn_assert(kind == BYN_MEMBER_DIAL ? link == 0 : link != 0);
   entry *e = &m->queue[(m->head + m->length++) % m->capacity];
   e->kind = kind;
   e->member = p;
-  e->link = p->link;
+  e->link = link;
   e->incarnation = p->incarnation;
   e->hidden = p->hidden;
   size_t n = strlen(reason);
@@ -179,15 +199,9 @@ static void push(byn_membership *m, byn_member_action_kind kind, member *p,
   p->held++;
 }
 
-static void pop(byn_membership *m) {
-  m->taken = m->queue[m->head];
-  m->head = (m->head + 1) % m->capacity;
-  m->length--;
-}
-
 /* -- deadlines ---------------------------------------------------------- */
 
-static bool forgettable(const member *p) {
+static bool is_forgettable(const member *p) {
   return p->state == IDLE && !p->asked && !p->configured && !p->removed &&
          p->held == 0;
 }
@@ -199,10 +213,10 @@ static int64_t due_of(const member *p) {
 
 static int64_t wake_of(const member *p) {
   int64_t due = due_of(p);
-  return forgettable(p) && p->forget_at < due ? p->forget_at : due;
+  return is_forgettable(p) && p->forget_at < due ? p->forget_at : due;
 }
 
-static void refresh(byn_membership *m) {
+static void update_deadline(byn_membership *m) {
   m->deadline = BYN_NEVER;
   for (uint32_t i = 0; i < m->known.count; i++) {
     int64_t wake = wake_of(m->known.at[i]);
@@ -217,9 +231,39 @@ static int64_t jittered(byn_membership *m, int64_t wait) {
   return wait - quarter + (int64_t)byn_rng_below(&m->rng, span);
 }
 
-static void dial_later(byn_membership *m, member *p, int64_t now) {
-  p->due = later(now, jittered(m, p->wait));
+static void redial_after_wait(byn_membership *m, member *p, int64_t now) {
+  p->due = time_after(now, jittered(m, p->wait));
   p->wait = p->wait > m->redial_max / 2 ? m->redial_max : p->wait * 2;
+}
+
+/* -- what holds between calls -------------------------------------------- */
+
+static bool is_member_sound(const byn_membership *m, const member *p) {
+  bool linked = p->state >= DIALING && !(p->state == DIALING && p->asked);
+  uint32_t index;
+  if ((p->link != 0) != linked) return false;
+  if (p->configured && p->removed) return false;
+  if (p->state == QUEUED && p->asked) return false;
+  if (p->state != UP || p->hidden) return !roster_find(&m->up, p->name, &index);
+  return roster_find(&m->up, p->name, &index) && m->up.at[index] == p;
+}
+
+/* More members are not looked through at each call. */
+enum { LOOKED_THROUGH = 64 };
+
+static bool is_sound(const byn_membership *m) {
+  size_t owed = 0, held = m->taken.member ? 1 : 0;
+  if (m->length + m->owed > m->capacity) return false;
+  if (m->up.count > m->known.count || m->up.capacity < m->known.count)
+    return false;
+  if (m->known.count > LOOKED_THROUGH) return true;
+  for (uint32_t i = 0; i < m->known.count; i++) {
+    const member *p = m->known.at[i];
+    if (!is_member_sound(m, p) || !roster_is_sorted(&m->known, i)) return false;
+    owed += owed_by(p);
+    held -= p->held;
+  }
+  return owed == m->owed && held + m->length == 0;
 }
 
 /* -- members ------------------------------------------------------------ */
@@ -236,9 +280,15 @@ static member *member_on(const byn_membership *m, uint32_t link) {
   return NULL;
 }
 
+/* Is it the number of a link that no member has? */
+static bool is_new_link(const byn_membership *m, uint32_t link) {
+  return link != 0 && !member_on(m, link);
+}
+
 /* A new member, due now, or NULL. */
-static member *learn(byn_membership *m, const char *name, int64_t now) {
+static member *member_new(byn_membership *m, const char *name, int64_t now) {
   uint32_t count = m->known.count + 1;
+  byn_assert(!member_named(m, name));
   if (!roster_reserve(&m->alloc, &m->known, count)) return NULL;
   if (!roster_reserve(&m->alloc, &m->up, count)) return NULL;
   size_t length = strlen(name) + 1;
@@ -250,32 +300,33 @@ static member *learn(byn_membership *m, const char *name, int64_t now) {
   memcpy(p->name, name, length);
   p->wait = m->redial_min;
   p->due = now;
-  p->forget_at = later(now, m->forget_after);
+  p->forget_at = time_after(now, m->forget_after);
   roster_insert(&m->known, p);
   return p;
 }
 
-static void forget(byn_membership *m, member *p) {
+static void forget_member(byn_membership *m, member *p) {
+  byn_assert(is_forgettable(p));
+  byn_assert(p->link == 0);
   roster_remove(&m->known, p);
   byn_free(&m->alloc, p, p->size);
 }
 
-/* The member has no link any more. */
-static void settle(byn_membership *m, member *p) {
+/* The member has no link any more: DOWN follows if it was up. */
+static void member_idle(byn_membership *m, member *p, const char *reason) {
+  if (p->state == UP) {
+    queue_action(m, BYN_MEMBER_DOWN, p, p->link, reason);
+    roster_remove(&m->up, p);
+  }
   set_state(m, p, IDLE, p->asked);
   p->link = 0;
 }
 
-static void tell_down(byn_membership *m, member *p, const char *reason) {
-  push(m, BYN_MEMBER_DOWN, p, reason);
-  roster_remove(&m->up, p);
-}
-
 /* Ends what the member has: a queued dial, a dial, a link. */
-static void drop(byn_membership *m, member *p, const char *reason) {
-  if (p->link) push(m, BYN_MEMBER_CLOSE, p, reason);
-  if (p->state == UP) tell_down(m, p, reason);
-  settle(m, p);
+static void member_disconnect(byn_membership *m, member *p,
+                              const char *reason) {
+  if (p->link) queue_action(m, BYN_MEMBER_CLOSE, p, p->link, reason);
+  member_idle(m, p, reason);
 }
 
 /* -- the calls ---------------------------------------------------------- */
@@ -293,11 +344,12 @@ byn_membership *byn_membership_new(const byn_membership_config *config) {
   }
   memcpy(m->name, config->name, m->name_size);
   byn_rng_seed(&m->rng, config->seed);
-  m->redial_min = sane_wait(config->redial_min_ms);
-  m->redial_max = sane_wait(config->redial_max_ms);
+  m->redial_min = bounded_wait(config->redial_min_ms);
+  m->redial_max = bounded_wait(config->redial_max_ms);
   if (m->redial_max < m->redial_min) m->redial_max = m->redial_min;
   m->forget_after = at_least_one(config->forget_after_ms);
   m->deadline = BYN_NEVER;
+  byn_assert(is_sound(m));
   return m;
 }
 
@@ -317,7 +369,7 @@ bool byn_membership_add(byn_membership *m, const char *name, bool configured,
                         int64_t now) {
   if (strcmp(name, m->name) == 0) return true;
   member *p = member_named(m, name);
-  if (!p && !(p = learn(m, name, now))) return false;
+  if (!p && !(p = member_new(m, name, now))) return false;
   BYN_COVER(p->state, "add");
   if (configured && p->removed) p->wait = m->redial_min;
   if (configured) {
@@ -325,8 +377,10 @@ bool byn_membership_add(byn_membership *m, const char *name, bool configured,
     p->removed = false;
   }
   if (now < p->due) p->due = now;
-  p->forget_at = later(now, m->forget_after);
-  refresh(m);
+  p->forget_at = time_after(now, m->forget_after);
+  update_deadline(m);
+  byn_assert(m->deadline <= wake_of(p));
+  byn_assert(is_sound(m));
   return true;
 }
 
@@ -334,34 +388,36 @@ bool byn_membership_remove(byn_membership *m, const char *name) {
   member *p = member_named(m, name);
   if (!p || (p->removed && p->state == IDLE)) return false;
   BYN_COVER(p->state, "remove");
-  drop(m, p, "disconnected");
+  member_disconnect(m, p, "disconnected");
   p->configured = false;
   p->removed = true;
-  refresh(m);
+  update_deadline(m);
+  byn_assert(p->state == IDLE);
+  byn_assert(is_sound(m));
   return true;
 }
 
 void byn_membership_dialing(byn_membership *m, const char *name,
                             uint32_t link) {
   member *p = member_named(m, name);
-  if (!p || !p->asked) return;
+  byn_assert(is_new_link(m, link));
+  byn_assert(p && p->asked);
   BYN_COVER(p->state, "dialing");
   if (p->state == DIALING) {
     p->link = link;
   } else {
     bool unwanted = p->state == IDLE && p->removed;
-    uint32_t kept = p->link;
-    p->link = link;
-    push(m, BYN_MEMBER_CLOSE, p, unwanted ? "disconnected" : "simultaneous");
-    p->link = kept;
+    queue_action(m, BYN_MEMBER_CLOSE, p, link,
+                 unwanted ? "disconnected" : "simultaneous");
   }
   set_state(m, p, p->state, false);
-  refresh(m);
+  update_deadline(m);
+  byn_assert(is_sound(m));
 }
 
 /* Why a link that comes in must not take the place of what is there. */
-static const char *objection(const byn_membership *m, const member *p,
-                             uint64_t incarnation) {
+static const char *reason_to_refuse(const byn_membership *m, const member *p,
+                                    uint64_t incarnation) {
   switch (p->state) {
   case IDLE:
   case QUEUED:
@@ -380,39 +436,47 @@ static const char *objection(const byn_membership *m, const member *p,
 const char *byn_membership_admit(byn_membership *m, const char *name,
                                  uint64_t incarnation, uint32_t link,
                                  int64_t now) {
+  byn_assert(is_new_link(m, link));
   if (strcmp(name, m->name) == 0) return "own_name";
   member *p = member_named(m, name);
   BYN_COVER(p ? p->state : IDLE, "admit");
-  const char *refusal = p ? objection(m, p, incarnation) : NULL;
+  const char *refusal = p ? reason_to_refuse(m, p, incarnation) : NULL;
   if (refusal) return refusal;
-  if (!reserve(m, 3)) return "out_of_memory";
-  if (!p && !(p = learn(m, name, now))) return "out_of_memory";
-  drop(m, p, p->state == DIALING ? "simultaneous" : "restarted");
+  if (!queue_reserve(m, 3)) return "out_of_memory";
+  if (!p && !(p = member_new(m, name, now))) return "out_of_memory";
+  member_disconnect(m, p, p->state == DIALING ? "simultaneous" : "restarted");
   p->link = link;
   p->incarnation = incarnation;
   p->hidden = false;
   set_state(m, p, ADMITTED, p->asked);
-  refresh(m);
+  update_deadline(m);
+  byn_assert(is_sound(m));
   return NULL;
 }
 
-void byn_membership_hide(byn_membership *m, const char *name) {
+void byn_membership_hide(byn_membership *m, const char *name, uint32_t link) {
+  byn_assert(link != 0);
   member *p = member_named(m, name);
   BYN_COVER(p ? p->state : IDLE, "hide");
-  if (p) p->hidden = true;
+  if (!p || p->link != link) return;
+  byn_assert(p->state == DIALING || p->state == ADMITTED);
+  p->hidden = true;
 }
 
 void byn_membership_link_up(byn_membership *m, const char *name,
                             uint64_t incarnation, uint32_t link, int64_t now) {
   (void)now;
+  byn_assert(link != 0);
   member *p = member_named(m, name);
   BYN_COVER(p ? p->state : IDLE, "link_up");
-  if (!p || link == 0 || p->link != link || p->state == UP) return;
+  if (!p || p->link != link) return;
+  byn_assert(p->state == DIALING || p->state == ADMITTED);
   p->incarnation = incarnation;
   p->wait = m->redial_min;
   set_state(m, p, UP, p->asked);
   if (!p->hidden) roster_insert(&m->up, p);
-  push(m, BYN_MEMBER_UP, p, "");
+  queue_action(m, BYN_MEMBER_UP, p, link, "");
+  byn_assert(is_sound(m));
 }
 
 void byn_membership_link_down(byn_membership *m, uint32_t link,
@@ -421,26 +485,27 @@ void byn_membership_link_down(byn_membership *m, uint32_t link,
   BYN_COVER(p ? p->state : IDLE, "link_down");
   if (!p) return;
   if (p->state == UP) {
-    tell_down(m, p, reason ? reason : "closed");
-    p->forget_at = later(now, m->forget_after);
+    p->forget_at = time_after(now, m->forget_after);
     if (reason && !strcmp(reason, "disconnected")) {
       p->configured = false;
       p->removed = true;
     }
   }
-  settle(m, p);
-  dial_later(m, p, now);
-  refresh(m);
+  member_idle(m, p, reason ? reason : "closed");
+  redial_after_wait(m, p, now);
+  update_deadline(m);
+  byn_assert(is_sound(m));
 }
 
 /* With no memory for the DIAL, another try after the shortest wait. */
 static void queue_dial(byn_membership *m, member *p, int64_t now) {
   BYN_COVER(p->state, "dial_due");
-  if (!reserve(m, 4)) {
-    p->due = later(now, m->redial_min);
+  byn_assert(p->state == IDLE && !p->asked);
+  if (!queue_reserve(m, 4)) {
+    p->due = time_after(now, m->redial_min);
     return;
   }
-  push(m, BYN_MEMBER_DIAL, p, "");
+  queue_action(m, BYN_MEMBER_DIAL, p, 0, "");
   set_state(m, p, QUEUED, p->asked);
 }
 
@@ -449,32 +514,40 @@ void byn_membership_tick(byn_membership *m, int64_t now) {
   uint32_t i = 0;
   while (i < m->known.count) {
     member *p = m->known.at[i];
-    if (forgettable(p) && p->forget_at <= now) {
-      forget(m, p);
+    if (is_forgettable(p) && p->forget_at <= now) {
+      forget_member(m, p);
       continue;
     }
     if (due_of(p) <= now) queue_dial(m, p, now);
     i++;
   }
-  refresh(m);
+  update_deadline(m);
+  byn_assert(m->deadline > now || now >= BYN_NEVER - 1);
+  byn_assert(is_sound(m));
 }
 
 int64_t byn_membership_deadline(const byn_membership *m) {
   return m->deadline;
 }
 
-/* The action handed out last is done with; its member may be forgotten. */
-static void release(byn_membership *m) {
+/* The owner is done with the action that it took last: nothing of it keeps its
+ * member from being forgotten. */
+static void release_taken(byn_membership *m) {
   member *p = m->taken.member;
   if (!p) return;
+  byn_assert(p->held > 0);
   m->taken.member = NULL;
   p->held--;
-  if (forgettable(p)) refresh(m);
+  if (is_forgettable(p)) update_deadline(m);
 }
 
-/* A DIAL that was overtaken in the queue is none. */
-static bool take(byn_membership *m) {
-  pop(m);
+/* Takes the next action out of the queue. false: it is a DIAL of a member that
+ * needs none any more. */
+static bool take_next(byn_membership *m) {
+  byn_assert(!m->taken.member);
+  m->taken = m->queue[m->head];
+  m->head = (m->head + 1) % m->capacity;
+  m->length--;
   member *p = m->taken.member;
   if (m->taken.kind != BYN_MEMBER_DIAL) return true;
   BYN_COVER(p->state, p->state == QUEUED ? "taken" : "overtaken");
@@ -485,16 +558,18 @@ static bool take(byn_membership *m) {
 }
 
 bool byn_membership_next(byn_membership *m, byn_member_action *action) {
-  release(m);
+  release_taken(m);
   while (m->length > 0) {
-    if (take(m)) {
+    if (take_next(m)) {
+      byn_assert(is_sound(m));
       const entry *e = &m->taken;
       *action = (byn_member_action){e->kind, e->member->name, e->incarnation,
                                     e->link, e->reason,       e->hidden};
       return true;
     }
-    release(m);
+    release_taken(m);
   }
+  byn_assert(is_sound(m));
   return false;
 }
 

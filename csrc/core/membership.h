@@ -4,7 +4,7 @@
  * name, comes up or goes down, and answers with actions: dial a node, close
  * a link, a node is up, a node is down. A node has at most one link here:
  *
- *            tick             _link_up
+ *          _tick              _link_up
  *   IDLE ----------> DIALING ----------> UP
  *    |                                   ^
  *    |  _admit                 _link_up  |       _link_down, _remove: IDLE
@@ -29,25 +29,25 @@
  * starts such a wait; a link that came up puts it back to the minimum.
  *
  * A link of which either node is hidden (see _hide) connects the two, and is
- * nothing to anybody else: such a node is in no list of those that are up, and
- * is dialled only where it was configured.
+ * of no account to anybody else: such a node is in no list of those that are
+ * up, and is dialled only where it was configured.
  *
  * A node that was configured is dialled for ever; one that was learned (from
- * hearsay, or because it came in) is forgotten forget_after_ms after it was
- * last up or added. One that was removed is remembered as such: it is not
- * dialled, and hearsay does not bring it back, until it is added again as
- * configured. If it dials in it is admitted: the other side wants the link.
- * The goodbye of a node that has removed this one (reason "disconnected") is
- * taken in the same way, or the two would be connected again at once.
+ * another node, or because it came in) is forgotten forget_after_ms after it
+ * was last up or added. One that was removed is remembered as such: it is not
+ * dialled until it is added again as configured, whatever other nodes say of
+ * it. If it dials in it is admitted: the other side wants the link. A node
+ * that has removed this one (its goodbye has the reason "disconnected") counts
+ * as removed here too, or the two would be connected again at once.
  *
- * The state changes within the call; the actions tell of it in order. Close
- * a link on CLOSE before the next action is taken: nothing of it may be
+ * The state changes within the call; the actions follow in order. On CLOSE the
+ * owner closes the link before it takes the next action: nothing of it may be
  * heard after the DOWN that follows. Link numbers are the owner's, never 0
  * and never used twice.
  *
  * Failure is memory only. A call that cannot have it says so or tries again
- * later; room for the DOWN and the CLOSE of a link is kept from before the
- * link is dialled or admitted, so an UP that was told is never left standing.
+ * later. Room for the DOWN and the CLOSE of a link is reserved before the link
+ * is dialled or admitted, so each UP is followed by its DOWN.
  */
 #ifndef BYN_MEMBERSHIP_H
 #define BYN_MEMBERSHIP_H
@@ -93,8 +93,8 @@ byn_membership *byn_membership_new(const byn_membership_config *config);
 void byn_membership_free(byn_membership *m);
 
 /* Makes a node known, due to be dialled at once (by _tick) if it is idle.
- * Its own name and hearsay of a removed node are ignored. `configured` nodes
- * are never forgotten. false when memory is short. */
+ * Its own name is ignored, and a removed node that is not `configured`.
+ * Configured nodes are never forgotten. false when memory is short. */
 bool byn_membership_add(byn_membership *m, const char *name, bool configured,
                         int64_t now);
 /* CLOSE of its link, if there is one, and DOWN, if it was up, follow at once
@@ -104,7 +104,8 @@ bool byn_membership_remove(byn_membership *m, const char *name);
 
 /* The owner has a link number for the DIAL it took. This must follow each
  * DIAL, even where the link could not be opened: then _link_down comes right
- * after. If the dial was overtaken meanwhile, CLOSE follows. */
+ * after. If another link came in meanwhile, or the node was removed, CLOSE
+ * follows. */
 void byn_membership_dialing(byn_membership *m, const char *name, uint32_t link);
 
 /* An incoming link has proved `name`. NULL: admit it. Otherwise the reason
@@ -114,10 +115,12 @@ void byn_membership_dialing(byn_membership *m, const char *name, uint32_t link);
 const char *byn_membership_admit(byn_membership *m, const char *name,
                                  uint64_t incarnation, uint32_t link,
                                  int64_t now);
-/* The link that `name` was dialled or admitted with is one of a hidden node,
- * this one or the other. Said before _link_up, and true until it is down. */
-void byn_membership_hide(byn_membership *m, const char *name);
-/* A link, dialled or admitted, is up. One that was closed is ignored. */
+/* A link, dialled or admitted, is one of a hidden node, this one or the other.
+ * To be called before _link_up; it holds until the link is down. A link that
+ * was closed is ignored. */
+void byn_membership_hide(byn_membership *m, const char *name, uint32_t link);
+/* A link, dialled or admitted, is up: once for each. One that was closed is
+ * ignored. */
 void byn_membership_link_up(byn_membership *m, const char *name,
                             uint64_t incarnation, uint32_t link, int64_t now);
 /* A link is down, whether it ever was up or not; one that was closed,

@@ -592,7 +592,7 @@ static void end_starved(uint32_t nodes, uint32_t waiting, stage at) {
   assert_true(byn_membership_remove(m, "w"));
   for (uint32_t i = 1; i <= nodes; i++) {
     snprintf(name, sizeof name, "n%03u", (unsigned)i);
-    byn_membership_link_up(m, name, 1, i, 0);
+    if (at != AT_UP) byn_membership_link_up(m, name, 1, i, 0);
     assert_true(byn_membership_remove(m, name));
   }
   count(m, &t);
@@ -686,7 +686,7 @@ static void a_hidden_node_is_connected_and_not_listed(void **state) {
   byn_membership *m = of(state);
   byn_member_action a;
   assert_null(byn_membership_admit(m, "h", 1, 1, 0));
-  byn_membership_hide(m, "h");
+  byn_membership_hide(m, "h", 1);
   byn_membership_link_up(m, "h", 1, 1, 0);
   assert_true(byn_membership_is_up(m, "h"));
   assert_int_equal(byn_membership_up_count(m), 0);
@@ -703,7 +703,7 @@ static void a_hidden_node_is_connected_and_not_listed(void **state) {
 static void a_hidden_node_is_dialled_only_if_configured(void **state) {
   byn_membership *m = of(state);
   assert_null(byn_membership_admit(m, "h", 1, 1, 0));
-  byn_membership_hide(m, "h");
+  byn_membership_hide(m, "h", 1);
   byn_membership_link_up(m, "h", 1, 1, 0);
   byn_membership_link_down(m, 1, "closed", 10);
   expect(m, "up h/1 #1, down h/1 #1 closed");
@@ -717,11 +717,23 @@ static void a_hidden_node_is_dialled_only_if_configured(void **state) {
 static void a_node_that_hides_no_more_is_listed(void **state) {
   byn_membership *m = of(state);
   assert_null(byn_membership_admit(m, "h", 1, 1, 0));
-  byn_membership_hide(m, "h");
+  byn_membership_hide(m, "h", 1);
   byn_membership_link_up(m, "h", 1, 1, 0);
   byn_membership_link_down(m, 1, "closed", 10);
   expect(m, "up h/1 #1, down h/1 #1 closed");
   bring_up(m, "h", 2, 2, 20);
+  assert_int_equal(byn_membership_up_count(m), 1);
+}
+
+/* A node that hid is dialled, starts again without hiding, and dials in. */
+static void a_link_that_was_closed_hides_nobody(void **state) {
+  byn_membership *m = of(state);
+  dial(m, "b", 1, 0);
+  assert_null(byn_membership_admit(m, "b", 5, 2, 1));
+  byn_membership_hide(m, "b", 1);
+  byn_membership_link_up(m, "b", 4, 1, 2);
+  byn_membership_link_up(m, "b", 5, 2, 2);
+  expect(m, "close b/1 simultaneous, up b/2 #5");
   assert_int_equal(byn_membership_up_count(m), 1);
 }
 
@@ -767,6 +779,7 @@ int main(void) {
       ROOM(a_hidden_node_is_connected_and_not_listed),
       ROOM(a_hidden_node_is_dialled_only_if_configured),
       ROOM(a_node_that_hides_no_more_is_listed),
+      ROOM(a_link_that_was_closed_hides_nobody),
       cmocka_unit_test(a_link_once_begun_needs_no_memory_to_be_told_of),
       cmocka_unit_test(dials_overtaken_need_no_memory_to_be_closed),
       cmocka_unit_test(each_allocation_may_fail),

@@ -172,9 +172,10 @@ void byn_peer_wrote(byn_cluster *c, byn_peer *peer, size_t n) {
 /* --- what links tell ------------------------------------------------------ */
 
 /* Tells the membership if this link makes nobody a member. */
-static void note_hidden(byn_cluster *c, const byn_link_event *e) {
+static void note_hidden(byn_cluster *c, const byn_peer *peer,
+                        const byn_link_event *e) {
   if ((c->config.traits | e->traits) & BYN_TRAIT_HIDDEN)
-    byn_membership_hide(c->membership, e->name);
+    byn_membership_hide(c->membership, e->name, peer->number);
 }
 
 static void decide_admission(lua_State *L, byn_cluster *c, byn_peer *peer,
@@ -186,7 +187,7 @@ static void decide_admission(lua_State *L, byn_cluster *c, byn_peer *peer,
     link_event(L, c, "link_refused", e->name, no);
     byn_link_refuse(peer->link, no);
   } else {
-    note_hidden(c, e);
+    note_hidden(c, peer, e);
     byn_link_admit(peer->link, now);
   }
 }
@@ -201,7 +202,7 @@ static void came_up(lua_State *L, byn_cluster *c, byn_peer *peer,
     byn_link_close(peer->link, "out_of_memory");
     return;
   }
-  note_hidden(c, e);
+  note_hidden(c, peer, e);
   byn_membership_link_up(c->membership, e->name, e->incarnation, peer->number,
                          c->node->now);
   byn_cluster_act(L, c); /* it is up before anything it says is heard */
