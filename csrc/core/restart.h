@@ -2,24 +2,24 @@
  * to give up. OTP's supervisor and Elixir's DynamicSupervisor, as a machine
  * that does nothing itself.
  *
- * The owner tells it the time and what happened, then asks for actions, one
+ * The owner reports the time and what happened, then asks for actions, one
  * after the other, and does them:
  *
  *   byn_restart_time(r, now);
  *   byn_restart_exited(r, child, normal);
  *   while (byn_restart_next(r, &action)) ...do it...
  *
- * What takes several steps is a plan: first children are stopped, last
- * started first, then children are started in order. Of a plan one step is
- * under way at a time, so `next` answers false until the owner has told how
- * it went (started, ignored, failed, stopped). A plan is never interrupted:
- * while byn_restart_busy, the owner keeps requests and exits back. With
- * `dynamic`, children are independent of each other and all stop at once.
+ * What takes several steps is a plan: first children are stopped, the last
+ * started first, then children are started in order. One step of it is under
+ * way at a time: `next` answers false until the owner has reported how it went
+ * (started, ignored, failed, stopped). A plan is never interrupted: while
+ * byn_restart_busy, the owner lets requests and exits wait. With `dynamic`,
+ * children are independent of each other and all stop at once.
  *
- * A child that fails to come back is tried again later: RETRY asks the owner
- * to call byn_restart_retry after other things that wait had their turn, or
- * at the child's back-off time. Each try costs one unit of intensity; a
- * restart that a sibling causes costs none.
+ * A child whose restart fails is tried again: RETRY asks the owner to call
+ * byn_restart_retry once it has handled what else is waiting. With a back-off
+ * RETRY comes when that is over. Each try counts as a restart (intensity.h);
+ * a child that is restarted because of its sibling does not.
  *
  *              start            started                exited
  *   STOPPED ---------> STARTING --------> RUNNING ---------------> STOPPED
@@ -33,9 +33,9 @@
  * Children are the owner's: they stand in its own structs, which stay in
  * place until FORGET (or byn_restart_delete) gives them back. The machine's
  * own memory is the window of restarts and the timers of back-offs, both
- * made when first needed; short of it, decisions stay sound (a back-off is
- * cut short). Each event and each action costs O(1), plus the children that
- * a plan touches; nothing recurses.
+ * made when first needed. Short of it, a back-off is cut short, and a restart
+ * counts for longer than it should; no child is lost. Each event and each
+ * action costs O(1), plus the children that a plan touches; nothing recurses.
  */
 #ifndef BYN_RESTART_H
 #define BYN_RESTART_H
@@ -87,10 +87,10 @@ typedef struct byn_child {
   bool supervisor : 1; /* a supervisor, not a worker: only counted */
   bool significant : 1;
   /* The machine's. */
-  bool paid : 1;   /* its next try has been counted already */
-  bool killed : 1; /* its time to stop is over */
-  bool ran : 1;    /* it has started since it was last asked to */
-  uint8_t state;   /* byn_child_state */
+  bool counted : 1; /* its next try has been counted as a restart */
+  bool killed : 1;  /* KILL has gone out for it */
+  bool ran : 1;     /* its last start went well */
+  uint8_t state;    /* byn_child_state */
   struct byn_child *next, *previous; /* in start order */
   struct byn_child *queue_next, *queue_previous;
 } byn_child;
@@ -111,15 +111,14 @@ typedef struct byn_restart_flags {
 
 typedef struct byn_restart_action {
   enum {
-    BYN_DO_START,   /* run its start function; then tell started, ignored or
+    BYN_DO_START,   /* run its start function; then report started, ignored or
                        failed */
     BYN_DO_STOP,    /* ask it to stop, with "kill" if its shutdown says so;
-                       then tell stopped when it has */
-    BYN_DO_KILL,    /* its time is over: kill it; then tell stopped */
-    BYN_DO_RETRY,   /* call byn_restart_retry after other waiting things */
+                       then report stopped when it has */
+    BYN_DO_KILL,    /* its time is over: kill it; then report stopped */
+    BYN_DO_RETRY,   /* call byn_restart_retry after what else is waiting */
     BYN_DO_FORGET,  /* the child is the owner's again */
-    BYN_DO_DONE,    /* what was asked (boot, start, revive, terminate) is
-                       done */
+    BYN_DO_DONE,    /* the request (boot, start, child, terminate) is done */
     BYN_DO_GIVE_UP, /* too many restarts, the last one wanted by `child`; all
                        will be stopped */
     BYN_DO_END      /* all is stopped: the supervisor ends, for `cause` */
@@ -145,14 +144,14 @@ typedef struct byn_restart {
   byn_child_queue retries;  /* RESTARTING and due */
   byn_child_queue stopping; /* STOPPING, the first to be killed first */
   byn_child_queue gone;     /* to be forgotten */
-  uint32_t unasked;         /* retries that no RETRY has gone out for */
+  uint32_t unasked;         /* how many RETRYs have still to go out */
   uint32_t count, active, supervisors, significant_alive;
   struct byn_plan {
     uint8_t kind, phase, cause;
     bool all;          /* starts all from `cursor` on, else only that */
-    bool delays;       /* a restart that only stops; the start backs off */
-    bool waits;        /* a start is under way */
-    bool sorted;       /* the stopping are in the order of their deadlines */
+    bool delays;       /* a restart that only stops, and then backs off */
+    bool waits;        /* for the owner's report of a start */
+    bool sorted;       /* `stopping` is in the order of deadlines */
     byn_child *about;  /* the child it began with, unless forgotten */
     byn_child *cursor; /* the next to be stopped or started */
     byn_child *edge;   /* stops end before this one; NULL: at the first */
@@ -169,7 +168,7 @@ void byn_restart_clear(byn_restart *r);
 
 /* The time is `now`, in ms; it never goes back. */
 void byn_restart_time(byn_restart *r, int64_t now);
-/* When to tell the time again at the latest, or BYN_NEVER. */
+/* When to report the time again at the latest, or BYN_NEVER. */
 int64_t byn_restart_deadline(const byn_restart *r);
 
 /* --- requests: only while not busy ---------------------------------------- */
@@ -183,9 +182,10 @@ void byn_restart_add(byn_restart *r, byn_child *c);
 void byn_restart_boot(byn_restart *r);
 /* Adds a child and starts it: "max_children". If it fails it is forgotten. */
 const char *byn_restart_start(byn_restart *r, byn_child *c);
-/* Starts a stopped child: "running", "restarting". */
-const char *byn_restart_revive(byn_restart *r, byn_child *c);
-/* Stops a child, or its restarting. Never refused. */
+/* Starts a stopped child again (OTP's restart_child): "running",
+ * "restarting". */
+const char *byn_restart_child(byn_restart *r, byn_child *c);
+/* Stops a child, or the tries to restart it. Never refused. */
 void byn_restart_terminate(byn_restart *r, byn_child *c);
 /* Takes a stopped child out at once, without FORGET or DONE: "running",
  * "restarting". */
@@ -195,7 +195,7 @@ void byn_restart_stop(byn_restart *r);
 
 /* --- events --------------------------------------------------------------- */
 
-/* Would a running child be restarted if it ended? */
+/* Would a running child be restarted if it ended so? */
 bool byn_restart_wants(const byn_child *c, bool normal);
 /* A running child has ended. Only while not busy. */
 void byn_restart_exited(byn_restart *r, byn_child *c, bool normal);

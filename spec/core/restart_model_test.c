@@ -427,7 +427,7 @@ static const char *refusal(const model_child *c) {
 
 static void do_revive(script *s, int i) {
   model *m = &s->m;
-  const char *no = byn_restart_revive(&s->g.machine, &s->g.children[i].core);
+  const char *no = byn_restart_child(&s->g.machine, &s->g.children[i].core);
   assert_string_equal(no ? no : "", refusal(&m->children[i]));
   if (no) return;
   start_it(m, i);

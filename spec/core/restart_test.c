@@ -115,7 +115,7 @@ static void one_that_ignores_is_kept_unless_temporary(void **state) {
   rig_run(g);
   rig_expect(g, "+a a? +b b? xb +c c+ ok");
   assert_int_equal(g->machine.count, 2);
-  assert_null(byn_restart_revive(&g->machine, &rig_at(g, 'a')->core));
+  assert_null(byn_restart_child(&g->machine, &rig_at(g, 'a')->core));
   rig_run(g);
   rig_expect(g, "+a a+ ok");
   close_rig(&f);
@@ -172,14 +172,14 @@ static void a_child_is_terminated_revived_and_deleted(void **state) {
   fixture f;
   rig *g = booted(&f, usual(BYN_ONE_FOR_ONE), "ab");
   byn_child *a = &rig_at(g, 'a')->core;
-  assert_string_equal(byn_restart_revive(&g->machine, a), "running");
+  assert_string_equal(byn_restart_child(&g->machine, a), "running");
   assert_string_equal(byn_restart_delete(&g->machine, a), "running");
   for (int twice = 0; twice < 2; twice++) {
     byn_restart_terminate(&g->machine, a);
     rig_run(g);
     rig_expect(g, twice ? "ok" : "-a a. ok");
   }
-  assert_null(byn_restart_revive(&g->machine, a));
+  assert_null(byn_restart_child(&g->machine, a));
   rig_run(g);
   rig_expect(g, "+a a+ ok");
   byn_restart_terminate(&g->machine, a);
@@ -212,7 +212,7 @@ static void a_failed_revival_leaves_it_stopped(void **state) {
   fails(g, 'a', 1);
   byn_restart_terminate(&g->machine, a);
   rig_run(g);
-  assert_null(byn_restart_revive(&g->machine, a));
+  assert_null(byn_restart_child(&g->machine, a));
   rig_run(g);
   rig_expect(g, "-a a. ok +a a! ok");
   assert_int_equal(a->state, BYN_CHILD_STOPPED);
@@ -291,7 +291,7 @@ static void a_restart_that_fails_is_tried_when_others_had_a_turn(void **state) {
   rig_expect(g, "+a a! ~");
   assert_false(byn_restart_busy(&g->machine));
   assert_int_equal(a->state, BYN_CHILD_RESTARTING);
-  assert_string_equal(byn_restart_revive(&g->machine, a), "restarting");
+  assert_string_equal(byn_restart_child(&g->machine, a), "restarting");
   assert_string_equal(byn_restart_delete(&g->machine, a), "restarting");
   rig_retry(g);
   rig_expect(g, "+a a! ~");

@@ -220,7 +220,7 @@ static void restart_child(lua_State *L, byn_process *p, int request) {
   byn_supervisor *s = p->self;
   byn_kid *kid = kept_kid(L, p, request);
   if (!kid) return;
-  const char *no = byn_restart_revive(&s->machine, &kid->core);
+  const char *no = byn_restart_child(&s->machine, &kid->core);
   if (no)
     refuse(L, p, no);
   else
