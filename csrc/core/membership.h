@@ -25,7 +25,7 @@
  *
  * A node that is not up is dialled again after a wait that doubles from
  * redial_min_ms to redial_max_ms, give or take a quarter, so that two nodes
- * do not knock in step. Each end of a link or of a dial (a refused one too)
+ * do not dial in step. Each end of a link or of a dial (a refused one too)
  * starts such a wait; a link that came up puts it back to the minimum.
  *
  * A link of which either node is hidden (see _hide) connects the two, and is

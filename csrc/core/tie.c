@@ -85,8 +85,8 @@ void byn_tie_on_link(byn_tie *t) {
   byn_assert(byn_tie_is_linked(t));
 }
 
-/* If this end has linked again since its own unlink, the other will hear of
- * that after both unlinks. */
+/* If this end has linked again since its own unlink, the other end gets that
+ * LINK after both unlinks: they stay linked. */
 void byn_tie_on_unlink(byn_tie *t) {
   byn_assert(!byn_tie_is_over(t));
   COVER(t, "on_unlink");
