@@ -7,7 +7,7 @@ static byn_backoff made(double jitter) {
       .min = 10, .max = 100, .reset_after = 500, .factor = 2, .jitter = jitter};
 }
 
-static void it_grows_up_to_its_greatest(void **state) {
+static void waits_grow_up_to_the_maximum(void **state) {
   (void)state;
   static const int64_t waits[] = {10, 20, 40, 80, 100, 100};
   byn_backoff b = made(0);
@@ -17,7 +17,7 @@ static void it_grows_up_to_its_greatest(void **state) {
     assert_int_equal(byn_backoff_next(&b, 0, false, &rng), waits[i]);
 }
 
-static void a_child_that_ran_well_begins_again(void **state) {
+static void a_child_that_ran_well_starts_over_at_the_minimum(void **state) {
   (void)state;
   byn_backoff b = made(0);
   byn_rng rng;
@@ -30,7 +30,7 @@ static void a_child_that_ran_well_begins_again(void **state) {
   assert_int_equal(byn_backoff_next(&b, 2500, true, &rng), 10);
 }
 
-static void jitter_cuts_off_at_most_its_part(void **state) {
+static void jitter_shortens_a_wait_by_at_most_its_part(void **state) {
   (void)state;
   byn_rng rng;
   int64_t least = 100, most = 0;
@@ -58,9 +58,9 @@ static void a_huge_factor_does_not_overflow(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(it_grows_up_to_its_greatest),
-      cmocka_unit_test(a_child_that_ran_well_begins_again),
-      cmocka_unit_test(jitter_cuts_off_at_most_its_part),
+      cmocka_unit_test(waits_grow_up_to_the_maximum),
+      cmocka_unit_test(a_child_that_ran_well_starts_over_at_the_minimum),
+      cmocka_unit_test(jitter_shortens_a_wait_by_at_most_its_part),
       cmocka_unit_test(a_huge_factor_does_not_overflow),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

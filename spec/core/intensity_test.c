@@ -3,7 +3,7 @@
 #include "../../csrc/core/intensity.h"
 #include "../../csrc/core/rng.h"
 
-static void the_one_after_the_limit_is_too_many(void **state) {
+static void one_restart_more_than_the_limit_is_too_many(void **state) {
   (void)state;
   byn_test_alloc t = {0};
   byn_alloc alloc = byn_test_allocator(&t);
@@ -16,7 +16,7 @@ static void the_one_after_the_limit_is_too_many(void **state) {
   byn_test_assert_clean(&t);
 }
 
-static void none_are_allowed_where_the_limit_is_nought(void **state) {
+static void a_limit_of_zero_allows_no_restart(void **state) {
   (void)state;
   byn_test_alloc t = {0};
   byn_alloc alloc = byn_test_allocator(&t);
@@ -77,7 +77,7 @@ static void it_agrees_with_a_list_of_all_times(void **state) {
     compare(seed);
 }
 
-static void a_storm_takes_bounded_memory_and_passes(void **state) {
+static void many_restarts_take_bounded_memory(void **state) {
   (void)state;
   byn_test_alloc t = {0};
   byn_alloc alloc = byn_test_allocator(&t);
@@ -104,19 +104,19 @@ static void short_of_memory(const byn_alloc *alloc, void *arg) {
   byn_intensity_clear(&w);
 }
 
-static void short_memory_only_makes_it_stricter(void **state) {
+static void short_memory_refuses_restarts_early_and_never_late(void **state) {
   (void)state;
   assert_true(byn_test_each_failure(short_of_memory, NULL) >= 3);
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(the_one_after_the_limit_is_too_many),
-      cmocka_unit_test(none_are_allowed_where_the_limit_is_nought),
+      cmocka_unit_test(one_restart_more_than_the_limit_is_too_many),
+      cmocka_unit_test(a_limit_of_zero_allows_no_restart),
       cmocka_unit_test(a_restart_counts_until_the_period_is_over),
       cmocka_unit_test(it_agrees_with_a_list_of_all_times),
-      cmocka_unit_test(a_storm_takes_bounded_memory_and_passes),
-      cmocka_unit_test(short_memory_only_makes_it_stricter),
+      cmocka_unit_test(many_restarts_take_bounded_memory),
+      cmocka_unit_test(short_memory_refuses_restarts_early_and_never_late),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

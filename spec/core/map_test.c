@@ -18,7 +18,7 @@ static void an_empty_map_has_nothing(void **state) {
   assert_int_equal(t.calls, 0);
 }
 
-static void every_key_is_a_key(void **state) {
+static void any_number_may_be_a_key(void **state) {
   (void)state;
   static const uint64_t keys[] = {0, 1, UINT64_MAX, 1ull << 63, UINT32_MAX};
   byn_test_alloc t = {0};
@@ -37,7 +37,7 @@ static void every_key_is_a_key(void **state) {
   byn_test_assert_clean(&t);
 }
 
-static void put_replaces_and_a_null_takes_out(void **state) {
+static void put_replaces_a_value_and_null_removes_it(void **state) {
   (void)state;
   byn_test_alloc t = {0};
   byn_alloc alloc = byn_test_allocator(&t);
@@ -55,7 +55,7 @@ static void put_replaces_and_a_null_takes_out(void **state) {
   byn_test_assert_clean(&t);
 }
 
-static void an_emptied_map_has_nothing_and_fills_again_for_free(void **s) {
+static void an_emptied_map_fills_again_without_memory(void **s) {
   (void)s;
   byn_test_alloc t = {0};
   byn_alloc alloc = byn_test_allocator(&t);
@@ -158,7 +158,7 @@ static void fill(const byn_alloc *alloc, void *arg) {
   byn_map_clear(&m);
 }
 
-static void short_memory_leaves_it_as_it_was(void **state) {
+static void short_memory_leaves_the_map_as_it_was(void **state) {
   (void)state;
   assert_true(byn_test_each_failure(fill, NULL) > 3);
 }
@@ -166,12 +166,12 @@ static void short_memory_leaves_it_as_it_was(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(an_empty_map_has_nothing),
-      cmocka_unit_test(every_key_is_a_key),
-      cmocka_unit_test(put_replaces_and_a_null_takes_out),
-      cmocka_unit_test(an_emptied_map_has_nothing_and_fills_again_for_free),
+      cmocka_unit_test(any_number_may_be_a_key),
+      cmocka_unit_test(put_replaces_a_value_and_null_removes_it),
+      cmocka_unit_test(an_emptied_map_fills_again_without_memory),
       cmocka_unit_test(it_agrees_with_a_plain_array),
       cmocka_unit_test(what_was_reserved_can_be_put),
-      cmocka_unit_test(short_memory_leaves_it_as_it_was),
+      cmocka_unit_test(short_memory_leaves_the_map_as_it_was),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

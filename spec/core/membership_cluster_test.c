@@ -22,33 +22,33 @@ typedef enum message { PROOF, WELCOME, GOODBYE, END } message;
 typedef struct end {
   int node;
   bool open;      /* the transport, seen from here */
-  bool up_waits;  /* came up, membership is not told yet */
-  bool end_waits; /* closed by an action, membership is not told yet */
+  bool up_waits;  /* came up, not reported yet */
+  bool end_waits; /* closed by an action, not reported yet */
   uint32_t number;
   message inbox[INBOX];
   int inbox_count;
 } end;
 
-/* ends[0] dialled. `cut`: nothing passes any more, nobody was told. */
+/* ends[0] dialled. `cut`: nothing passes any more, and no end has noticed. */
 typedef struct line {
   end ends[2];
-  uint64_t life[2];
+  uint64_t incarnation[2];
   bool used, cut;
 } line;
 
 typedef struct view {
   bool up;
-  uint64_t life;
+  uint64_t incarnation;
   uint32_t number;
 } view;
 
 typedef struct node {
   byn_membership *m; /* NULL while it is dead */
-  uint64_t life;
-  view views[NODES]; /* what the actions told */
-  int dialled;       /* a DIAL was taken, its number not told; or -1 */
+  uint64_t incarnation;
+  view views[NODES]; /* as the actions have it */
+  int dialled;       /* a DIAL was taken, its number not reported; or -1 */
   int side;          /* of a split */
-  bool silent;       /* had no action, and was told nothing since */
+  bool silent;       /* had no action, and nothing has happened since */
 } node;
 
 typedef struct world {
@@ -84,13 +84,13 @@ static int node_named(const char *name) {
 static void boot(world *w, int i) {
   node *n = &w->nodes[i];
   byn_test_fail_nth(&w->memory, 0);
-  n->life++;
+  n->incarnation++;
   n->dialled = -1;
   n->silent = false;
   memset(n->views, 0, sizeof n->views);
   byn_membership_config config = {.alloc = w->alloc,
                                   .name = node_names[i],
-                                  .incarnation = n->life,
+                                  .incarnation = n->incarnation,
                                   .seed = byn_rng_next(&w->rng),
                                   .redial_min_ms = MIN,
                                   .redial_max_ms = 16 * MIN,
@@ -99,7 +99,7 @@ static void boot(world *w, int i) {
   HOLDS(w, n->m);
 }
 
-/* Of each pair one at least is told of the other. */
+/* Of each pair one at least has the other configured. */
 static void configure(world *w, int i) {
   for (int j = 0; j < NODES; j++) {
     bool always = (w->seed >> ((i + j) % 8)) & 1;
@@ -123,24 +123,24 @@ static void open_line(world *w, int from, int to, uint32_t number) {
   l->ends[0].node = from;
   l->ends[0].number = number;
   l->ends[1].node = to;
-  l->life[0] = w->nodes[from].life;
-  l->life[1] = w->nodes[to].life;
+  l->incarnation[0] = w->nodes[from].incarnation;
+  l->incarnation[1] = w->nodes[to].incarnation;
   l->ends[0].open = true;
   l->ends[1].open = w->nodes[to].m != NULL;
   l->cut = !l->ends[1].open;
   put(l, 1, PROOF);
 }
 
-static void tell_up(world *w, line *l, int at) {
+static void report_up(world *w, line *l, int at) {
   end *e = &l->ends[at];
   e->up_waits = false;
   byn_membership_link_up(w->nodes[e->node].m, node_names[l->ends[!at].node],
-                         l->life[!at], e->number, w->now);
+                         l->incarnation[!at], e->number, w->now);
 }
 
-static void tell_end(world *w, line *l, int at, const char *reason) {
+static void report_down(world *w, line *l, int at, const char *reason) {
   end *e = &l->ends[at];
-  if (e->up_waits) tell_up(w, l, at);
+  if (e->up_waits) report_up(w, l, at);
   e->open = e->end_waits = false;
   if (e->number)
     byn_membership_link_down(w->nodes[e->node].m, e->number, reason, w->now);
@@ -150,9 +150,9 @@ static void prove(world *w, line *l) {
   end *e = &l->ends[1];
   e->number = ++w->numbers;
   if (byn_membership_admit(w->nodes[e->node].m, node_names[l->ends[0].node],
-                           l->life[0], e->number, w->now)) {
+                           l->incarnation[0], e->number, w->now)) {
     put(l, 0, GOODBYE);
-    tell_end(w, l, 1, "refused");
+    report_down(w, l, 1, "refused");
   } else {
     e->up_waits = true;
     put(l, 0, WELCOME);
@@ -170,7 +170,7 @@ static void receive(world *w, line *l, int at) {
   e->inbox_count--;
   if (what == PROOF) prove(w, l);
   if (what == WELCOME) e->up_waits = true;
-  if (what == GOODBYE || what == END) tell_end(w, l, at, "peer");
+  if (what == GOODBYE || what == END) report_down(w, l, at, "peer");
 }
 
 static bool dials(const world *w, int from, int to) {
@@ -216,13 +216,13 @@ static void act(world *w, int i) {
     *v = (view){true, a.incarnation, a.link};
     break;
   case BYN_MEMBER_DOWN:
-    HOLDS(w, v->up && v->life == a.incarnation && v->number == a.link);
+    HOLDS(w, v->up && v->incarnation == a.incarnation && v->number == a.link);
     v->up = false;
     break;
   }
 }
 
-static void tell_number(world *w, int i) {
+static void report_number(world *w, int i) {
   node *n = &w->nodes[i];
   uint32_t number = ++w->numbers;
   open_line(w, i, n->dialled, number);
@@ -235,7 +235,16 @@ static void tell_number(world *w, int i) {
 /* One of the events that are enabled is kept, each as likely as the others:
  * reservoir sampling. */
 typedef struct choice {
-  enum { NOTHING, RECEIVE, TELL_UP, TELL_END, NOTICE, ACT, NUMBER, TICK } kind;
+  enum {
+    NOTHING,
+    RECEIVE,
+    REPORT_UP,
+    REPORT_DOWN,
+    NOTICE,
+    ACT,
+    NUMBER,
+    TICK
+  } kind;
   uint32_t seen;
   int index, at;
 } choice;
@@ -253,8 +262,8 @@ static void offer_line(world *w, choice *c, int index) {
   for (int at = 0; at < 2; at++) {
     end *e = &l->ends[at];
     busy = busy || e->open || e->up_waits || e->end_waits;
-    if (e->up_waits) offer(w, c, TELL_UP, index, at);
-    if (e->end_waits && !e->up_waits) offer(w, c, TELL_END, index, at);
+    if (e->up_waits) offer(w, c, REPORT_UP, index, at);
+    if (e->end_waits && !e->up_waits) offer(w, c, REPORT_DOWN, index, at);
     if (!e->open) continue;
     if (l->cut) offer(w, c, NOTICE, index, at);
     if (!l->cut && e->inbox_count > 0 && !(e->up_waits && at == 0))
@@ -281,11 +290,11 @@ static void step(world *w) {
   bool starve = w->short_of_memory && draw(w, 4) == 0;
   byn_test_fail_nth(&w->memory, starve ? 1 : 0);
   if (c.kind == RECEIVE) receive(w, l, c.at);
-  if (c.kind == TELL_UP) tell_up(w, l, c.at);
-  if (c.kind == TELL_END) tell_end(w, l, c.at, "closed");
-  if (c.kind == NOTICE) tell_end(w, l, c.at, "timeout");
+  if (c.kind == REPORT_UP) report_up(w, l, c.at);
+  if (c.kind == REPORT_DOWN) report_down(w, l, c.at, "closed");
+  if (c.kind == NOTICE) report_down(w, l, c.at, "timeout");
   if (c.kind == ACT) act(w, c.index);
-  if (c.kind == NUMBER) tell_number(w, c.index);
+  if (c.kind == NUMBER) report_number(w, c.index);
   if (c.kind == TICK) byn_membership_tick(w->nodes[c.index].m, w->now);
   byn_test_fail_nth(&w->memory, 0);
 }
@@ -343,7 +352,7 @@ static void fault(world *w) {
   }
 }
 
-static void live(world *w) {
+static void run_with_faults(world *w) {
   uint32_t gap = 20 + draw(w, 200);
   for (int i = 0; i < 4000; i++) {
     step(w);
@@ -390,8 +399,8 @@ static void check_lines(world *w) {
     const view *b = &w->nodes[ends[1].node].views[ends[0].node];
     HOLDS(w, a->up && a->number == ends[0].number);
     HOLDS(w, b->up && b->number == ends[1].number);
-    HOLDS(w, a->life == w->nodes[ends[1].node].life);
-    HOLDS(w, b->life == w->nodes[ends[0].node].life);
+    HOLDS(w, a->incarnation == w->nodes[ends[1].node].incarnation);
+    HOLDS(w, b->incarnation == w->nodes[ends[0].node].incarnation);
     count++;
   }
   HOLDS(w, count == NODES * (NODES - 1) / 2);
@@ -427,7 +436,7 @@ static void run_world(uint64_t seed, bool faults, bool short_of_memory) {
     boot(w, i);
   for (int i = 0; i < NODES; i++)
     configure(w, i);
-  if (faults) live(w);
+  if (faults) run_with_faults(w);
   heal(w);
   come_to_rest(w);
   check_lines(w);

@@ -177,7 +177,7 @@ static void of_two_dials_the_greater_name_gives_its_own_up(void **state) {
   expect(m, "up b/2 #5");
 }
 
-static void what_a_closed_dial_still_tells_is_ignored(void **state) {
+static void what_a_closed_dial_still_reports_is_ignored(void **state) {
   byn_membership *m = of(state);
   dial(m, "b", 1, 0);
   assert_null(byn_membership_admit(m, "b", 5, 2, 1));
@@ -207,7 +207,7 @@ static void a_refused_dial_waits_as_any_other(void **state) {
   }
 }
 
-static void a_dial_still_queued_yields_to_any_link_that_comes(void **state) {
+static void a_dial_still_queued_yields_to_any_link_that_comes_in(void **state) {
   byn_membership *m = of(state);
   add(m, "x", 0);
   byn_membership_tick(m, 0);
@@ -232,7 +232,7 @@ static void a_dial_overtaken_before_its_number_is_known_is_closed(void **s) {
   expect(m, "dial b");
 }
 
-static void a_second_link_of_one_life_is_refused(void **state) {
+static void a_second_link_of_one_incarnation_is_refused(void **state) {
   byn_membership *m = of(state);
   assert_null(byn_membership_admit(m, "b", 5, 1, 0));
   assert_string_equal(byn_membership_admit(m, "b", 5, 2, 0),
@@ -250,7 +250,7 @@ static void a_second_link_of_one_life_is_refused(void **state) {
   assert_true(byn_membership_is_up(m, "b"));
 }
 
-static void a_restarted_node_replaces_its_old_self(void **state) {
+static void a_restarted_node_replaces_its_old_link(void **state) {
   byn_membership *m = of(state);
   bring_up(m, "b", 5, 1, 0);
   assert_null(byn_membership_admit(m, "b", 6, 2, 1));
@@ -303,7 +303,7 @@ static void a_late_tick_dials_each_node_once(void **state) {
   expect(m, "");
 }
 
-static void removing_closes_and_tells_down_at_once(void **state) {
+static void removing_a_node_closes_its_link_and_reports_down(void **state) {
   byn_membership *m = of(state);
   bring_up(m, "b", 5, 1, 0);
   assert_true(byn_membership_remove(m, "b"));
@@ -461,7 +461,7 @@ static void a_node_in_an_action_is_not_forgotten_before_it(void **state) {
   assert_string_equal(a.reason, "closed");
 }
 
-static void an_action_that_is_done_with_delays_no_forgetting(void **state) {
+static void an_action_that_was_handled_delays_no_forgetting(void **state) {
   byn_membership *m = of(state);
   byn_member_action a;
   int64_t now = FORGET - MIN / 2;
@@ -543,7 +543,7 @@ static void no_memory_refuses_a_link_and_delays_a_dial(void **state) {
   expect(f->m, "dial b");
 }
 
-/* What a starved membership told of `nodes` nodes. */
+/* How many actions of each kind there were. */
 typedef struct tally {
   uint32_t dials, ups, downs, closes;
 } tally;
@@ -561,9 +561,9 @@ static void count(byn_membership *m, tally *t) {
 
 typedef enum stage { AT_DIALING, AT_ADMITTED, AT_UP, STAGES } stage;
 
-/* Brings link `i` to node `i` to a stage and takes what is told of it. */
-static void begin(byn_membership *m, const char *name, uint32_t i, stage at,
-                  tally *t) {
+/* Brings link `i` to node `i` to a stage and takes the actions. */
+static void bring_to_stage(byn_membership *m, const char *name, uint32_t i,
+                           stage at, tally *t) {
   if (at == AT_DIALING)
     add(m, name, 0);
   else
@@ -583,7 +583,7 @@ static void end_starved(uint32_t nodes, uint32_t waiting, stage at) {
   char name[16];
   for (uint32_t i = 1; i <= nodes; i++) {
     snprintf(name, sizeof name, "n%03u", (unsigned)i);
-    begin(m, name, i, at, &t);
+    bring_to_stage(m, name, i, at, &t);
   }
   for (uint32_t i = 0; i <= waiting; i++)
     assert_null(byn_membership_admit(m, "w", i, 1000 + i, 0));
@@ -604,7 +604,7 @@ static void end_starved(uint32_t nodes, uint32_t waiting, stage at) {
 }
 
 /* Over all these sizes the queue is often exactly full. */
-static void a_link_once_begun_needs_no_memory_to_be_told_of(void **state) {
+static void a_link_once_begun_needs_no_memory_to_be_reported(void **state) {
   (void)state;
   for (uint32_t nodes = 1; nodes < 50; nodes++)
     for (uint32_t waiting = 0; waiting < 4; waiting++)
@@ -612,8 +612,8 @@ static void a_link_once_begun_needs_no_memory_to_be_told_of(void **state) {
         end_starved(nodes, waiting, at);
 }
 
-/* As many DIALs are taken, then removed, before a number is told; nothing
- * may be lost that waits behind them. */
+/* As many DIALs are taken, then removed, before a number is reported;
+ * nothing may be lost that waits behind them. */
 static void dials_overtaken_need_no_memory_to_be_closed(void **state) {
   (void)state;
   for (uint32_t nodes = 1; nodes < 70; nodes++) {
@@ -657,7 +657,7 @@ static void drain(byn_membership *m, bool up[26], uint32_t *link) {
 }
 
 /* Twenty nodes come, restart and go; half of the actions wait a while. */
-static void live_through(const byn_alloc *alloc, void *arg) {
+static void come_restart_and_go(const byn_alloc *alloc, void *arg) {
   (void)arg;
   byn_membership *m = new_membership(alloc, "m", 1, 42);
   bool up[26] = {false};
@@ -668,9 +668,9 @@ static void live_through(const byn_alloc *alloc, void *arg) {
     byn_membership_add(m, name, i % 2 == 0, 0);
     if (i % 5 == 0) byn_membership_tick(m, 0);
     if (i % 3 == 0) drain(m, up, &link);
-    for (uint32_t life = 1; life < 3; life++)
-      if (!byn_membership_admit(m, name, life, 2 * i + life, 0))
-        byn_membership_link_up(m, name, life, 2 * i + life, 0);
+    for (uint32_t incarnation = 1; incarnation < 3; incarnation++)
+      if (!byn_membership_admit(m, name, incarnation, 2 * i + incarnation, 0))
+        byn_membership_link_up(m, name, incarnation, 2 * i + incarnation, 0);
   }
   drain(m, up, &link);
   for (uint32_t i = 1; i < 20; i++)
@@ -739,7 +739,7 @@ static void a_link_that_was_closed_hides_nobody(void **state) {
 
 static void each_allocation_may_fail(void **state) {
   (void)state;
-  assert_true(byn_test_each_failure(live_through, NULL) > 20);
+  assert_true(byn_test_each_failure(come_restart_and_go, NULL) > 20);
 }
 
 #define ROOM(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -750,17 +750,17 @@ int main(void) {
       ROOM(its_own_name_is_neither_dialled_nor_admitted),
       ROOM(of_two_dials_the_smaller_name_keeps_its_own),
       ROOM(of_two_dials_the_greater_name_gives_its_own_up),
-      ROOM(what_a_closed_dial_still_tells_is_ignored),
+      ROOM(what_a_closed_dial_still_reports_is_ignored),
       ROOM(a_refused_dial_waits_as_any_other),
-      ROOM(a_dial_still_queued_yields_to_any_link_that_comes),
+      ROOM(a_dial_still_queued_yields_to_any_link_that_comes_in),
       ROOM(a_dial_overtaken_before_its_number_is_known_is_closed),
-      ROOM(a_second_link_of_one_life_is_refused),
-      ROOM(a_restarted_node_replaces_its_old_self),
+      ROOM(a_second_link_of_one_incarnation_is_refused),
+      ROOM(a_restarted_node_replaces_its_old_link),
       ROOM(a_restarted_node_replaces_an_admission),
       ROOM(a_node_that_was_down_may_return_with_an_older_clock),
       ROOM(an_admission_that_never_comes_up_frees_the_node),
       ROOM(a_late_tick_dials_each_node_once),
-      ROOM(removing_closes_and_tells_down_at_once),
+      ROOM(removing_a_node_closes_its_link_and_reports_down),
       ROOM(a_removed_node_is_dialled_only_when_added_again),
       ROOM(a_node_that_has_disconnected_this_one_is_not_dialled),
       ROOM(a_removed_node_may_come_in_but_is_not_dialled),
@@ -771,7 +771,7 @@ int main(void) {
       ROOM(forgetting_counts_from_the_last_time_it_was_up),
       ROOM(a_configured_node_is_never_forgotten),
       ROOM(a_node_in_an_action_is_not_forgotten_before_it),
-      ROOM(an_action_that_is_done_with_delays_no_forgetting),
+      ROOM(an_action_that_was_handled_delays_no_forgetting),
       ROOM(a_long_reason_is_cut),
       ROOM(names_that_are_up_are_listed_in_byte_order),
       ROOM(actions_wait_in_order_until_they_are_taken),
@@ -780,7 +780,7 @@ int main(void) {
       ROOM(a_hidden_node_is_dialled_only_if_configured),
       ROOM(a_node_that_hides_no_more_is_listed),
       ROOM(a_link_that_was_closed_hides_nobody),
-      cmocka_unit_test(a_link_once_begun_needs_no_memory_to_be_told_of),
+      cmocka_unit_test(a_link_once_begun_needs_no_memory_to_be_reported),
       cmocka_unit_test(dials_overtaken_need_no_memory_to_be_closed),
       cmocka_unit_test(each_allocation_may_fail),
   };

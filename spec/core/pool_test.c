@@ -16,7 +16,7 @@ static void an_empty_pool_takes_no_memory(void **state) {
 
 /* Each is filled with a byte of its own, which must still be there when all
  * are. */
-static void records_are_apart_from_each_other(void **state) {
+static void records_do_not_overlap(void **state) {
   (void)state;
   byn_test_alloc t = {0};
   byn_alloc alloc = byn_test_allocator(&t);
@@ -36,7 +36,7 @@ static void records_are_apart_from_each_other(void **state) {
   byn_test_assert_clean(&t);
 }
 
-static void what_is_given_back_is_taken_next(void **state) {
+static void a_record_given_back_is_taken_next(void **state) {
   (void)state;
   byn_test_alloc t = {0};
   byn_alloc alloc = byn_test_allocator(&t);
@@ -53,7 +53,7 @@ static void what_is_given_back_is_taken_next(void **state) {
   byn_test_assert_clean(&t);
 }
 
-static void many_cost_little_more_than_they_hold(void **state) {
+static void many_records_cost_little_more_than_their_size(void **state) {
   (void)state;
   byn_test_alloc t = {0};
   byn_alloc alloc = byn_test_allocator(&t);
@@ -66,7 +66,7 @@ static void many_cost_little_more_than_they_hold(void **state) {
   byn_pool_clear(&pool);
 }
 
-static void a_size_that_is_no_multiple_of_a_pointer_s_will_do(void **state) {
+static void any_size_gives_aligned_records(void **state) {
   (void)state;
   byn_test_alloc t = {0};
   byn_alloc alloc = byn_test_allocator(&t);
@@ -95,7 +95,7 @@ static void what_is_reserved_can_be_taken_without_memory(void **state) {
   byn_test_assert_clean(&t);
 }
 
-static void without_memory_there_is_none_and_all_others_stay(void **state) {
+static void short_memory_gives_no_record_and_keeps_the_others(void **state) {
   (void)state;
   byn_test_alloc t = {0};
   byn_alloc alloc = byn_test_allocator(&t);
@@ -119,12 +119,12 @@ static void without_memory_there_is_none_and_all_others_stay(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(an_empty_pool_takes_no_memory),
-      cmocka_unit_test(records_are_apart_from_each_other),
-      cmocka_unit_test(what_is_given_back_is_taken_next),
-      cmocka_unit_test(many_cost_little_more_than_they_hold),
-      cmocka_unit_test(a_size_that_is_no_multiple_of_a_pointer_s_will_do),
+      cmocka_unit_test(records_do_not_overlap),
+      cmocka_unit_test(a_record_given_back_is_taken_next),
+      cmocka_unit_test(many_records_cost_little_more_than_their_size),
+      cmocka_unit_test(any_size_gives_aligned_records),
       cmocka_unit_test(what_is_reserved_can_be_taken_without_memory),
-      cmocka_unit_test(without_memory_there_is_none_and_all_others_stay),
+      cmocka_unit_test(short_memory_gives_no_record_and_keeps_the_others),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

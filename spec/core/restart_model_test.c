@@ -4,7 +4,7 @@
  * The model is written the way OTP's supervisor is: one function per event
  * that does everything to the end, over a plain list of children, counting
  * restarts by looking at all of them. How each start and stop goes is drawn
- * beforehand from (seed, child, how many before), so both meet the same fate.
+ * beforehand from (seed, child, how many before), so it is the same for both.
  * The model, in turn, did what OTP 25's own supervisor does in each of 12,000
  * such scripts of static children without back-offs.
  *
@@ -17,7 +17,7 @@
 
 enum { MOST = 6, EVENTS = 24, LOG = 256 };
 
-/* --- fate ----------------------------------------------------------------- */
+/* --- how starts and stops go ---------------------------------------------- */
 
 /* A number below `below` that depends on all the others. */
 static unsigned draw(uint64_t seed, int child, int nth, unsigned below) {
@@ -27,14 +27,14 @@ static unsigned draw(uint64_t seed, int child, int nth, unsigned below) {
   return (unsigned)(x >> 32) % below;
 }
 
-static rig_start start_fate(uint64_t seed, int child, int nth) {
+static rig_start drawn_start(uint64_t seed, int child, int nth) {
   unsigned n = draw(seed, child, nth, 10);
   return n < 7 ? STARTS_WELL : n < 9 ? FAILS : IGNORES;
 }
 
 /* After how many ms it stops. No two children, and no child and a time limit,
  * come at the same moment. */
-static int64_t stop_fate(uint64_t seed, int child, int nth, int32_t shutdown) {
+static int64_t drawn_stop(uint64_t seed, int child, int nth, int32_t shutdown) {
   static const int tens[] = {0, 0, 0, 0, 10, 40, 90, -1};
   int late = tens[draw(seed, child + 50, nth, 8)];
   if (late > 0) return late + 1 + child;
@@ -43,13 +43,19 @@ static int64_t stop_fate(uint64_t seed, int child, int nth, int32_t shutdown) {
 
 /* --- the model ------------------------------------------------------------ */
 
-typedef enum life { ABSENT, STOPPED, RUNNING, WAITING, QUEUED } life;
+typedef enum model_state {
+  ABSENT,
+  STOPPED,
+  RUNNING,
+  WAITING,
+  QUEUED
+} model_state;
 
 typedef struct model_child {
-  life state; /* WAITING: for its back-off; QUEUED: for its turn */
+  model_state state; /* WAITING: for its back-off; QUEUED: for its turn */
   byn_restart_type restart;
   int32_t shutdown;
-  bool significant, supervisor, backs_off, paid;
+  bool significant, supervisor, backs_off, counted;
   int64_t wait, due;
   int starts, stops;
   int turn; /* among those due at one time: who waits longer */
@@ -98,7 +104,7 @@ static void unqueue_it(model *m, int i) {
   m->queued = kept;
 }
 
-static bool sooner(const model_child *a, const model_child *b) {
+static bool is_due_before(const model_child *a, const model_child *b) {
   return a->due != b->due ? a->due < b->due : a->turn < b->turn;
 }
 
@@ -110,7 +116,7 @@ static void pass(model *m, int64_t to) {
     for (int i = 0; i < MOST; i++) {
       const model_child *c = &m->children[i];
       if (c->state != WAITING || c->due > to) continue;
-      if (first < 0 || sooner(c, &m->children[first])) first = i;
+      if (first < 0 || is_due_before(c, &m->children[first])) first = i;
     }
     if (first < 0) return;
     m->children[first].state = QUEUED;
@@ -118,44 +124,44 @@ static void pass(model *m, int64_t to) {
   }
 }
 
-static void settle(model *m, int i) {
+static void stop_for_good(model *m, int i) {
   model_child *c = &m->children[i];
   unqueue_it(m, i);
-  c->paid = false;
+  c->counted = false;
   c->state = STOPPED;
   if (m->flags.dynamic || c->restart == BYN_TEMPORARY) forget(m, i);
 }
 
 /* How a child that was asked to stop will: after `ms`, killed or not. */
-typedef struct farewell {
+typedef struct stop_outcome {
   int64_t ms;
   bool killed;
-} farewell;
+} stop_outcome;
 
-static farewell ask_to_stop(model *m, int i) {
+static stop_outcome ask_to_stop(model *m, int i) {
   model_child *c = &m->children[i];
-  int64_t late = stop_fate(m->seed, i, c->stops++, c->shutdown);
+  int64_t late = drawn_stop(m->seed, i, c->stops++, c->shutdown);
   note(m, "-", i, "");
-  if (c->shutdown == BYN_SHUTDOWN_KILL || late == 0) return (farewell){0};
+  if (c->shutdown == BYN_SHUTDOWN_KILL || late == 0) return (stop_outcome){0};
   if (c->shutdown >= 0 && late > c->shutdown)
-    return (farewell){.ms = c->shutdown, .killed = true};
-  return (farewell){.ms = late};
+    return (stop_outcome){.ms = c->shutdown, .killed = true};
+  return (stop_outcome){.ms = late};
 }
 
-static void part(model *m, int i, farewell f) {
+static void has_stopped(model *m, int i, stop_outcome f) {
   if (f.killed) note(m, "*", i, "");
   note(m, "", i, ".");
-  settle(m, i);
+  stop_for_good(m, i);
 }
 
 static void stop_it(model *m, int i) {
   if (m->children[i].state != RUNNING) {
-    settle(m, i);
+    stop_for_good(m, i);
     return;
   }
-  farewell f = ask_to_stop(m, i);
+  stop_outcome f = ask_to_stop(m, i);
   pass(m, m->now + f.ms);
-  part(m, i, f);
+  has_stopped(m, i, f);
 }
 
 static void stop_in_turn(model *m, int from) {
@@ -168,25 +174,25 @@ static void stop_in_turn(model *m, int from) {
 static void stop_side_by_side(model *m) {
   int order[MOST], count = m->count;
   bool waits[MOST] = {false};
-  farewell f[MOST];
+  stop_outcome f[MOST];
   int64_t began = m->now;
   memcpy(order, m->order, sizeof order);
   for (int at = count - 1; at >= 0; at--) {
     bool runs = m->children[order[at]].state == RUNNING;
     if (runs) f[at] = ask_to_stop(m, order[at]);
     waits[at] = runs && (f[at].ms || f[at].killed);
-    if (runs && !waits[at]) part(m, order[at], f[at]);
-    if (!runs) settle(m, order[at]);
+    if (runs && !waits[at]) has_stopped(m, order[at], f[at]);
+    if (!runs) stop_for_good(m, order[at]);
   }
   for (int64_t ms = 0; ms < 100; ms++)
     for (int at = count - 1; at >= 0; at--) {
       if (!waits[at] || f[at].ms != ms) continue;
       pass(m, began + ms);
-      part(m, order[at], f[at]);
+      has_stopped(m, order[at], f[at]);
     }
 }
 
-static void end(model *m, const char *cause) {
+static void shut_down(model *m, const char *cause) {
   if (m->flags.dynamic)
     stop_side_by_side(m);
   else
@@ -195,9 +201,9 @@ static void end(model *m, const char *cause) {
   m->ended = true;
 }
 
-static bool pay(model *m, int i) {
+static bool count_restart(model *m, int i) {
   int in = 0;
-  if (m->children[i].paid) return true;
+  if (m->children[i].counted) return true;
   for (int r = 0; r < m->restart_count; r++)
     in += m->now - m->restarts[r] <= m->flags.period;
   if (in < (int)m->flags.max_restarts) {
@@ -206,8 +212,8 @@ static bool pay(model *m, int i) {
     return true;
   }
   note(m, "give_up(", i, ")");
-  settle(m, i);
-  end(m, "end(gave up)");
+  stop_for_good(m, i);
+  shut_down(m, "end(gave up)");
   return false;
 }
 
@@ -218,24 +224,24 @@ static void back_off(model *m, int i) {
   if (c->wait > BACKOFF.max) c->wait = BACKOFF.max;
   c->due = m->now + c->wait;
   c->turn = ++m->turns;
-  c->paid = true;
+  c->counted = true;
   c->state = WAITING;
 }
 
 static rig_start start_it(model *m, int i) {
   model_child *c = &m->children[i];
-  rig_start how = start_fate(m->seed, i, c->starts++);
+  rig_start how = drawn_start(m->seed, i, c->starts++);
   unqueue_it(m, i);
-  c->paid = false;
+  c->counted = false;
   c->state = STOPPED;
   note(m, "+", i, "");
   note(m, "", i, how == STARTS_WELL ? "+" : how == FAILS ? "!" : "?");
   if (how == STARTS_WELL) c->state = RUNNING;
-  if (how == IGNORES) settle(m, i);
+  if (how == IGNORES) stop_for_good(m, i);
   return how;
 }
 
-static void come_back(model *m, int i) {
+static void start_again(model *m, int i) {
   bool all = m->flags.strategy != BYN_ONE_FOR_ONE;
   int order[MOST], count = m->count;
   int at = m->flags.strategy == BYN_ONE_FOR_ALL ? 0 : place(m, i);
@@ -247,7 +253,7 @@ static void come_back(model *m, int i) {
       if (!m->children[next].backs_off) {
         m->children[next].state = QUEUED;
         m->queue[m->queued++] = next;
-      } else if (pay(m, next)) {
+      } else if (count_restart(m, next)) {
         back_off(m, next);
       }
       return;
@@ -275,29 +281,29 @@ static void exited(model *m, int i, bool normal) {
       c->restart == BYN_PERMANENT || (c->restart == BYN_TRANSIENT && !normal);
   c->state = STOPPED;
   if (back) {
-    if (!pay(m, i)) return;
+    if (!count_restart(m, i)) return;
     stop_group(m, i);
     if (c->backs_off)
       back_off(m, i);
     else
-      come_back(m, i);
+      start_again(m, i);
     return;
   }
   bool significant = c->significant;
-  settle(m, i);
+  stop_for_good(m, i);
   if (!significant || m->flags.auto_shutdown == BYN_AUTO_NEVER) return;
   if (m->flags.auto_shutdown == BYN_AUTO_ANY || !significant_left(m))
-    end(m, "end(auto)");
+    shut_down(m, "end(auto)");
 }
 
 static void retry(model *m) {
   if (m->queued == 0) return;
   int i = m->queue[0];
   unqueue_it(m, i);
-  if (!pay(m, i)) return;
-  m->children[i].paid = true; /* for whoever stops it as part of a group */
+  if (!count_restart(m, i)) return;
+  m->children[i].counted = true; /* for whoever stops it as part of a group */
   stop_group(m, i);
-  come_back(m, i);
+  start_again(m, i);
 }
 
 static void boot(model *m) {
@@ -305,13 +311,13 @@ static void boot(model *m) {
   memcpy(order, m->order, sizeof order);
   for (int at = 0; at < count; at++)
     if (start_it(m, order[at]) == FAILS) {
-      end(m, "end(boot)");
+      shut_down(m, "end(boot)");
       return;
     }
   note(m, "ok", -1, "");
 }
 
-/* --- the machine, by the same fate ---------------------------------------- */
+/* --- the machine, by the same draws --------------------------------------- */
 
 typedef struct script {
   uint64_t seed;
@@ -325,17 +331,17 @@ static uint64_t pick(script *s, uint64_t below) {
   return byn_rng_below(&s->rng, below);
 }
 
-static rig_start rig_start_fate(rig *g, const rig_child *c) {
+static rig_start rig_drawn_start(rig *g, const rig_child *c) {
   const script *s = g->owner;
-  return start_fate(s->seed, c->name - 'a', c->starts);
+  return drawn_start(s->seed, c->name - 'a', c->starts);
 }
 
-static int64_t rig_stop_fate(rig *g, const rig_child *c) {
+static int64_t rig_drawn_stop(rig *g, const rig_child *c) {
   const script *s = g->owner;
-  return stop_fate(s->seed, c->name - 'a', c->stops, c->core.shutdown);
+  return drawn_stop(s->seed, c->name - 'a', c->stops, c->core.shutdown);
 }
 
-static byn_child_state machine_state(life s) {
+static byn_child_state machine_state(model_state s) {
   return s == RUNNING   ? BYN_CHILD_RUNNING
          : s == STOPPED ? BYN_CHILD_STOPPED
                         : BYN_CHILD_RESTARTING;
@@ -370,7 +376,7 @@ static void compare(script *s) {
 
 /* --- events --------------------------------------------------------------- */
 
-static int absent(const model *m) {
+static int absent_child(const model *m) {
   for (int i = 0; i < MOST; i++)
     if (m->children[i].state == ABSENT) return i;
   return -1;
@@ -403,7 +409,7 @@ static void new_child(script *s, int i) {
 
 static void do_start(script *s) {
   model *m = &s->m;
-  int i = absent(m);
+  int i = absent_child(m);
   if (i < 0) return;
   new_child(s, i);
   byn_child *c = &s->g.children[i].core;
@@ -425,7 +431,7 @@ static const char *refusal(const model_child *c) {
                                : "restarting";
 }
 
-static void do_revive(script *s, int i) {
+static void do_restart_child(script *s, int i) {
   model *m = &s->m;
   const char *no = byn_restart_child(&s->g.machine, &s->g.children[i].core);
   assert_string_equal(no ? no : "", refusal(&m->children[i]));
@@ -463,11 +469,11 @@ static void do_retry(script *s) {
   retry(&s->m);
 }
 
-static void to_one(script *s, uint64_t what) {
+static void event_of_one(script *s, uint64_t what) {
   if (s->m.count == 0) return;
   int i = s->m.order[pick(s, (uint64_t)s->m.count)];
   if (what == 0)
-    do_revive(s, i);
+    do_restart_child(s, i);
   else if (what == 1)
     do_delete(s, i);
   else if (what == 2)
@@ -488,16 +494,16 @@ static void event(script *s) {
   if (what < 3) {
     do_start(s);
   } else if (what < 10) {
-    to_one(s, what - 3);
+    event_of_one(s, what - 3);
   } else if (what < 12) {
     do_retry(s);
   } else if (what < 15) {
     do_pass(s);
   } else if (pick(s, 6) == 0) {
     byn_restart_stop(&s->g.machine);
-    end(&s->m, "end(asked)");
+    shut_down(&s->m, "end(asked)");
   }
-  rig_settle(&s->g);
+  rig_run_plan(&s->g);
   pass(&s->m, s->m.now);
   compare(s);
 }
@@ -520,8 +526,8 @@ static void open_script(script *s, uint64_t seed, const byn_alloc *alloc) {
   rig_open(&s->g, alloc, &flags);
   s->g.quiet = true;
   s->g.owner = s;
-  s->g.start_fate = rig_start_fate;
-  s->g.stop_fate = rig_stop_fate;
+  s->g.start_script = rig_drawn_start;
+  s->g.stop_script = rig_drawn_stop;
 }
 
 static void run_script(script *s, uint64_t seed, const byn_alloc *alloc) {
@@ -533,7 +539,7 @@ static void run_script(script *s, uint64_t seed, const byn_alloc *alloc) {
   }
   boot(&s->m);
   byn_restart_boot(&s->g.machine);
-  rig_settle(&s->g);
+  rig_run_plan(&s->g);
   compare(s);
   for (int n = 0; n < EVENTS && !s->m.ended; n++)
     event(s);

@@ -1,5 +1,5 @@
-/* A supervisor without processes: does what the machine says, as the script
- * of each child tells it, and writes a trace that a test can read:
+/* A supervisor without processes: does what the machine says, as each child's
+ * script has it, and writes a trace that a test can read:
  *
  *   +a  start a      a+  it started     a?  it wanted not to run    a!  failed
  *   -a  stop a       *a  kill a         a.  it has stopped
@@ -73,9 +73,9 @@ typedef struct rig {
   int cause;
   /* In place of `next` and `hangs`, where given: how the child's next start
    * goes, and how long it takes to stop, in ms: 0, or RIG_FOR_EVER. */
-  rig_start (*start_fate)(struct rig *g, const rig_child *c);
-  int64_t (*stop_fate)(struct rig *g, const rig_child *c);
-  const void *owner; /* the fates' own */
+  rig_start (*start_script)(struct rig *g, const rig_child *c);
+  int64_t (*stop_script)(struct rig *g, const rig_child *c);
+  const void *owner; /* the scripts' own */
 } rig;
 
 #define RIG_FOR_EVER INT64_MAX
@@ -113,7 +113,7 @@ static inline rig_child *rig_child_new(rig *g, char name) {
 }
 
 static inline rig_start rig_how_it_starts(rig *g, const rig_child *c) {
-  if (g->start_fate) return g->start_fate(g, c);
+  if (g->start_script) return g->start_script(g, c);
   return c->starts < 8 ? c->next[c->starts] : STARTS_WELL;
 }
 
@@ -151,7 +151,7 @@ static inline void rig_end(rig *g, const byn_restart_action *a) {
 
 static inline int64_t rig_how_long_it_stops(rig *g, const rig_child *c) {
   if (c->core.shutdown == BYN_SHUTDOWN_KILL) return 0;
-  if (g->stop_fate) return g->stop_fate(g, c);
+  if (g->stop_script) return g->stop_script(g, c);
   return c->hangs >> (c->stops & 31) & 1 ? RIG_FOR_EVER : 0;
 }
 
@@ -223,7 +223,7 @@ static inline rig_child *rig_next_to_stop(rig *g) {
 }
 
 /* Runs until the plan under way is done, time passing where it waits. */
-static inline void rig_settle(rig *g) {
+static inline void rig_run_plan(rig *g) {
   rig_run(g);
   while (byn_restart_busy(&g->machine) && !g->ended) {
     int64_t deadline = byn_restart_deadline(&g->machine);

@@ -105,7 +105,7 @@ static void an_empty_supervisor_boots_and_ends(void **state) {
   close_rig(&f);
 }
 
-static void one_that_ignores_is_kept_unless_temporary(void **state) {
+static void a_child_that_ignores_is_kept_unless_temporary(void **state) {
   (void)state;
   fixture f;
   rig *g = open_rig(&f, usual(BYN_ONE_FOR_ONE), "abc");
@@ -121,7 +121,7 @@ static void one_that_ignores_is_kept_unless_temporary(void **state) {
   close_rig(&f);
 }
 
-static void one_that_hangs_is_killed_when_its_time_is_over(void **state) {
+static void a_child_that_hangs_is_killed_after_its_shutdown_time(void **state) {
   (void)state;
   fixture f;
   rig *g = booted(&f, usual(BYN_ONE_FOR_ONE), "ab");
@@ -154,7 +154,7 @@ static void infinity_waits_and_brutal_kill_does_not(void **state) {
   close_rig(&f);
 }
 
-static void no_time_to_stop_means_kill_at_once(void **state) {
+static void a_shutdown_time_of_zero_kills_at_once(void **state) {
   (void)state;
   fixture f;
   rig *g = booted(&f, usual(BYN_ONE_FOR_ONE), "a");
@@ -167,7 +167,7 @@ static void no_time_to_stop_means_kill_at_once(void **state) {
 
 /* --- requests ------------------------------------------------------------- */
 
-static void a_child_is_terminated_revived_and_deleted(void **state) {
+static void a_child_is_terminated_restarted_and_deleted(void **state) {
   (void)state;
   fixture f;
   rig *g = booted(&f, usual(BYN_ONE_FOR_ONE), "ab");
@@ -204,7 +204,7 @@ static void a_child_that_fails_to_start_is_forgotten(void **state) {
   close_rig(&f);
 }
 
-static void a_failed_revival_leaves_it_stopped(void **state) {
+static void a_failed_restart_child_leaves_it_stopped(void **state) {
   (void)state;
   fixture f;
   rig *g = booted(&f, usual(BYN_ONE_FOR_ONE), "a");
@@ -219,7 +219,7 @@ static void a_failed_revival_leaves_it_stopped(void **state) {
   close_rig(&f);
 }
 
-static void there_may_be_a_greatest_number_of_children(void **state) {
+static void max_children_limits_the_children(void **state) {
   (void)state;
   fixture f;
   byn_restart_flags flags = dynamic();
@@ -238,7 +238,7 @@ static void there_may_be_a_greatest_number_of_children(void **state) {
 
 /* --- restarts ------------------------------------------------------------- */
 
-static void restart_types_decide_who_comes_back(void **state) {
+static void the_restart_type_decides_who_is_restarted(void **state) {
   (void)state;
   static const struct {
     byn_restart_type type;
@@ -259,7 +259,7 @@ static void restart_types_decide_who_comes_back(void **state) {
   }
 }
 
-static void too_many_restarts_end_it(void **state) {
+static void too_many_restarts_end_the_supervisor(void **state) {
   (void)state;
   fixture f;
   rig *g = booted(&f, usual(BYN_ONE_FOR_ONE), "ab");
@@ -269,7 +269,7 @@ static void too_many_restarts_end_it(void **state) {
   close_rig(&f);
 }
 
-static void no_restart_may_be_allowed(void **state) {
+static void an_intensity_of_zero_allows_no_restart(void **state) {
   (void)state;
   fixture f;
   byn_restart_flags flags = usual(BYN_ONE_FOR_ONE);
@@ -280,7 +280,7 @@ static void no_restart_may_be_allowed(void **state) {
   close_rig(&f);
 }
 
-static void a_restart_that_fails_is_tried_when_others_had_a_turn(void **state) {
+static void a_failed_restart_is_tried_again_after_what_waits(void **state) {
   (void)state;
   fixture f;
   rig *g = booted(&f, usual(BYN_ONE_FOR_ONE), "a");
@@ -317,7 +317,7 @@ static void terminating_a_child_cancels_its_retry(void **state) {
   close_rig(&f);
 }
 
-static void one_for_all_restarts_all_for_one_unit(void **state) {
+static void one_for_all_restarts_all_and_counts_one_restart(void **state) {
   (void)state;
   fixture f;
   byn_restart_flags flags = usual(BYN_ONE_FOR_ALL);
@@ -331,7 +331,8 @@ static void one_for_all_restarts_all_for_one_unit(void **state) {
   close_rig(&f);
 }
 
-static void in_one_for_all_a_later_failure_stops_the_earlier(void **state) {
+static void
+in_one_for_all_a_failed_restart_stops_those_before_it(void **state) {
   (void)state;
   fixture f;
   rig *g = booted(&f, usual(BYN_ONE_FOR_ALL), "abc");
@@ -373,7 +374,8 @@ static void a_group_restart_takes_the_place_of_a_retry(void **state) {
 
 /* --- auto shutdown -------------------------------------------------------- */
 
-static void any_significant_end_may_end_it(void **state) {
+static void
+auto_shutdown_any_ends_with_the_first_significant_child(void **state) {
   (void)state;
   fixture f;
   byn_restart_flags flags = usual(BYN_ONE_FOR_ONE);
@@ -393,7 +395,8 @@ static void any_significant_end_may_end_it(void **state) {
   close_rig(&f);
 }
 
-static void all_significant_ends_may_end_it(void **state) {
+static void
+auto_shutdown_all_ends_with_the_last_significant_child(void **state) {
   (void)state;
   fixture f;
   byn_restart_flags flags = usual(BYN_ONE_FOR_ONE);
@@ -413,7 +416,7 @@ static void all_significant_ends_may_end_it(void **state) {
   close_rig(&f);
 }
 
-static void terminating_a_significant_child_ends_nothing(void **state) {
+static void terminating_a_significant_child_shuts_nothing_down(void **state) {
   (void)state;
   fixture f;
   byn_restart_flags flags = usual(BYN_ONE_FOR_ONE);
@@ -454,7 +457,7 @@ static void a_restart_backs_off_longer_each_time(void **state) {
   close_rig(&f);
 }
 
-static void backing_off_costs_intensity_at_once(void **state) {
+static void a_back_off_counts_as_a_restart_when_it_begins(void **state) {
   (void)state;
   fixture f;
   byn_restart_flags flags = usual(BYN_ONE_FOR_ONE);
@@ -541,7 +544,7 @@ static void dynamic_children_stop_side_by_side(void **state) {
 }
 
 /* Many with many timeouts: each is killed on time, in order. */
-static void many_are_killed_in_the_order_of_their_time(void **state) {
+static void many_children_are_killed_in_the_order_of_their_time(void **state) {
   (void)state;
   enum { MANY = 20000 };
   byn_test_alloc watch = {0};
@@ -616,33 +619,33 @@ int main(void) {
       cmocka_unit_test(children_start_in_order_and_stop_in_reverse),
       cmocka_unit_test(a_failed_boot_stops_those_that_had_started),
       cmocka_unit_test(an_empty_supervisor_boots_and_ends),
-      cmocka_unit_test(one_that_ignores_is_kept_unless_temporary),
-      cmocka_unit_test(one_that_hangs_is_killed_when_its_time_is_over),
+      cmocka_unit_test(a_child_that_ignores_is_kept_unless_temporary),
+      cmocka_unit_test(a_child_that_hangs_is_killed_after_its_shutdown_time),
       cmocka_unit_test(infinity_waits_and_brutal_kill_does_not),
-      cmocka_unit_test(no_time_to_stop_means_kill_at_once),
-      cmocka_unit_test(a_child_is_terminated_revived_and_deleted),
+      cmocka_unit_test(a_shutdown_time_of_zero_kills_at_once),
+      cmocka_unit_test(a_child_is_terminated_restarted_and_deleted),
       cmocka_unit_test(a_child_that_fails_to_start_is_forgotten),
-      cmocka_unit_test(a_failed_revival_leaves_it_stopped),
-      cmocka_unit_test(there_may_be_a_greatest_number_of_children),
-      cmocka_unit_test(restart_types_decide_who_comes_back),
-      cmocka_unit_test(too_many_restarts_end_it),
-      cmocka_unit_test(no_restart_may_be_allowed),
-      cmocka_unit_test(a_restart_that_fails_is_tried_when_others_had_a_turn),
+      cmocka_unit_test(a_failed_restart_child_leaves_it_stopped),
+      cmocka_unit_test(max_children_limits_the_children),
+      cmocka_unit_test(the_restart_type_decides_who_is_restarted),
+      cmocka_unit_test(too_many_restarts_end_the_supervisor),
+      cmocka_unit_test(an_intensity_of_zero_allows_no_restart),
+      cmocka_unit_test(a_failed_restart_is_tried_again_after_what_waits),
       cmocka_unit_test(terminating_a_child_cancels_its_retry),
-      cmocka_unit_test(one_for_all_restarts_all_for_one_unit),
-      cmocka_unit_test(in_one_for_all_a_later_failure_stops_the_earlier),
+      cmocka_unit_test(one_for_all_restarts_all_and_counts_one_restart),
+      cmocka_unit_test(in_one_for_all_a_failed_restart_stops_those_before_it),
       cmocka_unit_test(rest_for_one_restarts_those_after_it),
       cmocka_unit_test(a_group_restart_takes_the_place_of_a_retry),
-      cmocka_unit_test(any_significant_end_may_end_it),
-      cmocka_unit_test(all_significant_ends_may_end_it),
-      cmocka_unit_test(terminating_a_significant_child_ends_nothing),
+      cmocka_unit_test(auto_shutdown_any_ends_with_the_first_significant_child),
+      cmocka_unit_test(auto_shutdown_all_ends_with_the_last_significant_child),
+      cmocka_unit_test(terminating_a_significant_child_shuts_nothing_down),
       cmocka_unit_test(a_restart_backs_off_longer_each_time),
-      cmocka_unit_test(backing_off_costs_intensity_at_once),
+      cmocka_unit_test(a_back_off_counts_as_a_restart_when_it_begins),
       cmocka_unit_test(a_group_is_down_while_one_of_it_backs_off),
       cmocka_unit_test(stopping_ends_a_back_off),
       cmocka_unit_test(dynamic_children_that_end_are_forgotten),
       cmocka_unit_test(dynamic_children_stop_side_by_side),
-      cmocka_unit_test(many_are_killed_in_the_order_of_their_time),
+      cmocka_unit_test(many_children_are_killed_in_the_order_of_their_time),
       cmocka_unit_test(short_memory_loses_no_child),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -75,7 +75,7 @@ static bool add(byn_ring *r, const char *name, uint32_t weight) {
   return byn_ring_add(r, name, strlen(name), weight);
 }
 
-static bool drop(byn_ring *r, const char *name) {
+static bool remove_node(byn_ring *r, const char *name) {
   return byn_ring_remove(r, name, strlen(name));
 }
 
@@ -135,7 +135,7 @@ static void an_empty_ring_owns_nothing(void **state) {
   assert_int_equal(byn_ring_count(r), 0);
   assert_int_equal(byn_ring_owner(r, 42), -1);
   assert_int_equal(byn_ring_successors(r, 42, &out, 1), 0);
-  assert_false(drop(r, "a"));
+  assert_false(remove_node(r, "a"));
   byn_ring_free(r);
   byn_ring_free(NULL);
   byn_test_assert_clean(&t);
@@ -200,7 +200,7 @@ static void random_change(byn_ring *r, model *m, byn_rng *rng) {
   model_node *node = &m->nodes[byn_rng_below(rng, MODEL_NODES)];
   uint64_t dice = byn_rng_below(rng, 3);
   if (dice == 0) {
-    assert_true(drop(r, node->name) == (node->weight > 0));
+    assert_true(remove_node(r, node->name) == (node->weight > 0));
     node->weight = 0;
   } else {
     node->weight = 1 + (uint32_t)byn_rng_below(rng, 5);
@@ -226,7 +226,7 @@ static void it_agrees_with_a_plain_search(void **state) {
       assert_same(r, &m, &rng);
     }
     for (int i = 0; i < MODEL_NODES; i++)
-      drop(r, m.nodes[i].name);
+      remove_node(r, m.nodes[i].name);
     assert_int_equal(byn_ring_owner(r, 1), -1);
     free(m.points);
     byn_ring_free(r);
@@ -254,13 +254,13 @@ static byn_ring *join_in_some_order(const byn_alloc *alloc, byn_rng *rng) {
     char name[16];
     snprintf(name, sizeof name, "n%d", order[i]);
     if (i % 2) add(r, name, 9);
-    if (i % 4 == 1) drop(r, name);
+    if (i % 4 == 1) remove_node(r, name);
     assert_true(add(r, name, 1 + (uint32_t)order[i] % 3));
   }
   return r;
 }
 
-static void the_order_of_joining_does_not_show(void **state) {
+static void the_order_of_joining_does_not_matter(void **state) {
   (void)state;
   byn_test_alloc t = {0};
   byn_alloc alloc = byn_test_allocator(&t);
@@ -280,7 +280,7 @@ static void the_order_of_joining_does_not_show(void **state) {
   byn_test_assert_clean(&t);
 }
 
-static void a_ring_built_at_once_is_the_same(void **state) {
+static void a_ring_built_at_once_equals_one_built_by_adding(void **state) {
   (void)state;
   static const byn_ring_member members[] = {
       {"c", 1, 3}, {"a", 1, 2}, {"b", 1, 9}, {"ab", 2, 1}, {"b", 1, 1}};
@@ -314,13 +314,13 @@ static uint64_t sample(int64_t i) {
   return byn_ring_hash(&i, sizeof i, BYN_KEY_INTEGER);
 }
 
-static void only_the_keys_of_a_leaver_move(void **state) {
+static void only_the_keys_of_a_node_that_leaves_move(void **state) {
   (void)state;
   byn_test_alloc t = {0};
   byn_alloc alloc = byn_test_allocator(&t);
   byn_ring *before = ring_of(&alloc, 10), *after = ring_of(&alloc, 10);
   int moved = 0;
-  assert_true(drop(after, "node4"));
+  assert_true(remove_node(after, "node4"));
   for (int64_t i = 0; i < SAMPLE; i++) {
     const char *was = owner_of(before, sample(i));
     const char *is = owner_of(after, sample(i));
@@ -333,12 +333,12 @@ static void only_the_keys_of_a_leaver_move(void **state) {
   byn_test_assert_clean(&t);
 }
 
-static void a_leavers_keys_go_to_its_successors(void **state) {
+static void the_keys_of_a_node_that_leaves_go_to_its_successors(void **state) {
   (void)state;
   byn_test_alloc t = {0};
   byn_alloc alloc = byn_test_allocator(&t);
   byn_ring *before = ring_of(&alloc, 10), *after = ring_of(&alloc, 10);
-  assert_true(drop(after, "node4"));
+  assert_true(remove_node(after, "node4"));
   for (int64_t i = 0; i < SAMPLE; i++) {
     uint32_t next[2];
     assert_int_equal(byn_ring_successors(before, sample(i), next, 2), 2);
@@ -350,7 +350,7 @@ static void a_leavers_keys_go_to_its_successors(void **state) {
   byn_test_assert_clean(&t);
 }
 
-static void a_heavier_node_only_gains(void **state) {
+static void a_node_of_greater_weight_loses_no_key(void **state) {
   (void)state;
   byn_test_alloc t = {0};
   byn_alloc alloc = byn_test_allocator(&t);
@@ -458,7 +458,7 @@ static void a_large_ring_takes_memory_to_find_successors(void **state) {
 
 /* ---- memory ---- */
 
-/* Enough of a ring to tell whether it changed. */
+/* What shows whether a ring has changed. */
 typedef struct picture {
   size_t count;
   const char *owners[64];
@@ -495,7 +495,7 @@ static void live(const byn_alloc *alloc, void *arg) {
   insist(r, "c", 4);
   insist(r, "c", 2);
   for (char name[] = "a"; name[0] < 'h'; name[0]++)
-    assert_true(drop(r, name));
+    assert_true(remove_node(r, name));
   byn_ring *expected = byn_ring_new(alloc, 5);
   if (expected) {
     for (char name[] = "h"; name[0] <= 'j'; name[0]++)
@@ -524,14 +524,14 @@ static void short_memory_leaves_the_ring_as_it_was(void **state) {
   assert_true(byn_test_each_failure(live, NULL) > 30);
 }
 
-static void a_leaver_gives_its_memory_back(void **state) {
+static void removing_a_node_gives_its_memory_back(void **state) {
   (void)state;
   byn_test_alloc t = {0};
   byn_alloc alloc = byn_test_allocator(&t);
   byn_ring *r = ring_of(&alloc, 1);
   assert_true(add(r, "big", 100));
   size_t large = t.live_bytes;
-  assert_true(drop(r, "big"));
+  assert_true(remove_node(r, "big"));
   assert_true(t.live_bytes < large / 20);
   byn_ring_free(r);
   byn_test_assert_clean(&t);
@@ -634,18 +634,18 @@ int main(void) {
       cmocka_unit_test(nodes_stand_in_byte_order),
       cmocka_unit_test(a_node_can_be_added_again_with_another_weight),
       cmocka_unit_test(it_agrees_with_a_plain_search),
-      cmocka_unit_test(the_order_of_joining_does_not_show),
-      cmocka_unit_test(a_ring_built_at_once_is_the_same),
-      cmocka_unit_test(only_the_keys_of_a_leaver_move),
-      cmocka_unit_test(a_leavers_keys_go_to_its_successors),
-      cmocka_unit_test(a_heavier_node_only_gains),
+      cmocka_unit_test(the_order_of_joining_does_not_matter),
+      cmocka_unit_test(a_ring_built_at_once_equals_one_built_by_adding),
+      cmocka_unit_test(only_the_keys_of_a_node_that_leaves_move),
+      cmocka_unit_test(the_keys_of_a_node_that_leaves_go_to_its_successors),
+      cmocka_unit_test(a_node_of_greater_weight_loses_no_key),
       cmocka_unit_test(equal_nodes_get_about_equal_shares),
       cmocka_unit_test(shares_follow_the_weights),
       cmocka_unit_test(successors_are_distinct_and_the_owner_is_first),
       cmocka_unit_test(a_large_ring_takes_memory_to_find_successors),
       cmocka_unit_test(short_memory_builds_no_ring),
       cmocka_unit_test(short_memory_leaves_the_ring_as_it_was),
-      cmocka_unit_test(a_leaver_gives_its_memory_back),
+      cmocka_unit_test(removing_a_node_gives_its_memory_back),
       cmocka_unit_test(golden_vectors_hold_for_ever),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

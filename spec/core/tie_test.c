@@ -22,7 +22,7 @@ typedef struct end {
   byn_tie tie;
   signal queue[LENGTH];
   int first, count;
-  int exits;        /* heard */
+  int exits;        /* that came, of a link that counts */
   uint64_t numbers; /* of its unlinks */
 } end;
 
@@ -36,7 +36,7 @@ static void send(world *w, int to, int kind, uint64_t number) {
   e->queue[(e->first + e->count++) % LENGTH] = (signal){kind, number};
 }
 
-static void tidy(end *e) {
+static void drop_if_over(end *e) {
   if (e->known && byn_tie_is_over(&e->tie)) e->known = false;
 }
 
@@ -65,7 +65,7 @@ static void do_unlink(world *w, int i) {
     send(w, !i, UNLINK, e->numbers);
 }
 
-static void do_end(world *w, int i) {
+static void do_exit(world *w, int i) {
   end *e = &w->at[i];
   if (is_linked(e)) send(w, !i, EXIT, 0);
   e->dead = true;
@@ -104,18 +104,18 @@ static void deliver(world *w, int i) {
   }
   if (s.kind == CONFIRM && e->known) byn_tie_on_confirm(&e->tie, s.number);
   if (s.kind == EXIT) on_exit_signal(e);
-  tidy(e);
+  drop_if_over(e);
 }
 
-static void settle(world *w) {
+static void deliver_all(world *w) {
   while (w->at[0].count || w->at[1].count) {
     deliver(w, 0);
     deliver(w, 1);
   }
 }
 
-/* Both nodes see the same, and remember nothing beside it. Nobody has heard of
- * the end of one that is alive. */
+/* Both nodes see the same, and remember nothing beside it. Nobody has an
+ * EXIT of one that is alive. */
 static void assert_agreed(world *w, uint64_t script) {
   const end *a = &w->at[0], *b = &w->at[1];
   bool wrong = is_linked(a) != is_linked(b) || a->known != is_linked(a) ||
@@ -146,7 +146,7 @@ static void act(world *w, int what) {
   }
 }
 
-/* All scripts of nine steps: each end links, unlinks, or hears a signal. */
+/* All scripts of nine steps: each end links, unlinks, or gets a signal. */
 static void ends_agree_after_every_short_script(void **state) {
   (void)state;
   uint64_t count = 10077696; /* 6 to the 9th */
@@ -154,12 +154,12 @@ static void ends_agree_after_every_short_script(void **state) {
     world w = {0};
     for (uint64_t rest = n, k = 0; k < 9; k++, rest /= 6)
       act(&w, (int)(rest % 6));
-    settle(&w);
+    deliver_all(&w);
     assert_agreed(&w, n);
   }
 }
 
-static void ends_agree_after_long_scripts_and_deaths(void **state) {
+static void ends_agree_after_long_scripts_and_exits(void **state) {
   (void)state;
   byn_rng rng;
   byn_rng_seed(&rng, 1);
@@ -170,9 +170,9 @@ static void ends_agree_after_long_scripts_and_deaths(void **state) {
     for (uint64_t k = 0; k < length; k++) {
       act(&w, (int)byn_rng_below(&rng, 6));
       if (mortal && byn_rng_below(&rng, 20) == 0)
-        do_end(&w, (int)byn_rng_below(&rng, 2));
+        do_exit(&w, (int)byn_rng_below(&rng, 2));
     }
-    settle(&w);
+    deliver_all(&w);
     assert_agreed(&w, n);
   }
 }
@@ -184,14 +184,14 @@ an_exit_from_before_an_unlink_does_not_break_the_next_link(void **state) {
   (void)state;
   world w = {0};
   do_link(&w, 0);
-  settle(&w);
-  do_end(&w, 1);
+  deliver_all(&w);
+  do_exit(&w, 1);
   do_unlink(&w, 0);
   do_link(&w, 0);
   deliver(&w, 0); /* the EXIT of the old link */
   assert_int_equal(w.at[0].exits, 0);
   assert_true(is_linked(&w.at[0]));
-  settle(&w); /* the new one is to a process that is dead */
+  deliver_all(&w); /* the new one is to a process that is dead */
   assert_int_equal(w.at[0].exits, 1);
 }
 
@@ -200,27 +200,27 @@ an_unlink_from_before_does_not_take_the_next_link_away(void **state) {
   (void)state;
   world w = {0};
   do_link(&w, 0);
-  settle(&w);
+  deliver_all(&w);
   do_unlink(&w, 1);
   do_unlink(&w, 0);
   do_link(&w, 0);
-  settle(&w);
+  deliver_all(&w);
   assert_true(is_linked(&w.at[0]) && is_linked(&w.at[1]));
 }
 
-static void who_has_unlinked_hears_of_no_end(void **state) {
+static void an_end_that_has_unlinked_gets_no_exit(void **state) {
   (void)state;
   world w = {0};
   do_link(&w, 0);
   do_link(&w, 1);
-  settle(&w);
-  do_end(&w, 1);
+  deliver_all(&w);
+  do_exit(&w, 1);
   do_unlink(&w, 0);
-  settle(&w);
+  deliver_all(&w);
   assert_int_equal(w.at[0].exits, 0);
 }
 
-static void a_plain_link_is_a_zero(void **state) {
+static void a_plain_link_is_zero(void **state) {
   (void)state;
   byn_tie t = {0};
   assert_true(byn_tie_is_linked(&t));
@@ -231,13 +231,13 @@ static void a_plain_link_is_a_zero(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_plain_link_is_a_zero),
-      cmocka_unit_test(who_has_unlinked_hears_of_no_end),
+      cmocka_unit_test(a_plain_link_is_zero),
+      cmocka_unit_test(an_end_that_has_unlinked_gets_no_exit),
       cmocka_unit_test(
           an_exit_from_before_an_unlink_does_not_break_the_next_link),
       cmocka_unit_test(an_unlink_from_before_does_not_take_the_next_link_away),
       cmocka_unit_test(ends_agree_after_every_short_script),
-      cmocka_unit_test(ends_agree_after_long_scripts_and_deaths),
+      cmocka_unit_test(ends_agree_after_long_scripts_and_exits),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

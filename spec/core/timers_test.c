@@ -26,7 +26,7 @@ static int tear_down(void **state) {
   return 0;
 }
 
-static void an_empty_set_never_wakes(void **state) {
+static void an_empty_set_has_no_deadline(void **state) {
   byn_timers *t = ((fixture *)*state)->timers;
   byn_due due;
   assert_true(byn_timers_next(t) == BYN_NEVER);
@@ -50,7 +50,7 @@ static void a_timer_comes_back_as_it_was_given(void **state) {
   assert_false(byn_timers_pop(t, INT64_MAX, &due));
 }
 
-static void those_that_are_due_can_be_taken_in_any_order(void **state) {
+static void timers_that_are_due_can_be_taken_in_any_order(void **state) {
   byn_timers *t = ((fixture *)*state)->timers;
   byn_due due[8], taken;
   for (uint32_t i = 0; i < 100; i++)
@@ -70,7 +70,7 @@ static void those_that_are_due_can_be_taken_in_any_order(void **state) {
   assert_int_equal(byn_timers_count(t), 99);
 }
 
-static void one_instant_fires_in_order_of_adding(void **state) {
+static void timers_of_one_instant_fire_in_order_of_adding(void **state) {
   byn_timers *t = ((fixture *)*state)->timers;
   byn_due due;
   for (uint32_t i = 0; i < 100; i++)
@@ -81,7 +81,7 @@ static void one_instant_fires_in_order_of_adding(void **state) {
   }
 }
 
-static void cancel_tells_when_it_was_due_and_works_once(void **state) {
+static void cancel_answers_when_it_was_due_and_works_once(void **state) {
   byn_timers *t = ((fixture *)*state)->timers;
   int64_t at = 0;
   byn_timer first = byn_timers_add(t, 10, 1, NULL);
@@ -93,7 +93,7 @@ static void cancel_tells_when_it_was_due_and_works_once(void **state) {
   assert_int_equal(byn_timers_count(t), 0);
 }
 
-static void a_stranger_cancels_nothing(void **state) {
+static void a_handle_of_no_timer_cancels_nothing(void **state) {
   byn_timers *t = ((fixture *)*state)->timers;
   byn_due due;
   byn_timer timer = byn_timers_add(t, 10, 1, NULL);
@@ -224,12 +224,12 @@ static void short_memory_refuses_one_timer_and_keeps_the_rest(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      WITH_SET(an_empty_set_never_wakes),
+      WITH_SET(an_empty_set_has_no_deadline),
       WITH_SET(a_timer_comes_back_as_it_was_given),
-      WITH_SET(those_that_are_due_can_be_taken_in_any_order),
-      WITH_SET(one_instant_fires_in_order_of_adding),
-      WITH_SET(cancel_tells_when_it_was_due_and_works_once),
-      WITH_SET(a_stranger_cancels_nothing),
+      WITH_SET(timers_that_are_due_can_be_taken_in_any_order),
+      WITH_SET(timers_of_one_instant_fire_in_order_of_adding),
+      WITH_SET(cancel_answers_when_it_was_due_and_works_once),
+      WITH_SET(a_handle_of_no_timer_cancels_nothing),
       WITH_SET(an_old_handle_does_not_reach_the_next_timer),
       WITH_SET(a_small_working_set_takes_no_more_memory),
       WITH_SET(it_agrees_with_a_list_searched_end_to_end),
