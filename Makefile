@@ -3,12 +3,12 @@
 # Sources are found, never listed: a new file in csrc, spec, bench or
 # lua/banyan is built, tested, linted and installed without a word here.
 
-MAKEFLAGS += --no-print-directory
 LUA ?= lua5.4
 CLANG ?= clang
 CLANG_FORMAT ?= clang-format
 PREFIX ?= /usr/local
 SPEC ?=
+NAME ?=
 ifeq ($(origin CC),default)
 CC = gcc
 endif
@@ -18,6 +18,18 @@ CFLAGS ?= -O2 -g
 ROOT := $(CURDIR)
 BUILD ?= build/$(LUA)
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+
+# The first make hands out the jobs, as many as -j or JOBS says; those that it
+# runs take theirs from it, so none of them has a -j of its own. A recipe that
+# runs make without the word $(MAKE) needs a + to reach it.
+MAKEFLAGS += --no-print-directory --no-builtin-rules
+ifeq ($(MAKELEVEL),0)
+MAKEFLAGS += -j$(JOBS)
+endif
+# `make clean build` is one after the other, and so is what linters say.
+ifneq ($(filter clean lint-%,$(MAKECMDGOALS)),)
+.NOTPARALLEL:
+endif
 
 ifeq ($(LUA),luajit)
 LUA_VERSION ?= 5.1
@@ -50,6 +62,9 @@ endif
 ifdef SANITIZE
 override CFLAGS += -O1 -g -fno-omit-frame-pointer \
   -fsanitize=address,undefined -fno-sanitize-recover=all
+endif
+ifdef DEBUG
+override CFLAGS += -O0 -g3
 endif
 ifdef ASSERT
 override CFLAGS += -DBYN_ASSERT
@@ -109,9 +124,22 @@ FUZZERS := $(call program,$(FUZZ_SRC))
 HOSTS := $(call program,$(HOST_SRC))
 BENCHES := $(call program,$(BENCH_SRC))
 
-# What `SPEC=ring` leaves of a list of sources.
-chosen = $(if $(SPEC),$(foreach f,$(1),$(if \
-  $(findstring $(SPEC),$(f)),$(f))),$(1))
+# The words of SPEC: "ring" is each file of that name, what comes before
+# _spec.lua, _test.c or _fuzz.c; "lockstep/" all that is in spec/lockstep;
+# "server_*" what the shell would take it for; and a path is itself.
+ENDINGS := _spec.lua _test.c _fuzz.c .lua .c
+PLACES := spec/ spec/*/ bench/
+files_of = $(if $(filter %/,$(1)),$(1)% spec/$(1)%,\
+  $(if $(wildcard $(1)/.),$(1)/%) $(wildcard $(1) \
+  $(foreach place,$(PLACES),$(addprefix $(place)$(1),$(ENDINGS)))))
+chosen = $(if $(SPEC),$(filter $(foreach word,$(SPEC),\
+  $(call files_of,$(word))),$(1)),$(1))
+# Stops where a word of SPEC is none of a list of sources.
+unknown = $(strip $(foreach word,$(SPEC),\
+  $(if $(filter $(call files_of,$(word)),$(1)),,$(word))))
+demand = $(if $(call unknown,$(1)),$(error SPEC: nothing is called \
+  $(call unknown,$(1)). It takes names (ring), folders (lockstep/) and \
+  patterns ('server_*')))
 
 # -- running Lua on this build ------------------------------------------------
 
@@ -120,7 +148,11 @@ unexport LUA_PATH_5_4 LUA_CPATH_5_4 LUA_INIT LUA_INIT_5_4
 LUA_PATH_HERE := $(ROOT)/lua/?.lua;$(ROOT)/lua/?/init.lua;;
 LUA_CPATH_HERE = $(abspath $(BUILD))/?.so;;
 WITH_LUA = env LUA_PATH='$(LUA_PATH_HERE)' LUA_CPATH='$(LUA_CPATH_HERE)'
-BUSTED = $(LUA) /usr/bin/busted --output=.ci/tap.lua
+# NAME is in the environment; .ci/tally makes of it what each kind of program
+# takes.
+export NAME
+BUSTED = $(LUA) /usr/bin/busted --output=.ci/tap.lua \
+  $(if $(NAME),--filter="$$BUSTED_FILTER")
 ifdef SANITIZE
 # Lua itself is not instrumented, so the library must come first. Specs tagged
 # "slow" are left out, they say nothing more here.
@@ -239,7 +271,7 @@ install: build ## install below PREFIX (/usr/local)
 
 .PHONY: rock
 rock: dev-deps ## build and install the rock into TREE (build/tree)
-	luarocks --lua-version=$(LUA_VERSION) make --deps-mode=none \
+	+luarocks --lua-version=$(LUA_VERSION) make --deps-mode=none \
 	  --tree "$(or $(TREE),build/tree)" rockspec/banyan-scm-1.rockspec \
 	  LUA_INCDIR=$(LUA_INCDIR)
 
@@ -260,7 +292,7 @@ dev-deps:
 
 .PHONY: demo
 demo: runtime-deps ## three nodes, one killed, every child back
-	@$(MAKE) -j$(JOBS) build
+	@$(MAKE) build
 	@exec $(WITH_LUA) $(LUA) examples/failover.lua
 
 # The compiler's part is a check of its own: what did not compile must not be
@@ -277,34 +309,55 @@ other-build:
 	$(if $(OTHER_LUA),@$(MAKE) build LUA=$(OTHER_LUA) \
 	  BUILD=build/$(OTHER_LUA)-test SANITIZE=,@:)
 
-test: dev-deps ## run all tests; SPEC=ring only those whose path has "ring"
-	@$(IN_TEST_BUILD) testing
+test: dev-deps ## run all tests; SPEC=ring NAME="lists its nodes" only those
+	+@$(call demand,$(TEST_SRC) $(SPECS))$(IN_TEST_BUILD) testing
 testing:
 	@$(WITH_LUA) .ci/tally \
-	  --need '$(MAKE) -k -j$(JOBS) build other-build test-programs' \
+	  --need '$(MAKE) -k build other-build test-programs' \
 	  $(RUN_C) $(RUN_SPECS)
 
-check-core: dev-deps ## run the C unit tests
-	@$(IN_TEST_BUILD) checking-core
+check-core: dev-deps ## run the C tests
+	+@$(call demand,$(TEST_SRC))$(IN_TEST_BUILD) checking-core
 checking-core:
-	@.ci/tally --need '$(MAKE) -k -j$(JOBS) test-programs' $(RUN_C)
+	@.ci/tally --need '$(MAKE) -k test-programs' $(RUN_C)
 
 spec: dev-deps ## run the Lua specs
-	@$(IN_TEST_BUILD) specs
+	+@$(call demand,$(SPECS))$(IN_TEST_BUILD) specs
 specs:
-	@$(WITH_LUA) .ci/tally --need '$(MAKE) -j$(JOBS) build other-build' \
-	  $(RUN_SPECS)
+	@$(WITH_LUA) .ci/tally --need '$(MAKE) build other-build' $(RUN_SPECS)
 
-# Fewer scripts of the one test that plays a million of them.
+# Half a minute's worth: the core, and the specs that say most for the time
+# that they take (supervisor_mass takes too much of it). What changed is linted:
+# since the branch left main, or since BASE.
+QUICK := core/ process signal signal_table node run ring options finalizer \
+  remote_call remote_message remote_signal lost_connection hidden_node \
+  spec/server_* spec/supervisor_[!m]* simple_one_for_one dynamic_supervisor \
+  distributed_supervisor lockstep lockstep_network lockstep_cluster \
+  lockstep/processes lockstep/servers docstring log
+# Of the one test that plays a million scripts.
+FEWER := BYN_SCRIPTS=20000
+BASE ?= $(or $(shell git merge-base HEAD main 2>/dev/null),HEAD)
+
+.PHONY: check checking hook
+check: dev-deps ## lint what changed, run the quick tests: half a minute
+	+@$(IN_TEST_BUILD) checking SPEC="$(QUICK)"
+checking:
+	@$(call demand,$(TEST_SRC) $(SPECS))$(WITH_LUA) $(FEWER) .ci/tally \
+	  --need '$(MAKE) -k lint-changed' \
+	  --need '$(MAKE) -k build test-programs' $(RUN_C) $(RUN_SPECS)
+
+hook: ## have git run `make check` before each commit
+	@.ci/hook
+
 MEMCHECK = valgrind -q --error-exitcode=1 --leak-check=full
 RUN_MEMCHECK = $(foreach t,$(call program,$(call chosen,$(TEST_SRC))),\
   --tap '$(MEMCHECK) $(t)')
 
 .PHONY: memcheck memchecking
-memcheck: dev-deps ## run the C unit tests under valgrind's memcheck
-	@$(IN_TEST_BUILD) memchecking
+memcheck: dev-deps ## run the C tests under valgrind's memcheck
+	+@$(call demand,$(TEST_SRC))$(IN_TEST_BUILD) memchecking
 memchecking:
-	@BYN_SCRIPTS=20000 .ci/tally --need '$(MAKE) -k -j$(JOBS) test-programs' \
+	@$(FEWER) .ci/tally --need '$(MAKE) -k test-programs' \
 	  $(RUN_MEMCHECK)
 
 # C programs and specs alike look for leaks as well.
@@ -319,16 +372,17 @@ export LSAN_OPTIONS ?= print_suppressions=0
 
 .PHONY: sanitize sanitized
 sanitize: dev-deps ## run tests and fuzzers under ASan and UBSan
-	@$(MAKE) sanitized SANITIZE=1 ASSERT=1 BUILD=$(SAN_BUILD)
+	@$(call demand,$(TEST_SRC) $(SPECS) $(FUZZ_SRC))$(MAKE) sanitized \
+	  SANITIZE=1 ASSERT=1 BUILD=$(SAN_BUILD)
 sanitized:
 	@$(WITH_LUA) .ci/tally \
-	  --need '$(MAKE) -k -j$(JOBS) build other-build test-programs fuzzers' \
+	  --need '$(MAKE) -k build other-build test-programs fuzzers' \
 	  $(RUN_C) $(RUN_FUZZ) $(RUN_SPECS)
 
 # The machines count what they meet, in a build of their own.
 .PHONY: soak soaking
 soak: runtime-deps ## play random scripts under lockstep for SOAK=60 seconds
-	@$(MAKE) -j$(JOBS) build COVERAGE=1 ASSERT=1 BUILD=build/$(LUA)-coverage
+	@$(MAKE) build COVERAGE=1 ASSERT=1 BUILD=build/$(LUA)-coverage
 	@$(MAKE) soaking BUILD=build/$(LUA)-coverage
 soaking:
 	@$(WITH_LUA) SOAK='$(SOAK)' SEED='$(SEED)' SPEC='$(SPEC)' $(LUA) spec/soak.lua
@@ -337,8 +391,8 @@ soaking:
 SECONDS ?= 60
 .PHONY: mutants
 mutants: dev-deps ## have lockstep find bugs put in; MUTANT=name only some
-	@$(MAKE) -j$(JOBS) build
-	@$(WITH_LUA) SECONDS=$(SECONDS) $(LUA) spec/mutants/run.lua '$(MUTANT)'
+	@$(MAKE) build
+	+@$(WITH_LUA) SECONDS=$(SECONDS) $(LUA) spec/mutants/run.lua '$(MUTANT)'
 
 # Erlang's side of the comparison, where its compiler is installed.
 ERLANG := build/erlang
@@ -357,40 +411,89 @@ RUN_BENCH = $(if $(BENCH),'$(LUA) bench/compare.lua',\
   $(patsubst %,'$(LUA) %',$(call chosen,$(BENCH_LUA))))
 .PHONY: bench
 bench: runtime-deps ## compare with OTP; BENCH=call only rows with "call"
-	@$(MAKE) -j$(JOBS) build bench-programs bench-erlang
+	@$(call demand,$(BENCH_SRC) $(BENCH_LUA))$(MAKE) build bench-programs \
+	  bench-erlang
 	@set -e; for b in $(RUN_BENCH); do \
 	  $(WITH_LUA) BENCH='$(BENCH)' ROUNDS='$(ROUNDS)' $$b; done
+
+# -- looking inside -----------------------------------------------------------
+
+# SPEC=ring builds those test programs beside the module.
+DEBUG_BUILD := build/$(LUA)-debug
+.PHONY: debug compile_commands.json
+debug: dev-deps ## build for gdb, and print how to start it
+	@$(call demand,$(TEST_SRC))$(MAKE) build $(if $(SPEC),test-programs) \
+	  DEBUG=1 ASSERT=1 BUILD=$(DEBUG_BUILD)
+	@echo "In gdb, 'help byn' lists what .ci/banyan-gdb.py adds."
+	@echo "  env LUA_PATH='$(LUA_PATH_HERE)' \\"
+	@echo "    LUA_CPATH='$(ROOT)/$(DEBUG_BUILD)/?.so;;' \\"
+	@echo "    gdb -x .ci/banyan-gdb.py --args $(LUA) your_program.lua"
+	@$(if $(SPEC),for t in $(call chosen,$(TEST_SRC:.c=)); do \
+	  echo "  gdb -x .ci/banyan-gdb.py $(DEBUG_BUILD)/$$t"; done,:)
+
+# What make would run, as clangd and its like want to be told.
+compile_commands.json: ## the flags of each C file, for editors
+	+@$(IN_TEST_BUILD) -B -n V=1 objects | .ci/compile_commands > $@
 
 # -- taste --------------------------------------------------------------------
 
 LINT := build/lint
-.PHONY: lint lint-gcc lint-clang lint-lua lint-format lint-rooms format
-lint: dev-deps ## luacheck, warnings of two compilers, clang-format
-	@$(MAKE) -k lint-lua lint-format lint-gcc lint-clang
-lint-lua:
-	luacheck --quiet --no-color --no-cache $(LUA_FILES) \
-	  .luacheckrc rockspec/*.rockspec
-	@set -e; for f in $(LUA_FILES); do luac5.1 -p $$f; done
-	@! grep -nE '#include <(lua|lauxlib)\.h>' \
-	  $(filter-out csrc/lua/value/compat.h,$(filter csrc/lua/%,$(C_FILES))) || \
-	  { echo 'the binding sees Lua through compat.h' >&2; exit 1; }
+LINTS := lint-rooms lint-lua lint-format lint-gcc lint-clang
+LUACHECK := luacheck --quiet --no-color --no-cache
+.PHONY: lint $(LINTS) lint-changed format
+lint: dev-deps ## rooms, luacheck, clang-format, warnings of two compilers
+	@$(MAKE) -k $(LINTS)
 # Which room may include which, and what else a file must be: see the script.
 lint-rooms:
-	@lua5.4 .ci/rooms.lua
+	$(call say,rooms)
+	$(Q)lua5.4 .ci/rooms.lua
+lint-lua:
+	$(call say,luacheck)
+	$(Q)$(LUACHECK) $(LUA_FILES) .luacheckrc rockspec/*.rockspec
+	$(Q)set -e; for f in $(LUA_FILES); do luac5.1 -p $$f; done
 lint-format:
-	$(if $(C_FILES),$(CLANG_FORMAT) --dry-run -Werror $(C_FILES))
+	$(call say,$(CLANG_FORMAT))
+	$(Q)$(if $(C_FILES),$(CLANG_FORMAT) --dry-run -Werror $(C_FILES))
 lint-gcc:
-	@$(MAKE) -k -j$(JOBS) objects CC=gcc WERROR=1 \
-	  BUILD=$(LINT)/gcc
+	@$(MAKE) -k objects CC=gcc WERROR=1 ASSERT= BUILD=$(LINT)/gcc
 lint-clang:
-	@$(MAKE) -k -j$(JOBS) objects CC=$(CLANG) WERROR=1 \
-	  BUILD=$(LINT)/clang
+	@$(MAKE) -k objects CC=$(CLANG) WERROR=1 ASSERT= BUILD=$(LINT)/clang
+
+# The same of what changed since BASE, by one compiler: the C files, and those
+# that include a header that changed.
+CHANGED = $(sort $(shell git diff --name-only --diff-filter=d $(BASE) 2>&1; \
+  git ls-files --others --exclude-standard))
+changed_c = $(filter $(C_FILES),$(CHANGED))
+changed_lua = $(filter $(LUA_FILES),$(CHANGED))
+changed_headers = $(notdir $(filter %.h,$(changed_c)))
+changed_sources = $(sort $(filter %.c,$(changed_c)) $(if $(changed_headers),\
+  $(shell grep -l $(foreach h,$(changed_headers),-e '#include ".*\b$(h)"') \
+  $(filter %.c,$(C_FILES)))))
+lint-changed: lint-rooms
+	$(if $(changed_lua),$(Q)$(LUACHECK) $(changed_lua))
+	$(if $(changed_c),$(Q)$(CLANG_FORMAT) --dry-run -Werror $(changed_c))
+	@$(if $(changed_sources),$(MAKE) -k some-objects CC=gcc WERROR=1 ASSERT= \
+	  BUILD=$(LINT)/gcc SOURCES='$(changed_sources)')
+.PHONY: some-objects
+some-objects: $(call obj,$(SOURCES)) ; @:
+
 format: ## format all C files
 	$(CLANG_FORMAT) -i $(C_FILES)
 
 .PHONY: help
 help: ## this list
 	@echo 'make TARGET, where TARGET is one of'
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | \
+	@sed -n 's/^\([a-z_.-]*\):.*## \(.*\)/\1|\2/p' Makefile | \
 	  while IFS='|' read -r name text; do \
-	    printf '  %-12s %s\n' "$$name" "$$text"; done
+	    printf '  %-22s %s\n' "$$name" "$$text"; done
+	@echo 'and before or after it'
+	@sed -n 's/^#: \([^ ]*\) *\(.*\)/\1|\2/p' Makefile | \
+	  while IFS='|' read -r name text; do \
+	    printf '  %-22s %s\n' "$$name" "$$text"; done
+
+#: LUA=luajit           the Lua to build for (lua5.4)
+#: SPEC=ring             of the tests those files; 'ring node', 'server_*', lockstep/
+#: NAME=lists            of those, the tests whose name has that in it
+#: V=1                  whole commands, and all that a failing test said
+#: JOBS=4               compile so many files at once (as many as there are
+#:                      processors)

@@ -12,6 +12,8 @@
  *   byn_test_assert_clean(&t);     nothing is left
  *
  * byn_test_each_failure runs one body with each allocation failing in turn.
+ * With CMOCKA_FILTER in the environment, a pattern with * and ?, a program
+ * runs only its tests of such a name.
  */
 #ifndef BYN_SPEC_SUPPORT_H
 #define BYN_SPEC_SUPPORT_H
@@ -27,6 +29,11 @@
 #include <cmocka.h>
 
 #include "../../csrc/core/alloc.h"
+
+__attribute__((constructor)) static void byn_test_set_filter(void) {
+  const char *filter = getenv("CMOCKA_FILTER");
+  if (filter && *filter) cmocka_set_test_filter(filter);
+}
 
 #define BYN_TEST_MAGIC 0x62616e79616e2121u
 
