@@ -424,7 +424,7 @@ DEBUG_BUILD := build/$(LUA)-debug
 debug: dev-deps ## build for gdb, and print how to start it
 	@$(call demand,$(TEST_SRC))$(MAKE) build $(if $(SPEC),test-programs) \
 	  DEBUG=1 ASSERT=1 BUILD=$(DEBUG_BUILD)
-	@echo "In gdb, 'help byn' lists what .ci/banyan-gdb.py adds."
+	@echo "In gdb, 'help user-defined' lists what .ci/banyan-gdb.py adds."
 	@echo "  env LUA_PATH='$(LUA_PATH_HERE)' \\"
 	@echo "    LUA_CPATH='$(ROOT)/$(DEBUG_BUILD)/?.so;;' \\"
 	@echo "    gdb -x .ci/banyan-gdb.py --args $(LUA) your_program.lua"
