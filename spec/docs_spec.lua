@@ -1,10 +1,10 @@
--- Every code block in README.md and docs/ is run here.
+-- Every code block in README.md, CONTRIBUTING.md and docs/ is run here.
 --
 -- A ```lua block whose first line is "-- name.lua: ..." is a file; any other
 -- is a program, run with the files above it in a folder of its own. An
 -- ```output block right after a program is what it prints; if the program's
 -- first line is "-- on Lua 5.4", then only there. In an ```sh block
--- each `make` line names a target that there is, and every other command
+-- each `make` line names targets that there are, and every other command
 -- names a file of the checkout or a program that `make deps` installs.
 --
 -- Links between pages lead somewhere, and `csrc/lua/{a,b}` and its like name
@@ -86,11 +86,23 @@ local function temp_dir()
   return dir
 end
 
+-- The words of a `make` line that are neither options nor settings.
+local function targets_of(line)
+  local settings = line:gsub("%u+=(['\"]).-%1", ""):gsub("%u+=%S+", "")
+  local targets = {}
+  for word in settings:gmatch "%S+" do
+    if not word:match "^%-" then targets[#targets + 1] = word end
+  end
+  table.remove(targets, 1)
+  return targets
+end
+
 local function check_command(line)
-  local target = line:match "^make%s+.-([%w-]+)%s*$"
-  if target then
-    assert.matches("\n" .. target:gsub("%-", "%%-") .. "[%s%w]*:",
-      "\n" .. read "Makefile")
+  if line == "make" or line:match "^make " then
+    local makefile = "\n" .. read "Makefile"
+    for _, target in ipairs(targets_of(line)) do
+      assert.matches("\n" .. target:gsub("%p", "%%%0") .. "[%s%w]*:", makefile)
+    end
     return
   end
   local word = line:match "^(%S+)"
@@ -147,19 +159,19 @@ local function spread(path)
   return paths
 end
 
-local rooms = { csrc = true, lua = true, spec = true, bench = true,
-  examples = true, docs = true }
+local rooms = { [".ci"] = true, csrc = true, lua = true, spec = true,
+  bench = true, examples = true, docs = true }
 
 local function check_paths(page, text)
   for name in text:gmatch "`([%w_/.{},-]+)`" do
-    for _, path in ipairs(rooms[name:match "^%w+/" and name:match "^%w+"]
-      and spread(name) or {}) do
+    for _, path in ipairs(rooms[name:match "^([%w.]+)/"] and spread(name)
+      or {}) do
       assert.is_true(exists(path), page .. " names " .. path)
     end
   end
 end
 
-local pages = { "README.md" }
+local pages = { "README.md", "CONTRIBUTING.md", "CHANGELOG.md" }
 for path in io.popen(PLAIN .. "ls docs/*.md"):lines() do
   pages[#pages + 1] = path
 end
