@@ -336,7 +336,8 @@ QUICK := core/ process signal signal_table node run ring options finalizer \
   lockstep/processes lockstep/servers docstring log
 # Of the one test that plays a million scripts.
 FEWER := BYN_SCRIPTS=20000
-BASE ?= $(or $(shell git merge-base HEAD main 2>/dev/null),HEAD)
+BASE ?= $(or $(shell git merge-base HEAD main 2>/dev/null || \
+  git merge-base HEAD origin/main 2>/dev/null),HEAD)
 
 .PHONY: check checking hook
 check: dev-deps ## lint what changed, run the quick tests: half a minute
