@@ -429,7 +429,7 @@ debug: dev-deps ## build for gdb, and print how to start it
 	@echo "  env LUA_PATH='$(LUA_PATH_HERE)' \\"
 	@echo "    LUA_CPATH='$(ROOT)/$(DEBUG_BUILD)/?.so;;' \\"
 	@echo "    gdb -x .ci/banyan-gdb.py --args $(LUA) your_program.lua"
-	@$(if $(SPEC),for t in $(call chosen,$(TEST_SRC:.c=)); do \
+	@$(if $(SPEC),for t in $(basename $(call chosen,$(TEST_SRC))); do \
 	  echo "  gdb -x .ci/banyan-gdb.py $(DEBUG_BUILD)/$$t"; done,:)
 
 # What make would run, as clangd and its like want to be told.
