@@ -1,5 +1,10 @@
+/* Servers: what they answer to system requests. */
+#include "server_system.h"
+
+#include "../../core/assert.h"
+#include "../process/node.h"
 #include "../value/reason.h"
-#include "server_parts.h"
+#include "server.h"
 #include "status.h"
 
 /* Replies with a copy of the value on top (popped), the state or the status,
@@ -10,7 +15,7 @@ static void reply_copy(lua_State *L, byn_process *p) {
     byn_server_reply_error(L, p);
   }
   byn_server_free_mail(L, p);
-  byn_server_rest(L, p);
+  byn_server_idle(L, p);
 }
 
 static void reply_state(lua_State *L, byn_process *p) {
@@ -21,9 +26,9 @@ static void reply_state(lua_State *L, byn_process *p) {
   reply_copy(L, p);
 }
 
-/* Replies {pid=, parent=, label=, state=} with the state of s->status. */
 void byn_server_reply_status(lua_State *L, byn_process *p) {
   byn_server *s = p->self;
+  byn_assert(s->mail && s->status);
   lua_createtable(L, 0, 4);
   byn_process_push(L, p);
   lua_setfield(L, -2, "pid");
@@ -42,20 +47,21 @@ void byn_server_reply_status(lua_State *L, byn_process *p) {
   reply_copy(L, p);
 }
 
-static void show_status(lua_State *L, byn_process *p) {
+/* The status goes through format_status, where the module has that. */
+static void get_status(lua_State *L, byn_process *p) {
   byn_server *s = p->self;
   lua_createtable(L, 0, 1);
   byn_slot_push(L, s->state);
   byn_status_push_state(L, -1);
   lua_setfield(L, -3, "state");
   lua_pop(L, 1);
-  if (byn_server_format(L, p, BYN_FORMATTING)) return;
+  if (byn_server_format_status(L, p, BYN_FORMATTING)) return;
   s->status = byn_slot_put(L, byn_slots_at(p));
   byn_server_reply_status(L, p);
 }
 
 /* Makes the table on top (popped) the instance. */
-static void set_state(lua_State *L, byn_process *p) {
+static void replace_instance(lua_State *L, byn_process *p) {
   byn_server *s = p->self;
   byn_slot_push(L, s->state);
   lua_getmetatable(L, -1);
@@ -66,23 +72,22 @@ static void set_state(lua_State *L, byn_process *p) {
   s->state = fresh;
 }
 
-void byn_server_refuse(lua_State *L, byn_process *p) {
+void byn_server_system_failed(lua_State *L, byn_process *p) {
   byn_server_reply_error(L, p);
   byn_server_free_mail(L, p);
-  byn_server_rest(L, p);
+  byn_server_idle(L, p);
 }
 
-/* The function of replace_state has returned `count` values (popped): a new
- * instance, or nothing when it changed the one it got. */
 void byn_server_replaced(lua_State *L, byn_process *p, int count) {
+  byn_assert(((byn_server *)p->self)->doing == BYN_REPLACING);
   lua_pop(L, count - (count ? 1 : 0));
   if (count && lua_istable(L, -1)) {
-    set_state(L, p);
+    replace_instance(L, p);
   } else if (count && !lua_isnil(L, -1)) {
     lua_pushstring(L, luaL_typename(L, -1));
     lua_replace(L, -2);
     byn_reason_make(L, "bad_return_value", 1);
-    byn_server_refuse(L, p);
+    byn_server_system_failed(L, p);
     return;
   } else {
     lua_pop(L, count ? 1 : 0);
@@ -90,15 +95,15 @@ void byn_server_replaced(lua_State *L, byn_process *p, int count) {
   reply_state(L, p);
 }
 
-/* Does what the system request on top (popped), now in hand, asks for. */
-void byn_server_request(lua_State *L, byn_process *p, byn_system_op op) {
+void byn_server_system_request(lua_State *L, byn_process *p, byn_system_op op) {
   byn_server *s = p->self;
+  byn_assert(s->doing == BYN_IDLING && s->mail);
   byn_system_argument(L, -1);
   lua_replace(L, -2);
   switch (op) {
   case BYN_SYSTEM_STOP:
     byn_server_free_mail(L, p);
-    byn_server_terminate(L, p);
+    byn_server_stop(L, p);
     return;
   case BYN_SYSTEM_GET_STATE:
     lua_pop(L, 1);
@@ -106,15 +111,15 @@ void byn_server_request(lua_State *L, byn_process *p, byn_system_op op) {
     return;
   case BYN_SYSTEM_GET_STATUS:
     lua_pop(L, 1);
-    show_status(L, p);
+    get_status(L, p);
     return;
   case BYN_SYSTEM_REPLACE_STATE:
     byn_slot_push(L, s->state);
-    byn_server_begin(L, p, BYN_REPLACING, 1);
+    byn_server_run_callback(L, p, BYN_REPLACING, 1);
     return;
   default:
     lua_pop(L, 1);
     lua_pushliteral(L, "unknown_system_request");
-    byn_server_refuse(L, p);
+    byn_server_system_failed(L, p);
   }
 }
