@@ -1,9 +1,12 @@
+/* Supervisors: their children, by id and by pid. */
+#include "supervisor_child.h"
 
 #include <string.h>
 
-#include "../value/compat.h"
+#include "../../core/assert.h"
+#include "../process/node.h"
 #include "../value/term.h"
-#include "supervisor.h"
+#include "childspec.h"
 
 /* The places in the table that a child keeps: as in a packed spec, but for
  * those before the id. */
@@ -28,12 +31,13 @@ static void move_fields(lua_State *L, int index, int from, int to, int count) {
 
 /* A slot with what a start needs. A dynamic child that is started only once
  * needs no table of its own for that. */
-static int keep(lua_State *L, byn_process *p, byn_kid *kid, int index,
-                int extra, int more) {
+static int keep_spec(lua_State *L, byn_process *p, byn_supervised *child,
+                     int index, int extra, int more) {
   byn_supervisor *s = p->self;
-  int count = (int)kid->arguments - more;
-  kid->packed = s->kind == BYN_DYNAMIC && kid->core.restart == BYN_TEMPORARY;
-  if (kid->packed) {
+  int count = (int)child->arguments - more;
+  child->packed =
+      s->kind == BYN_DYNAMIC && child->core.restart == BYN_TEMPORARY;
+  if (child->packed) {
     lua_pushvalue(L, index);
     return byn_slot_put(L, byn_slots_at(p));
   }
@@ -43,9 +47,9 @@ static int keep(lua_State *L, byn_process *p, byn_kid *kid, int index,
   return byn_slot_keep(L, byn_slots_at(p));
 }
 
-/* Where that has the value of a place. */
-static int place_of(const byn_kid *kid, int place) {
-  return kid->packed ? place + BYN_SPEC_ID - KEPT_ID : place;
+/* Where the kept table, which may be the packed spec, has a KEPT_ value. */
+static int kept_place(const byn_supervised *child, int place) {
+  return child->packed ? place + BYN_SPEC_ID - KEPT_ID : place;
 }
 
 static double number_at(lua_State *L, int index, int place) {
@@ -55,7 +59,7 @@ static double number_at(lua_State *L, int index, int place) {
   return n;
 }
 
-static bool is_sound(const byn_backoff *b) {
+static bool is_valid_backoff(const byn_backoff *b) {
   return b->min >= 1 && b->max >= b->min && b->max <= INT32_MAX &&
          b->factor >= 1 && b->factor <= 1e6 && b->jitter >= 0 &&
          b->jitter <= 1 && b->reset_after >= 0;
@@ -80,11 +84,11 @@ static bool read_backoff(lua_State *L, byn_process *p, byn_child *c,
   return done;
 }
 
-static void free_memory(byn_process *p, byn_kid *kid) {
+static void free_child_memory(byn_process *p, byn_supervised *child) {
   byn_world *w = p->node->world;
-  if (!kid) return;
-  byn_free(&w->alloc, kid->core.backoff, sizeof *kid->core.backoff);
-  byn_pool_give(&w->children, kid);
+  if (!child) return;
+  byn_free(&w->alloc, child->core.backoff, sizeof *child->core.backoff);
+  byn_pool_give(&w->children, child);
 }
 
 static void set_policy(byn_child *c, const byn_policy *policy) {
@@ -95,7 +99,7 @@ static void set_policy(byn_child *c, const byn_policy *policy) {
 }
 
 /* May the value at that place be an id, or false for none? */
-static bool has_id(lua_State *L, int index) {
+static bool has_valid_id(lua_State *L, int index) {
   lua_rawgeti(L, index, BYN_SPEC_ID);
   int type = lua_type(L, -1);
   bool good = type == LUA_TSTRING || type == LUA_TUSERDATA ||
@@ -105,27 +109,29 @@ static bool has_id(lua_State *L, int index) {
   return good;
 }
 
-byn_kid *byn_kid_new(lua_State *L, byn_process *p, int index, int extra,
-                     int more) {
-  byn_kid made = {.spec = 0};
+byn_supervised *byn_supervised_new(lua_State *L, byn_process *p, int index,
+                                   int extra, int more) {
+  byn_supervised made = {.spec = 0};
   byn_policy policy;
   luaL_checkstack(L, 8, NULL);
-  if (!byn_policy_read(L, index, &policy) || !has_id(L, index)) return NULL;
+  if (!byn_policy_read(L, index, &policy) || !has_valid_id(L, index))
+    return NULL;
   if (more < 0 || more > BYN_ARGUMENTS_MOST - policy.arguments) return NULL;
   set_policy(&made.core, &policy);
   made.arguments = (uint32_t)(policy.arguments + more) & 0x3fffffff;
-  made.spec = keep(L, p, &made, index, extra, more);
-  byn_kid *kid = byn_pool_take(&p->node->world->children);
-  if (kid) *kid = made;
-  if (!kid || !read_backoff(L, p, &kid->core, index)) {
+  made.spec = keep_spec(L, p, &made, index, extra, more);
+  byn_supervised *child = byn_pool_take(&p->node->world->children);
+  if (child) *child = made;
+  if (!child || !read_backoff(L, p, &child->core, index)) {
     byn_slot_free(L, byn_slots_at(p), made.spec);
-    free_memory(p, kid);
+    free_child_memory(p, child);
     luaL_error(L, "not enough memory");
     return NULL;
   }
-  if (!kid->core.backoff || is_sound(kid->core.backoff)) return kid;
+  if (!child->core.backoff || is_valid_backoff(child->core.backoff))
+    return child;
   byn_slot_free(L, byn_slots_at(p), made.spec);
-  free_memory(p, kid);
+  free_child_memory(p, child);
   return NULL;
 }
 
@@ -137,7 +143,7 @@ enum { FIRST_CHAINS = 7, CHAIN_LENGTH = 2 };
  * that follow each other get chains that do, so that what is looked for in
  * turn is near in memory; a prime number of chains, so that any step gets to
  * all of them. */
-static byn_kid **chain_of(const byn_supervisor *s, uint64_t serial) {
+static byn_supervised **chain_of(const byn_supervisor *s, uint64_t serial) {
   return &s->pids[serial % s->chains];
 }
 
@@ -147,17 +153,17 @@ static bool is_prime(uint32_t odd) {
   return true;
 }
 
-static uint32_t more_chains(const byn_supervisor *s) {
+static uint32_t next_chain_count(const byn_supervisor *s) {
   uint32_t n = s->chains ? 2 * s->chains + 1 : FIRST_CHAINS;
   while (!is_prime(n))
     n += 2;
   return n;
 }
 
-static void enchain(byn_supervisor *s, byn_kid *kid) {
-  byn_kid **at = chain_of(s, kid->pid.serial);
-  kid->chain = *at;
-  *at = kid;
+static void add_to_chain(byn_supervisor *s, byn_supervised *child) {
+  byn_supervised **at = chain_of(s, child->pid.serial);
+  child->chain = *at;
+  *at = child;
 }
 
 /* Doubles the number of chains. Without memory for it they only get longer,
@@ -165,69 +171,80 @@ static void enchain(byn_supervisor *s, byn_kid *kid) {
 static void add_chains(lua_State *L, byn_process *p) {
   byn_supervisor *s = p->self;
   const byn_alloc *alloc = &p->node->world->alloc;
-  byn_kid **old = s->pids;
-  uint32_t count = s->chains, more = more_chains(s);
-  byn_kid **chains = byn_new(alloc, more * sizeof *chains);
+  byn_supervised **old = s->pids;
+  uint32_t count = s->chains, more = next_chain_count(s);
+  byn_supervised **chains = byn_new(alloc, more * sizeof *chains);
   if (!chains && !old) luaL_error(L, "not enough memory");
   if (!chains) return;
   memset(chains, 0, more * sizeof *chains);
   s->pids = chains;
   s->chains = more;
+  uint32_t moved = 0;
   for (uint32_t i = 0; i < count; i++)
-    for (byn_kid *kid = old[i], *next; kid; kid = next) {
-      next = kid->chain;
-      enchain(s, kid);
+    for (byn_supervised *child = old[i], *next; child; child = next) {
+      next = child->chain;
+      add_to_chain(s, child);
+      moved++;
     }
+  byn_assert(moved == s->chained);
   byn_free(alloc, old, count * sizeof *old);
 }
 
-void byn_kids_clear(byn_process *p) {
+void byn_supervised_clear(byn_process *p) {
   byn_supervisor *s = p->self;
+  byn_assert(s->chained == 0);
   byn_free(&p->node->world->alloc, s->pids, s->chains * sizeof *s->pids);
   s->pids = NULL;
   s->chains = 0;
 }
 
-static void take_pid(byn_supervisor *s, byn_kid *kid) {
-  if (!kid->pid.origin) return;
-  byn_kid **at = chain_of(s, kid->pid.serial);
-  while (*at != kid)
+static void remove_pid(byn_supervisor *s, byn_supervised *child) {
+  if (!child->pid.origin) return;
+  byn_supervised **at = chain_of(s, child->pid.serial);
+  while (*at != child) {
+    byn_assert(*at);
     at = &(*at)->chain;
-  *at = kid->chain;
-  s->kids--;
-  kid->pid.origin->uses--;
-  kid->pid.origin = NULL;
+  }
+  byn_assert(s->chained > 0);
+  *at = child->chain;
+  s->chained--;
+  child->pid.origin->uses--;
+  child->pid.origin = NULL;
 }
 
-void byn_kid_set_pid(lua_State *L, byn_process *p, byn_kid *kid,
-                     const byn_id *pid) {
+void byn_supervised_set_pid(lua_State *L, byn_process *p, byn_supervised *child,
+                            const byn_id *pid) {
   byn_supervisor *s = p->self;
-  take_pid(s, kid);
-  if (s->kids >= s->chains * CHAIN_LENGTH) add_chains(L, p);
-  kid->news = NULL;
-  kid->pid = *pid;
-  kid->pid.origin->uses++;
-  enchain(s, kid);
-  s->kids++;
-  if (pid->serial > s->newest) s->newest = pid->serial;
+  byn_assert(pid->origin && child->core.state == BYN_CHILD_STARTING);
+  remove_pid(s, child);
+  if (s->chained >= s->chains * CHAIN_LENGTH) add_chains(L, p);
+  child->unread_exit = NULL;
+  child->pid = *pid;
+  child->pid.origin->uses++;
+  add_to_chain(s, child);
+  s->chained++;
+  if (pid->serial > s->greatest_serial) s->greatest_serial = pid->serial;
+  byn_assert(byn_supervised_by_pid(s, pid) == child);
 }
 
-/* Each start asks for a pid that is newer than all: no need to go through a
- * chain, which means to fetch children that nobody has looked at for long. */
-byn_kid *byn_kid_of(const byn_supervisor *s, const byn_id *pid) {
-  if (!s->pids || pid->serial > s->newest) return NULL;
-  byn_kid *kid = *chain_of(s, pid->serial);
-  while (kid && !byn_id_equal(&kid->pid, pid))
-    kid = kid->chain;
-  return kid;
+/* Each start looks for a pid that is newer than all others. Its chain need not
+ * be gone through: that would fetch children from memory that nobody has looked
+ * at for long. */
+byn_supervised *byn_supervised_by_pid(const byn_supervisor *s,
+                                      const byn_id *pid) {
+  if (!s->pids || pid->serial > s->greatest_serial) return NULL;
+  byn_supervised *child = *chain_of(s, pid->serial);
+  while (child && !byn_id_equal(&child->pid, pid))
+    child = child->chain;
+  return child;
 }
 
 /* Sets, or with NULL clears, the entry of the child's id. */
-static void enter(lua_State *L, byn_process *p, const byn_kid *kid,
-                  void *value) {
+static void set_id_entry(lua_State *L, byn_process *p,
+                         const byn_supervised *child, void *value) {
   byn_supervisor *s = p->self;
   byn_slot_push(L, s->ids);
-  byn_kid_push_id(L, kid);
+  byn_supervised_push_id(L, child);
   if (value)
     lua_pushlightuserdata(L, value);
   else
@@ -236,42 +253,43 @@ static void enter(lua_State *L, byn_process *p, const byn_kid *kid,
   lua_pop(L, 1);
 }
 
-void byn_kid_name(lua_State *L, byn_process *p, byn_kid *kid) {
+void byn_supervised_add_id(lua_State *L, byn_process *p,
+                           byn_supervised *child) {
   byn_supervisor *s = p->self;
-  if (s->ids) enter(L, p, kid, kid);
+  if (s->ids) set_id_entry(L, p, child, child);
 }
 
-byn_kid *byn_kid_named(lua_State *L, byn_process *p, int index) {
+byn_supervised *byn_supervised_by_id(lua_State *L, byn_process *p, int index) {
   byn_supervisor *s = p->self;
   index = lua_absindex(L, index);
   if (lua_isnil(L, index)) return NULL;
   byn_slot_push(L, s->ids);
   lua_pushvalue(L, index);
   lua_rawget(L, -2);
-  byn_kid *kid = lua_touserdata(L, -1);
+  byn_supervised *child = lua_touserdata(L, -1);
   lua_pop(L, 2);
-  return kid;
+  return child;
 }
 
-void byn_kid_free(lua_State *L, byn_process *p, byn_kid *kid) {
+void byn_supervised_free(lua_State *L, byn_process *p, byn_supervised *child) {
   byn_supervisor *s = p->self;
-  take_pid(s, kid);
-  if (s->ids && kid->spec) enter(L, p, kid, NULL);
-  byn_slot_free(L, byn_slots_at(p), kid->spec);
-  free_memory(p, kid);
+  remove_pid(s, child);
+  if (s->ids && child->spec) set_id_entry(L, p, child, NULL);
+  byn_slot_free(L, byn_slots_at(p), child->spec);
+  free_child_memory(p, child);
 }
 
 /* --- what it keeps -------------------------------------------------------- */
 
 /* A child's slot holds the table, or only the id. */
-static bool push_kept(lua_State *L, const byn_kid *kid) {
-  byn_slot_push(L, kid->spec);
+static bool push_kept(lua_State *L, const byn_supervised *child) {
+  byn_slot_push(L, child->spec);
   return lua_istable(L, -1);
 }
 
-void byn_kid_push_id(lua_State *L, const byn_kid *kid) {
-  if (push_kept(L, kid)) {
-    lua_rawgeti(L, -1, place_of(kid, KEPT_ID));
+void byn_supervised_push_id(lua_State *L, const byn_supervised *child) {
+  if (push_kept(L, child)) {
+    lua_rawgeti(L, -1, kept_place(child, KEPT_ID));
     lua_replace(L, -2);
   }
   if (lua_toboolean(L, -1)) return;
@@ -279,23 +297,25 @@ void byn_kid_push_id(lua_State *L, const byn_kid *kid) {
   lua_pushnil(L);
 }
 
-void byn_kid_strip(lua_State *L, byn_process *p, byn_kid *kid) {
+void byn_supervised_drop_arguments(lua_State *L, byn_process *p,
+                                   byn_supervised *child) {
   byn_supervisor *s = p->self;
+  byn_assert(child->spec && child->core.restart == BYN_TEMPORARY);
   if (s->kind == BYN_STATIC) {
-    push_kept(L, kid);
-    for (uint32_t i = 0; i < kid->arguments; i++) {
+    push_kept(L, child);
+    for (uint32_t i = 0; i < child->arguments; i++) {
       lua_pushnil(L);
       lua_rawseti(L, -2, KEPT_FIRST + (int)i);
     }
     lua_pop(L, 1);
   } else {
-    byn_kid_push_id(L, kid);
-    byn_slot_free(L, byn_slots_at(p), kid->spec);
-    kid->spec = 0;
-    kid->packed = false;
-    kid->spec = byn_slot_keep(L, byn_slots_at(p));
+    byn_supervised_push_id(L, child);
+    byn_slot_free(L, byn_slots_at(p), child->spec);
+    child->spec = 0;
+    child->packed = false;
+    child->spec = byn_slot_keep(L, byn_slots_at(p));
   }
-  kid->arguments = 0;
+  child->arguments = 0;
 }
 
 /* --- starting it ---------------------------------------------------------- */
@@ -319,33 +339,37 @@ static int push_extra(lua_State *L, byn_process *p) {
 
 /* Each start gets copies of its own: what it does to them must not show in
  * the next. */
-static void push_arguments(lua_State *L, int kept, const byn_kid *kid) {
-  luaL_checkstack(L, (int)kid->arguments + 8, "too many arguments");
-  for (uint32_t i = 0; i < kid->arguments; i++) {
-    lua_rawgeti(L, kept, place_of(kid, KEPT_FIRST + (int)i));
-    if (kid->core.restart == BYN_TEMPORARY || !lua_istable(L, -1)) continue;
+static void push_arguments(lua_State *L, int kept,
+                           const byn_supervised *child) {
+  luaL_checkstack(L, (int)child->arguments + 8, "too many arguments");
+  for (uint32_t i = 0; i < child->arguments; i++) {
+    lua_rawgeti(L, kept, kept_place(child, KEPT_FIRST + (int)i));
+    if (child->core.restart == BYN_TEMPORARY || !lua_istable(L, -1)) continue;
     byn_term_copy(L, -1);
     lua_replace(L, -2);
   }
 }
 
-int byn_kid_push_start(lua_State *L, byn_process *p, const byn_kid *kid) {
+int byn_supervised_push_start(lua_State *L, byn_process *p,
+                              const byn_supervised *child) {
   byn_supervisor *s = p->self;
   int names = 0;
   luaL_checkstack(L, 8, NULL);
-  push_kept(L, kid);
+  push_kept(L, child);
   int kept = lua_gettop(L);
-  lua_rawgeti(L, kept, place_of(kid, KEPT_START));
+  lua_rawgeti(L, kept, kept_place(child, KEPT_START));
   if (lua_isstring(L, -1)) {
     names = 2;
     byn_slot_push(L, s->apply);
     lua_insert(L, -2);
-    lua_rawgeti(L, kept, place_of(kid, KEPT_FN));
+    lua_rawgeti(L, kept, kept_place(child, KEPT_FN));
   }
   int extra = push_extra(L, p);
-  push_arguments(L, kept, kid);
+  push_arguments(L, kept, child);
   lua_remove(L, kept);
-  return names + extra + (int)kid->arguments;
+  int count = names + extra + (int)child->arguments;
+  byn_assert(lua_gettop(L) == kept + count);
+  return count;
 }
 
 /* --- showing it ----------------------------------------------------------- */
@@ -406,19 +430,19 @@ static void push_policy(lua_State *L, const byn_child *c) {
   lua_setfield(L, -2, "backoff");
 }
 
-void byn_kid_push_spec(lua_State *L, const byn_kid *kid) {
+void byn_supervised_push_spec(lua_State *L, const byn_supervised *child) {
   luaL_checkstack(L, 8, NULL);
-  bool whole = push_kept(L, kid);
+  bool whole = push_kept(L, child);
   int kept = lua_gettop(L);
-  push_policy(L, &kid->core);
-  int start = place_of(kid, KEPT_START);
-  if (whole) set_start(L, kept, start, (int)kid->arguments);
-  byn_kid_push_id(L, kid);
+  push_policy(L, &child->core);
+  int start = kept_place(child, KEPT_START);
+  if (whole) set_start(L, kept, start, (int)child->arguments);
+  byn_supervised_push_id(L, child);
   lua_setfield(L, -2, "id");
   lua_remove(L, kept);
 }
 
-void byn_kid_push_packed(lua_State *L, int index) {
+void byn_supervised_push_packed(lua_State *L, int index) {
   byn_child c = {0};
   byn_policy policy;
   byn_policy_read(L, index, &policy);

@@ -1,54 +1,58 @@
+/* Supervisors: what they tell of their children. */
+#include "supervisor_tell.h"
 
-#include "../value/compat.h"
-#include "../value/reason.h"
+#include "../../core/assert.h"
 #include "../process/event.h"
+#include "../process/node.h"
 #include "../process/scheduler.h"
+#include "../value/reason.h"
 #include "supervisor.h"
 
-/* --- troubles ------------------------------------------------------------- */
+/* --- failures ------------------------------------------------------------- */
 
-/* Where the n-th trouble stands in the table: its id, and then its reason. */
-static int place(uint32_t n) {
-  return (int)(n % BYN_RECENT) * 2 + 1;
+/* Where the n-th failure stands in the table: its id, and then its reason. */
+static int failure_place(uint32_t n) {
+  return (int)(n % BYN_RECENT_FAILURES) * 2 + 1;
 }
 
-void byn_trouble_add(lua_State *L, byn_process *p, const byn_kid *kid,
+void byn_failure_add(lua_State *L, byn_process *p, const byn_supervised *child,
                      int index) {
   byn_supervisor *s = p->self;
   index = lua_absindex(L, index);
-  if (!s->recent) {
-    lua_createtable(L, BYN_RECENT * 2, 0);
-    s->recent = byn_slot_put(L, byn_slots_at(p));
+  if (!s->failures) {
+    lua_createtable(L, BYN_RECENT_FAILURES * 2, 0);
+    s->failures = byn_slot_put(L, byn_slots_at(p));
   }
-  byn_slot_push(L, s->recent);
-  byn_kid_push_id(L, kid);
-  lua_rawseti(L, -2, place(s->troubles));
+  byn_slot_push(L, s->failures);
+  byn_supervised_push_id(L, child);
+  lua_rawseti(L, -2, failure_place(s->failure_count));
   lua_pushvalue(L, index);
-  lua_rawseti(L, -2, place(s->troubles) + 1);
-  s->troubles++;
+  lua_rawseti(L, -2, failure_place(s->failure_count) + 1);
+  s->failure_count++;
   lua_pop(L, 1);
 }
 
-void byn_trouble_push_last(lua_State *L, const byn_process *p) {
+void byn_failure_push_last(lua_State *L, const byn_process *p) {
   const byn_supervisor *s = p->self;
-  if (!s->troubles) {
+  if (!s->failure_count) {
     lua_pushnil(L);
     return;
   }
-  byn_slot_push(L, s->recent);
-  lua_rawgeti(L, -1, place(s->troubles - 1) + 1);
+  byn_slot_push(L, s->failures);
+  lua_rawgeti(L, -1, failure_place(s->failure_count - 1) + 1);
   lua_replace(L, -2);
 }
 
 /* Sets `reasons` of the table on top: a list of {id=, reason=}, the last one
  * last. */
-static void set_reasons(lua_State *L, const byn_process *p) {
+static void set_failure_reasons(lua_State *L, const byn_process *p) {
   const byn_supervisor *s = p->self;
-  uint32_t count = s->troubles < BYN_RECENT ? s->troubles : BYN_RECENT;
-  byn_slot_push(L, s->recent);
-  lua_createtable(L, BYN_RECENT, 0);
+  uint32_t count = s->failure_count < BYN_RECENT_FAILURES ? s->failure_count
+                                                          : BYN_RECENT_FAILURES;
+  byn_slot_push(L, s->failures);
+  lua_createtable(L, BYN_RECENT_FAILURES, 0);
   for (uint32_t i = 0; i < count; i++) {
-    int at = place(s->troubles - count + i);
+    int at = failure_place(s->failure_count - count + i);
     lua_createtable(L, 0, 2);
     lua_rawgeti(L, -3, at);
     lua_setfield(L, -2, "id");
@@ -64,29 +68,30 @@ static void set_reasons(lua_State *L, const byn_process *p) {
 
 /* --- events --------------------------------------------------------------- */
 
-/* What there is to say of a child; NULL, 0: nothing. */
-typedef struct news {
-  const char *event; /* for the node */
-  const char *word;  /* for the observer */
-  const byn_id *old;
-  int reason; /* stack index */
-  bool pid, reasons;
-} news;
+/* What is told of a child; NULL, 0: nothing. */
+typedef struct child_event {
+  const char *node;     /* the event's name for the node */
+  const char *observer; /* and for the observer */
+  const byn_id *old;    /* the pid before */
+  int reason;           /* stack index */
+  bool pid, reasons;    /* has it the pid, the reasons of the failures? */
+} child_event;
 
 /* Sets the fields that an event and a message have in common. */
-static void set_fields(lua_State *L, const byn_kid *kid, const news *n) {
-  byn_kid_push_id(L, kid);
+static void set_child_fields(lua_State *L, const byn_supervised *child,
+                             const child_event *e) {
+  byn_supervised_push_id(L, child);
   lua_setfield(L, -2, "id");
-  if (n->pid) {
-    byn_id_push(L, &kid->pid);
+  if (e->pid) {
+    byn_id_push(L, &child->pid);
     lua_setfield(L, -2, "pid");
   }
-  if (n->old) {
-    byn_id_push(L, n->old);
+  if (e->old) {
+    byn_id_push(L, e->old);
     lua_setfield(L, -2, "old");
   }
-  if (n->reason) {
-    byn_reason_copy(L, n->reason);
+  if (e->reason) {
+    byn_reason_copy(L, e->reason);
     lua_setfield(L, -2, "reason");
   }
 }
@@ -98,73 +103,77 @@ static void push_supervisor(lua_State *L, byn_process *p) {
     byn_process_push(L, p);
 }
 
-static void tell_node(lua_State *L, byn_process *p, const byn_kid *kid,
-                      const news *n) {
-  if (!n->event || !byn_event(L, p->node, n->event)) return;
+static void tell_node(lua_State *L, byn_process *p, const byn_supervised *child,
+                      const child_event *e) {
+  if (!e->node || !byn_event(L, p->node, e->node)) return;
   push_supervisor(L, p);
   lua_setfield(L, -2, "supervisor");
-  set_fields(L, kid, n);
-  if (n->reasons) set_reasons(L, p);
+  set_child_fields(L, child, e);
+  if (e->reasons) set_failure_reasons(L, p);
   byn_event_done(L, p->node);
 }
 
-static void tell_observer(lua_State *L, byn_process *p, const byn_kid *kid,
-                          const news *n) {
+static void tell_observer(lua_State *L, byn_process *p,
+                          const byn_supervised *child, const child_event *e) {
   byn_supervisor *s = p->self;
-  if (!n->word || !s->observer.serial) return;
+  if (!e->observer || !s->observer.serial) return;
   byn_process *observer = byn_node_find(p->node, &s->observer);
   if (!observer) return;
   lua_createtable(L, 0, 6);
   lua_pushliteral(L, "child");
   lua_setfield(L, -2, "tag");
-  lua_pushstring(L, n->word);
+  lua_pushstring(L, e->observer);
   lua_setfield(L, -2, "event");
-  set_fields(L, kid, n);
+  set_child_fields(L, child, e);
   byn_process_mail(L, observer,
                    byn_mail_new(L, p->node->world, BYN_MAIL_MESSAGE, NULL));
 }
 
-static void tell(lua_State *L, byn_process *p, const byn_kid *kid,
-                 const news *n) {
+static void tell_both(lua_State *L, byn_process *p, const byn_supervised *child,
+                      const child_event *e) {
   byn_supervisor *s = p->self;
   if (!p->node->events && !s->observer.serial) return;
   luaL_checkstack(L, 10, NULL);
-  tell_node(L, p, kid, n);
-  tell_observer(L, p, kid, n);
+  tell_node(L, p, child, e);
+  tell_observer(L, p, child, e);
 }
 
-void byn_tell_started(lua_State *L, byn_process *p, byn_kid *kid,
+void byn_tell_started(lua_State *L, byn_process *p, byn_supervised *child,
                       const byn_id *old) {
-  news n = {.event = old ? "child_restarted" : "child_started",
-            .word = old ? "restarted" : "started",
-            .old = old,
-            .pid = true};
-  kid->announced = 1;
-  tell(L, p, kid, &n);
+  child_event e = {.node = old ? "child_restarted" : "child_started",
+                   .observer = old ? "restarted" : "started",
+                   .old = old,
+                   .pid = true};
+  child->announced = 1;
+  tell_both(L, p, child, &e);
 }
 
-void byn_tell_exited(lua_State *L, byn_process *p, byn_kid *kid, int reason) {
-  news n = {
-      .event = "child_exited", .word = "exited", .reason = reason, .pid = true};
-  tell(L, p, kid, &n);
+void byn_tell_exited(lua_State *L, byn_process *p, byn_supervised *child,
+                     int reason) {
+  child_event e = {.node = "child_exited",
+                   .observer = "exited",
+                   .reason = reason,
+                   .pid = true};
+  tell_both(L, p, child, &e);
 }
 
-void byn_tell_failed(lua_State *L, byn_process *p, byn_kid *kid, int reason) {
-  news n = {.event = "child_start_failed", .reason = reason};
-  tell(L, p, kid, &n);
+void byn_tell_failed(lua_State *L, byn_process *p, byn_supervised *child,
+                     int reason) {
+  child_event e = {.node = "child_start_failed", .reason = reason};
+  tell_both(L, p, child, &e);
 }
 
-void byn_tell_gave_up(lua_State *L, byn_process *p, byn_kid *kid) {
-  news n = {.event = "supervisor_gave_up", .reasons = true};
-  byn_trouble_push_last(L, p);
-  n.reason = lua_gettop(L);
-  tell(L, p, kid, &n);
+void byn_tell_gave_up(lua_State *L, byn_process *p, byn_supervised *child) {
+  child_event e = {.node = "supervisor_gave_up", .reasons = true};
+  byn_failure_push_last(L, p);
+  e.reason = lua_gettop(L);
+  tell_both(L, p, child, &e);
   lua_pop(L, 1);
 }
 
-void byn_tell_ended(lua_State *L, byn_process *p, byn_kid *kid) {
-  news n = {.word = "ended", .pid = true};
-  if (!kid->announced) return;
-  kid->announced = 0;
-  tell(L, p, kid, &n);
+void byn_tell_ended(lua_State *L, byn_process *p, byn_supervised *child) {
+  child_event e = {.observer = "ended", .pid = true};
+  if (!child->announced) return;
+  child->announced = 0;
+  tell_both(L, p, child, &e);
 }
