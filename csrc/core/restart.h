@@ -76,6 +76,7 @@ typedef enum byn_child_state {
 } byn_child_state;
 
 /* The time that a child is given to stop: ms, or one of these. */
+#define BYN_SHUTDOWN_DEFAULT 5000 /* of a worker; a supervisor's: infinity */
 #define BYN_SHUTDOWN_INFINITY (-1)
 #define BYN_SHUTDOWN_KILL (-2)
 

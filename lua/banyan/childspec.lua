@@ -17,13 +17,17 @@
 
 local core = require "banyan.core"
 
-local read = core.supervisor.pack
+local read_spec = core.supervisor.pack
 
 local childspec = {}
 
 local POLICY, BACKOFF, ID, START, FN = 2, 3, 4, 5, 6 -- places
 local TEMPORARY, RESTARTS, SIGNIFICANT = 2, 4, 8 -- in the policy
 local LONGEST = 2147483647 -- ms, in 32 bits
+
+-- Of a back-off; reset_after is `max` by default. The rest of a child spec has
+-- its defaults in csrc/lua/otp/childspec.c.
+local MIN_MS, MAX_MS, FACTOR, JITTER = 100, 30000, 2, 0
 
 -- Problems with a spec are raised as tables of this kind, so that whoever
 -- checks can tell them from errors in a module's child_spec.
@@ -74,12 +78,12 @@ local function read_backoff(value)
       fail("backoff has no option %s", show(key))
     end
   end
-  local min = milliseconds("min", value.min, 100, 1)
-  local max = milliseconds("max", value.max, math.max(30000, min), min)
+  local min = milliseconds("min", value.min, MIN_MS, 1)
+  local max = milliseconds("max", value.max, math.max(MAX_MS, min), min)
   return {
     min, max,
-    number("factor", value.factor, 2, 1, 1e6),
-    number("jitter", value.jitter, 0, 0, 1),
+    number("factor", value.factor, FACTOR, 1, 1e6),
+    number("jitter", value.jitter, JITTER, 0, 1),
     milliseconds("reset_after", value.reset_after, max, 0),
   }
 end
@@ -115,12 +119,13 @@ local function expand(spec)
   return ask_module(spec[1], spec[2])
 end
 
-local function finish(spec, optional)
+-- Raises what is wrong.
+local function pack_spec(spec, optional)
   spec = expand(spec)
   if type(spec) ~= "table" then
     fail("child_spec must return a table, got %s", show(spec))
   end
-  local packed, message = read(spec, optional)
+  local packed, message = read_spec(spec, optional)
   if not packed then fail("%s", message) end
   if packed[BACKOFF] then packed[BACKOFF] = read_backoff(packed[BACKOFF]) end
   return packed
@@ -136,9 +141,9 @@ end
 ---@return string|nil message  what is wrong with it
 function childspec.pack(spec, optional)
   if type(spec) == "table" and spec[1] == nil and spec.backoff == nil then
-    return read(spec, optional)
+    return read_spec(spec, optional)
   end
-  local ok, result = pcall(finish, spec, optional)
+  local ok, result = pcall(pack_spec, spec, optional)
   if ok then return result end
   if getmetatable(result) ~= problem then error(result, 0) end
   return nil, result.text

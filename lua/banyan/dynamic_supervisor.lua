@@ -20,7 +20,7 @@ local supervisor = require "banyan.supervisor"
 local ask = core.ask
 local start = core.supervisor.start
 
-local DYNAMIC = 2
+local DYNAMIC = 2 -- byn_supervisor_kind
 
 local dynamic_supervisor = {}
 

@@ -52,7 +52,8 @@ local ask = core.ask
 local kind_of = core.supervisor.kind
 local start = core.supervisor.start
 
-local STATIC, SIMPLE = 0, 1
+local STATIC, SIMPLE = 0, 1 -- byn_supervisor_kind
+local MAX_RESTARTS, MAX_SECONDS = 3, 5 -- defaults, as in OTP
 
 local supervisor = {}
 
@@ -118,7 +119,8 @@ end
 --- Sets the limits on restarts that the options ask for. For this library's
 -- own use.
 function supervisor._set_limits(config, opts)
-  local most, seconds = opts.max_restarts or 3, opts.max_seconds or 5
+  local most = opts.max_restarts or MAX_RESTARTS
+  local seconds = opts.max_seconds or MAX_SECONDS
   if most < math.huge then config.max_restarts = integer(most) end
   config.period = integer(math.floor(seconds * 1000 + 0.5))
   config.observer = opts.observer

@@ -1,3 +1,4 @@
+/* Directives: what a handler answers besides plain replies. */
 #include "directive.h"
 
 #include <stdbool.h>

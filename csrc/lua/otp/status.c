@@ -1,3 +1,4 @@
+/* Statuses: what a server shows of itself. */
 #include "status.h"
 
 void byn_status_push_state(lua_State *L, int index) {
@@ -15,7 +16,7 @@ void byn_status_push_state(lua_State *L, int index) {
 
 /* Replaces the reason on top, {"error", message, traceback}, by what stands in
  * place of the state. */
-static void say_failed(lua_State *L) {
+static void replace_error(lua_State *L) {
   if (lua_istable(L, -1)) {
     lua_rawgeti(L, -1, 2);
     lua_replace(L, -2);
@@ -30,7 +31,7 @@ static void say_failed(lua_State *L) {
 
 /* Replaces what format_status returned by what stands in place of the state,
  * or by nil if it returned nothing. */
-static void say_wrong(lua_State *L) {
+static void replace_wrong_result(lua_State *L) {
   if (lua_isnil(L, -1)) return;
   lua_pushfstring(L, "(format_status returned a %s)", luaL_typename(L, -1));
   lua_replace(L, -2);
@@ -42,9 +43,9 @@ void byn_status_formatted(lua_State *L, int index, int status, int count) {
   if (count > 1) lua_pop(L, count - 1);
   if (status == LUA_OK && lua_istable(L, -1)) return;
   if (status == LUA_OK)
-    say_wrong(L);
+    replace_wrong_result(L);
   else
-    say_failed(L);
+    replace_error(L);
   lua_pushvalue(L, index);
   lua_insert(L, -2);
   if (lua_isnil(L, -1))

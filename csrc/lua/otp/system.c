@@ -1,8 +1,9 @@
+/* System requests: what a message asks for. */
 #include "system.h"
 
 #include "../value/reason.h"
 
-static byn_system_op op_at(lua_State *L, int index) {
+static byn_system_op system_op_at(lua_State *L, int index) {
   if (byn_reason_is(L, index, "stop")) return BYN_SYSTEM_STOP;
   if (byn_reason_is(L, index, "get_state")) return BYN_SYSTEM_GET_STATE;
   if (byn_reason_is(L, index, "get_status")) return BYN_SYSTEM_GET_STATUS;
@@ -18,7 +19,7 @@ byn_system_op byn_system_at(lua_State *L, int index) {
   lua_pop(L, 1);
   if (!system) return BYN_SYSTEM_NONE;
   lua_rawgeti(L, index, 2);
-  byn_system_op op = op_at(L, -1);
+  byn_system_op op = system_op_at(L, -1);
   lua_pop(L, 1);
   return op;
 }
