@@ -3,7 +3,7 @@
 
 local core = require "banyan.core"
 local ds = require "banyan.distributed_supervisor"
-local support = require "spec.support.kids"
+local support = require "spec.support.distributed"
 local network = require "spec.support.network"
 local registry = require "banyan.distributed_supervisor.registry"
 local supervisor = require "banyan.supervisor"

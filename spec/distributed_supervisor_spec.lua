@@ -3,7 +3,7 @@
 
 local core = require "banyan.core"
 local ds = require "banyan.distributed_supervisor"
-local support = require "spec.support.kids"
+local support = require "spec.support.distributed"
 local registry = require "banyan.distributed_supervisor.registry"
 local run = require "spec.support.run"
 local server = require "banyan.server"

@@ -4,7 +4,7 @@
 local banyan = require "banyan"
 local lockstep = require "banyan.lockstep"
 local supervisor = require "banyan.supervisor"
-local Kids = require "spec.support.scripts.kids"
+local Children = require "spec.support.scripts.children"
 
 local choose = lockstep.choose
 
@@ -26,11 +26,11 @@ local function options_of(config)
     max_seconds = config.period / 1000, auto_shutdown = config.auto }
 end
 
-local function spec_of(kids, sup, id)
-  local shape = kids:shape(sup, id)
+local function spec_of(children, sup, id)
+  local shape = children:shape(sup, id)
   shape.significant = sup.config.auto ~= "never"
     and shape.restart ~= "permanent" and choose(2) == 2 or nil
-  return { id = id, start = kids:start_function(sup, shape),
+  return { id = id, start = children:start_function(sup, shape),
     restart = shape.restart, shutdown = shape.shutdown,
     backoff = shape.backoff,
     significant = shape.significant }
@@ -39,31 +39,31 @@ end
 local start_supervisor
 
 -- A child that is a supervisor itself.
-local function nested_spec(kids, above, id)
+local function nested_spec(children, above, id)
   local config = draw_config()
   return { id = id, type = "supervisor", start = function()
-    local sup = kids:supervisor(config)
+    local sup = children:supervisor(config)
     sup.above = above
-    return start_supervisor(kids, sup, 0)
+    return start_supervisor(children, sup, 0)
   end }
 end
 
-function start_supervisor(kids, sup, depth)
-  local children = {}
+function start_supervisor(children, sup, depth)
+  local specs = {}
   for i = 1, choose(IDS) - 1 do
-    children[i] = spec_of(kids, sup, "child" .. i)
+    specs[i] = spec_of(children, sup, "child" .. i)
     sup.place["child" .. i] = i
   end
   if depth > 0 and choose(2) == 2 then
-    children[#children + 1] = nested_spec(kids, sup, "nested")
+    specs[#specs + 1] = nested_spec(children, sup, "nested")
   end
   sup.booting = true
-  local pid, why = supervisor.start_link(children, options_of(sup.config))
+  local pid, why = supervisor.start_link(specs, options_of(sup.config))
   sup.booting = false
   if pid then
     sup.pid = pid
   elseif why[1] ~= "shutdown" then
-    kids:wrong("start_link answered %s", tostring(why))
+    children:wrong("start_link answered %s", tostring(why))
   end
   return pid, why
 end
@@ -74,48 +74,48 @@ local ops = {}
 
 local function id_of() return "child" .. choose(IDS) end
 
-function ops.hit(kids)
-  local kid = kids:pick()
-  if kid then kids:hit(kid) end
+function ops.hit(children)
+  local child = children:pick()
+  if child then children:hit(child) end
 end
 
-function ops.start_child(kids, sup)
+function ops.start_child(children, sup)
   local id = id_of()
-  local done = kids:asks(sup.asked, id)
-  kids:answered("start_child",
-    supervisor.start_child(sup.pid, spec_of(kids, sup, id)))
+  local done = children:asks(sup.asked, id)
+  children:answered("start_child",
+    supervisor.start_child(sup.pid, spec_of(children, sup, id)))
   done()
 end
 
-function ops.terminate_child(kids, sup)
+function ops.terminate_child(children, sup)
   local id = id_of()
-  local done = kids:asks(sup.terminating, id)
-  kids:stops(sup, id)
-  kids:answered("terminate_child", supervisor.terminate_child(sup.pid, id))
-  kids:stops(sup, id)
+  local done = children:asks(sup.terminating, id)
+  children:stops(sup, id)
+  children:answered("terminate_child", supervisor.terminate_child(sup.pid, id))
+  children:stops(sup, id)
   done()
 end
 
-function ops.restart_child(kids, sup)
+function ops.restart_child(children, sup)
   local id = id_of()
-  local done = kids:asks(sup.asked, id)
-  kids:answered("restart_child", supervisor.restart_child(sup.pid, id))
+  local done = children:asks(sup.asked, id)
+  children:answered("restart_child", supervisor.restart_child(sup.pid, id))
   done()
 end
 
-function ops.delete_child(kids, sup)
-  kids:answered("delete_child", supervisor.delete_child(sup.pid, id_of()))
+function ops.delete_child(children, sup)
+  children:answered("delete_child", supervisor.delete_child(sup.pid, id_of()))
 end
 
-function ops.which_children(kids, sup)
-  kids:answered("which_children", supervisor.which_children(sup.pid))
+function ops.which_children(children, sup)
+  children:answered("which_children", supervisor.which_children(sup.pid))
 end
 
-function ops.count_children(kids, sup)
+function ops.count_children(children, sup)
   local counts, why = supervisor.count_children(sup.pid)
-  kids:answered("count_children", counts, why)
+  children:answered("count_children", counts, why)
   if counts and counts.active > counts.specs then
-    kids:wrong("more children run than there are")
+    children:wrong("more children run than there are")
   end
 end
 
@@ -132,18 +132,18 @@ local BAG = {
   "restart_child", "delete_child", "count_children", "hit", "kill",
 }
 
-local function be_client(kids, sup)
-  for _ = 1, choose(OPERATIONS) do ops[one_of(BAG)](kids, sup) end
+local function run_client(children, sup)
+  for _ = 1, choose(OPERATIONS) do ops[one_of(BAG)](children, sup) end
 end
 
-local function wait_for_clients(kids, sup)
+local function wait_for_clients(children, sup)
   for _ = 1, CLIENTS do
-    banyan.spawn_monitor(function() be_client(kids, sup) end)
+    banyan.spawn_monitor(function() run_client(children, sup) end)
   end
   for _ = 1, CLIENTS do
     local down = banyan.receive(function(m) return m.tag == "DOWN" end)
     if down.reason ~= "normal" then
-      kids:wrong("a client ended by %s", tostring(down.reason))
+      children:wrong("a client ended by %s", tostring(down.reason))
     end
   end
 end
@@ -152,10 +152,10 @@ end
 
 local ends = {}
 
-function ends.stop(kids, sup)
-  kids:answered("stop", supervisor.stop(sup.pid, one_of { "shutdown",
+function ends.stop(children, sup)
+  children:answered("stop", supervisor.stop(sup.pid, one_of { "shutdown",
     "odd" }))
-  if sup.pid:is_alive() then kids:wrong("a stopped supervisor lives") end
+  if sup.pid:is_alive() then children:wrong("a stopped supervisor lives") end
 end
 
 function ends.kill(_, sup) sup.pid:exit "kill" end
@@ -166,10 +166,10 @@ function ends.orphan() end
 --- The body; run it with `settle`.
 return function()
   banyan.trap_exit(true)
-  local kids = Kids.new()
-  local sup = kids:supervisor(draw_config())
-  if not start_supervisor(kids, sup, 1) then return end
-  wait_for_clients(kids, sup)
+  local children = Children.new()
+  local sup = children:supervisor(draw_config())
+  if not start_supervisor(children, sup, 1) then return end
+  wait_for_clients(children, sup)
   sup.asked_to_end = true
-  ends[one_of { "stop", "kill", "orphan" }](kids, sup)
+  ends[one_of { "stop", "kill", "orphan" }](children, sup)
 end

@@ -15,17 +15,17 @@ local lockstep = require "banyan.lockstep"
 
 local choose = lockstep.choose
 
-local Kids = {}
-Kids.__index = Kids
+local Children = {}
+Children.__index = Children
 
 --- The children of the run that is under way.
-function Kids.new()
-  local kids = setmetatable({ list = {}, sups = {}, sup_of = {} }, Kids)
-  lockstep.invariant(function() return kids:check() end, "the supervisors")
-  return kids
+function Children.new()
+  local children = setmetatable({ list = {}, sups = {}, sup_of = {} }, Children)
+  lockstep.invariant(function() return children:check() end, "the supervisors")
+  return children
 end
 
-function Kids:wrong(text, ...)
+function Children:wrong(text, ...)
   self.problem = self.problem or text:format(...)
 end
 
@@ -34,31 +34,31 @@ end
 --- A supervisor that is to be started.
 ---@param config table  strategy, max_restarts, period (ms), auto; ordered:
 ---  children stop one after the other
-function Kids:supervisor(config)
+function Children:supervisor(config)
   local sup = { number = #self.sups + 1, config = config, asked = {},
-    starts = {}, troubles = 0, place = {}, terminating = {}, rests = {},
+    starts = {}, failures = 0, place = {}, terminating = {}, rests = {},
     shapes = {} }
   self.sups[sup.number] = sup
   return sup
 end
 
 -- It calls a start function: that is how its pid is known first.
-local function met(kids, sup, pid)
+local function note_pid(children, sup, pid)
   if sup.pid == pid then return end
   sup.pid, sup.ended = pid, false
-  kids.sup_of[pid] = sup
+  children.sup_of[pid] = sup
 end
 
 --- Somebody has asked it to start (or stop) the child; done is to be called
 -- when the answer is there.
-function Kids.asks(_, set, id)
+function Children.asks(_, set, id)
   set[id] = (set[id] or 0) + 1
   return function() set[id] = set[id] - 1 end
 end
 
 --- A child may be stopped from now on, and stay so. If it was to be started
 -- again, with others that were stopped for it, these stay so too, as in OTP.
-function Kids.stops(_, sup, id)
+function Children.stops(_, sup, id)
   sup.rests[id] = true
   if sup.must_end == id then sup.must_end = nil end
   if sup.config.strategy == "one_for_one" then return end
@@ -76,10 +76,11 @@ end
 
 -- Of children that start one after the other, each comes after those before
 -- it in the table.
-local function check_order(kids, sup, id)
+local function check_order(children, sup, id)
   local place = sup.place[id]
   if place and sup.started and place <= sup.started then
-    kids:wrong("supervisor %d starts %s out of turn", sup.number, tostring(id))
+    children:wrong("supervisor %d starts %s out of turn", sup.number,
+      tostring(id))
   end
   sup.started = place
 end
@@ -87,7 +88,7 @@ end
 -- A start that nobody asked for is a restart. Where nothing comes between the
 -- decision and the start, all are counted together and exactly; else those of
 -- each child, and one more is allowed, which may have been decided long ago.
-local function count_start(kids, sup, shape)
+local function count_start(children, sup, shape)
   local id = shape.id
   local first = not sup.starts[id]
   local exact = sup.config.strategy == "one_for_one" and not sup.backs_off
@@ -98,7 +99,7 @@ local function count_start(kids, sup, shape)
   local most = sup.config.max_restarts + (exact and 0 or 1)
   local before = starts[#starts - most]
   if before and now - before < sup.config.period then
-    kids:wrong("supervisor %d restarted %s too often: %d times in %d ms",
+    children:wrong("supervisor %d restarted %s too often: %d times in %d ms",
       sup.number, exact and "children" or id, most + 1, now - before)
   end
 end
@@ -106,54 +107,54 @@ end
 -- --- children ----------------------------------------------------------------
 
 -- In what order children stand in the table; nil: none is known.
-local function order(sup, kid) return sup.place[kid.id] end
+local function order(sup, child) return sup.place[child.id] end
 
 -- A child hears that it is to stop, or is ended for that.
-local function told(kids, kid)
-  local sup = kid.sup
-  kid.told_at = kid.told_at or banyan.now()
-  if kid.shutdown == "brutal_kill" then
-    kids:wrong("child %d was asked to stop instead of being killed",
-      kid.number)
+local function note_stop(children, child)
+  local sup = child.sup
+  child.asked_to_stop_at = child.asked_to_stop_at or banyan.now()
+  if child.shutdown == "brutal_kill" then
+    children:wrong("child %d was asked to stop instead of being killed",
+      child.number)
   end
-  local asked = (sup.terminating[kid.id] or 0) > 0
+  local asked = (sup.terminating[child.id] or 0) > 0
   if not sup.config.ordered or asked then return end
-  for _, other in ipairs(kids.list) do
-    local later = other.sup == sup and not other.ended and other ~= kid
-      and order(sup, kid) and order(sup, other)
-      and order(sup, other) > order(sup, kid)
+  for _, other in ipairs(children.list) do
+    local later = other.sup == sup and not other.ended and other ~= child
+      and order(sup, child) and order(sup, other)
+      and order(sup, other) > order(sup, child)
     if later and core.is_alive(other.pid) and not other.leaving then
-      kids:wrong("child %d was stopped before child %d", kid.number,
+      children:wrong("child %d was stopped before child %d", child.number,
         other.number)
     end
   end
 end
 
-local function stop_slowly(kid)
-  if kid.manner == "slow" then banyan.sleep(choose(4)) end
-  if kid.manner == "deaf" then banyan.sleep(math.huge) end
-  kid.leaving = true
+local function stop_slowly(child)
+  if child.manner == "slow" then banyan.sleep(choose(4)) end
+  if child.manner == "deaf" then banyan.sleep(math.huge) end
+  child.leaving = true
   banyan.exit "shutdown"
 end
 
-local function live(kids, kid)
-  if kid.manner ~= "obedient" then
+local function live(children, child)
+  if child.manner ~= "obedient" then
     banyan.trap_exit(true)
-    kid.traps = true
+    child.traps = true
   end
   while true do
     local message = banyan.receive()
     if message == "crash" then
-      kid.leaving, kid.crashed = true, true
+      child.leaving, child.crashed = true, true
       error("crash", 0)
     elseif message == "leave" then
-      kid.leaving, kid.left = true, true
+      child.leaving, child.left = true, true
       return
     elseif message == "signal" then
-      kid.sup.pid:exit "odd"
-    elseif message.from == kid.sup.pid and message.reason == "shutdown" then
-      told(kids, kid)
-      stop_slowly(kid)
+      child.sup.pid:exit "odd"
+    elseif message.from == child.sup.pid and message.reason == "shutdown" then
+      note_stop(children, child)
+      stop_slowly(child)
     end
   end
 end
@@ -162,9 +163,9 @@ local MANNERS = { "obedient", "polite", "slow", "deaf" }
 
 --- A start function for a child that is a process.
 ---@param shape table  id, shutdown; flaky: it may fail to start
-function Kids:start_function(sup, shape)
+function Children:start_function(sup, shape)
   return function()
-    met(self, sup, banyan.self())
+    note_pid(self, sup, banyan.self())
     sup.rests[shape.id], sup.shapes[shape.id] = nil, shape
     count_start(self, sup, shape)
     if sup.config.ordered then check_order(self, sup, shape.id) end
@@ -176,25 +177,25 @@ function Kids:start_function(sup, shape)
         return nil, "ignore"
       end
       if way > 5 then
-        sup.troubles = sup.troubles + 1
+        sup.failures = sup.failures + 1
         sup.rests[shape.id] = (sup.asked[shape.id] or 0) > 0 or nil
       end
       if way == 6 then return nil, "no" end
       if way == 7 then error("cannot start", 0) end
     end
-    local kid = { id = shape.id, sup = sup, shutdown = shape.shutdown,
+    local child = { id = shape.id, sup = sup, shutdown = shape.shutdown,
       manner = shape.manner }
-    kid.pid = banyan.spawn_link(function() live(self, kid) end)
+    child.pid = banyan.spawn_link(function() live(self, child) end)
     -- Another supervisor may have started a child before that spawn.
-    kid.number = #self.list + 1
-    self.list[kid.number] = kid
+    child.number = #self.list + 1
+    self.list[child.number] = child
     if choose(6) == 6 then banyan.sleep(choose(3)) end
-    return kid.pid
+    return child.pid
   end
 end
 
 --- A child spec's draw.
-function Kids.shape(_, sup, id)
+function Children.shape(_, sup, id)
   local shape = { id = id, flaky = choose(3) == 3 }
   shape.manner = MANNERS[choose(#MANNERS)]
   shape.shutdown = ({ 3, 0, "brutal_kill", "infinity" })[choose(4)]
@@ -210,29 +211,29 @@ function Kids.shape(_, sup, id)
 end
 
 --- One that lives, from the outside: a client sends it this.
-function Kids:pick()
+function Children:pick()
   local alive = {}
-  for _, kid in ipairs(self.list) do
-    if not kid.ended then alive[#alive + 1] = kid end
+  for _, child in ipairs(self.list) do
+    if not child.ended then alive[#alive + 1] = child end
   end
   return alive[1] and alive[choose(#alive)]
 end
 
 --- A client ends a child.
-function Kids.hit(_, kid)
+function Children.hit(_, child)
   local way = choose(5)
   if way == 1 then
-    banyan.send(kid.pid, "crash")
+    banyan.send(child.pid, "crash")
   elseif way == 2 then
-    banyan.send(kid.pid, "leave")
+    banyan.send(child.pid, "leave")
   elseif way == 5 then
-    banyan.send(kid.pid, "signal")
+    banyan.send(child.pid, "signal")
   elseif way == 3 then
-    kid.pid:exit "kill"
-    kid.leaving = true
+    child.pid:exit "kill"
+    child.leaving = true
   else
-    kid.pid:exit "odd"
-    if not kid.traps then kid.leaving = true end
+    child.pid:exit "odd"
+    if not child.traps then child.leaving = true end
   end
 end
 
@@ -244,7 +245,7 @@ local FINE = {
 }
 
 --- A request was answered: may it fail so?
-function Kids:answered(what, ok, why)
+function Children:answered(what, ok, why)
   local code = type(why) == "table" and why[1] or why
   if not ok and not FINE[code] then
     self:wrong("%s answered %s", what, tostring(why))
@@ -254,58 +255,58 @@ end
 -- --- what must hold ----------------------------------------------------------
 
 -- It lives on after it was to be dead, and nobody is about to kill it.
-local function check_bound(kids, kid, now)
-  local bound = kid.told_at and type(kid.shutdown) == "number"
-    and kid.told_at + kid.shutdown
+local function check_bound(children, child, now)
+  local bound = child.asked_to_stop_at and type(child.shutdown) == "number"
+    and child.asked_to_stop_at + child.shutdown
   if bound and now > bound
-    and core.process_info(kid.sup.pid).status == "waiting" then
-    kids:wrong("child %d lives %d ms after it should have been killed",
-      kid.number, now - bound)
+    and core.process_info(child.sup.pid).status == "waiting" then
+    children:wrong("child %d lives %d ms after it should have been killed",
+      child.number, now - bound)
   end
 end
 
 -- A significant child has ended by itself: that ends the supervisor.
-local function note_left(kid)
-  local sup = kid.sup
-  local shape = sup.shapes[kid.id]
-  if kid.left and shape and shape.significant and not kid.told_at
+local function note_left(child)
+  local sup = child.sup
+  local shape = sup.shapes[child.id]
+  if child.left and shape and shape.significant and not child.asked_to_stop_at
     and sup.config.auto == "any_significant"
     and sup.config.strategy == "one_for_one"
-    and not is_being_stopped(sup, kid.id) then
-    sup.must_end = kid.id
+    and not is_being_stopped(sup, child.id) then
+    sup.must_end = child.id
   end
 end
 
-local function check_kids(kids, now)
-  for _, kid in ipairs(kids.list) do
-    if not kid.ended and not core.is_alive(kid.pid) then
-      kid.ended = true
-      note_left(kid)
-      if kid.leaving and not kid.told_at then
-        kid.sup.troubles = kid.sup.troubles + 1
-      elseif not kid.traps and kid.shutdown ~= "brutal_kill"
-        and not kid.sup.ended and core.is_alive(kid.sup.pid) then
-        told(kids, kid)
+local function check_children(children, now)
+  for _, child in ipairs(children.list) do
+    if not child.ended and not core.is_alive(child.pid) then
+      child.ended = true
+      note_left(child)
+      if child.leaving and not child.asked_to_stop_at then
+        child.sup.failures = child.sup.failures + 1
+      elseif not child.traps and child.shutdown ~= "brutal_kill"
+        and not child.sup.ended and core.is_alive(child.sup.pid) then
+        note_stop(children, child)
       end
-    elseif not kid.ended then
-      if kid.sup.ended then
-        kids:wrong("child %d outlives supervisor %d", kid.number,
-          kid.sup.number)
+    elseif not child.ended then
+      if child.sup.ended then
+        children:wrong("child %d outlives supervisor %d", child.number,
+          child.sup.number)
       else
-        check_bound(kids, kid, now)
+        check_bound(children, child, now)
       end
     end
   end
 end
 
-local function check_end(kids, sup)
+local function check_end(children, sup)
   sup.ended = true
-  if sup.above then sup.above.troubles = sup.above.troubles + 1 end
+  if sup.above then sup.above.failures = sup.above.failures + 1 end
   if sup.asked_to_end or sup.booting or sup.above then return end
   local auto = sup.config.auto and sup.config.auto ~= "never"
-  if not auto and sup.troubles <= sup.config.max_restarts then
-    kids:wrong("supervisor %d gave up after %d troubles", sup.number,
-      sup.troubles)
+  if not auto and sup.failures <= sup.config.max_restarts then
+    children:wrong("supervisor %d gave up after %d failures", sup.number,
+      sup.failures)
   end
 end
 
@@ -322,7 +323,7 @@ end
 
 -- A permanent child that has stopped is to come back, unless somebody stopped
 -- it, or it ignored its start: now, or with one that is tried again.
-local function check_rest(kids, sup, rows, info)
+local function check_rest(children, sup, rows, info)
   local again, resting
   for _, row in ipairs(rows) do
     local shape = sup.shapes[row.id]
@@ -334,21 +335,21 @@ local function check_rest(kids, sup, rows, info)
     end
   end
   if resting and not again then
-    kids:wrong("supervisor %d does not start %s again", sup.number,
+    children:wrong("supervisor %d does not start %s again", sup.number,
       tostring(resting.id))
   elseif again and not sup.backs_off and info.status == "waiting"
     and info.message_queue_len == 0 then
-    kids:wrong("supervisor %d has forgotten to try again", sup.number)
+    children:wrong("supervisor %d has forgotten to try again", sup.number)
   end
 end
 
-local function check_table(kids, sup, rows)
+local function check_table(children, sup, rows)
   local info = core.process_info(sup.pid)
-  check_rest(kids, sup, rows, info)
+  check_rest(children, sup, rows, info)
   sup.started = nil
   if sup.must_end and info.status == "waiting"
     and info.message_queue_len == 0 then
-    kids:wrong("supervisor %d outlives its significant child", sup.number)
+    children:wrong("supervisor %d outlives its significant child", sup.number)
   end
   local links, count = linked_to(sup, info)
   local alive, present = 0, {}
@@ -357,43 +358,43 @@ local function check_table(kids, sup, rows)
     local id = row.id
     if id ~= nil then
       if present[id] then
-        kids:wrong("supervisor %d has %s twice", sup.number, tostring(id))
+        children:wrong("supervisor %d has %s twice", sup.number, tostring(id))
       end
       present[id], sup.place[id] = true, i
     end
     if row.pid then
       if present[row.pid] then
-        kids:wrong("supervisor %d has a child twice", sup.number)
+        children:wrong("supervisor %d has a child twice", sup.number)
       end
       present[row.pid] = true
       if core.is_alive(row.pid) then
         alive = alive + 1
         if not links[row.pid] then
-          kids:wrong("supervisor %d is not linked to its child", sup.number)
+          children:wrong("supervisor %d is not linked to its child", sup.number)
         end
       end
     end
   end
   if alive ~= count then
-    kids:wrong("supervisor %d has %d links for %d children", sup.number,
+    children:wrong("supervisor %d has %d links for %d children", sup.number,
       count, alive)
   end
-  for _, kid in ipairs(kids.list) do
-    if kid.sup == sup and not kid.ended and not present[kid.pid] then
-      kids:wrong("child %d is not in the table of supervisor %d", kid.number,
-        sup.number)
+  for _, child in ipairs(children.list) do
+    if child.sup == sup and not child.ended and not present[child.pid] then
+      children:wrong("child %d is not in the table of supervisor %d",
+        child.number, sup.number)
     end
   end
 end
 
-function Kids:check()
+function Children:check()
   local now = core.now()
   for _, sup in ipairs(self.sups) do
     if sup.pid and not sup.ended and not core.is_alive(sup.pid) then
       check_end(self, sup)
     end
   end
-  check_kids(self, now)
+  check_children(self, now)
   for _, sup in ipairs(self.sups) do
     local rows = sup.pid and not sup.ended
       and core.supervisor.rows(sup.pid)
@@ -403,4 +404,4 @@ function Kids:check()
   return true
 end
 
-return Kids
+return Children

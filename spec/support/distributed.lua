@@ -7,13 +7,13 @@ local ds = require "banyan.distributed_supervisor"
 local network = require "spec.support.network"
 local worker = require "spec.support.worker"
 
-local kids = { NAME = "kids" }
+local distributed = { NAME = "children" }
 
 local A = "a@h:1"
-local NAME = kids.NAME
+local NAME = distributed.NAME
 
 -- Starts the supervisor on a node, in a process that keeps it.
-function kids.open(net, node, opts)
+function distributed.open(net, node, opts)
   local settings = { name = NAME }
   for key, value in pairs(opts or {}) do settings[key] = value end
   net:find(node).core:spawn(function()
@@ -26,29 +26,31 @@ function kids.open(net, node, opts)
   end)
 end
 
-function kids.join(net, node, others)
+function distributed.join(net, node, others)
   net:on(node, function()
     for _, other in ipairs(others) do assert(core.connect(other)) end
   end)
 end
 
 -- Nodes that are connected, each with the supervisor.
-function kids.cluster(names, opts)
+function distributed.cluster(names, opts)
   local net = network.new { seed = opts and opts.seed or 1 }
   for i, name in ipairs(names) do
     net:node(name)
     local others = {}
     for j = 1, i - 1 do others[j] = names[j] end
-    kids.join(net, name, others)
+    distributed.join(net, name, others)
   end
-  for _, name in ipairs(names) do kids.open(net, name, opts and opts.start) end
+  for _, name in ipairs(names) do
+    distributed.open(net, name, opts and opts.start)
+  end
   net:settle()
   worker.started = {}
   return net
 end
 
 -- What a function answers as a process of a node.
-function kids.at(net, node, fn, ...)
+function distributed.at(net, node, fn, ...)
   local args, results = { ... }, nil
   net:on(node, function()
     results = { fn(args[1], args[2], args[3], args[4]) }
@@ -56,34 +58,35 @@ function kids.at(net, node, fn, ...)
   return results[1], results[2], results[3]
 end
 
-function kids.start(net, node, id, more, where)
-  return kids.at(net, node, ds.start_child, NAME, worker.spec(id, more), where)
+function distributed.start(net, node, id, more, where)
+  return distributed.at(net, node, ds.start_child, NAME, worker.spec(id, more),
+    where)
 end
 
 -- The first id, counting up from a prefix, that the ring gives to a node.
-function kids.id_for(net, node, prefix)
+function distributed.id_for(net, node, prefix)
   for i = 1, 10000 do
     local id = (prefix or "id") .. i
-    if kids.at(net, A, ds.node_for, NAME, id) == node then return id end
+    if distributed.at(net, A, ds.node_for, NAME, id) == node then return id end
   end
 end
 
 -- How many processes of a child are alive, on nodes that are up.
-function kids.alive(net, id)
+function distributed.alive(net, id)
   local count = 0
   for _, one in ipairs(worker.started) do
     if one.id == id and net:find(one.node) then
-      local is_up = kids.at(net, one.node, core.is_alive, one.pid)
+      local is_up = distributed.at(net, one.node, core.is_alive, one.pid)
       if is_up then count = count + 1 end
     end
   end
   return count
 end
 
-function kids.crashes(net)
+function distributed.crashes(net)
   for _, event in ipairs(net.events) do
     if event.event == "process_crashed" then return tostring(event.reason) end
   end
 end
 
-return kids
+return distributed
