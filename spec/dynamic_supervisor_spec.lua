@@ -37,7 +37,7 @@ describe("a dynamic supervisor", function()
       dynamic_supervisor.count_children(sup))
   end)
 
-  test("takes one id twice", function(log)
+  test("may have one id twice", function(log)
     local sup = start()
     assert(start_child(sup, log:child "a"))
     assert(start_child(sup, log:child "a"))
@@ -46,7 +46,7 @@ describe("a dynamic supervisor", function()
 
   test("answers why a child did not start, and forgets it", function(log)
     local sup = start()
-    log:fate("a", function() return nil, { "no", "luck" } end,
+    log:next_starts("a", function() return nil, { "no", "luck" } end,
       function() return nil, "ignore" end,
       function() error "oh" end, function() return true end)
     local function failure()
@@ -94,7 +94,7 @@ describe("a dynamic supervisor", function()
     package.loaded["spec.named"] = nil
   end)
 
-  test("terminates by pid, once", function(log)
+  test("terminates a child by its pid, once", function(log)
     local sup = start()
     local a = assert(start_child(sup, log:child "a"))
     assert.is_true(dynamic_supervisor.terminate_child(sup, a))
@@ -108,7 +108,7 @@ describe("a dynamic supervisor", function()
     end, "a pid expected")
   end)
 
-  test("restarts by the restart type, else forgets", function(log)
+  test("restarts a child by its restart type, or forgets it", function(log)
     local sup = start { max_restarts = 10 }
     for _, restart in ipairs { "permanent", "transient", "temporary" } do
       assert(start_child(sup, log:child(restart, { restart = restart })))
@@ -136,7 +136,7 @@ describe("a dynamic supervisor", function()
     assert.equal("+a +b +a -b", log:take())
   end)
 
-  test("terminates one that is to be restarted by its last pid",
+  test("terminates by its last pid a child that is to be restarted",
     function(log)
       local sup = start()
       local a = assert(start_child(sup,
@@ -183,7 +183,7 @@ describe("a dynamic supervisor", function()
     assert.equal("+a -a", log:take())
   end)
 
-  test("says what is wrong with an option or a spec", function()
+  test("raises for a wrong option or spec", function()
     local function message(...)
       local ok, err = pcall(...)
       assert.is_false(ok)
@@ -201,7 +201,7 @@ describe("a dynamic supervisor", function()
     assert.matches("dynamic_supervisor_spec%.lua:%d+:", err)
   end)
 
-  test("starts and ends 20,000 servers, and keeps nothing", function()
+  test("starts and ends 20,000 servers, and keeps nothing of them", function()
     core.trap_exit(true)
     local module = { init = function(self, n) self.n = n end }
     local sup
@@ -258,7 +258,7 @@ describe("an observer", function()
     local b = start_child(sup, log:child("b", { restart = "temporary" }))
     dynamic_supervisor.terminate_child(sup, b)
     assert.equal("started:b exited:b:shutdown ended:b", text())
-    log:fate("c", function() return nil, "no" end)
+    log:next_starts("c", function() return nil, "no" end)
     start_child(sup, log:child "c")
     assert.equal("", text())
   end)

@@ -33,14 +33,14 @@ describe("server.call", function()
       or rawequal(kept.list, got.list))
   end)
 
-  test("to a server without handle_call fails at once", function()
+  test("fails at once when the server has no handle_call", function()
     local pid = start {}
     assert.same({ nil, { "undef", "handle_call" } },
       { server.call(pid, "?") })
     assert.is_true(core.is_alive(pid))
   end)
 
-  test("of a server that is busy gives up after its time", function()
+  test("gives up after its time when the server is busy", function()
     local pid = start { handle_call = function() core.sleep(50) end }
     local before = core.now()
     assert.same({ nil, "timeout" }, { server.call(pid, 0, 20) })
@@ -64,7 +64,7 @@ describe("server.call", function()
     end)
   end
 
-  test("never gets a late reply into its mailbox", function()
+  test("never leaves a late reply in the caller's mailbox", function()
     local pid = start { handle_call = function()
       core.sleep(50)
       return "late"
@@ -73,21 +73,21 @@ describe("server.call", function()
     assert.same({ nil, "timeout" }, { core.receive(1000) })
   end)
 
-  test("to itself fails", function()
+  test("fails when a server calls itself", function()
     local pid = start { handle_call = function()
       return server.call(core.self(), 0)
     end }
     assert.same({ nil, "calling_self" }, { server.call(pid, 0) })
   end)
 
-  test("to nobody fails with noproc", function()
+  test("fails with noproc when there is no such process", function()
     local pid = start {}
     server.stop(pid)
     assert.same({ nil, "noproc" }, { server.call(pid, 0) })
     assert.same({ nil, "noproc" }, { server.call("nobody", 0) })
   end)
 
-  test("by name reaches the server", function()
+  test("reaches a server by its name", function()
     start({ handle_call = function() return "named" end }, nil,
       { name = "svc" })
     assert.equal("named", server.call("svc", 0))
@@ -100,13 +100,13 @@ describe("server.call", function()
     assert_error_reason("boom", err)
   end)
 
-  test("waiting in the mailbox hears the reason too", function()
+  test("answers the reason to a call that waits in the mailbox", function()
     local pid = start { handle_cast = function() core.exit("early") end }
     server.cast(pid, "end")
     assert.same({ nil, "early" }, { server.call(pid, 0) })
   end)
 
-  test("that was not answered hears the reason when the server ends",
+  test("answers the reason when the server ends without a reply",
     function()
       local pid = start {
         handle_call = function() return server.noreply end,
@@ -116,7 +116,7 @@ describe("server.call", function()
       assert.same({ nil, "shutdown" }, { server.call(pid, 0) })
     end)
 
-  test("of a server that returns what cannot be sent hears of the crash",
+  test("answers the crash of a server whose reply cannot be sent",
     function()
       local pid = start { handle_call = function()
         return setmetatable({}, {})
@@ -234,7 +234,7 @@ describe("the `from` of a call", function()
     assert.is_true(core.is_alive(pid))
   end)
 
-  test("of a call that was given up answers no other call", function()
+  test("answers no other call in place of one that was given up", function()
     local pid, other = keeper(), keeper()
     assert.same({ nil, "timeout" }, { server.call(pid, 1, 10) })
     server.cast(pid, "late")
@@ -256,7 +256,7 @@ describe("the `from` of a call", function()
     assert.is_true(core.is_alive(pid))
   end)
 
-  test("that is none is misuse", function()
+  test("raises when it is not a call's", function()
     assert.error_matches(function() server.reply("x", 1) end,
       "the `from` of a handle_call")
   end)

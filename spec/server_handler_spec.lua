@@ -13,14 +13,14 @@ local assert_error_reason = reasons.assert_error
 local reason_of = reasons.of
 
 describe("handle_cast", function()
-  test("gets what was cast", function()
+  test("is called with what was cast", function()
     local tell = teller("cast")
     local pid = start { handle_cast = tell }
     assert.is_true(server.cast(pid, "msg"))
     assert.same({ "cast", "msg" }, core.receive())
   end)
 
-  test("that is missing crashes the server, which says so", function()
+  test("crashes a server that lacks it, and the reason says so", function()
     local tell = teller("terminate")
     local pid = start { name = "Deaf", terminate = tell }
     server.cast(pid, "x")
@@ -39,7 +39,7 @@ describe("handle_cast", function()
 end)
 
 describe("handle_info", function()
-  test("gets messages, DOWN, and EXIT of strangers", function()
+  test("is called with messages, DOWN, and EXIT of other processes", function()
     local tell = teller("info")
     local pid = start {
       init = function(self)
@@ -58,7 +58,7 @@ describe("handle_info", function()
     assert.same({ plain = true, DOWN = true, EXIT = true }, tags)
   end)
 
-  test("that is missing drops the message", function()
+  test("drops the message when it is missing", function()
     local pid = start { handle_call = function() return "alive" end }
     core.send(pid, "dropped")
     assert.equal("alive", server.call(pid, 0))
@@ -91,7 +91,7 @@ describe("server.continue", function()
     assert.same({ { "after", "call" }, "cast" }, server.call(pid, "log"))
   end)
 
-  test("from init runs after the starter has its pid", function()
+  test("runs handle_continue after the starter has the pid of init", function()
     local tell = teller("continue")
     local pid = assert(server.start({
       init = function() return server.continue("arg") end,
@@ -132,7 +132,7 @@ describe("server.continue", function()
     end)
   end
 
-  test("without handle_continue crashes the server, which says so",
+  test("crashes a server without handle_continue, and the reason says so",
     function()
       local pid = start {
         handle_cast = function() return server.continue(1) end,
@@ -146,11 +146,12 @@ describe("server.continue", function()
 end)
 
 describe("server.ignore", function()
-  test("from any callback but init crashes the server", function()
-    local pid = start { handle_call = function() return server.ignore end }
-    local _, err = server.call(pid, 0)
-    assert_error_reason("returned server.ignore", err)
-  end)
+  test("crashes the server when a callback other than init returns it",
+    function()
+      local pid = start { handle_call = function() return server.ignore end }
+      local _, err = server.call(pid, 0)
+      assert_error_reason("returned server.ignore", err)
+    end)
 end)
 
 describe("a handler that waits", function()
@@ -207,31 +208,31 @@ describe("server.timeout", function()
     }
   end
 
-  test("from init delivers \"timeout\" to handle_info", function()
+  test("calls handle_info with \"timeout\" after init", function()
     start(idler(), 100)
     assert.same({ "info", "timeout", 100 }, core.receive(1000))
   end)
 
-  test("delivers it once", function()
+  test("calls handle_info once", function()
     start(idler(), 100)
     core.receive(1000)
     assert.is_nil((core.receive(1000)))
   end)
 
-  test("from handle_call leaves the reply as it is", function()
+  test("does not change the reply of handle_call", function()
     local pid = start(idler())
     assert.equal("reply", server.call(pid, 100))
     assert.same({ "info", "timeout", 100 }, core.receive(1000))
   end)
 
-  test("is over when anything else arrives", function()
+  test("is cancelled when a message arrives", function()
     local pid = start(idler(), 100)
     core.sleep(50)
     server.call(pid)
     assert.is_nil((core.receive(1000)))
   end)
 
-  test("begins again when a handler asks again", function()
+  test("begins again when a handler asks for it again", function()
     local pid = start(idler(), 100)
     core.sleep(50)
     server.cast(pid, 100)
@@ -247,7 +248,7 @@ describe("server.timeout", function()
     assert.same({ "info", "timeout", 110 }, core.receive(1000))
   end)
 
-  test("of 0 lets a message that waits go first", function()
+  test("lets a message that waits go first when it is 0", function()
     local pid = start(idler())
     server.cast(pid, 0)
     core.send(pid, "first")
@@ -257,27 +258,27 @@ describe("server.timeout", function()
     assert.equal("timeout", core.receive(1000)[2])
   end)
 
-  test("is not ended by get_state", function()
+  test("is not cancelled by get_state", function()
     local pid = start(idler(), 100)
     core.sleep(50)
     assert(server.get_state(pid))
     assert.same({ "info", "timeout", 100 }, core.receive(1000))
   end)
 
-  test("is not ended by a replace_state that takes longer", function()
+  test("is not cancelled by a replace_state that takes longer", function()
     local pid = start(idler(), 100)
     core.sleep(50)
     assert(server.replace_state(pid, function() core.sleep(200) end))
     assert.same({ "info", "timeout", 250 }, core.receive(1000))
   end)
 
-  test("without handle_info does nothing", function()
+  test("does nothing without handle_info", function()
     local pid = start { init = function() server.timeout(10) end }
     core.sleep(100)
     assert.is_true(core.is_alive(pid))
   end)
 
-  test("outside a server raises", function()
+  test("raises outside a server", function()
     assert.error_matches(function() server.timeout(10) end,
       "server.timeout outside a server")
   end)

@@ -46,14 +46,14 @@ describe("a server on another node", function()
     assert.equal("later", (server.call(dest, "later")))
   end)
 
-  far_test("is stopped, and gone when stop answers", echoes(),
+  far_test("is gone when server.stop answers", echoes(),
     function(dest)
       assert.is_true(server.stop(dest, { "shutdown", 1 }))
       assert.same({ nil, "noproc" }, { server.call(dest, 0) })
       assert.same({ nil, "noproc" }, { server.stop(dest) })
     end)
 
-  far_test("that takes its time to stop lets stop time out", echoes(),
+  far_test("lets server.stop time out when it takes too long to stop", echoes(),
     function(dest)
       assert.same({ nil, "timeout" }, { server.stop(dest, "slow", 50) })
     end)
@@ -62,7 +62,7 @@ describe("a server on another node", function()
     assert.same({ arg = "state" }, server.get_state(dest))
   end)
 
-  far_test("shows its status, without what it hides", {
+  far_test("shows its status without what format_status removes", {
     format_status = function(_, status)
       status.state.arg = "***"
       return status
@@ -81,7 +81,7 @@ describe("a server on another node", function()
     return server.noreply
   end }
 
-  far_test("has its call answered by a process of the caller's node",
+  far_test("may let a process of the caller's node answer the call",
     passes_on, function(dest)
       local helper = core.spawn(function()
         server.reply(core.receive().from, "from here", 2)
@@ -89,7 +89,7 @@ describe("a server on another node", function()
       assert.same({ "from here", 2 }, { server.call(dest, helper) })
     end)
 
-  far_test("has its call answered once only, and not too late", passes_on,
+  far_test("answers a call once only, and not after its time-out", passes_on,
     function(dest)
       local from
       local helper = core.spawn(function()
@@ -112,13 +112,13 @@ describe("a server on another node", function()
     end, "cannot send a function to another node")
   end)
 
-  far_test("that answers with a function crashes, and the caller hears it",
+  far_test("crashes when it replies with a function, and the caller hears it",
     echoes(), function(dest)
       local _, err = server.call(dest, "unsendable")
       assert_error_reason("cannot send a function to another node", err)
     end)
 
-  far_test("whose node is lost answers noconnection",
+  far_test("answers noconnection when its node is lost",
     { handle_call = function(_, msg)
       if msg == "is there" then return true end
       return server.noreply

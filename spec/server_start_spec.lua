@@ -84,21 +84,22 @@ describe("server.start_link", function()
     assert.equal(pid, core.whereis("named"))
   end)
 
-  test("of a taken name answers who has it, and calls no init", function()
-    local ran = false
-    local first = start({}, nil, { name = "taken" })
-    local pid, err = server.start_link({ init = function() ran = true end },
-      nil, { name = "taken" })
-    assert.is_nil(pid)
-    assert.same({ "already_started", first }, err)
-    assert.is_false(ran)
-  end)
+  test("answers who has the name when it is taken, and does not call init",
+    function()
+      local ran = false
+      local first = start({}, nil, { name = "taken" })
+      local pid, err = server.start_link({ init = function() ran = true end },
+        nil, { name = "taken" })
+      assert.is_nil(pid)
+      assert.same({ "already_started", first }, err)
+      assert.is_false(ran)
+    end)
 
-  test("takes an init that returns nils as having gone well", function()
+  test("takes an init that returns only nils as a success", function()
     assert.is_truthy(server.start { init = function() return nil, nil end })
   end)
 
-  test("holds only init to its time", function()
+  test("limits only the time of init by its timeout", function()
     local tell = teller("info")
     local pid = start({ handle_info = tell }, nil, { timeout = 100 })
     assert.is_nil((core.receive(1000)))
@@ -179,8 +180,8 @@ describe("a failing server.start_link", function()
     local what, init, check, opts = failure[1], failure[2], failure[3],
       failure[4]
     for _, traps in ipairs { false, true } do
-      test(("with %s leaves a caller that %s alive and unaware"):format(what,
-        traps and "traps exits" or "does not trap exits"), function()
+      test(("leaves a caller that %s alive and without an EXIT: %s"):format(
+        traps and "traps exits" or "does not trap exits", what), function()
         core.trap_exit(traps)
         local child
         local pid, err = server.start_link({
@@ -200,7 +201,7 @@ describe("a failing server.start_link", function()
     end
   end
 
-  test("gives the name free", function()
+  test("frees the name", function()
     local opts = { name = "again" }
     assert.is_nil((server.start_link({
       init = function() return nil, "no" end,
@@ -209,7 +210,7 @@ describe("a failing server.start_link", function()
     assert.is_truthy(server.start_link({}, nil, opts))
   end)
 
-  it("that raises in init is told as a crash, with the label", function()
+  it("is reported as a crash, with the label, when init raises", function()
     local events = {}
     run(function()
       server.start({ name = "Doomed", init = function() error("x") end })
@@ -235,7 +236,7 @@ describe("a server whose starter ends while init runs", function()
     end)
   end
 
-  test("dies with it", function()
+  test("ends with its starter", function()
     local parent = starter(server.start_link, false)
     local child = core.receive()[2]
     parent:exit("gone")

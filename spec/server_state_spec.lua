@@ -21,16 +21,17 @@ describe("server.get_state", function()
     assert.same({ 1 }, server.call(pid, 0))
   end)
 
-  test("of a state that cannot be sent says so and harms nothing", function()
-    local pid = start {
-      init = function(self) self.thing = setmetatable({}, {}) end,
-    }
-    local state, err = server.get_state(pid)
-    assert.is_nil(state)
-    assert.equal("bad_state", err[1])
-    assert.matches("metatable", err[2])
-    assert.is_true(core.is_alive(pid))
-  end)
+  test("answers bad_state for a state that cannot be sent, and changes nothing",
+    function()
+      local pid = start {
+        init = function(self) self.thing = setmetatable({}, {}) end,
+      }
+      local state, err = server.get_state(pid)
+      assert.is_nil(state)
+      assert.equal("bad_state", err[1])
+      assert.matches("metatable", err[2])
+      assert.is_true(core.is_alive(pid))
+    end)
 end)
 
 describe("server.replace_state", function()
@@ -62,7 +63,7 @@ describe("server.replace_state", function()
     assert.equal(6, server.call(pid, 0))
   end)
 
-  test("with an error leaves the server as it was", function()
+  test("leaves the server as it was when the function raises", function()
     local pid = counter()
     local state, err = server.replace_state(pid, function() error("no") end)
     assert.is_nil(state)
@@ -70,7 +71,7 @@ describe("server.replace_state", function()
     assert.equal(1, server.call(pid, 0))
   end)
 
-  test("with an error leaves alone what the function had changed", function()
+  test("undoes what the function had changed when it raises", function()
     local pid = counter()
     local err = select(2, server.replace_state(pid, function(state)
       state.arg, state.more = 5, 6
@@ -85,38 +86,41 @@ describe("server.replace_state", function()
     assert.same({ arg = 1 }, server.get_state(pid))
   end)
 
-  test("lets the function take away, and use the module's methods", function()
-    local pid = start({ double = function(self) return self.arg * 2 end }, 4)
-    assert.same({ twice = 8 }, server.replace_state(pid, function(state)
-      state.twice, state.arg = state:double(), nil
-      return state
-    end))
-  end)
+  test("lets the function remove fields, and use the module's methods",
+    function()
+      local pid = start({ double = function(self) return self.arg * 2 end }, 4)
+      assert.same({ twice = 8 }, server.replace_state(pid, function(state)
+        state.twice, state.arg = state:double(), nil
+        return state
+      end))
+    end)
 
-  test("refuses what is no table", function()
-    local pid = counter()
-    assert.same({ nil, { "bad_return_value", "string" } },
-      { server.replace_state(pid, function() return "x" end) })
-    assert.equal(1, server.call(pid, 0))
-  end)
+  test("answers an error when the function returns what is not a table",
+    function()
+      local pid = counter()
+      assert.same({ nil, { "bad_return_value", "string" } },
+        { server.replace_state(pid, function() return "x" end) })
+      assert.equal(1, server.call(pid, 0))
+    end)
 
-  test("and its kin point at a caller that misuses them", function()
-    local pid = counter()
-    for _, name in ipairs { "stop", "get_state", "get_status",
-      "replace_state" } do
-      local second = name == "stop" and "x" or nil
-      if name == "replace_state" then second = function() end end
-      local _, err = pcall(function()
-        local _ = server[name](nil, second)
-      end)
-      assert.matches("server_state_spec%.lua:%d+: .*destination must be", err)
-      _, err = pcall(function()
-        local _ = server[name](pid, second or -1, -1)
-      end)
-      assert.matches("server_state_spec%.lua:%d+: server." .. name
-        .. ": timeout must be", err)
-    end
-  end)
+  test("points, as get_state and get_status do, at a caller that misuses it",
+    function()
+      local pid = counter()
+      for _, name in ipairs { "stop", "get_state", "get_status",
+        "replace_state" } do
+        local second = name == "stop" and "x" or nil
+        if name == "replace_state" then second = function() end end
+        local _, err = pcall(function()
+          local _ = server[name](nil, second)
+        end)
+        assert.matches("server_state_spec%.lua:%d+: .*destination must be", err)
+        _, err = pcall(function()
+          local _ = server[name](pid, second or -1, -1)
+        end)
+        assert.matches("server_state_spec%.lua:%d+: server." .. name
+          .. ": timeout must be", err)
+      end
+    end)
 
   test("raises without a function", function()
     assert.error_matches(function() server.replace_state("x", 5) end,
@@ -159,7 +163,7 @@ describe("a module", function()
 end)
 
 describe("10,000 idle servers", function()
-  test("weigh less in Lua than 10,000 coroutines would", function()
+  test("take less memory in Lua than 10,000 coroutines would", function()
     local Idle = {}
     local function weigh() return lua.in_use() * 1024 end
     server.start(Idle)

@@ -33,7 +33,7 @@ local function login(format_status)
 end
 
 describe("server.get_status", function()
-  test("tells who the server is and what it holds", function()
+  test("shows who the server is and its state", function()
     local pid = start(login())
     assert.same({
       pid = pid, parent = core.self(), label = "login",
@@ -41,23 +41,24 @@ describe("server.get_status", function()
     }, server.get_status(pid))
   end)
 
-  test("shows what format_status leaves to be seen", function()
+  test("shows what format_status returns", function()
     local pid = start(login(discreet))
     assert.same({ password = "***", user = "ann" },
       server.get_status(pid).state)
     assert.equal("secret", server.get_state(pid).password)
   end)
 
-  test("gives format_status the instance, and a status to change", function()
-    local seen
-    local pid = start(login(function(self, status)
-      core.sleep(10)
-      seen = { self.user, status.state.user, status.message, status.reason }
-      status.state = "all is well"
-    end))
-    assert.equal("all is well", server.get_status(pid).state)
-    assert.same({ "ann", "ann" }, seen)
-  end)
+  test("calls format_status with the instance, and a status to change",
+    function()
+      local seen
+      local pid = start(login(function(self, status)
+        core.sleep(10)
+        seen = { self.user, status.state.user, status.message, status.reason }
+        status.state = "all is well"
+      end))
+      assert.equal("all is well", server.get_status(pid).state)
+      assert.same({ "ann", "ann" }, seen)
+    end)
 
   for what, case in pairs {
     ["that raises"] = { fails, "^%(format_status failed: .*boom%)$" },
@@ -74,17 +75,18 @@ describe("server.get_status", function()
     end)
   end
 
-  test("of what cannot be sent says so and harms nothing", function()
-    local pid = start { init = function(self)
-      self.thing = setmetatable({}, {})
-    end }
-    local status, err = server.get_status(pid)
-    assert.is_nil(status)
-    assert.equal("bad_state", err[1])
-    assert.is_true(core.is_alive(pid))
-  end)
+  test("answers bad_state for what cannot be sent, and changes nothing",
+    function()
+      local pid = start { init = function(self)
+        self.thing = setmetatable({}, {})
+      end }
+      local status, err = server.get_status(pid)
+      assert.is_nil(status)
+      assert.equal("bad_state", err[1])
+      assert.is_true(core.is_alive(pid))
+    end)
 
-  test("does not end the wait for the idle time-out", function()
+  test("does not cancel the idle time-out", function()
     local tell = servers.teller "info"
     local pid = start {
       init = function() server.timeout(100) end,
@@ -96,7 +98,7 @@ describe("server.get_status", function()
     assert.same({ "info", "timeout", 100 }, core.receive(1000))
   end)
 
-  test("of nobody answers noproc", function()
+  test("answers noproc when there is no such process", function()
     assert.same({ nil, "noproc" }, { server.get_status("nobody") })
   end)
 end)
@@ -125,7 +127,7 @@ describe("the event of a crash", function()
     cast = function(pid) server.cast(pid, "msg") end,
     message = function(pid) core.send(pid, "msg") end,
   } do
-    it(("on a %s has the message and the state"):format(what), function()
+    it(("has the message and the state: %s"):format(what), function()
       local event = crash_event(login(), provoke)
       assert.equal("msg", event.message)
       assert.equal("secret", event.state.password)
@@ -135,7 +137,7 @@ describe("the event of a crash", function()
     end)
   end
 
-  it("shows what format_status leaves to be seen", function()
+  it("shows what format_status returns", function()
     local event = crash_event(login(discreet), function(pid)
       server.call(pid, "secret too")
     end)
@@ -144,7 +146,7 @@ describe("the event of a crash", function()
     assert_error_reason("boom", event.reason)
   end)
 
-  it("has the reason that format_status gives, and links hear the real one",
+  it("has the reason that format_status returns, and links hear the real one",
     function()
       local heard
       local event = crash_event(login(function(_, status)
@@ -158,14 +160,14 @@ describe("the event of a crash", function()
       assert_error_reason("boom", heard)
     end)
 
-  it("says where format_status failed", function()
+  it("says that format_status failed", function()
     local event = crash_event(login(fails), function(pid)
       server.cast(pid, "x")
     end)
     assert.matches("^%(format_status failed: .*boom%)$", event.state)
   end)
 
-  it("of a terminate that raises has the state too", function()
+  it("has the state when terminate raises", function()
     local module = login(discreet)
     module.terminate = fails
     local event = crash_event(module, server.stop)
@@ -173,12 +175,12 @@ describe("the event of a crash", function()
     assert_error_reason("boom", event.reason)
   end)
 
-  it("of a handler that is missing has the message", function()
+  it("has the message when a handler is missing", function()
     local event = crash_event({}, function(pid) server.cast(pid, "msg") end)
     assert.equal("msg", event.message)
   end)
 
-  it("of an init that fails has no state", function()
+  it("has no state when init fails", function()
     local events = {}
     run(function()
       server.start { init = fails, format_status = fails }
@@ -187,7 +189,7 @@ describe("the event of a crash", function()
     assert.is_nil(events[1].state)
   end)
 
-  it("is none for an end in good order, and format_status is not asked",
+  it("is not emitted for a normal end, which does not call format_status",
     function()
       local module = login(fails)
       assert.is_nil(crash_event(module, server.stop))
@@ -197,7 +199,7 @@ describe("the event of a crash", function()
       end))
     end)
 
-  it("of one that is killed in format_status is none", function()
+  it("is not emitted for a server that is killed in format_status", function()
     local module = login(function() core.sleep(1e6) end)
     assert.is_nil(crash_event(module, function(pid)
       server.cast(pid, 1)

@@ -112,14 +112,14 @@ describe("terminate", function()
     assert.equal(100, core.now())
   end)
 
-  test("that raises makes its error the reason", function()
+  test("makes its error the reason when it raises", function()
     local pid = start { terminate = function() error("worse") end }
     local ok, err = server.stop(pid)
     assert.is_nil(ok)
     assert_error_reason("worse", err)
   end)
 
-  test("that calls exit makes that the reason", function()
+  test("makes the reason that of banyan.exit when it calls that", function()
     local pid = start { terminate = function() core.exit("other") end }
     assert.same({ nil, "other" }, { server.stop(pid) })
   end)
@@ -146,7 +146,7 @@ describe("the end of the parent", function()
   end
 
   for _, reason in ipairs { "normal", "shutdown", "crash" } do
-    test(("by %q terminates a linked server that traps exits"):format(reason),
+    test("terminates a linked server that traps exits: " .. reason,
       function()
         local parent, pid = family(server.start_link, true)
         if reason == "normal" then
@@ -160,7 +160,7 @@ describe("the end of the parent", function()
       end)
   end
 
-  test("comes in its turn, after the messages before it", function()
+  test("is handled after the messages that came before it", function()
     local log = {}
     core.spawn(function()
       local pid = server.start_link({
@@ -179,7 +179,7 @@ describe("the end of the parent", function()
     assert.same({ 1, 2, "over" }, log)
   end)
 
-  test("by a crash ends a linked server that does not trap, silently",
+  test("ends a linked server that does not trap exits, without terminate",
     function()
       local parent, pid = family(server.start_link, false)
       parent:exit("crash")
@@ -187,14 +187,14 @@ describe("the end of the parent", function()
       assert.is_nil((core.receive(100)))
     end)
 
-  test("is nothing to a server that was started without a link", function()
+  test("does nothing to a server that was started without a link", function()
     local parent, pid = family(server.start, true)
     parent:exit("crash")
     assert.is_nil((core.receive(100)))
     assert.is_true(core.is_alive(pid))
   end)
 
-  test("is a stranger's to a server that was linked later", function()
+  test("is an EXIT like any other to a server that was linked later", function()
     local watcher = core.self()
     core.spawn(function()
       local mine = server.start {
@@ -208,7 +208,7 @@ describe("the end of the parent", function()
     assert.same({ "info", "EXIT" }, core.receive(1000))
   end)
 
-  test("is told from the end of a stranger", function()
+  test("is not confused with the end of another linked process", function()
     local _, pid = family(server.start_link, true)
     core.spawn(function()
       core.link(pid)
@@ -251,14 +251,14 @@ describe("server.stop_with", function()
     assert.equal(1, select("#", server.call(pid, 0)))
   end)
 
-  test("without a reply leaves the caller the reason", function()
+  test("makes the call answer the reason when it has no reply", function()
     local pid = start {
       handle_call = function() return server.stop_with("shutdown") end,
     }
     assert.same({ nil, "shutdown" }, { server.call(pid, 0) })
   end)
 
-  test("from a cast has nobody to give a reply to", function()
+  test("sends no reply when a cast is handled", function()
     local pid = start {
       handle_cast = function() return server.stop_with("over", "reply") end,
     }
@@ -266,7 +266,7 @@ describe("server.stop_with", function()
     assert.same({ nil, "over" }, { server.call(pid, 0) })
   end)
 
-  test("needs a reason", function()
+  test("raises without a reason", function()
     assert.error_matches(function() server.stop_with() end,
       "a reason expected")
   end)
@@ -298,28 +298,29 @@ describe("server.stop", function()
     assert.same({ nil, "first" }, { server.stop(pid) })
   end)
 
-  test("of nobody answers noproc", function()
+  test("answers noproc when there is no such process", function()
     local pid = start {}
     server.stop(pid)
     assert.same({ nil, "noproc" }, { server.stop(pid) })
     assert.same({ nil, "noproc" }, { server.stop("nobody") })
   end)
 
-  test("of oneself answers calling_self", function()
+  test("answers calling_self when a server stops itself", function()
     local pid = start { handle_call = function()
       return server.stop(core.self())
     end }
     assert.same({ nil, "calling_self" }, { server.call(pid, 0) })
   end)
 
-  test("waits its time, and the server ends all the same", function()
-    local pid = start { terminate = function() core.sleep(100) end }
-    assert.same({ nil, "timeout" }, { server.stop(pid, "normal", 50) })
-    assert.is_true(core.is_alive(pid))
-    assert.equal("normal", reason_of(pid))
-  end)
+  test("answers timeout after its time, and the server ends all the same",
+    function()
+      local pid = start { terminate = function() core.sleep(100) end }
+      assert.same({ nil, "timeout" }, { server.stop(pid, "normal", 50) })
+      assert.is_true(core.is_alive(pid))
+      assert.equal("normal", reason_of(pid))
+    end)
 
-  test("waits without limit unless told", function()
+  test("waits without limit by default", function()
     local pid = start { terminate = function() core.sleep(1e8) end }
     assert.is_true(server.stop(pid))
   end)

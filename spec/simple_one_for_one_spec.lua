@@ -38,7 +38,7 @@ describe("simple_one_for_one", function()
     package.loaded["spec.named"] = nil
   end)
 
-  test("knows its children by pid", function(log)
+  test("takes the pids of its children as their ids", function(log)
     local sup = simple(log)
     local a = assert(supervisor.start_child(sup, { "a" }))
     local b = assert(supervisor.start_child(sup, { "b" }))
@@ -63,7 +63,7 @@ describe("simple_one_for_one", function()
       supervisor.get_childspec(sup, b))
   end)
 
-  test("that has ended answers noproc, whatever it is given", function(log)
+  test("answers noproc when it has ended, whatever the arguments", function(log)
     core.trap_exit(true)
     local sup = simple(log)
     assert(supervisor.stop(sup))
@@ -71,7 +71,7 @@ describe("simple_one_for_one", function()
     assert.same({ nil, "noproc" }, { supervisor.start_child(sup, {}) })
   end)
 
-  test("stops them side by side", function(log)
+  test("stops its children side by side", function(log)
     core.trap_exit(true)
     local sup = simple(log, { shutdown = 200 })
     for i = 1, 10 do

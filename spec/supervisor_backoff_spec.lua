@@ -47,18 +47,19 @@ describe("a back-off", function()
     return core.now() - from
   end
 
-  test("begins again after a child has run for reset_after", function(log)
-    start(log, "a", { max_restarts = 10 },
-      { backoff = { min = 100, max = 1000, reset_after = 5000 } })
-    assert.is_true(absence(log, "a") <= 101)
-    assert.is_true(absence(log, "a") >= 200)
-    core.sleep(4000)
-    assert.is_true(absence(log, "a") >= 400)
-    core.sleep(5000)
-    assert.is_true(absence(log, "a") <= 101)
-  end)
+  test("starts again at min after a child has run for reset_after",
+    function(log)
+      start(log, "a", { max_restarts = 10 },
+        { backoff = { min = 100, max = 1000, reset_after = 5000 } })
+      assert.is_true(absence(log, "a") <= 101)
+      assert.is_true(absence(log, "a") >= 200)
+      core.sleep(4000)
+      assert.is_true(absence(log, "a") >= 400)
+      core.sleep(5000)
+      assert.is_true(absence(log, "a") <= 101)
+    end)
 
-  test("is cut by up to the part that is jitter", function(log)
+  test("is shortened by up to the part that is jitter", function(log)
     start(log, "a", { max_restarts = math.huge },
       { backoff = { min = 1000, max = 1000, jitter = 0.5 } })
     local least, most = math.huge, 0
@@ -70,12 +71,12 @@ describe("a back-off", function()
     assert.is_true(most > 900 and most <= 1001)
   end)
 
-  test("grows with starts that fail too, and each costs a unit",
+  test("grows with each start that fails, which counts as a restart",
     function(log)
       core.trap_exit(true)
       local sup = start(log, "a b", { max_restarts = 2 },
         { backoff = { min = 100 } })
-      log:fate("a", fails_with(1), fails_with(2))
+      log:next_starts("a", fails_with(1), fails_with(2))
       log:crash "a"
       core.sleep(100)
       assert.equal("!a", log:take())
@@ -96,20 +97,21 @@ describe("a back-off", function()
     assert.equal("a", supervisor.get_childspec(sup, "a").id)
   end)
 
-  test("keeps a group down, and ends with it", function(log)
-    local slow = { backoff = { min = 1000 } }
-    local sup = assert(supervisor.start_link({
-      log:child "a", log:child("b", slow), log:child "c",
-    }, { strategy = "one_for_all" }))
-    log:take()
-    log:crash "b"
-    assert.equal("-c -a", log:take())
-    assert.equal("a:stopped b:restarting c:stopped", states(sup))
-    core.sleep(1000)
-    assert.equal("+a +b +c", log:take())
-  end)
+  test("delays the restart of a group, and ends with the supervisor",
+    function(log)
+      local slow = { backoff = { min = 1000 } }
+      local sup = assert(supervisor.start_link({
+        log:child "a", log:child("b", slow), log:child "c",
+      }, { strategy = "one_for_all" }))
+      log:take()
+      log:crash "b"
+      assert.equal("-c -a", log:take())
+      assert.equal("a:stopped b:restarting c:stopped", states(sup))
+      core.sleep(1000)
+      assert.equal("+a +b +c", log:take())
+    end)
 
-  test("is over when a sibling restarts the group", function(log)
+  test("is cancelled when a sibling restarts the group", function(log)
     local sup = assert(supervisor.start_link({
       log:child "a", log:child("b", { backoff = { min = 1000 } }),
     }, { strategy = "rest_for_one" }))
@@ -123,7 +125,7 @@ describe("a back-off", function()
   end)
 
   for _, kind in ipairs { "simple", "dynamic" } do
-    test("of a " .. kind .. " child is cancelled by its last pid",
+    test("is cancelled by the last pid of a " .. kind .. " child",
       function(log)
         local sup, start_one = children.pool(kind, log,
           { backoff = { min = 1000 } })

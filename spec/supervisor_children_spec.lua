@@ -12,7 +12,7 @@ local states = children.states
 local test = children.test
 
 describe("start_child", function()
-  test("starts one more, as the last", function(log)
+  test("adds a child as the last one", function(log)
     local sup = start(log, "a")
     local pid, extra = supervisor.start_child(sup, {
       id = "b", start = function() return log:start "b", { more = true } end,
@@ -22,7 +22,7 @@ describe("start_child", function()
     assert.equal("a:running b:running", states(sup))
   end)
 
-  test("refuses an id that is there", function(log)
+  test("refuses an id that is taken", function(log)
     local sup = start(log, "a")
     assert.same({ nil, { "already_started", log.pids.a } },
       { supervisor.start_child(sup, log:child "a") })
@@ -31,14 +31,14 @@ describe("start_child", function()
       { supervisor.start_child(sup, log:child "a") })
   end)
 
-  test("answers the reason of a failure as it is", function(log)
+  test("answers the reason for which a start failed", function(log)
     local sup = start(log, "a")
-    log:fate("b", fails_with { "bad", { weather = true } })
+    log:next_starts("b", fails_with { "bad", { weather = true } })
     local pid, err = supervisor.start_child(sup, log:child "b")
     assert.is_nil(pid)
     assert.same({ "bad", { weather = true } }, err)
     assert.equal("a:running", states(sup))
-    log:fate("b", fails_with "ignore")
+    log:next_starts("b", fails_with "ignore")
     assert.same({ nil, "ignore" },
       { supervisor.start_child(sup, log:child "b") })
     assert.equal("a:running b:stopped", states(sup))
@@ -55,7 +55,7 @@ describe("start_child", function()
       assert.same({ log.pids.b }, result)
     end)
 
-  test("is refused for a significant child where none ends the supervisor",
+  test("refuses a significant child when auto_shutdown is never",
     function(log)
       local sup = start(log, "a")
       local spec = log:child("b",
@@ -65,16 +65,17 @@ describe("start_child", function()
         { supervisor.start_child(sup, spec) })
     end)
 
-  test("keeps nothing of a child that is started elsewhere", function(log)
-    local sup = start(log, "a")
-    local other = core.spawn(function() core.receive() end)
-    log:fate("b", fails_with { "already_started", other })
-    assert.same({ nil, { "already_started", other } },
-      { supervisor.start_child(sup, log:child "b") })
-    assert.equal("a:running", states(sup))
-  end)
+  test("keeps nothing of a child that runs under another supervisor",
+    function(log)
+      local sup = start(log, "a")
+      local other = core.spawn(function() core.receive() end)
+      log:next_starts("b", fails_with { "already_started", other })
+      assert.same({ nil, { "already_started", other } },
+        { supervisor.start_child(sup, log:child "b") })
+      assert.equal("a:running", states(sup))
+    end)
 
-  test("needs an id where children are known by it", function(log)
+  test("needs an id in a static supervisor", function(log)
     local sup = start(log, "a")
     local spec = log:child "b"
     spec.id = nil
@@ -85,7 +86,7 @@ describe("start_child", function()
     assert.equal("a:running", states(sup))
   end)
 
-  test("answers noproc where there is no supervisor", function(log)
+  test("answers noproc when there is no supervisor", function(log)
     assert.same({ nil, "noproc" },
       { supervisor.start_child("nobody", log:child "a") })
     assert.same({ nil, "noproc" }, { supervisor.which_children "nobody" })
@@ -153,7 +154,7 @@ describe("a supervisor", function()
     end
   end
 
-  test("terminates a child that takes its time", function(log)
+  test("terminates a child that takes time to stop", function(log)
     local sup = start(log, "a b", nil, { shutdown = 100 })
     log:send("a", { hang = true })
     local from = core.now()
@@ -205,7 +206,7 @@ describe("a supervisor", function()
       supervisor.count_children(sup))
   end)
 
-  test("answers what it does not know with an error", function(log)
+  test("answers an unknown request with an error", function(log)
     local sup = start(log, "a")
     assert.same({ nil, "unknown_request" }, { core.call(sup, "hello") })
     assert.same({ nil, "unknown_request" }, { core.call(sup, { "hello" }) })
@@ -235,7 +236,7 @@ describe("a supervisor", function()
       { 10, 1, 2, 0, 0 }, { 1, 10, 2, 2, 0 } },
     [4] = { true, 0 / 0, {} },
   } do
-    test("is not harmed by a spec that is wrong at place " .. place,
+    test("survives a packed spec that is wrong at place " .. place,
       function(log)
         local sup = start(log, "a")
         for _, value in ipairs(values) do
@@ -249,28 +250,30 @@ describe("a supervisor", function()
       end)
   end
 
-  test("does not take a signal of a living child for its end", function(log)
-    local sup = start(log, "a b")
-    local a = log.pids.a
-    log:send("a", { signal = sup })
-    core.sleep(1)
-    assert.equal("", log:take())
-    assert.equal(a, supervisor.which_children(sup)[1].pid)
-    log:crash "a"
-    assert.equal("+a", log:take())
-  end)
+  test("does not take an exit signal of a living child for its end",
+    function(log)
+      local sup = start(log, "a b")
+      local a = log.pids.a
+      log:send("a", { signal = sup })
+      core.sleep(1)
+      assert.equal("", log:take())
+      assert.equal(a, supervisor.which_children(sup)[1].pid)
+      log:crash "a"
+      assert.equal("+a", log:take())
+    end)
 
-  test("does not wait for itself", function(log)
-    local sup = start(log, "")
-    local inner
-    supervisor.start_child(sup, { id = 1, start = function()
-      inner = { supervisor.start_child(sup, log:child "x") }
-      return nil, "ignore"
-    end })
-    assert.same({ nil, "calling_self" }, inner)
-  end)
+  test("does not wait for itself when it is called in a start function",
+    function(log)
+      local sup = start(log, "")
+      local inner
+      supervisor.start_child(sup, { id = 1, start = function()
+        inner = { supervisor.start_child(sup, log:child "x") }
+        return nil, "ignore"
+      end })
+      assert.same({ nil, "calling_self" }, inner)
+    end)
 
-  test("nests by shorthand", function(log)
+  test("is a child by its shorthand", function(log)
     local sup = assert(supervisor.start_link {
       { "banyan.supervisor", { log:child "x" } },
       { "banyan.dynamic_supervisor", { name = "pool" } },

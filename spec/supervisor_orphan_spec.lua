@@ -71,28 +71,28 @@ local function test_tree(name, list, body)
   end)
 end
 
-describe("no process is left behind by a supervisor", function()
+describe("a supervisor leaves no process behind", function()
   local function nested() return { nest("0", 20, deep()) } end
   local function pools() return { pool() } end
 
   for name, list in pairs { ["nested supervisors"] = nested,
     ["a dynamic supervisor"] = pools } do
-    test_tree("that stops, with " .. name .. " that had too little time", list,
+    test_tree("when it stops " .. name .. " that had too little time", list,
       function(sup) assert.is_true(supervisor.stop(sup)) end)
 
-    test_tree("that is killed, above " .. name, list, function(sup)
+    test_tree("when it is killed, above " .. name, list, function(sup)
       sup:exit "kill"
       assert.equal("killed", core.receive().reason)
     end)
 
-    test_tree("that is told to stop a child, namely " .. name, list,
+    test_tree("when it terminates " .. name, list,
       function(sup)
         local id = supervisor.which_children(sup)[1].id
         assert.is_true(supervisor.terminate_child(sup, id))
         assert.is_true(supervisor.stop(sup))
       end)
 
-    test_tree("that is killed while it stops " .. name, list, function(sup)
+    test_tree("when it is killed while it stops " .. name, list, function(sup)
       core.spawn(function() supervisor.stop(sup) end)
       core.sleep(5)
       assert.is_true(core.is_alive(sup))
@@ -100,7 +100,7 @@ describe("no process is left behind by a supervisor", function()
     end)
   end
 
-  test("whose child, a supervisor, is killed and restarted", function()
+  test("when its child, a supervisor, is killed and restarted", function()
     local sup = assert(supervisor.start_link(nested()))
     local inner = children_of(sup, "0")
     local before = #core.processes()
@@ -110,7 +110,7 @@ describe("no process is left behind by a supervisor", function()
     assert.equal(before, #core.processes())
   end)
 
-  test("that gave up", function(log)
+  test("when it gave up", function(log)
     core.trap_exit(true)
     local before = #core.processes()
     local sup = assert(supervisor.start_link(
@@ -121,10 +121,10 @@ describe("no process is left behind by a supervisor", function()
     assert.equal(before, #core.processes())
   end)
 
-  test("that did not get all its children started", function(log)
+  test("when not all its children could be started", function(log)
     core.trap_exit(true)
     local before = #core.processes()
-    log:fate("x", children.fails_with "no")
+    log:next_starts("x", children.fails_with "no")
     assert.is_nil((supervisor.start_link {
       nest("0", 20, deep()), log:child "x",
     }))
@@ -132,7 +132,7 @@ describe("no process is left behind by a supervisor", function()
     assert.equal(before, #core.processes())
   end)
 
-  test("that is killed while a supervisor below it starts", function(log)
+  test("when it is killed while a supervisor below it starts", function(log)
     local before = #core.processes()
     local outer
     core.spawn(function()

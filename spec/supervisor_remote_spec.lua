@@ -31,7 +31,7 @@ describe("a supervisor on another node", function()
     end)
   end
 
-  far_test("takes every request", {}, function(dest, node)
+  far_test("answers every request", {}, function(dest, node)
     local spec = { id = "x", start = { "spec.far", "go", { "more" } } }
     local pid, extra = supervisor.start_child(dest, spec)
     assert.equal(node, pid:node())
@@ -55,7 +55,7 @@ describe("a supervisor on another node", function()
         supervisor.which_children(dest))
     end)
 
-  far_test("is sent no functions", {}, function(dest)
+  far_test("refuses a spec with a function", {}, function(dest)
     assert.error_matches(function()
       supervisor.start_child(dest, { id = 1, start = function() end })
     end, "cannot send a function to another node")

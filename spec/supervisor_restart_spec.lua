@@ -37,19 +37,20 @@ describe("a child that ends", function()
     end)
   end
 
-  test("once too often ends its supervisor, and its siblings", function(log)
-    core.trap_exit(true)
-    local sup = start(log, "a b", { max_restarts = 2, max_seconds = 5 })
-    log:crash "a"
-    log:crash "b"
-    assert.equal("+a +b", log:take())
-    log:crash "a"
-    assert.equal("-b", log:take())
-    assert.same({ tag = "EXIT", from = sup, reason = "shutdown" },
-      core.receive())
-  end)
+  test("ends its supervisor, and its siblings, when that is once too often",
+    function(log)
+      core.trap_exit(true)
+      local sup = start(log, "a b", { max_restarts = 2, max_seconds = 5 })
+      log:crash "a"
+      log:crash "b"
+      assert.equal("+a +b", log:take())
+      log:crash "a"
+      assert.equal("-b", log:take())
+      assert.same({ tag = "EXIT", from = sup, reason = "shutdown" },
+        core.receive())
+    end)
 
-  test("is forgiven after max_seconds, to the millisecond", function(log)
+  test("does not count after max_seconds, to the millisecond", function(log)
     core.trap_exit(true)
     local sup = start(log, "a", { max_restarts = 1, max_seconds = 0.5 })
     log:crash "a"
@@ -61,20 +62,20 @@ describe("a child that ends", function()
     assert.is_false(core.is_alive(sup))
   end)
 
-  test("ends a supervisor at once that allows no restarts", function(log)
+  test("ends its supervisor at once when max_restarts is 0", function(log)
     core.trap_exit(true)
     local sup = start(log, "a", { max_restarts = 0 })
     log:crash "a"
     assert.is_false(core.is_alive(sup))
   end)
 
-  test("takes all its siblings along in one_for_all", function(log)
+  test("restarts all its siblings in one_for_all", function(log)
     start(log, "a b c", { strategy = "one_for_all" })
     log:crash "b"
     assert.equal("-c -a +a +b +c", log:take())
   end)
 
-  test("takes those after it along in rest_for_one", function(log)
+  test("restarts the siblings after it in rest_for_one", function(log)
     start(log, "a b c d", { strategy = "rest_for_one" })
     log:crash "b"
     assert.equal("-d -c +b +c +d", log:take())
@@ -100,7 +101,7 @@ describe("a child that ends", function()
   }
   for _, group in ipairs(groups) do
     local strategy, ids, trace, units = group[1], group[2], group[3], group[4]
-    test(("together with others, %s, costs %d in %s"):format(
+    test(("counts once for all that ended together (%s: %d in %s)"):format(
       table.concat(ids, " "), units, strategy), function(log)
       local sup = start(log, "a b c",
         { strategy = strategy, max_restarts = units })
@@ -115,7 +116,7 @@ describe("a child that ends", function()
     end)
   end
 
-  test("ends its supervisor by itself where any significant one may",
+  test("ends its supervisor when it is significant, with any_significant",
     function(log)
       core.trap_exit(true)
       local sup = assert(supervisor.start_link({
@@ -130,7 +131,7 @@ describe("a child that ends", function()
       assert.equal("shutdown", core.receive().reason)
     end)
 
-  test("that is killed while its supervisor is busy is restarted later",
+  test("is restarted later when its supervisor is busy",
     function(log)
       local sup = start(log, "a b")
       local asked = core.spawn(function()
@@ -160,30 +161,32 @@ describe("a child that ends", function()
     end
   end
 
-  test("well before its start function returns has ended well", function(log)
-    local sup = assert(supervisor.start_link {})
-    log:fate("a", brief "normal")
-    log:fate("b", brief({ "shutdown", 1 }, "signal"))
-    for _, id in ipairs { "a", "b" } do
+  test("ends normally when it does before its start function returns",
+    function(log)
+      local sup = assert(supervisor.start_link {})
+      log:next_starts("a", brief "normal")
+      log:next_starts("b", brief({ "shutdown", 1 }, "signal"))
+      for _, id in ipairs { "a", "b" } do
+        assert(supervisor.start_child(sup,
+          log:child(id, { restart = "transient" })))
+      end
+      core.sleep(1)
+      assert.equal("!a !b", log:take())
+      assert.equal("a:stopped b:stopped", states(sup))
+    end)
+
+  test("is restarted when it crashes before its start function returns",
+    function(log)
+      local sup = assert(supervisor.start_link {})
+      log:next_starts("a", brief("crash", "normal"))
       assert(supervisor.start_child(sup,
-        log:child(id, { restart = "transient" })))
-    end
-    core.sleep(1)
-    assert.equal("!a !b", log:take())
-    assert.equal("a:stopped b:stopped", states(sup))
-  end)
+        log:child("a", { restart = "transient" })))
+      core.sleep(1)
+      assert.equal("!a +a", log:take())
+      assert.equal("a:running", states(sup))
+    end)
 
-  test("badly before its start function returns comes back", function(log)
-    local sup = assert(supervisor.start_link {})
-    log:fate("a", brief("crash", "normal"))
-    assert(supervisor.start_child(sup,
-      log:child("a", { restart = "transient" })))
-    core.sleep(1)
-    assert.equal("!a +a", log:take())
-    assert.equal("a:running", states(sup))
-  end)
-
-  test("well after it had sent its supervisor an exit signal ended well",
+  test("ends normally also after it sent its supervisor an exit signal",
     function(log)
       local sup = assert(supervisor.start_link {
         log:child("a", { restart = "transient" }),
@@ -196,7 +199,7 @@ describe("a child that ends", function()
       assert.equal("a:stopped", states(sup))
     end)
 
-  test("whose EXIT a start function received is lost without harm",
+  test("may have its EXIT received by a start function",
     function(log)
       local sup = start(log, "a b")
       local greedy = { id = "greedy", start = function()

@@ -14,7 +14,7 @@ local reason_of = reasons.of
 describe("a restart that fails", function()
   test("is tried again until it succeeds", function(log)
     local sup = start(log, "a")
-    log:fate("a", fails_with "x", function() error "y" end)
+    log:next_starts("a", fails_with "x", function() error "y" end)
     log:crash "a"
     core.sleep(1)
     assert.equal("!a !a +a", log:take())
@@ -24,10 +24,10 @@ describe("a restart that fails", function()
   -- A child that never comes back, under a supervisor that never gives up.
   local function stick(log, id)
     local function fail()
-      log:fate(id, fail)
+      log:next_starts(id, fail)
       return nil, "stuck"
     end
-    log:fate(id, fail)
+    log:next_starts(id, fail)
     local ref = core.monitor(log.pids[id])
     log:send(id, { exit = "crash" })
     repeat local msg = core.receive() until msg.ref == ref
@@ -40,7 +40,7 @@ describe("a restart that fails", function()
     return sup
   end
 
-  test("leaves the supervisor able to answer", function(log)
+  test("lets the supervisor answer between two attempts", function(log)
     local sup = stuck(log)
     assert.equal("a:restarting b:running", states(sup))
     assert.same({ nil, "restarting" }, { supervisor.restart_child(sup, "a") })
@@ -54,21 +54,22 @@ describe("a restart that fails", function()
     log:take()
     core.sleep(5)
     assert.equal("", log:take())
-    log.fates.a = nil
+    log.starts.a = nil
     assert.is_true(core.is_alive((supervisor.restart_child(sup, "a"))))
   end)
 
-  test("does not starve others, nor the stop of the supervisor", function(log)
-    core.trap_exit(true)
-    local sup = stuck(log)
-    for _ = 1, 20 do states(sup) end
-    assert.is_true(supervisor.stop(sup))
-  end)
+  test("does not keep others from running, nor the supervisor from stopping",
+    function(log)
+      core.trap_exit(true)
+      local sup = stuck(log)
+      for _ = 1, 20 do states(sup) end
+      assert.is_true(supervisor.stop(sup))
+    end)
 
-  test("costs a unit of intensity each time", function(log)
+  test("counts as a restart each time", function(log)
     core.trap_exit(true)
     local sup = start(log, "a b", { max_restarts = 3 })
-    log:fate("a", fails_with(1), fails_with(2), fails_with(3))
+    log:next_starts("a", fails_with(1), fails_with(2), fails_with(3))
     core.send(log.pids.a, { exit = "crash" })
     assert.equal("shutdown", reason_of(sup))
     assert.equal("!a !a !a -b", log:take())
@@ -76,15 +77,15 @@ describe("a restart that fails", function()
 
   test("stops the group again in one_for_all", function(log)
     start(log, "a b c", { strategy = "one_for_all" })
-    log:fate("b", fails_with "x")
+    log:next_starts("b", fails_with "x")
     log:crash "c"
     core.sleep(1)
     assert.equal("-b -a +a !b -a +a +b +c", log:take())
   end)
 
-  test("leaves those before it alone in rest_for_one", function(log)
+  test("does not stop those before it in rest_for_one", function(log)
     start(log, "a b c d", { strategy = "rest_for_one" })
-    log:fate("c", fails_with "x")
+    log:next_starts("c", fails_with "x")
     log:crash "b"
     core.sleep(1)
     assert.equal("-d -c +b !c +c +d", log:take())
@@ -95,7 +96,7 @@ describe("a restart that fails", function()
     { "rest_for_one", "a:running b:restarting c:stopped" },
     { "one_for_one", "a:running b:restarting c:running" },
   } do
-    test("shows where it stands in " .. case[1], function(log)
+    test("shows the states of the children in " .. case[1], function(log)
       local sup = start(log, "a b c",
         { strategy = case[1], max_restarts = math.huge })
       stick(log, "b")
@@ -108,11 +109,11 @@ describe("a restart that fails", function()
     end)
   end
 
-  test("and another's end meet in one group", function(log)
+  test("may meet the end of a sibling in one group", function(log)
     local sup = start(log, "a b c",
       { strategy = "one_for_all", max_restarts = math.huge })
     stick(log, "b")
-    log.fates.b = nil
+    log.starts.b = nil
     log:crash "a"
     core.sleep(1)
     assert.equal("a:running b:running c:running", states(sup))
@@ -132,9 +133,9 @@ describe("a restart that fails", function()
     assert.equal("-a", log:take():match "%-.*")
   end)
 
-  test("is over when the child wants not to run", function(log)
+  test("is cancelled when the start function answers ignore", function(log)
     local sup = start(log, "a b")
-    log:fate("a", fails_with "x", fails_with "ignore")
+    log:next_starts("a", fails_with "x", fails_with "ignore")
     log:crash "a"
     core.sleep(1)
     assert.equal("!a !a", log:take())
@@ -163,24 +164,25 @@ describe("a restart that fails", function()
         assert.equal(1, #supervisor.which_children(sup))
       end)
 
-    test("costs a " .. kind .. " supervisor a unit each time", function(log)
-      core.trap_exit(true)
-      local sup, start_one = children.pool(kind, log, nil,
-        { max_restarts = 2 })
-      start_one "a"
-      start_one "b"
-      log:take()
-      log:fate("a", fails_with(1), fails_with(2))
-      core.send(log.pids.a, { exit = "crash" })
-      assert.equal("shutdown", reason_of(sup))
-      assert.equal("!a !a -b", log:take())
-    end)
+    test("counts as a restart each time in a " .. kind .. " supervisor",
+      function(log)
+        core.trap_exit(true)
+        local sup, start_one = children.pool(kind, log, nil,
+          { max_restarts = 2 })
+        start_one "a"
+        start_one "b"
+        log:take()
+        log:next_starts("a", fails_with(1), fails_with(2))
+        core.send(log.pids.a, { exit = "crash" })
+        assert.equal("shutdown", reason_of(sup))
+        assert.equal("!a !a -b", log:take())
+      end)
 
-    test("of a " .. kind .. " child is over when it wants not to run",
+    test("is cancelled when a " .. kind .. " child answers ignore",
       function(log)
         local sup, start_one = children.pool(kind, log)
         start_one "a"
-        log:fate("a", fails_with "x", fails_with "ignore")
+        log:next_starts("a", fails_with "x", fails_with "ignore")
         log:crash "a"
         core.sleep(1)
         assert.same({}, supervisor.which_children(sup))
@@ -190,7 +192,7 @@ end)
 
 describe("a restart that a sibling causes", function()
   for _, strategy in ipairs { "one_for_all", "rest_for_one" } do
-    test("costs one unit for all in " .. strategy, function(log)
+    test("counts as one restart for all in " .. strategy, function(log)
       core.trap_exit(true)
       local sup = start(log, "a b c d", { strategy = strategy,
         max_restarts = 2 })
@@ -217,7 +219,7 @@ describe("a restart that a sibling causes", function()
           { supervisor.get_childspec(sup, "b") })
       end)
 
-    test("starts those again that were stopped by hand in " .. strategy,
+    test("also starts those that were terminated by request in " .. strategy,
       function(log)
         local sup = start(log, "a b", { strategy = strategy })
         supervisor.terminate_child(sup, "b")

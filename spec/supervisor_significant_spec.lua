@@ -63,7 +63,7 @@ describe("auto_shutdown", function()
     assert.equal("-d -c -a", log:take())
   end)
 
-  test("does not come of a significant child that is stopped by hand",
+  test("does not follow from a significant child that is terminated",
     function(log)
       local sup = start(log, "a:permanent b!:transient c!:temporary",
         { auto_shutdown = ANY })
@@ -74,7 +74,7 @@ describe("auto_shutdown", function()
       assert.equal("a:running", states(sup))
     end)
 
-  test("does not come of a significant child that a sibling stops",
+  test("does not follow from a significant child that a sibling stops",
     function(log)
       local sup = start(log, "a:permanent b!:temporary c!:transient",
         { auto_shutdown = ANY, strategy = "one_for_all" })
@@ -127,7 +127,7 @@ describe("auto_shutdown", function()
     end)
   end
 
-  test("rises through supervisors that are significant themselves",
+  test("ends a significant supervisor and with it the one above",
     function(log)
       core.trap_exit(true)
       local function wrap(spec)

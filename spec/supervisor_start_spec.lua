@@ -25,21 +25,22 @@ describe("supervisor.start_link", function()
       or "supervisor")
   end)
 
-  test("registers a name, and says who has it", function(log)
-    local sup = start(log, "a", { name = "top" })
-    assert.equal(sup, core.whereis "top")
-    local pid, err = supervisor.start_link({}, { name = "top" })
-    assert.is_nil(pid)
-    assert.same({ "already_started", sup }, err)
-  end)
+  test("registers a name, and answers who has it when it is taken",
+    function(log)
+      local sup = start(log, "a", { name = "top" })
+      assert.equal(sup, core.whereis "top")
+      local pid, err = supervisor.start_link({}, { name = "top" })
+      assert.is_nil(pid)
+      assert.same({ "already_started", sup }, err)
+    end)
 
   for _, traps in ipairs { true, false } do
-    test("that fails stops those that had started and leaves no EXIT at a "
+    test("stops those that had started when one fails, without an EXIT at a "
       .. "caller that " .. (traps and "traps" or "does not trap"),
       function(log)
         core.trap_exit(traps)
         local before = #core.processes()
-        log:fate("c", fails_with "no luck")
+        log:next_starts("c", fails_with "no luck")
         local sup, err = supervisor.start_link({
           log:child "a", log:child "b", log:child "c", log:child "d",
         }, { name = "top" })
@@ -60,12 +61,12 @@ describe("supervisor.start_link", function()
     return err[2][3]
   end
 
-  test("says that a start function raised", function()
+  test("answers the error when a start function raises", function()
     local reason = failure_of { id = 1, start = function() error "oh" end }
     assert_error_reason("oh", reason)
   end)
 
-  test("says that a start function returned no pid", function()
+  test("answers bad_return when a start function returns no pid", function()
     local reason = failure_of { id = 1, start = function() return 42 end }
     assert.same({ "bad_return", 42 }, reason)
     reason = failure_of { id = 1, start = function() end }
@@ -74,7 +75,7 @@ describe("supervisor.start_link", function()
     assert.equal("bad_return", reason[1])
   end)
 
-  test("raises, in the caller, what cannot be sent to a child", function()
+  test("raises in the caller when an argument cannot be sent", function()
     local loop = {}
     loop.loop = loop
     local before = #core.processes()
@@ -84,10 +85,10 @@ describe("supervisor.start_link", function()
     assert.equal(before, #core.processes())
   end)
 
-  test("keeps nothing of what failed to start", function(log)
+  test("keeps nothing of children that failed to start", function(log)
     local function round()
       for _ = 1, 200 do
-        log:fate("c", fails_with { "no", ("luck"):rep(100) })
+        log:next_starts("c", fails_with { "no", ("luck"):rep(100) })
         supervisor.start_link({ log:child "a", log:child "b", log:child "c" },
           { name = "top" })
         log:take()
@@ -108,17 +109,17 @@ describe("supervisor.start_link", function()
     assert_error_reason('module "banyan.core" has no function "nope"', reason)
   end)
 
-  test("takes banyan.exit in a start function for a failure", function()
+  test("fails when a start function calls banyan.exit", function()
     local reason = failure_of { id = 1, start = function()
       core.exit("gone fishing")
     end }
     assert.equal("gone fishing", reason)
   end)
 
-  test("keeps the spec of a child that ignores, unless it is temporary",
+  test("keeps the spec of a child that answers ignore, unless it is temporary",
     function(log)
-      log:fate("a", fails_with "ignore")
-      log:fate("b", fails_with "ignore")
+      log:next_starts("a", fails_with "ignore")
+      log:next_starts("b", fails_with "ignore")
       local sup = start(log, "")
       assert(supervisor.stop(sup))
       sup = assert(supervisor.start_link {
@@ -132,15 +133,15 @@ describe("supervisor.start_link", function()
     "a:stopped b:running c:running", "a:running b:stopped c:running",
     "a:running b:running c:stopped",
   } do
-    test("starts the others when the child at " .. position .. " ignores",
+    test("starts the others when child " .. position .. " answers ignore",
       function(log)
         local id = ("abc"):sub(position, position)
-        log:fate(id, fails_with "ignore")
+        log:next_starts(id, fails_with "ignore")
         local sup = start(log, "a b c")
         assert.equal(expected, states(sup))
         assert.same({ specs = 3, active = 2, supervisors = 0, workers = 3 },
           supervisor.count_children(sup))
-        log:fate(id, fails_with "ignore")
+        log:next_starts(id, fails_with "ignore")
         assert.same({ nil, "ignore" }, { supervisor.restart_child(sup, id) })
         assert.equal(expected, states(sup))
         assert.is_true(core.is_alive((supervisor.restart_child(sup, id))))
@@ -150,10 +151,10 @@ describe("supervisor.start_link", function()
       end)
   end
 
-  test("leaves a significant child that ignores out of account",
+  test("does not count a significant child that answers ignore",
     function(log)
       local spec = { restart = "transient", significant = true }
-      log:fate("a", fails_with "ignore")
+      log:next_starts("a", fails_with "ignore")
       local sup = assert(supervisor.start_link({
         log:child("a", spec), log:child("b", spec),
       }, { auto_shutdown = "all_significant" }))
@@ -164,10 +165,10 @@ describe("supervisor.start_link", function()
     end)
 
   for _, kind in ipairs { "simple", "dynamic" } do
-    test("keeps nothing of a " .. kind .. " child that ignores",
+    test("keeps nothing of a " .. kind .. " child that answers ignore",
       function(log)
         local sup, start_one = children.pool(kind, log)
-        log:fate("a", fails_with "ignore")
+        log:next_starts("a", fails_with "ignore")
         assert.same({ nil, "ignore" }, { start_one "a" })
         assert.same({}, supervisor.which_children(sup))
         assert.equal(0, supervisor.count_children(sup).workers)
@@ -241,7 +242,7 @@ describe("supervisor.start_link", function()
     package.loaded["spec.named"] = nil
   end)
 
-  test("understands the shorthands", function()
+  test("takes the shorthands of child specs", function()
     local got = {}
     local function start_link(arg)
       got[#got + 1] = arg or "nothing"
@@ -264,23 +265,24 @@ describe("supervisor.start_link", function()
     package.loaded["spec.plain"], package.loaded["spec.own"] = nil, nil
   end)
 
-  test("ends, in order, when its caller ended while it started", function(log)
-    local sup
-    local starter = core.spawn(function()
-      supervisor.start_link {
-        { id = "slow", start = function()
-          sup = core.self()
-          core.sleep(100)
-          return log:start "slow"
-        end },
-        log:child "b",
-      }
+  test("stops its children when its caller ended while it started",
+    function(log)
+      local sup
+      local starter = core.spawn(function()
+        supervisor.start_link {
+          { id = "slow", start = function()
+            sup = core.self()
+            core.sleep(100)
+            return log:start "slow"
+          end },
+          log:child "b",
+        }
+      end)
+      core.sleep(50)
+      starter:exit("enough")
+      assert.equal("enough", reason_of(sup))
+      assert.equal("+slow +b -b -slow", log:take())
     end)
-    core.sleep(50)
-    starter:exit("enough")
-    assert.equal("enough", reason_of(sup))
-    assert.equal("+slow +b -b -slow", log:take())
-  end)
 end)
 
 describe("a supervisor made from a module", function()
@@ -306,7 +308,7 @@ describe("a supervisor made from a module", function()
     return err
   end
 
-  test("starts nothing when init says so", function()
+  test("starts nothing when init answers ignore or an error", function()
     assert.equal("ignore", failure(function() return supervisor.ignore end))
     assert.equal("no", failure(function() return nil, "no" end))
     assert_error_reason("oh", failure(function() error "oh" end))

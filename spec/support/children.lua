@@ -21,7 +21,7 @@ local Log = {}
 Log.__index = Log
 
 function children.log()
-  return setmetatable({ pids = {}, fates = {} }, Log)
+  return setmetatable({ pids = {}, starts = {} }, Log)
 end
 
 function Log:note(text)
@@ -60,11 +60,11 @@ local function live(log, id)
 end
 
 function Log:start(id)
-  local fates = self.fates[id] or {}
-  local fate = table.remove(fates, 1)
-  if fate then
+  local starts = self.starts[id] or {}
+  local next_start = table.remove(starts, 1)
+  if next_start then
     self:note("!" .. id)
-    return fate()
+    return next_start()
   end
   self:note("+" .. id)
   local pid = core.spawn_link(function() live(self, id) end)
@@ -74,8 +74,8 @@ function Log:start(id)
 end
 
 --- What the next starts of `id` do in place of starting: functions.
-function Log:fate(id, ...)
-  self.fates[id] = { ... }
+function Log:next_starts(id, ...)
+  self.starts[id] = { ... }
 end
 
 function Log:child(id, more)
