@@ -224,7 +224,7 @@ describe("a dynamic supervisor", function()
 end)
 
 describe("an observer", function()
-  local function news()
+  local function messages()
     local list = {}
     while true do
       local msg = core.receive(0)
@@ -244,7 +244,7 @@ describe("an observer", function()
 
   local function text()
     core.sleep(1)
-    return table.concat(news(), " ")
+    return table.concat(messages(), " ")
   end
 
   test("hears of each child, and once of its end", function(log)
@@ -279,7 +279,7 @@ describe("an observer", function()
     local sup = start { observer = core.self() }
     start_child(sup, log:child "a")
     start_child(sup, log:child "b")
-    news()
+    messages()
     sup:exit("kill")
     assert.equal("ended:a ended:b", text())
   end)

@@ -17,10 +17,10 @@ local function supervisors()
   return found, pids
 end
 
--- Asks for the end of each supervisor that no other will end. A stranger's
--- exit signal means nothing to a supervisor, so it is told by a call, which
--- its own end, if that is under way, answers too.
-local function stop_tops(found, pids)
+-- Stops each supervisor that is not under another one. A supervisor ignores
+-- exit signals of processes other than its parent, so this is a call. If the
+-- supervisor is ending already, its end answers the call.
+local function stop_top_supervisors(found, pids)
   for _, pid in ipairs(pids) do
     if not found[found[pid].parent] then
       core.spawn(function()
@@ -38,7 +38,7 @@ function tree.stop()
     if #pids == 0 then return end
     local refs, left = {}, #pids
     for _, pid in ipairs(pids) do refs[core.monitor(pid)] = true end
-    stop_tops(found, pids)
+    stop_top_supervisors(found, pids)
     while left > 0 do
       local message = core.receive()
       if type(message) == "table" and message.tag == "DOWN"

@@ -43,7 +43,7 @@ function Log:has(text)
   return false
 end
 
-local function live(log, id)
+local function run_child(log, id)
   local hangs = false
   core.trap_exit(true)
   while true do
@@ -67,7 +67,7 @@ function Log:start(id)
     return next_start()
   end
   self:note("+" .. id)
-  local pid = core.spawn_link(function() live(self, id) end)
+  local pid = core.spawn_link(function() run_child(self, id) end)
   self.pids[id] = pid
   core.sleep(0) -- until it traps exits
   return pid

@@ -94,9 +94,9 @@ void byn_server_reply_error(lua_State *L, byn_process *p) {
 
 /* --- callbacks ------------------------------------------------------------ */
 
-/* Pushes the instance and, above it, its handler of that name; false, and
- * nothing, if it has none. Handlers are what the mail goes to: they get it
- * from below the instance. */
+/* Pushes the instance and above it its handle_call, handle_cast or
+ * handle_info, as run_handler takes them; false, and nothing, if it has no such
+ * handler. */
 static bool push_handler(lua_State *L, byn_process *p, const char *name) {
   byn_server *s = p->self;
   byn_slot_push(L, s->state);
@@ -105,16 +105,16 @@ static bool push_handler(lua_State *L, byn_process *p, const char *name) {
   return false;
 }
 
-/* The same for a callback, with the instance on top: what else it gets is
- * pushed above that. */
+/* Pushes another callback and above it the instance, as
+ * byn_server_run_callback takes them; false, and nothing, if it has none. */
 static bool push_callback(lua_State *L, byn_process *p, const char *name) {
   bool found = push_handler(L, p, name);
   if (found) lua_insert(L, -2);
   return found;
 }
 
-/* Runs the handler on top with the `arguments` values below it (all popped),
- * the uppermost first. */
+/* Runs the handler on top with the `arguments` values below it (all popped):
+ * the instance, just below the handler, is its first argument. */
 static void run_handler(lua_State *L, byn_process *p, byn_doing what,
                         int arguments) {
   set_doing(p->self, what);

@@ -219,8 +219,8 @@ static void free_read_mail(lua_State *L, byn_process *p) {
   if (mail) byn_mail_free(L, p->node->world, mail);
 }
 
-/* Of each child, the last EXIT in the mailbox is known; and, for a child that
- * ends before its start function returns, where to look for its EXIT. */
+/* Notes each EXIT that comes: as the unread one of its child; or, while a start
+ * function runs, as one that may be of the child that it starts. */
 static bool supervisor_received(lua_State *L, byn_process *p, byn_mail *mail) {
   byn_supervisor *s = p->self;
   (void)L;

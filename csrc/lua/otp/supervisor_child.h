@@ -1,10 +1,9 @@
 /* The children of a supervisor: what each keeps, and where to find it.
  *
  * A child is made from a packed spec (see childspec.h). It stays until the
- * machine forgets it, or delete_child does. With its first pid it stands in a
- * chain of the supervisor's table of pids, and goes on to stand there for its
- * last pid when it has ended; a child of a static supervisor stands in the
- * table of ids as long as there is one.
+ * machine forgets it or delete_child takes it out. From its first start on it
+ * is found by its last pid, also when that has ended; a child of a static
+ * supervisor is found by its id all the time.
  */
 #ifndef BYN_SUPERVISOR_CHILD_H
 #define BYN_SUPERVISOR_CHILD_H
@@ -17,18 +16,19 @@
 #include "../value/compat.h"
 #include "supervisor.h"
 
-/* `core` is first: a pointer to one is a pointer to the other. */
+/* `core` is first: a pointer to one is a pointer to the other. `spec` is the
+ * slot of {id, start, fn, args...}. A temporary child of a dynamic supervisor,
+ * which is started only once, has the packed spec there instead, and once it
+ * has started only the id. */
 typedef struct byn_supervised {
   byn_child core;
   byn_id pid;                   /* the last one; no origin: never started */
   struct byn_supervised *chain; /* the next in its chain */
   const byn_mail *unread_exit; /* an EXIT of this pid in the mailbox, or NULL */
-  int spec;                    /* slot of {id, start, fn, args...}, or, of a
-                                  dynamic temporary child, of the packed spec until it runs,
-                                  then of its id */
+  int spec;
   uint32_t arguments : 30;
-  uint32_t packed : 1;    /* it is the packed spec */
-  uint32_t announced : 1; /* the observer heard of its start, not of its end */
+  uint32_t packed : 1;    /* the slot has the packed spec */
+  uint32_t announced : 1; /* told as started and not yet as ended */
 } byn_supervised;
 
 /* Makes a child from the packed spec at `index`, which stays; with the

@@ -137,7 +137,7 @@ local function stop_slowly(child)
   banyan.exit "shutdown"
 end
 
-local function live(children, child)
+local function run_child(children, child)
   if child.manner ~= "obedient" then
     banyan.trap_exit(true)
     child.traps = true
@@ -185,7 +185,7 @@ function Children:start_function(sup, shape)
     end
     local child = { id = shape.id, sup = sup, shutdown = shape.shutdown,
       manner = shape.manner }
-    child.pid = banyan.spawn_link(function() live(self, child) end)
+    child.pid = banyan.spawn_link(function() run_child(self, child) end)
     -- Another supervisor may have started a child before that spawn.
     child.number = #self.list + 1
     self.list[child.number] = child
