@@ -606,6 +606,28 @@ describe("a process that ends", function()
     end)
   end)
 
+  closing("can be ended by the variables of one that it ends", function()
+    run(function()
+      local me, first = core.self(), nil
+      local guard = setmetatable({}, {
+        __close = function() first:exit("kill") end })
+      local victim = core.spawn(load([[
+        local core, guard = ...
+        return function() local it <close> = guard core.receive() end
+      ]])(core, guard))
+      local ref
+      first, ref = core.spawn_monitor(function()
+        core.sleep(1)
+        victim:exit("kill")
+        core.send(me, "went on")
+      end)
+      local down = core.receive()
+      assert.equal(ref, down.ref)
+      assert.equal("killed", down.reason)
+      assert.is_false(victim:is_alive())
+    end)
+  end)
+
   it("leaves nothing behind, a thousand times over", function()
     run(function()
       local before = #core.processes()

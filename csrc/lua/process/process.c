@@ -88,14 +88,15 @@ BYN_MACHINE("process: its end", BYN_PHASES, "end");
 
 void byn_process_end(lua_State *L, byn_process *p) {
   BYN_COVER(byn_process_phase(p), "end");
-  byn_world *w = p->node->world;
   bool late = p->state >= BYN_EXITING || p->exiting;
   if (late) {
     lua_pop(L, 1);
     return;
   }
-  p->exit_reason = byn_slot_put(L, &w->slots);
-  if (p == w->running) {
+  p->exit_reason = byn_slot_put(L, &p->node->world->slots);
+  /* Not p == world->running: another one's variables may be closing, in the
+   * middle of a function that p called. */
+  if (p->state == BYN_RUNNING) {
     p->exiting = true;
     return;
   }
