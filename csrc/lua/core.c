@@ -6,6 +6,8 @@
 #include "value/world.h"
 #include "process/api.h"
 #include "process/call.h"
+#include "process/mailbox.h"
+#include "process/relation.h"
 #include "process/send.h"
 #include "process/spawn.h"
 #include "otp/server.h"

@@ -8,6 +8,8 @@
 #include "process/dest.h"
 #include "process/node.h"
 #include "process/preempt.h"
+#include "process/process.h"
+#include "process/reap.h"
 #include "process/send.h"
 #include "process/spawn.h"
 #include "process/step.h"

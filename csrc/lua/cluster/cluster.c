@@ -5,7 +5,7 @@
 #include "../../core/wire/handshake.h"
 #include "../value/compat.h"
 #include "../process/event.h"
-#include "../process/scheduler.h"
+#include "../process/lookup.h"
 #include "../process/signal.h"
 #include "nodes.h"
 #include "remote.h"

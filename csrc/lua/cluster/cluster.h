@@ -12,6 +12,7 @@
 #include "../../core/membership.h"
 #include "../value/compat.h"
 #include "../process/node.h"
+#include "../process/process.h"
 
 /* One link, from dial or accept until the driver is told to close it. After
  * DOWN it stays until what waits is written, as long as that goes on.

@@ -6,7 +6,9 @@
 #include "../value/compat.h"
 #include "../process/call.h"
 #include "../process/mailbox.h"
-#include "../process/scheduler.h"
+#include "../process/lookup.h"
+#include "../process/reap.h"
+#include "../process/wait.h"
 
 /* --- opening and closing -------------------------------------------------- */
 

@@ -7,7 +7,7 @@
 #include "../value/compat.h"
 #include "../value/id.h"
 #include "../process/event.h"
-#include "../process/node.h"
+#include "../process/lookup.h"
 #include "ring.h"
 
 #define TYPE "banyan.placement"

@@ -7,8 +7,9 @@
 #include "../value/reason.h"
 #include "../value/term.h"
 #include "../process/call.h"
-#include "../process/scheduler.h"
+#include "../process/lookup.h"
 #include "../process/signal.h"
+#include "../process/wait.h"
 #include "cluster.h"
 
 enum {

@@ -28,6 +28,7 @@
 #include <stdbool.h>
 
 #include "../value/compat.h"
+#include "../process/dest.h"
 #include "../process/node.h"
 
 /* Each sends one signal to a connected node. false: it is not connected, or

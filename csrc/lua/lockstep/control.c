@@ -4,6 +4,7 @@
 
 #include "../value/compat.h"
 #include "../process/process.h"
+#include "../process/reap.h"
 #include "../process/scheduler.h"
 #include "../process/step.h"
 #include "../cluster/cluster.h"

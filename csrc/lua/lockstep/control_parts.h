@@ -9,6 +9,7 @@
 
 #include "../../core/lockstep/strategy.h"
 #include "../../core/lockstep/tape.h"
+#include "../process/process.h"
 #include "control.h"
 
 /* Who takes a step, as a number that is the same in each run: a process by

@@ -1,3 +1,4 @@
+#include "../process/relation.h"
 #include "../value/compat.h"
 #include "control_parts.h"
 

@@ -5,8 +5,9 @@
 #include "../value/reason.h"
 #include "call.h"
 #include "dest.h"
-#include "node.h"
-#include "process.h"
+#include "lookup.h"
+#include "reap.h"
+#include "relation.h"
 #include "signal.h"
 
 static const byn_id *check_pid(lua_State *L, int index) {

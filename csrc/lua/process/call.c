@@ -1,44 +1,17 @@
+/* Calls: requests with a ref, and replies that find their way back. */
 #include "call.h"
-
-#include <math.h>
 
 #include "../value/compat.h"
 #include "../value/reason.h"
 #include "../value/term.h"
 #include "dest.h"
-#include "scheduler.h"
+#include "lookup.h"
 #include "send.h"
+#include "wait.h"
 
 #define DEFAULT_TIMEOUT 5000
 
-int64_t byn_check_timeout(lua_State *L, int index, int64_t otherwise) {
-  int whole;
-  if (lua_isnoneornil(L, index)) return otherwise;
-  if (byn_reason_is(L, index, "infinity")) return -1;
-  if (lua_type(L, index) == LUA_TNUMBER) {
-    lua_Integer ms = lua_tointegerx(L, index, &whole);
-    if (whole && ms >= 0) return ms;
-    if (!whole && lua_tonumber(L, index) == HUGE_VAL) return -1;
-  }
-  luaL_argerror(L, index,
-                "a time-out is whole milliseconds >= 0, math.huge or "
-                "\"infinity\"");
-  return 0;
-}
-
 /* --- ends of a call ------------------------------------------------------- */
-
-/* The other node that is called, or NULL. */
-static byn_origin *called_abroad(const byn_relation *r) {
-  return r->abroad == BYN_B_ABROAD ? r->far[0].origin : NULL;
-}
-
-void byn_call_forget(lua_State *L, byn_node *node, byn_relation *r) {
-  byn_origin *b = called_abroad(r);
-  uint64_t serial = r->serial;
-  byn_unrelate(L, node, r);
-  if (b) node->remote->demonitor(L, node, b, serial);
-}
 
 /* Replaces `count` values by {tag="reply", ref=, n=, ...}. */
 static void push_reply(lua_State *L, byn_process *p, uint64_t serial,
@@ -126,7 +99,7 @@ void byn_call_replied(lua_State *L, byn_node *node, const byn_id *ref,
     lua_pop(L, count);
     return;
   }
-  byn_origin *b = r ? called_abroad(r) : NULL;
+  byn_origin *b = r ? byn_called_abroad(r) : NULL;
   answer(L, node, p, r, ref->serial, count);
   if (b && b != from) node->remote->demonitor(L, node, b, ref->serial);
 }

@@ -10,13 +10,11 @@
 
 #include "../value/compat.h"
 #include "node.h"
+#include "relation.h"
 
 /* The one called has ended, or cannot be reached: answers `nil, reason` with
  * the reason on top (popped), which becomes the caller's own, and frees r. */
 void byn_call_failed(lua_State *L, byn_node *node, byn_relation *r);
-
-/* The caller, or watcher, has lost interest: tells a remote b; frees r. */
-void byn_call_forget(lua_State *L, byn_node *node, byn_relation *r);
 
 /* A REPLY came from another node: `count` values on top (popped). */
 void byn_call_replied(lua_State *L, byn_node *node, const byn_id *ref,
@@ -28,11 +26,6 @@ void byn_reply(lua_State *L, byn_node *node, const byn_id *ref, int count);
 /* The same, but raises only when memory is short. false: a value cannot be
  * sent; the values stay where they are, the error is on top. */
 bool byn_try_reply(lua_State *L, byn_node *node, const byn_id *ref, int count);
-
-/* A time-out argument at `index`, in milliseconds: an integer (or a float
- * that is one) >= 0, math.huge or "infinity" (-1), or nil (`otherwise`).
- * Raises on anything else. */
-int64_t byn_check_timeout(lua_State *L, int index, int64_t otherwise);
 
 /* call, ask, cast, request, reply: into the table on top. */
 void byn_call_functions(lua_State *L);

@@ -1,4 +1,4 @@
-/* Coroutines kept for re-use, so that starting code costs no new one. */
+/* Coroutines: kept for re-use, and lent to processes. */
 #include "coroutine.h"
 
 #include "../value/compat.h"
@@ -44,4 +44,22 @@ void byn_coroutine_give(lua_State *L, byn_world *w, lua_State *co, int slot,
   }
   if (status != LUA_OK) close_thread(w, co);
   byn_slot_free(L, &w->slots, slot);
+}
+
+/* A coroutine for p, to be resumed with `arguments` values. */
+static lua_State *lend(lua_State *L, byn_process *p, int arguments) {
+  p->co = byn_coroutine_take(L, p->node->world, &p->thread, arguments + 1);
+  p->arguments = arguments;
+  p->wait = BYN_WAIT_NOTHING;
+  return p->co;
+}
+
+void byn_process_call(lua_State *L, byn_process *p, int arguments) {
+  lua_xmove(L, lend(L, p, arguments), arguments + 1);
+}
+
+void byn_process_callback(lua_State *L, byn_process *p, int arguments) {
+  lua_State *co = lend(L, p, arguments);
+  for (int i = 0; i <= arguments; i++)
+    lua_xmove(L, co, 1);
 }

@@ -1,4 +1,4 @@
-/* Coroutines kept for re-use.
+/* Coroutines: kept for re-use, and lent to processes.
  *
  * A coroutine that ended well keeps its slot and waits in the world for the
  * next code. One that ended in an error, or that is suspended, is closed and
@@ -11,6 +11,7 @@
 
 #include "../value/compat.h"
 #include "../value/world.h"
+#include "process.h"
 
 /* Room for `values` more on a coroutine that is new, or that has yielded: it
  * has LUA_MINSTACK places in any case. false: memory is short. */
@@ -29,5 +30,14 @@ lua_State *byn_coroutine_take(lua_State *L, byn_world *w, int *slot,
  * closed (its to-be-closed variables run) and dropped. */
 void byn_coroutine_give(lua_State *L, byn_world *w, lua_State *co, int slot,
                         int status);
+
+/* Pops a function and `arguments` from L onto a coroutine, to be run next
+ * thing when the current callback returns; `returned` hears how it went.
+ * The process must have no coroutine in use. */
+void byn_process_call(lua_State *L, byn_process *p, int arguments);
+
+/* The same, with the function on top and its arguments below, the first on
+ * top of the others: what is found last need not be put below the rest. */
+void byn_process_callback(lua_State *L, byn_process *p, int arguments);
 
 #endif

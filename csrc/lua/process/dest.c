@@ -5,7 +5,7 @@
 
 #include "../value/compat.h"
 #include "../value/misuse.h"
-#include "node.h"
+#include "lookup.h"
 
 #define REMOTE_NAME_MAX 255 /* bytes: any signal to a name fits a message */
 

@@ -16,21 +16,22 @@
 #include "../value/compat.h"
 #include "../value/world.h"
 #include "control_points.h"
-#include "process.h"
 #include "remote_ops.h"
 #include "watchdog.h"
+
+struct byn_process;
 
 typedef struct byn_node {
   byn_world *world;
   struct byn_node *next; /* in the world's list */
   byn_origin *origin;
-  const char *name;    /* NULL: not distributed */
-  byn_process **table; /* by index; NULL where free */
+  const char *name;           /* NULL: not distributed */
+  struct byn_process **table; /* by index; NULL where free */
   uint32_t table_size, made, process_count;
-  byn_pool processes; /* their memory; each keeps its index for good */
-  byn_process *free;  /* those of them that are dead */
-  byn_process *ready, *ready_last;
-  byn_process *exiting, *exiting_last;
+  byn_pool processes;       /* their memory; each keeps its index for good */
+  struct byn_process *free; /* those of them that are dead */
+  struct byn_process *ready, *ready_last;
+  struct byn_process *exiting, *exiting_last;
   byn_timers *timers;
   byn_due firing;   /* the timer that is being obeyed; owner NULL: none */
   byn_map monitors; /* serial -> relation whose a is here */
@@ -57,42 +58,6 @@ typedef struct byn_node {
   bool stepping;
 } byn_node;
 
-static inline byn_slots *byn_slots_at(const byn_process *p) {
-  return &p->node->world->slots;
-}
-
-/* The only node there is; raises if there is none or the choice is not
- * clear. */
-byn_node *byn_node_only(lua_State *L);
-/* The node whose process runs, else the only one there is; may raise. */
-static inline byn_node *byn_node_here(lua_State *L) {
-  const byn_world *w = byn_world_here(L);
-  return w->running ? w->running->node : byn_node_only(L);
-}
-
-/* Raises "... outside a process" naming `what`. */
-void byn_process_absent(lua_State *L, const char *what);
-/* The process that runs; raises as above if there is none. */
-static inline byn_process *byn_process_here(lua_State *L, const char *what) {
-  byn_process *p = byn_world_here(L)->running;
-  if (!p || p->state >= BYN_EXITING) byn_process_absent(L, what);
-  return p;
-}
-
-/* The process with that id, be it live or ending, or NULL. */
-static inline byn_process *byn_node_at(const byn_node *node, const byn_id *id) {
-  if (id->index >= node->table_size) return NULL;
-  byn_process *p = node->table[id->index];
-  return p && p->id.serial == id->serial ? p : NULL;
-}
-
-/* The live process with that id, or NULL. */
-static inline byn_process *byn_node_find(const byn_node *node,
-                                         const byn_id *id) {
-  byn_process *p = byn_node_at(node, id);
-  return p && p->state < BYN_EXITING ? p : NULL;
-}
-
 /* Is that life of another node connected? */
 static inline bool byn_node_reaches(const byn_node *node,
                                     const byn_origin *origin) {
@@ -103,17 +68,6 @@ static inline const char *byn_node_absence(const byn_node *node,
                                            const byn_origin *origin) {
   return node->remote ? node->remote->absence(node, origin) : "noconnection";
 }
-
-/* The live process registered under the name at `index`, or NULL. */
-byn_process *byn_node_named(lua_State *L, const byn_node *node, int index);
-
-/* Registers p (NULL: it has ended) under the name at `index`. NULL, or the
- * code of an error that is left on the stack as a reason:
- * {"already_registered", pid} or "noproc". */
-const char *byn_node_register(lua_State *L, byn_node *node, byn_process *p,
-                              int index);
-/* Takes the name of p away, if it has one. */
-void byn_node_unregister(lua_State *L, byn_process *p);
 
 /* The time: from the clock if there is one, at most once a slice. */
 int64_t byn_node_now(lua_State *L, byn_node *node);

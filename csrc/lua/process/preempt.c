@@ -3,6 +3,7 @@
 #include "../value/compat.h"
 #include "../value/reason.h"
 #include "event.h"
+#include "process.h"
 
 /* A streak is told from the former on. Below the latter, those of all
  * processes together are told once in that time. */

@@ -26,6 +26,7 @@
 
 #include "../value/compat.h"
 #include "node.h"
+#include "process.h"
 #include "watchdog.h"
 
 /* Has the node's processes preempted after `slice_ms`, and killed after

@@ -25,12 +25,17 @@
 #include "../../core/timers.h"
 #include "../value/compat.h"
 #include "../value/id.h"
-#include "../value/world.h"
 #include "mailbox.h"
-#include "relation.h"
 
 struct byn_node;
+struct byn_relation;
 typedef struct byn_process byn_process;
+
+/* Where the relations of a process, or of a peer, hang: see relation.h. */
+typedef struct byn_relation_list {
+  struct byn_relation *first;
+  uint32_t count;
+} byn_relation_list;
 
 /* What the `returned` callback is told besides LUA_OK and the Lua error
  * codes: the code called banyan.exit, its reason is on top. */
@@ -128,10 +133,10 @@ struct byn_process {
   unsigned held_log2 : 5; /* process_held_node again at 2^this held_ms */
   byn_mailbox mail;
   byn_relation_list relations;
-  byn_relation *call;  /* BYN_WAIT_REPLY: the call, or NULL */
-  uint64_t reply;      /* BYN_WAIT_REPLY: the serial that wakes it */
-  byn_timer timer;     /* of the wait */
-  byn_timer own_timer; /* of the behaviour */
+  struct byn_relation *call; /* BYN_WAIT_REPLY: the call, or NULL */
+  uint64_t reply;            /* BYN_WAIT_REPLY: the serial that wakes it */
+  byn_timer timer;           /* of the wait */
+  byn_timer own_timer;       /* of the behaviour */
 };
 
 /* What it is doing, as one number: its state, and if it is idle with code that
@@ -163,40 +168,31 @@ byn_process *byn_process_new(lua_State *L, struct byn_node *node,
  * it will make next: neither it nor pushing that pid can fail then. */
 void byn_process_push_next(lua_State *L, struct byn_node *node);
 
-/* In a C function called from the code of a process: ends it for the reason
- * on top, as banyan.exit. The caller returns what this returns. */
-int byn_process_exit(lua_State *L, byn_process *p);
+/* Pushes the pid of p: made anew if nobody in Lua holds it. */
+static inline void byn_process_push(lua_State *L, const byn_process *p) {
+  byn_id_push(L, &p->id);
+}
 
-/* At the end of a C function that may have ended processes, called by p or,
- * if that is NULL, by the host: reaps them, and leaves for good if p is among
- * them. The caller returns what this returns; `results` values are on top. */
-int byn_process_leave(lua_State *L, byn_process *p, int results);
+/* Puts p into the run queue if it is IDLE. One that runs is put there when its
+ * turn is over. */
+void byn_process_ready(byn_process *p);
 
 /* Pops a reason and ends the process for it: at once, or, if it is running,
- * at the end of its slice. Never calls back into p before it returns to the
- * scheduler, except p's to-be-closed variables and `ended`. */
+ * at the end of its slice. Of several reasons the first counts. Never calls
+ * back into p before it returns to the scheduler, except p's to-be-closed
+ * variables and `ended`. Raises when memory is short, the reason then still
+ * on the stack. */
 void byn_process_end(lua_State *L, byn_process *p);
 
 /* The same where the reason is in p->exit_reason already; cannot fail. p must
- * not run. */
+ * neither run nor be EXITING. */
 void byn_process_reap_later(byn_process *p);
 
 /* Takes back what byn_process_end decided while p ran: its slice is over, and
  * it has another reason to end, or none. */
 void byn_process_cancel_end(lua_State *L, byn_process *p);
 
-/* Pushes the pid of p: made anew if nobody in Lua holds it. */
-void byn_process_push(lua_State *L, const byn_process *p);
-
-/* Takes each process that is EXITING out of the node: its code is closed, its
- * name is free, links and monitors hear of it. Those that exit because of that
- * follow. Called between turns, and at the end of each C function that may end
- * processes, by the outermost only. No caller further up may hold a process,
- * whose memory this would free: a finalizer, which runs in the middle of
- * anything, leaves it to the function that it interrupts. */
-void byn_node_reap(lua_State *L, struct byn_node *node);
-
-/* Takes the memory of a process that is in no queue any more. */
+/* Takes the memory of a process that is DEAD and in no queue any more. */
 void byn_process_free(byn_process *p);
 
 #endif

@@ -4,7 +4,9 @@
 #include <stddef.h>
 
 #include "../value/compat.h"
+#include "lookup.h"
 #include "node.h"
+#include "process.h"
 
 void byn_relation_open(byn_world *w) {
   if (w->relations.alloc) return; /* the module is loaded again */
@@ -22,7 +24,7 @@ const byn_id *byn_end_id(const byn_relation *r,
 }
 
 /* The list that an end hangs in, or NULL where nothing is there any more. */
-static byn_relation_list *list_of(byn_node *node, const byn_id *id) {
+static byn_relation_list *relations_of(byn_node *node, const byn_id *id) {
   if (id->origin != node->origin) {
     return node->remote ? node->remote->relations(node, id->origin) : NULL;
   }
@@ -31,7 +33,7 @@ static byn_relation_list *list_of(byn_node *node, const byn_id *id) {
 }
 
 /* The map that finds what processes of `origin` made by its serial. */
-static byn_map *map_of(byn_node *node, const byn_origin *origin) {
+static byn_map *monitors_of(byn_node *node, const byn_origin *origin) {
   if (origin == node->origin) return &node->monitors;
   return node->remote ? node->remote->monitors(node, origin) : NULL;
 }
@@ -54,39 +56,40 @@ static void hang(byn_relation *r, struct byn_relation_end *end,
 
 /* The end of a neighbour that stands in this list. No relation has both of
  * its ends in one list: see byn_relate. */
-static struct byn_relation_end *end_in(byn_relation *r,
-                                       const byn_relation_list *list) {
+static struct byn_relation_end *end_in_list(byn_relation *r,
+                                            const byn_relation_list *list) {
   return r->a.list == list ? &r->a : &r->b;
 }
 
 static void unhang(struct byn_relation_end *end) {
   byn_relation_list *list = end->list;
-  if (end->next) end_in(end->next, list)->previous = end->previous;
+  if (end->next) end_in_list(end->next, list)->previous = end->previous;
   if (end->previous)
-    end_in(end->previous, list)->next = end->next;
+    end_in_list(end->previous, list)->next = end->next;
   else
     list->first = end->next;
   list->count--;
 }
 
-static byn_pool *pool_of(byn_world *w, byn_abroad abroad) {
+static byn_pool *relation_pool(byn_world *w, byn_abroad abroad) {
   return abroad ? &w->far_relations : &w->relations;
 }
 
-static void reserve(lua_State *L, byn_pool *pool) {
+static void reserve_relation(lua_State *L, byn_pool *pool) {
   if (!byn_pool_reserve(pool)) luaL_error(L, "not enough memory");
 }
 
 void byn_relation_reserve(lua_State *L, byn_node *node, bool mapped) {
-  reserve(L, &node->world->relations);
+  reserve_relation(L, &node->world->relations);
   if (mapped && !byn_map_reserve(&node->monitors))
     luaL_error(L, "not enough memory");
 }
 
 /* A relation that hangs nowhere; in the map, if there is one. */
-static byn_relation *make(lua_State *L, byn_pool *pool, byn_relation_kind kind,
-                          uint64_t serial, byn_map *map) {
-  reserve(L, pool);
+static byn_relation *make_relation(lua_State *L, byn_pool *pool,
+                                   byn_relation_kind kind, uint64_t serial,
+                                   byn_map *map) {
+  reserve_relation(L, pool);
   if (map && !byn_map_reserve(map)) luaL_error(L, "not enough memory");
   byn_relation *r = byn_pool_take(pool);
   if (map) byn_map_put(map, serial, r);
@@ -113,12 +116,13 @@ static void set_abroad(byn_relation *r, byn_abroad abroad, const byn_id *id) {
 byn_relation *byn_relate(lua_State *L, byn_node *node, byn_relation_kind kind,
                          const byn_id *a, const byn_id *b, uint64_t serial,
                          bool mapped) {
-  byn_map *map = mapped ? map_of(node, a->origin) : NULL;
+  byn_map *map = mapped ? monitors_of(node, a->origin) : NULL;
   byn_abroad abroad = who_is_abroad(node, a, b);
-  byn_relation *r = make(L, pool_of(node->world, abroad), kind, serial, map);
+  byn_relation *r =
+      make_relation(L, relation_pool(node->world, abroad), kind, serial, map);
   if (abroad) set_abroad(r, abroad, abroad == BYN_A_ABROAD ? a : b);
-  hang(r, &r->a, list_of(node, a));
-  hang(r, &r->b, list_of(node, b));
+  hang(r, &r->a, relations_of(node, a));
+  hang(r, &r->b, relations_of(node, b));
   return r;
 }
 
@@ -126,7 +130,8 @@ byn_relation *byn_relate_local(lua_State *L, byn_relation_kind kind,
                                byn_process *a, byn_process *b, uint64_t serial,
                                bool mapped) {
   byn_map *map = mapped ? &a->node->monitors : NULL;
-  byn_relation *r = make(L, &a->node->world->relations, kind, serial, map);
+  byn_relation *r =
+      make_relation(L, &a->node->world->relations, kind, serial, map);
   hang(r, &r->a, &a->relations);
   hang(r, &r->b, &b->relations);
   return r;
@@ -134,13 +139,21 @@ byn_relation *byn_relate_local(lua_State *L, byn_relation_kind kind,
 
 void byn_unrelate(lua_State *L, byn_node *node, byn_relation *r) {
   byn_world *w = node->world;
-  byn_map *map = r->mapped ? map_of(node, byn_end_id(r, &r->a)->origin) : NULL;
+  byn_map *map =
+      r->mapped ? monitors_of(node, byn_end_id(r, &r->a)->origin) : NULL;
   if (map) byn_map_remove(map, r->serial);
   unhang(&r->a);
   unhang(&r->b);
   if (r->abroad) r->far[0].origin->uses--;
   byn_slot_free(L, &w->slots, r->what);
-  byn_pool_give(pool_of(w, r->abroad), r);
+  byn_pool_give(relation_pool(w, r->abroad), r);
+}
+
+void byn_relation_give_up(lua_State *L, byn_node *node, byn_relation *r) {
+  byn_origin *b = byn_called_abroad(r);
+  uint64_t serial = r->serial;
+  byn_unrelate(L, node, r);
+  if (b) node->remote->demonitor(L, node, b, serial);
 }
 
 byn_relation *byn_find_link(const byn_process *p, const byn_id *other) {
@@ -162,6 +175,6 @@ byn_relation *byn_find_link(const byn_process *p, const byn_id *other) {
 
 byn_relation *byn_find_monitor(byn_node *node, const byn_origin *origin,
                                uint64_t serial) {
-  byn_map *map = map_of(node, origin);
+  byn_map *map = monitors_of(node, origin);
   return map ? byn_map_get(map, serial) : NULL;
 }

@@ -21,8 +21,8 @@
 #include "../../core/tie.h"
 #include "../value/compat.h"
 #include "../value/id.h"
+#include "process.h"
 
-struct byn_process;
 struct byn_node;
 struct byn_world;
 
@@ -32,12 +32,6 @@ typedef enum byn_relation_kind {
   BYN_CALL,
   BYN_WATCH
 } byn_relation_kind;
-
-/* Where one end of a relation hangs: the list of a process or of a peer. */
-typedef struct byn_relation_list {
-  struct byn_relation *first;
-  uint32_t count;
-} byn_relation_list;
 
 /* Which end of a relation is on another node: never both. */
 typedef enum byn_abroad { BYN_NEITHER, BYN_A_ABROAD, BYN_B_ABROAD } byn_abroad;
@@ -76,10 +70,17 @@ byn_relation *byn_relate(lua_State *L, struct byn_node *node,
                          const byn_id *b, uint64_t serial, bool mapped);
 /* The same for two processes of one node. */
 byn_relation *byn_relate_local(lua_State *L, byn_relation_kind kind,
-                               struct byn_process *a, struct byn_process *b,
-                               uint64_t serial, bool mapped);
+                               byn_process *a, byn_process *b, uint64_t serial,
+                               bool mapped);
 /* Unhangs and frees it. */
 void byn_unrelate(lua_State *L, struct byn_node *node, byn_relation *r);
+/* The same for a MONITOR, WATCH or CALL that its a gives up: a node where its
+ * b is hears of that. */
+void byn_relation_give_up(lua_State *L, struct byn_node *node, byn_relation *r);
+/* The node that the b of a relation is on, if that is another, or NULL. */
+static inline byn_origin *byn_called_abroad(const byn_relation *r) {
+  return r->abroad == BYN_B_ABROAD ? r->far[0].origin : NULL;
+}
 
 /* The process at one of its ends. */
 const byn_id *byn_end_id(const byn_relation *r,
@@ -91,7 +92,7 @@ static inline const byn_id *byn_far_id(const byn_relation *r,
 }
 
 /* The link between a local process and another, or its memory; or NULL. */
-byn_relation *byn_find_link(const struct byn_process *p, const byn_id *other);
+byn_relation *byn_find_link(const byn_process *p, const byn_id *other);
 /* The monitor or call with that serial made by a process of `origin`. */
 byn_relation *byn_find_monitor(struct byn_node *node, const byn_origin *origin,
                                uint64_t serial);

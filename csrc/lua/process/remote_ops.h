@@ -19,11 +19,11 @@
 #include "../../core/map.h"
 #include "../value/compat.h"
 #include "../value/id.h"
-#include "dest.h"
-#include "relation.h"
 
+struct byn_dest;
 struct byn_node;
 struct byn_process;
+struct byn_relation_list;
 
 typedef struct byn_remote_ops {
   /* Is that life of a node connected? */
@@ -35,16 +35,16 @@ typedef struct byn_remote_ops {
   byn_origin *(*named)(const struct byn_node *node, const char *name);
   /* Where relations to processes of that origin hang, and what finds those
    * that it made by their serials; NULL if it is not connected. */
-  byn_relation_list *(*relations)(const struct byn_node *node,
-                                  const byn_origin *origin);
+  struct byn_relation_list *(*relations)(const struct byn_node *node,
+                                         const byn_origin *origin);
   byn_map *(*monitors)(const struct byn_node *node, const byn_origin *origin);
 
-  bool (*send)(lua_State *L, struct byn_node *node, const byn_dest *to,
+  bool (*send)(lua_State *L, struct byn_node *node, const struct byn_dest *to,
                int index);
-  bool (*cast)(lua_State *L, struct byn_node *node, const byn_dest *to,
+  bool (*cast)(lua_State *L, struct byn_node *node, const struct byn_dest *to,
                int index);
   bool (*call)(lua_State *L, struct byn_node *node, const byn_id *ref,
-               const byn_dest *to, int index);
+               const struct byn_dest *to, int index);
   /* Pops nothing; the `count` terms are on top. */
   bool (*reply)(lua_State *L, struct byn_node *node, const byn_id *ref,
                 int count);
@@ -55,7 +55,7 @@ typedef struct byn_remote_ops {
   bool (*exit)(lua_State *L, struct byn_node *node, const byn_id *from,
                const byn_id *to, int index, bool linked);
   bool (*monitor)(lua_State *L, struct byn_node *node, const byn_id *watcher,
-                  uint64_t serial, const byn_dest *to);
+                  uint64_t serial, const struct byn_dest *to);
   bool (*demonitor)(lua_State *L, struct byn_node *node, byn_origin *to,
                     uint64_t serial);
   bool (*down)(lua_State *L, struct byn_node *node, byn_origin *to,

@@ -1,11 +1,12 @@
+/* Messages: sent now, sent after a while, received. */
 #include "send.h"
 
 #include "../value/compat.h"
 #include "../value/misuse.h"
 #include "../value/term.h"
-#include "call.h"
 #include "dest.h"
-#include "scheduler.h"
+#include "lookup.h"
+#include "wait.h"
 
 /* --- now ------------------------------------------------------------------ */
 

@@ -4,6 +4,8 @@
 #define BYN_SEND_H
 
 #include "../value/compat.h"
+#include "dest.h"
+#include "mailbox.h"
 #include "node.h"
 
 /* A message that waits for its time. */

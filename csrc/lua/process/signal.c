@@ -6,9 +6,9 @@
 #include "../value/compat.h"
 #include "../value/reason.h"
 #include "call.h"
+#include "lookup.h"
 #include "node.h"
-#include "process.h"
-#include "scheduler.h"
+#include "wait.h"
 
 /* --- exit signals --------------------------------------------------------- */
 
@@ -173,7 +173,7 @@ void byn_watch(lua_State *L, byn_process *p, const byn_id *to) {
 void byn_demonitor(lua_State *L, byn_process *p, uint64_t serial) {
   byn_relation *r = byn_map_get(&p->node->monitors, serial);
   if (!r || r->kind != BYN_MONITOR || r->a.list != &p->relations) return;
-  byn_call_forget(L, p->node, r);
+  byn_relation_give_up(L, p->node, r);
 }
 
 /* --- broken relations ----------------------------------------------------- */
@@ -266,7 +266,7 @@ static void break_relation(lua_State *L, byn_node *node, byn_relation *r,
     break_link(L, node, r, dead);
   } else if (dead == &r->a) {
     lua_pop(L, 1);
-    byn_call_forget(L, node, r);
+    byn_relation_give_up(L, node, r);
   } else if (r->kind == BYN_CALL) {
     break_call(L, node, r);
   } else if (r->kind == BYN_WATCH) {

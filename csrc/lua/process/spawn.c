@@ -4,7 +4,8 @@
 #include "../value/reason.h"
 #include "../value/term.h"
 #include "coroutine.h"
-#include "scheduler.h"
+#include "lookup.h"
+#include "relation.h"
 
 /* --- the behaviour of a plain function ------------------------------------ */
 

@@ -5,6 +5,7 @@
 
 #include "../value/compat.h"
 #include "node.h"
+#include "process.h"
 
 /* Starts a process that runs the function at stack index `first` with the
  * values after it, copied. Pushes its pid. */

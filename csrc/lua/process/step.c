@@ -3,8 +3,11 @@
 #include "../value/compat.h"
 #include "../value/reason.h"
 #include "event.h"
+#include "process.h"
+#include "reap.h"
 #include "scheduler.h"
 #include "send.h"
+#include "wait.h"
 
 #define SLICES 2000  /* turns of processes in one step */
 #define AGAIN_MS 10  /* when what an error broke off is tried again */

@@ -1,0 +1,59 @@
+/* Finding processes and nodes: the one that runs, by pid, by name.
+ */
+#ifndef BYN_LOOKUP_H
+#define BYN_LOOKUP_H
+
+#include "../value/compat.h"
+#include "../value/id.h"
+#include "../value/world.h"
+#include "node.h"
+#include "process.h"
+
+static inline byn_slots *byn_slots_at(const byn_process *p) {
+  return &p->node->world->slots;
+}
+
+/* The only node there is; raises if there is none or the choice is not
+ * clear. */
+byn_node *byn_node_only(lua_State *L);
+/* The node whose process runs, else the only one there is; may raise. */
+static inline byn_node *byn_node_here(lua_State *L) {
+  const byn_world *w = byn_world_here(L);
+  return w->running ? w->running->node : byn_node_only(L);
+}
+
+/* Raises "... outside a process" naming `what`. */
+void byn_process_absent(lua_State *L, const char *what);
+/* The process that runs; raises as above if there is none. */
+static inline byn_process *byn_process_here(lua_State *L, const char *what) {
+  byn_process *p = byn_world_here(L)->running;
+  if (!p || p->state >= BYN_EXITING) byn_process_absent(L, what);
+  return p;
+}
+
+/* The process with that id, be it live or ending, or NULL. */
+static inline byn_process *byn_node_at(const byn_node *node, const byn_id *id) {
+  if (id->index >= node->table_size) return NULL;
+  byn_process *p = node->table[id->index];
+  return p && p->id.serial == id->serial ? p : NULL;
+}
+
+/* The live process with that id, or NULL. */
+static inline byn_process *byn_node_find(const byn_node *node,
+                                         const byn_id *id) {
+  byn_process *p = byn_node_at(node, id);
+  return p && p->state < BYN_EXITING ? p : NULL;
+}
+
+/* The live process registered under the name at `index`, or NULL. */
+byn_process *byn_node_named(lua_State *L, const byn_node *node, int index);
+
+/* Registers p (NULL: it has ended) under the name at `index`. NULL, or the
+ * code of an error that is left on the stack as a reason:
+ * {"already_registered", pid} or "noproc". */
+const char *byn_node_register(lua_State *L, byn_node *node, byn_process *p,
+                              int index);
+/* Takes the name of p away, if it has one. */
+void byn_node_unregister(lua_State *L, byn_process *p);
+
+#endif

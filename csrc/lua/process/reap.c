@@ -1,0 +1,132 @@
+/* Reaping: the end of a process is told, and its memory is free. */
+#include "reap.h"
+
+#include "../value/compat.h"
+#include "../value/reason.h"
+#include "coroutine.h"
+#include "event.h"
+#include "lookup.h"
+#include "node.h"
+#include "signal.h"
+#include "wait.h"
+
+/* --- reaping -------------------------------------------------------------- */
+
+/* The event of a crash: once, and not for processes that only followed it by
+ * an exit signal. */
+static void report_crash(lua_State *L, byn_process *p, int reason) {
+  if (p->crash_told || !byn_reason_is_error(L, reason)) return;
+  if (!byn_event(L, p->node, "process_crashed")) return;
+  byn_process_push(L, p);
+  lua_setfield(L, -2, "pid");
+  lua_pushvalue(L, reason);
+  lua_setfield(L, -2, "reason");
+  byn_slot_push(L, p->label);
+  lua_setfield(L, -2, "label");
+  if (p->self && p->behaviour->tell) p->behaviour->tell(L, p);
+  byn_event_done(L, p->node);
+  p->crash_told = true;
+}
+
+/* Closes the coroutine; its to-be-closed variables run as p. */
+static void close_coroutine(lua_State *L, byn_process *p) {
+  if (!p->co) return;
+  byn_world *w = p->node->world;
+  byn_process *running = w->running;
+  w->running = p;
+  int status = lua_status(p->co);
+  if (status == LUA_OK) lua_settop(p->co, 0); /* it never ran */
+  byn_coroutine_give(L, w, p->co, p->thread, status);
+  w->running = running;
+  p->co = NULL;
+}
+
+static void stop_timers(byn_process *p) {
+  if (p->timer) byn_timers_cancel(p->node->timers, p->timer, NULL);
+  p->timer = 0;
+  byn_process_untimer(p);
+}
+
+static void free_slots(lua_State *L, byn_process *p) {
+  byn_slots *slots = &p->node->world->slots;
+  byn_slot_free(L, slots, p->label);
+  byn_slot_free(L, slots, p->exit_reason);
+}
+
+static void break_relations(lua_State *L, byn_process *p, int reason) {
+  while (p->relations.first)
+    byn_relation_break_first(L, p->node, &p->relations, reason);
+}
+
+/* Where memory was too short to say why it ends, that is the reason. */
+static void push_exit_reason(lua_State *L, const byn_process *p) {
+  if (p->exit_reason)
+    byn_slot_push(L, p->exit_reason);
+  else
+    lua_pushliteral(L, "out_of_memory");
+}
+
+/* Everything about p ends, and whoever is tied to it hears of it. Memory may
+ * run out in the middle; p is still the first that is EXITING then, and all
+ * of this is done again, so each line must be right a second time. */
+static void tell_end(lua_State *L, byn_process *p) {
+  byn_node *node = p->node;
+  push_exit_reason(L, p);
+  int reason = lua_gettop(L);
+  close_coroutine(L, p);
+  byn_node_unregister(L, p);
+  stop_timers(p);
+  report_crash(L, p, reason);
+  if (node->points) node->points->exited(L, p, reason);
+  if (p->self) p->behaviour->ended(L, p, reason);
+  p->self = NULL;
+  break_relations(L, p, reason);
+  byn_mailbox_clear(L, node->world, &p->mail);
+  lua_settop(L, reason - 1);
+}
+
+/* Everybody has heard of its end: takes it out of the node. */
+static void remove_process(lua_State *L, byn_process *p) {
+  byn_node *node = p->node;
+  node->table[p->id.index] = NULL;
+  node->process_count--;
+  free_slots(L, p);
+  p->state = BYN_DEAD;
+  if (!p->queued) byn_process_free(p);
+}
+
+void byn_node_reap(lua_State *L, byn_node *node) {
+  if (node->reaping) return;
+  node->reaping = true;
+  luaL_checkstack(L, 20, NULL);
+  while (node->exiting) {
+    byn_process *p = node->exiting;
+    tell_end(L, p);
+    node->exiting = p->next_exiting;
+    if (!node->exiting) node->exiting_last = NULL;
+    remove_process(L, p);
+  }
+  node->reaping = false;
+}
+
+/* --- leaving the code of a process ---------------------------------------- */
+
+/* Leaves the code of p for good, by a yield that is never resumed; where a
+ * yield is not possible, by an error that the scheduler understands. */
+static int leave_code(lua_State *L, byn_process *p) {
+  if (L == p->co && lua_isyieldable(L)) return lua_yield(L, 0);
+  byn_slot_push(L, p->exit_reason);
+  return byn_reason_raise(L, -1);
+}
+
+int byn_process_exit(lua_State *L, byn_process *p) {
+  if (!p->exiting) p->exits_itself = true;
+  byn_process_end(L, p);
+  return leave_code(L, p);
+}
+
+int byn_process_leave(lua_State *L, byn_process *p, int results) {
+  byn_node *node = p ? p->node : byn_node_here(L);
+  if (node->exiting && !byn_in_finalizer(L)) byn_node_reap(L, node);
+  return p && p->exiting ? leave_code(L, p) : results;
+}

@@ -1,0 +1,148 @@
+/* Waiting: what a process waits for, and what wakes it. */
+#include "wait.h"
+
+#include <math.h>
+
+#include "../../core/coverage.h"
+#include "../value/compat.h"
+#include "../value/misuse.h"
+#include "../value/reason.h"
+#include "coroutine.h"
+#include "node.h"
+#include "preempt.h"
+
+/* --- waking --------------------------------------------------------------- */
+
+BYN_MACHINE("process", BYN_PHASES, "mail hand answer expire");
+
+/* Somebody's step changes what p will do. */
+static inline void tell_control(const byn_process *p) {
+  if (p->node->points) p->node->points->touch(p);
+}
+
+void byn_process_mail(lua_State *L, byn_process *p, byn_mail *mail) {
+  BYN_COVER(byn_process_phase(p), "mail");
+  if (p->state >= BYN_EXITING) {
+    byn_mail_free(L, p->node->world, mail);
+    return;
+  }
+  tell_control(p);
+  if (p->behaviour->received && p->behaviour->received(L, p, mail)) return;
+  byn_mailbox_append(&p->mail, mail);
+  bool waits = p->co ? p->wait == BYN_WAIT_MESSAGE || p->wait == BYN_WAIT_MAIL
+                     : !p->held;
+  if (waits) byn_process_ready(p);
+}
+
+bool byn_process_hand(lua_State *L, byn_process *p) {
+  bool waits = p->state == BYN_IDLE && p->co && p->wait == BYN_WAIT_MESSAGE;
+  if (!waits) return false;
+  BYN_COVER(byn_process_phase(p), "hand");
+  tell_control(p);
+  lua_xmove(L, p->co, 1); /* a C function that yielded has room */
+  p->arguments = 1;
+  p->wait = BYN_WAIT_NOTHING;
+  byn_process_ready(p);
+  return true;
+}
+
+void byn_process_drop_mail(lua_State *L, byn_process *p, byn_mail *mail) {
+  if (p->behaviour->dropped) p->behaviour->dropped(p, mail);
+  byn_mail_free(L, p->node->world, mail);
+}
+
+bool byn_process_take_mail(lua_State *L, byn_process *p) {
+  byn_mailbox_rewind(&p->mail);
+  if (!byn_mailbox_show(L, &p->mail)) return false;
+  byn_process_drop_mail(L, p, byn_mailbox_pop(&p->mail));
+  return true;
+}
+
+void byn_process_answer(lua_State *L, byn_process *p, int count) {
+  if (!byn_has_room(p->co, count)) luaL_error(L, "too many results");
+  BYN_COVER(byn_process_phase(p), "answer");
+  tell_control(p);
+  lua_xmove(L, p->co, count);
+  p->arguments = count;
+  p->reply = 0;
+  byn_process_ready(p);
+}
+
+void byn_process_expire(byn_process *p) {
+  BYN_COVER(byn_process_phase(p), "expire");
+  p->timer = 0;
+  p->expired = true;
+  byn_process_ready(p);
+}
+
+/* --- waiting -------------------------------------------------------------- */
+
+int64_t byn_check_timeout(lua_State *L, int index, int64_t otherwise) {
+  int whole;
+  if (lua_isnoneornil(L, index)) return otherwise;
+  if (byn_reason_is(L, index, "infinity")) return -1;
+  if (lua_type(L, index) == LUA_TNUMBER) {
+    lua_Integer ms = lua_tointegerx(L, index, &whole);
+    if (whole && ms >= 0) return ms;
+    if (!whole && lua_tonumber(L, index) == HUGE_VAL) return -1;
+  }
+  luaL_argerror(L, index,
+                "a time-out is whole milliseconds >= 0, math.huge or "
+                "\"infinity\"");
+  return 0;
+}
+
+void byn_process_check_wait(lua_State *L, const byn_process *p) {
+  if (L != p->co)
+    byn_misuse(L, "cannot wait inside a coroutine of the process's own: "
+                  "wait in the process itself");
+  if (!lua_isyieldable(L))
+    byn_misuse(L, "cannot wait here: a C function (such as a metamethod or "
+                  "the comparison of table.sort) is in between");
+}
+
+int byn_process_wait(lua_State *L, byn_process *p, byn_wait what, int64_t ms) {
+  byn_process_check_wait(L, p);
+  if (ms >= 0) p->timer = byn_node_timer(L, p->node, ms, BYN_TIMER_WAIT, p);
+  p->wait = (uint8_t)what;
+  if (what != BYN_WAIT_REPLY) p->arguments = 0;
+  return lua_yield(L, 0);
+}
+
+int byn_process_wait_reply(lua_State *L, byn_process *p, byn_relation *call,
+                           const byn_id *ref, int64_t ms) {
+  byn_node *node = p->node;
+  if (ms >= 0) p->timer = byn_node_try_timer(node, ms, BYN_TIMER_WAIT, p);
+  if (ms >= 0 && !p->timer) {
+    byn_relation_give_up(L, node, call);
+    return luaL_error(L, "not enough memory");
+  }
+  p->wait = BYN_WAIT_REPLY;
+  p->call = call;
+  p->reply = ref->serial;
+  p->arguments = -1;
+  return lua_yield(L, 0);
+}
+
+bool byn_process_gives_way(lua_State *L, byn_process *p) {
+  byn_preempt_relent(p);
+  bool spent = p->node->share-- <= 0 || byn_watchdog_late(p->node->watch);
+  return spent && L == p->co && lua_isyieldable(L);
+}
+
+void byn_process_expect(byn_process *p, byn_id *ref) {
+  byn_node_ref(p->node, ref);
+  ref->index = p->id.index;
+  p->reply = ref->serial;
+  p->arguments = -1;
+}
+
+void byn_process_timer(lua_State *L, byn_process *p, int64_t ms) {
+  byn_process_untimer(p);
+  p->own_timer = byn_node_timer(L, p->node, ms, BYN_TIMER_OWN, p);
+}
+
+void byn_process_untimer(byn_process *p) {
+  if (p->own_timer) byn_timers_cancel(p->node->timers, p->own_timer, NULL);
+  p->own_timer = 0;
+}
