@@ -1,5 +1,4 @@
 /* The C module banyan.core: what lua/banyan is made of. */
-
 #include "value/compat.h"
 #include "value/coverage.h"
 #include "value/misuse.h"

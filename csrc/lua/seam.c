@@ -1,3 +1,4 @@
+/* The node as its driver sees it in Lua. */
 #include "seam.h"
 
 #include <string.h>
@@ -77,7 +78,7 @@ static void name_node(lua_State *L, byn_node *node) {
   if (name) node->name = origin->name;
 }
 
-static void fill(lua_State *L, byn_node *node) {
+static void fill_node(lua_State *L, byn_node *node) {
   byn_slots *slots = &node->world->slots;
   byn_rng_seed(&node->rng, (uint64_t)optional_integer(L, "seed"));
   byn_map_init(&node->monitors, &node->world->alloc);
@@ -120,7 +121,7 @@ static int end_all_protected(lua_State *L) {
 }
 
 /* Raises when memory is too short even for that. */
-static void end_all(lua_State *L, byn_node *node) {
+static void end_all_processes(lua_State *L, byn_node *node) {
   for (int i = 0; i < ATTEMPTS; i++) {
     lua_pushcfunction(L, end_all_protected);
     lua_pushlightuserdata(L, node);
@@ -136,7 +137,7 @@ static void free_processes(byn_node *node) {
            node->table_size * sizeof *node->table);
 }
 
-static void unlist(byn_node *node) {
+static void leave_world(byn_node *node) {
   byn_node **at = &node->world->nodes;
   while (*at != node)
     at = &(*at)->next;
@@ -160,14 +161,14 @@ static void close_node(lua_State *L, byn_node *node) {
     node->origin->node = NULL;
     node->origin->last_serial = NULL;
   }
-  unlist(node);
+  leave_world(node);
   byn_free(&w->alloc, node, sizeof *node);
 }
 
-static int fill_protected(lua_State *L) {
+static int fill_node_protected(lua_State *L) {
   byn_node *node = lua_touserdata(L, 2);
   lua_settop(L, 1);
-  fill(L, node);
+  fill_node(L, node);
   return 0;
 }
 
@@ -184,7 +185,7 @@ static int l_node(lua_State *L) {
   *node = (byn_node){.world = w, .next = w->nodes};
   byn_pool_init(&node->processes, &w->alloc, sizeof(byn_process));
   w->nodes = node;
-  lua_pushcfunction(L, fill_protected);
+  lua_pushcfunction(L, fill_node_protected);
   lua_pushvalue(L, 1);
   lua_pushlightuserdata(L, node);
   if (lua_pcall(L, 2, 0, 0) != LUA_OK) {
@@ -212,11 +213,11 @@ static int l_close(lua_State *L) {
   if (node->stepping)
     return luaL_error(L, "a node cannot be closed within a step of its own");
   luaL_checkstack(L, 20, NULL);
-  end_all(L, node);
-  bool told = push_events(L, node);
+  end_all_processes(L, node);
+  bool events = push_events(L, node);
   *at = NULL;
   close_node(L, node);
-  return told;
+  return events;
 }
 
 /* --- stepping ------------------------------------------------------------- */
@@ -293,8 +294,8 @@ static byn_peer *peer_argument(lua_State *L, byn_node *node, int now) {
   return byn_peer_number(c, (uint32_t)luaL_checkinteger(L, 2));
 }
 
-/* What follows from what a link was told. */
-static int react_protected(lua_State *L) {
+/* Polls a link that its driver has told something, and acts on the result. */
+static int react_to_link_protected(lua_State *L) {
   byn_node *node = lua_touserdata(L, 1);
   byn_peer *peer = lua_touserdata(L, 2);
   luaL_checkstack(L, 40, NULL);
@@ -304,12 +305,11 @@ static int react_protected(lua_State *L) {
   return 0;
 }
 
-/* An error here is nobody's: most likely memory ran out. It costs the link,
- * as the bytes that it is reading are only lent to it. The next step takes
- * the consequences. */
-static int react(lua_State *L, byn_node *node, byn_peer *peer) {
+/* No process is to blame for an error here: memory has run out. It ends the
+ * link, whose input is gone when this returns; the next step signals that. */
+static int react_to_link(lua_State *L, byn_node *node, byn_peer *peer) {
   byn_process *running = node->world->running;
-  lua_pushcfunction(L, react_protected);
+  lua_pushcfunction(L, react_to_link_protected);
   lua_pushlightuserdata(L, node);
   lua_pushlightuserdata(L, peer);
   int status = lua_pcall(L, 2, 0, 0);
@@ -327,7 +327,7 @@ static int l_connected(lua_State *L) {
   byn_peer *peer = peer_argument(L, node, 3);
   if (!peer || peer->down) return 0;
   byn_link_connected(peer->link, node->now);
-  return react(L, node, peer);
+  return react_to_link(L, node, peer);
 }
 
 static int l_received(lua_State *L) {
@@ -337,7 +337,7 @@ static int l_received(lua_State *L) {
   byn_peer *peer = peer_argument(L, node, 4);
   if (!peer || peer->down) return 0;
   byn_link_feed(peer->link, (const uint8_t *)bytes, n, node->now);
-  return react(L, node, peer);
+  return react_to_link(L, node, peer);
 }
 
 static int l_written(lua_State *L) {
@@ -355,7 +355,7 @@ static int l_closed(lua_State *L) {
   if (!peer) return 0;
   peer->gone = true;
   byn_link_closed(peer->link, reason);
-  return react(L, node, peer);
+  return react_to_link(L, node, peer);
 }
 
 static int l_shutdown(lua_State *L) {

@@ -296,8 +296,8 @@ static void run_process(lua_State *L, byn_control *c, byn_process *p) {
 }
 
 static void fire(lua_State *L, byn_node *node, byn_timer timer) {
-  if (!byn_timers_take(node->timers, timer, &node->firing)) return;
-  byn_node_fire(L, node);
+  if (!byn_timers_take(node->timers, timer, &node->due)) return;
+  byn_node_run_timer(L, node);
   byn_node_reap(L, node);
 }
 

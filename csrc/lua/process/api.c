@@ -1,3 +1,4 @@
+/* What a process calls: self, link, monitor, exit, names, process_info. */
 #include "api.h"
 
 #include "../value/clock.h"
@@ -16,7 +17,7 @@ static const byn_id *check_pid(lua_State *L, int index) {
   return id;
 }
 
-static int truth(lua_State *L) {
+static int push_true(lua_State *L) {
   lua_pushboolean(L, 1);
   return 1;
 }
@@ -60,7 +61,7 @@ static int l_link(lua_State *L) {
   BYN_POINT(L, p, l_link, BYN_OP_LINK, 1);
   byn_id to = link_target(L, p);
   byn_link_to(L, p, &to);
-  truth(L);
+  push_true(L);
   return byn_process_leave(L, p, 1);
 }
 
@@ -68,7 +69,7 @@ static int l_unlink(lua_State *L) {
   byn_process *p = byn_process_here(L, "unlink");
   BYN_POINT(L, p, l_unlink, BYN_OP_UNLINK, 1);
   byn_unlink_from(L, p, check_pid(L, 1));
-  return truth(L);
+  return push_true(L);
 }
 
 static int l_monitor(lua_State *L) {
@@ -122,7 +123,7 @@ static int l_demonitor(lua_State *L) {
                   "receive");
   if (ref->origin == p->node->origin) byn_demonitor(L, p, ref->serial);
   if (flush) flush_down(L, p, ref);
-  return truth(L);
+  return push_true(L);
 }
 
 /* --- exits ---------------------------------------------------------------- */
@@ -145,7 +146,7 @@ static int l_pid_exit(lua_State *L) {
   BYN_POINT(L, p, l_pid_exit, BYN_OP_EXIT, 1);
   byn_id outside = {.origin = node->origin, .kind = BYN_PID};
   byn_exit_to(L, node, p ? &p->id : &outside, to, 2);
-  truth(L);
+  push_true(L);
   return byn_process_leave(L, p, 1);
 }
 
@@ -176,7 +177,7 @@ static int l_register(lua_State *L) {
     p = byn_node_find(node, id);
   }
   const char *error = byn_node_register(L, node, p, 1);
-  if (!error) return truth(L);
+  if (!error) return push_true(L);
   lua_pushnil(L);
   lua_insert(L, -2);
   return 2;
@@ -193,7 +194,7 @@ static int l_unregister(lua_State *L) {
     return 2;
   }
   byn_node_unregister(L, p);
-  return truth(L);
+  return push_true(L);
 }
 
 static int l_whereis(lua_State *L) {
@@ -225,8 +226,8 @@ static int l_registered(lua_State *L) {
 
 /* --- looking -------------------------------------------------------------- */
 
-/* The process that is asked for. Who looks on from outside of processes means
- * the node that the pid is of. */
+/* The process whose pid is argument 1. Outside of processes, that is one of the
+ * node that made the pid. */
 static byn_process *local_process(lua_State *L, const char *what) {
   const byn_id *id = check_pid(L, 1);
   byn_node *node = id->origin->node;
@@ -256,7 +257,7 @@ static int l_processes(lua_State *L) {
   return 1;
 }
 
-typedef bool (*wanted)(const byn_relation *r, bool at_a);
+typedef bool (*relation_filter)(const byn_relation *r, bool at_a);
 
 static bool is_link(const byn_relation *r, bool at_a) {
   (void)at_a;
@@ -272,14 +273,14 @@ static bool is_watcher(const byn_relation *r, bool at_a) {
 }
 
 /* Sets `field` to the list of the far ends of some relations. */
-static void set_far_ends(lua_State *L, const byn_process *p, wanted want,
-                         const char *field) {
+static void set_far_ends(lua_State *L, const byn_process *p,
+                         relation_filter matches, const char *field) {
   lua_newtable(L);
   int n = 0;
   for (const byn_relation *r = p->relations.first; r;) {
     bool at_a = r->a.list == &p->relations;
     const byn_id *far = byn_far_id(r, &p->relations);
-    if (want(r, at_a) && far->serial) {
+    if (matches(r, at_a) && far->serial) {
       byn_id_push(L, far);
       lua_rawseti(L, -2, ++n);
     }

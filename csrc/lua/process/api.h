@@ -1,4 +1,4 @@
-/* The rest of a process's own vocabulary: self, link, monitor, exit, names.
+/* What a process calls: self, link, monitor, exit, names, process_info.
  */
 #ifndef BYN_API_H
 #define BYN_API_H

@@ -30,7 +30,7 @@ static void push_reply(lua_State *L, byn_process *p, uint64_t serial,
   lua_setfield(L, -2, "ref");
 }
 
-static bool waits_for(const byn_process *p, uint64_t serial) {
+static bool waits_for_reply(const byn_process *p, uint64_t serial) {
   return p->wait == BYN_WAIT_REPLY && p->reply == serial && p->arguments < 0;
 }
 
@@ -39,13 +39,13 @@ static void mail_message(lua_State *L, byn_process *p) {
                    byn_mail_new(L, p->node->world, BYN_MAIL_MESSAGE, NULL));
 }
 
-/* Pops `count` values, each the receiver's own by now, and gives them to the
- * process that called with `serial`. The relation of the call, if it has
- * one, is no more. What may fail comes first, so that the call is either
- * under way or answered. */
-static void answer(lua_State *L, byn_node *node, byn_process *p,
-                   byn_relation *r, uint64_t serial, int count) {
-  bool waits = waits_for(p, serial);
+/* Pops `count` values, which are the caller's own by now, and gives them to the
+ * process p that called with `serial`; frees the relation r of the call, if it
+ * has one. What may fail comes first: the call is either under way or
+ * answered. */
+static void answer_caller(lua_State *L, byn_node *node, byn_process *p,
+                          byn_relation *r, uint64_t serial, int count) {
+  bool waits = waits_for_reply(p, serial);
   if (waits) {
     if (!lua_checkstack(p->co, count + 2)) luaL_error(L, "too many results");
   } else {
@@ -70,19 +70,19 @@ void byn_call_failed(lua_State *L, byn_node *node, byn_relation *r) {
   }
   lua_pushnil(L);
   lua_insert(L, -2);
-  answer(L, node, p, r, r->serial, 2);
+  answer_caller(L, node, p, r, r->serial, 2);
 }
 
 /* --- replies -------------------------------------------------------------- */
 
-/* The local process that waits for `ref`, and its relation; NULL if there is
- * none any more. */
-static byn_process *waiting_for(byn_node *node, const byn_id *ref,
+/* The process of this node that waits for `ref`, and the relation of its call;
+ * NULL if none waits any more. */
+static byn_process *find_caller(byn_node *node, const byn_id *ref,
                                 byn_relation **r) {
   byn_process *p =
       ref->index < node->table_size ? node->table[ref->index] : NULL;
   if (!p || p->state >= BYN_EXITING) return NULL;
-  if (waits_for(p, ref->serial)) {
+  if (waits_for_reply(p, ref->serial)) {
     *r = p->call;
     return p;
   }
@@ -94,13 +94,13 @@ static byn_process *waiting_for(byn_node *node, const byn_id *ref,
 void byn_call_replied(lua_State *L, byn_node *node, const byn_id *ref,
                       byn_origin *from, int count) {
   byn_relation *r;
-  byn_process *p = waiting_for(node, ref, &r);
+  byn_process *p = find_caller(node, ref, &r);
   if (!p) {
     lua_pop(L, count);
     return;
   }
   byn_origin *b = r ? byn_called_abroad(r) : NULL;
-  answer(L, node, p, r, ref->serial, count);
+  answer_caller(L, node, p, r, ref->serial, count);
   if (b && b != from) node->remote->demonitor(L, node, b, ref->serial);
 }
 
@@ -127,7 +127,7 @@ static bool copy_tables(lua_State *L, int count) {
 static bool reply_local(lua_State *L, byn_node *node, const byn_id *ref,
                         int count) {
   byn_relation *r;
-  if (!waiting_for(node, ref, &r)) {
+  if (!find_caller(node, ref, &r)) {
     lua_pop(L, count);
     return true;
   }
@@ -201,11 +201,11 @@ static void own_request(lua_State *L, bool fresh) {
   }
 }
 
-/* Works out the destination at stack index 1 and, if it is here, makes the
- * request at 2 its own: that may collect garbage, and a finalizer may end
- * processes. */
-static void find_called(lua_State *L, byn_node *node, const char *what,
-                        bool fresh, byn_dest *to) {
+/* Works out the destination at stack index 1 and, if that is a process of this
+ * node, makes the request at 2 its own: that may collect garbage, and a
+ * finalizer may end processes. */
+static void resolve_called(lua_State *L, byn_node *node, const char *what,
+                           bool fresh, byn_dest *to) {
   byn_dest_at(L, node, 1, what, to);
   if (to->kind != BYN_DEST_LOCAL || lua_type(L, 2) != LUA_TTABLE) return;
   own_request(L, fresh);
@@ -229,7 +229,7 @@ static void send_request(lua_State *L, byn_process *p, const byn_dest *to,
 }
 
 /* Why p cannot call there, or NULL. */
-static const char *no_call(const byn_process *p, const byn_dest *to) {
+static const char *why_no_call(const byn_process *p, const byn_dest *to) {
   switch (to->kind) {
   case BYN_DEST_UNKNOWN:
     return to->error;
@@ -240,13 +240,13 @@ static const char *no_call(const byn_process *p, const byn_dest *to) {
   }
 }
 
-static int call(lua_State *L, byn_process *p, const char *what, bool fresh,
-                int64_t ms) {
+static int call_and_wait(lua_State *L, byn_process *p, const char *what,
+                         bool fresh, int64_t ms) {
   byn_dest to;
   /* To ask for the time may run the host's code, so it comes first. */
   if (ms >= 0) byn_node_now(L, p->node);
-  find_called(L, p->node, what, fresh, &to);
-  const char *error = no_call(p, &to);
+  resolve_called(L, p->node, what, fresh, &to);
+  const char *error = why_no_call(p, &to);
   if (error) {
     lua_pushnil(L);
     lua_pushstring(L, error);
@@ -267,7 +267,7 @@ static int l_call(lua_State *L) {
   int64_t ms = byn_check_timeout(L, 3, DEFAULT_TIMEOUT);
   BYN_POINT(L, p, l_call, BYN_OP_CALL, 1);
   if (lua_gettop(L) != 2) lua_settop(L, 2);
-  return call(L, p, "call", false, ms);
+  return call_and_wait(L, p, "call", false, ms);
 }
 
 /* ask(dest, msg): the same without a time limit, for a table that was made
@@ -276,7 +276,7 @@ static int l_ask(lua_State *L) {
   byn_process *p = byn_process_here(L, "call");
   lua_settop(L, 2);
   luaL_checktype(L, 2, LUA_TTABLE);
-  return call(L, p, "supervisor", true, -1);
+  return call_and_wait(L, p, "supervisor", true, -1);
 }
 
 /* request(dest, msg) -> ref; the reply is a message {tag="reply", ...} */
@@ -288,8 +288,8 @@ static int l_request(lua_State *L) {
   ref.index = p->id.index;
   byn_id_push_first(L, &ref);
   byn_dest to;
-  find_called(L, p->node, "request", false, &to);
-  const char *error = no_call(p, &to);
+  resolve_called(L, p->node, "request", false, &to);
+  const char *error = why_no_call(p, &to);
   if (error) {
     lua_pushnil(L);
     lua_pushstring(L, error);

@@ -12,11 +12,12 @@
 #include "node.h"
 #include "relation.h"
 
-/* The one called has ended, or cannot be reached: answers `nil, reason` with
- * the reason on top (popped), which becomes the caller's own, and frees r. */
+/* The one called has ended, or cannot be reached: answers the caller `nil,
+ * reason`, with the reason on top (popped), and frees r. */
 void byn_call_failed(lua_State *L, byn_node *node, byn_relation *r);
 
-/* A REPLY came from another node: `count` values on top (popped). */
+/* A reply has come for `ref`, from the node `from`: `count` values on top
+ * (popped). It is dropped if nobody waits for it any more. */
 void byn_call_replied(lua_State *L, byn_node *node, const byn_id *ref,
                       byn_origin *from, int count);
 

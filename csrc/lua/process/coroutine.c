@@ -23,9 +23,9 @@ lua_State *byn_coroutine_take(lua_State *L, byn_world *w, int *slot,
   return t->co;
 }
 
-/* What its to-be-closed variables do is watched like other code. It may be
- * other code that closes it. */
-static void close_thread(byn_world *w, lua_State *co) {
+/* The watchdog watches what the to-be-closed variables do, and afterwards again
+ * the code that was running, if that closes this one. */
+static void close_coroutine(byn_world *w, lua_State *co) {
   byn_watchdog *watch = w->running ? w->running->node->watch : NULL;
   lua_State *outer = watch ? BYN_LOAD(watch->code) : NULL;
   byn_watchdog_leave(watch);
@@ -42,12 +42,12 @@ void byn_coroutine_give(lua_State *L, byn_world *w, lua_State *co, int slot,
         (struct byn_spare_coroutine){co, slot};
     return;
   }
-  if (status != LUA_OK) close_thread(w, co);
+  if (status != LUA_OK) close_coroutine(w, co);
   byn_slot_free(L, &w->slots, slot);
 }
 
 /* A coroutine for p, to be resumed with `arguments` values. */
-static lua_State *lend(lua_State *L, byn_process *p, int arguments) {
+static lua_State *give_coroutine(lua_State *L, byn_process *p, int arguments) {
   p->co = byn_coroutine_take(L, p->node->world, &p->thread, arguments + 1);
   p->arguments = arguments;
   p->wait = BYN_WAIT_NOTHING;
@@ -55,11 +55,11 @@ static lua_State *lend(lua_State *L, byn_process *p, int arguments) {
 }
 
 void byn_process_call(lua_State *L, byn_process *p, int arguments) {
-  lua_xmove(L, lend(L, p, arguments), arguments + 1);
+  lua_xmove(L, give_coroutine(L, p, arguments), arguments + 1);
 }
 
 void byn_process_callback(lua_State *L, byn_process *p, int arguments) {
-  lua_State *co = lend(L, p, arguments);
+  lua_State *co = give_coroutine(L, p, arguments);
   for (int i = 0; i <= arguments; i++)
     lua_xmove(L, co, 1);
 }

@@ -9,7 +9,7 @@
 
 #define REMOTE_NAME_MAX 255 /* bytes: any signal to a name fits a message */
 
-static void unknown(byn_dest *dest, const char *error) {
+static void dest_unknown(byn_dest *dest, const char *error) {
   dest->kind = BYN_DEST_UNKNOWN;
   dest->error = error;
 }
@@ -20,7 +20,7 @@ static void dest_pid(byn_node *node, const byn_id *id, byn_dest *dest) {
   if (id->origin != node->origin) {
     dest->kind = BYN_DEST_REMOTE;
     if (!byn_node_reaches(node, id->origin))
-      unknown(dest, byn_node_absence(node, id->origin));
+      dest_unknown(dest, byn_node_absence(node, id->origin));
     return;
   }
   dest->process = byn_node_find(node, id);
@@ -33,7 +33,7 @@ static void dest_name(lua_State *L, byn_node *node, int index, byn_dest *dest) {
   if (dest->process)
     dest->id = dest->process->id;
   else
-    unknown(dest, "noproc");
+    dest_unknown(dest, "noproc");
 }
 
 /* {name=, node=}: the name is on top, the node's name below it. */
@@ -45,7 +45,7 @@ static void dest_far(lua_State *L, byn_node *node, byn_dest *dest) {
   }
   byn_origin *origin = node->remote ? node->remote->named(node, where) : NULL;
   if (!origin) {
-    unknown(dest, "noconnection");
+    dest_unknown(dest, "noconnection");
     return;
   }
   if (lua_rawlen(L, -1) > REMOTE_NAME_MAX)
@@ -68,7 +68,7 @@ static void dest_child(lua_State *L, byn_node *node, int index,
   if (id)
     dest_pid(node, id, dest);
   else
-    unknown(dest, "noproc");
+    dest_unknown(dest, "noproc");
 }
 
 static void dest_table(lua_State *L, byn_node *node, int index,

@@ -33,9 +33,9 @@ typedef struct byn_node {
   struct byn_process *ready, *ready_last;
   struct byn_process *exiting, *exiting_last;
   byn_timers *timers;
-  byn_due firing;   /* the timer that is being obeyed; owner NULL: none */
+  byn_due due;      /* the timer that is run now; owner NULL: none */
   byn_map monitors; /* serial -> relation whose a is here */
-  byn_map sends;    /* serial -> struct byn_send, see timer.c */
+  byn_map sends;    /* serial -> struct byn_send, see send.c */
   uint64_t serial;  /* of the last pid or ref made */
   int64_t now;
   byn_rng rng;
@@ -48,8 +48,8 @@ typedef struct byn_node {
   struct byn_cluster *cluster;  /* of `remote` */
   byn_watchdog *watch;          /* for preemption, or NULL */
   int64_t kill_after_ms;        /* 0: never */
-  int64_t tell_held_at;         /* no process_held_node before, see preempt.c */
-  int share;                    /* what is left of this turn, see turn() */
+  int64_t report_held_at;       /* no process_held_node before: see preempt.c */
+  int share;                    /* what is left of this turn: see scheduler.c */
   const byn_control_points *points; /* NULL: node:step takes its steps */
   struct byn_control *control;      /* of `points` */
   uint32_t number;                  /* the control's */

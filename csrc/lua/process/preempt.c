@@ -1,3 +1,4 @@
+/* Preemption: the hook that cuts a turn short, and who is reported for it. */
 #include "preempt.h"
 
 #include "../value/compat.h"
@@ -5,19 +6,21 @@
 #include "event.h"
 #include "process.h"
 
-/* A streak is told from the former on. Below the latter, those of all
- * processes together are told once in that time. */
-#define TELL_MS 100
-#define LONG_MS 1000
-#define TOLD_ALL 31 /* byn_process.told: nothing more of this streak */
+/* A process that has held the node for HELD_REPORT_MS is reported. While it is
+ * below HELD_LONG_MS, such events of all processes together come once in that
+ * time. */
+#define HELD_REPORT_MS 100
+#define HELD_LONG_MS 1000
+#define REPORTED_ALL 31 /* byn_process.held_log2: no event follows */
 
-static uint32_t held(const byn_process *p) {
+/* For how long p has held the node, this turn included. */
+static uint32_t held_for(const byn_process *p) {
   const byn_watchdog *watch = p->node->watch;
   uint32_t turn = byn_watchdog_late(watch) ? BYN_LOAD(watch->held_ms) : 0;
   return p->held_ms < UINT32_MAX - turn ? p->held_ms + turn : UINT32_MAX;
 }
 
-/* --- telling -------------------------------------------------------------- */
+/* --- reporting ------------------------------------------------------------ */
 
 /* Sets where the code is: `at`, "file.lua:12", and the traceback. */
 static void set_place(lua_State *L, lua_State *code) {
@@ -33,7 +36,8 @@ static void set_place(lua_State *L, lua_State *code) {
 }
 
 /* `code`: what p runs, or NULL if it has ended. */
-static void tell(lua_State *L, byn_process *p, lua_State *code, bool killed) {
+static void report_held(lua_State *L, byn_process *p, lua_State *code,
+                        bool killed) {
   if (!byn_event(L, p->node, "process_held_node")) return;
   byn_process_push(L, p);
   lua_setfield(L, -2, "pid");
@@ -41,7 +45,7 @@ static void tell(lua_State *L, byn_process *p, lua_State *code, bool killed) {
   lua_setfield(L, -2, "name");
   byn_slot_push(L, p->label);
   lua_setfield(L, -2, "label");
-  lua_pushinteger(L, held(p));
+  lua_pushinteger(L, held_for(p));
   lua_setfield(L, -2, "ms");
   lua_pushboolean(L, p->preempted);
   lua_setfield(L, -2, "preempted");
@@ -53,41 +57,43 @@ static void tell(lua_State *L, byn_process *p, lua_State *code, bool killed) {
   byn_event_done(L, p->node);
 }
 
-/* Is the streak worth an event, and this one the time for it? */
-static bool is_due(lua_State *L, byn_process *p) {
+/* Has p held the node long enough for an event, and is now the time for it? */
+static bool is_report_due(lua_State *L, byn_process *p) {
   byn_node *node = p->node;
-  uint32_t ms = held(p);
-  if (ms < TELL_MS || ms >> p->held_log2 == 0 || p->held_log2 == TOLD_ALL)
+  uint32_t ms = held_for(p);
+  if (ms < HELD_REPORT_MS || ms >> p->held_log2 == 0 ||
+      p->held_log2 == REPORTED_ALL)
     return false;
   int64_t now = byn_node_now(L, node);
-  if (ms < LONG_MS && now < node->tell_held_at) return false;
-  node->tell_held_at = now + LONG_MS;
-  while (p->held_log2 < TOLD_ALL && ms >> p->held_log2)
+  if (ms < HELD_LONG_MS && now < node->report_held_at) return false;
+  node->report_held_at = now + HELD_LONG_MS;
+  while (p->held_log2 < REPORTED_ALL && ms >> p->held_log2)
     p->held_log2++;
   return true;
 }
 
 void byn_preempt_account(lua_State *L, byn_process *p) {
-  if (is_due(L, p)) tell(L, p, p->preempted ? p->co : NULL, false);
-  p->held_ms = held(p);
-  if (!p->preempted) byn_preempt_relent(p);
+  if (is_report_due(L, p))
+    report_held(L, p, p->preempted ? p->co : NULL, false);
+  p->held_ms = held_for(p);
+  if (!p->preempted) byn_preempt_reset(p);
   p->preempted = false;
 }
 
 /* --- the hook ------------------------------------------------------------- */
 
-static bool must_end(const byn_process *p) {
+static bool must_exit(const byn_process *p) {
   int64_t limit = p->node->kill_after_ms;
-  return p->exiting || (limit && held(p) >= limit);
+  return p->exiting || (limit && held_for(p) >= limit);
 }
 
-/* Decides the end of p, which runs. Raises when memory is short; then the
- * watchdog comes again. */
-static void condemn(lua_State *L, byn_process *p) {
+/* Ends p, which runs, for holding the node. Raises when memory is short; the
+ * watchdog comes again then. */
+static void kill_holder(lua_State *L, byn_process *p) {
   if (p->exiting || p->state >= BYN_EXITING) return;
-  tell(L, p, L, true);
-  p->held_log2 = TOLD_ALL;
-  lua_pushinteger(L, held(p));
+  report_held(L, p, L, true);
+  p->held_log2 = REPORTED_ALL;
+  lua_pushinteger(L, held_for(p));
   byn_reason_make(L, "held_node", 1);
   byn_process_end(L, p);
 }
@@ -97,35 +103,36 @@ static void condemn(lua_State *L, byn_process *p) {
  * is called below a hook: Lua takes this very text for its own error, the one
  * that it calls no handler for. What it says does not matter, p has a reason
  * to end for. */
-static void break_off(lua_State *L, const byn_watchdog *watch) {
+static void raise_out_of_code(lua_State *L, const byn_watchdog *watch) {
   lua_sethook(L, watch->hook, LUA_MASKCOUNT, 1);
   lua_pushliteral(L, "not enough memory");
   lua_error(L);
 }
 
-/* The code cannot yield here: to see it return is the next chance. Where the
- * program has a hook of its own, that is the watchdog's next tick. */
-static void bide(lua_State *L, byn_watchdog *watch) {
+/* The code cannot yield here: the hook waits for a function to return. Where
+ * the program has a hook of its own, it waits for the watchdog's next tick. */
+static void hook_next_return(lua_State *L, byn_watchdog *watch) {
   if (watch->user_hook)
     byn_watchdog_unhook(watch);
   else
     lua_sethook(L, watch->hook, LUA_MASKRET, 0);
 }
 
-/* A coroutine that was made while its maker had the hook has it too. */
-static void shed(lua_State *L, const byn_watchdog *watch) {
+/* Takes the hook off code that the watchdog has not put it into: a coroutine
+ * inherits the hook of the one that makes it. */
+static void drop_inherited_hook(lua_State *L, const byn_watchdog *watch) {
   if (watch && watch->hooked)
     lua_sethook(L, watch->user_hook, watch->user_mask, watch->user_count);
   else
     lua_sethook(L, NULL, 0, 0);
 }
 
-/* It may yield only in a count hook, and only where no other comes after it:
- * the signal may have come while Lua was about to call a line hook of the
- * program's too, which must not run in a coroutine that has yielded. At the
- * next instruction there is none but this. */
-static void settle(lua_State *L, byn_watchdog *watch) {
-  watch->settled = true;
+/* The hook may yield only in a count event, and only where no other hook runs
+ * after it: the signal may have come while Lua was about to call a line hook of
+ * the program, which must not run in a coroutine that has yielded. At the next
+ * instruction this hook is the only one. */
+static void hook_next_instruction(lua_State *L, byn_watchdog *watch) {
+  watch->alone = true;
   lua_sethook(L, watch->hook, LUA_MASKCOUNT, 1);
 }
 
@@ -133,17 +140,17 @@ static void hook(lua_State *L, lua_Debug *ar) {
   byn_process *p = byn_world_of(L)->running;
   byn_watchdog *watch = p ? p->node->watch : NULL;
   if (!watch || watch->hooked != L) {
-    shed(L, watch);
+    drop_inherited_hook(L, watch);
     return;
   }
   bool free = L == p->co && lua_isyieldable(L);
   if (!byn_watchdog_late(watch)) {
     byn_watchdog_unhook(watch);
-  } else if (free && (ar->event != LUA_HOOKCOUNT || !watch->settled)) {
-    settle(L, watch);
-  } else if (must_end(p)) {
-    condemn(L, p);
-    if (!free) break_off(L, watch);
+  } else if (free && (ar->event != LUA_HOOKCOUNT || !watch->alone)) {
+    hook_next_instruction(L, watch);
+  } else if (must_exit(p)) {
+    kill_holder(L, p);
+    if (!free) raise_out_of_code(L, watch);
     byn_watchdog_unhook(watch);
     lua_yield(L, 0);
   } else if (free) {
@@ -151,7 +158,7 @@ static void hook(lua_State *L, lua_Debug *ar) {
     p->preempted = true;
     lua_yield(L, 0);
   } else {
-    bide(L, watch);
+    hook_next_return(L, watch);
   }
 }
 

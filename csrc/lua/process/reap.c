@@ -1,4 +1,4 @@
-/* Reaping: the end of a process is told, and its memory is free. */
+/* Reaping: what is EXITING is taken out of its node, and becomes DEAD. */
 #include "reap.h"
 
 #include "../value/compat.h"
@@ -12,8 +12,8 @@
 
 /* --- reaping -------------------------------------------------------------- */
 
-/* The event of a crash: once, and not for processes that only followed it by
- * an exit signal. */
+/* The event of a crash: once, and not for a process that the exit signal of
+ * another ended. */
 static void report_crash(lua_State *L, byn_process *p, int reason) {
   if (p->crash_told || !byn_reason_is_error(L, reason)) return;
   if (!byn_event(L, p->node, "process_crashed")) return;
@@ -41,13 +41,13 @@ static void close_coroutine(lua_State *L, byn_process *p) {
   p->co = NULL;
 }
 
-static void stop_timers(byn_process *p) {
+static void cancel_process_timers(byn_process *p) {
   if (p->timer) byn_timers_cancel(p->node->timers, p->timer, NULL);
   p->timer = 0;
   byn_process_untimer(p);
 }
 
-static void free_slots(lua_State *L, byn_process *p) {
+static void free_process_slots(lua_State *L, byn_process *p) {
   byn_slots *slots = &p->node->world->slots;
   byn_slot_free(L, slots, p->label);
   byn_slot_free(L, slots, p->exit_reason);
@@ -66,16 +66,17 @@ static void push_exit_reason(lua_State *L, const byn_process *p) {
     lua_pushliteral(L, "out_of_memory");
 }
 
-/* Everything about p ends, and whoever is tied to it hears of it. Memory may
- * run out in the middle; p is still the first that is EXITING then, and all
- * of this is done again, so each line must be right a second time. */
-static void tell_end(lua_State *L, byn_process *p) {
+/* Closes the code of p, frees its name and timers, and signals its end to its
+ * links and monitors. Memory may run out in the middle; p is still the first
+ * that is EXITING then, and all of this is done again, so each line must be
+ * right a second time. */
+static void exit_process(lua_State *L, byn_process *p) {
   byn_node *node = p->node;
   push_exit_reason(L, p);
   int reason = lua_gettop(L);
   close_coroutine(L, p);
   byn_node_unregister(L, p);
-  stop_timers(p);
+  cancel_process_timers(p);
   report_crash(L, p, reason);
   if (node->points) node->points->exited(L, p, reason);
   if (p->self) p->behaviour->ended(L, p, reason);
@@ -85,12 +86,12 @@ static void tell_end(lua_State *L, byn_process *p) {
   lua_settop(L, reason - 1);
 }
 
-/* Everybody has heard of its end: takes it out of the node. */
+/* No relation is left: takes p out of the node. */
 static void remove_process(lua_State *L, byn_process *p) {
   byn_node *node = p->node;
   node->table[p->id.index] = NULL;
   node->process_count--;
-  free_slots(L, p);
+  free_process_slots(L, p);
   p->state = BYN_DEAD;
   if (!p->queued) byn_process_free(p);
 }
@@ -101,7 +102,7 @@ void byn_node_reap(lua_State *L, byn_node *node) {
   luaL_checkstack(L, 20, NULL);
   while (node->exiting) {
     byn_process *p = node->exiting;
-    tell_end(L, p);
+    exit_process(L, p);
     node->exiting = p->next_exiting;
     if (!node->exiting) node->exiting_last = NULL;
     remove_process(L, p);

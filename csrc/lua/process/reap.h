@@ -1,4 +1,4 @@
-/* Reaping: what is EXITING is told to all that are tied to it, and is DEAD.
+/* Reaping: what is EXITING is taken out of its node, and becomes DEAD.
  *
  * Signals only mark a process as EXITING. It is reaped between turns, and at
  * the end of each C function that may have ended processes: no caller further

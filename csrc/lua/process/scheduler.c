@@ -24,8 +24,8 @@ static int push_timeout(lua_State *L, byn_process *p) {
   return 2;
 }
 
-/* No reply came in time: one that comes now finds nobody. */
-static int give_up_call(lua_State *L, byn_process *p) {
+/* No reply has come in time: one that comes later is dropped. */
+static int time_out_call(lua_State *L, byn_process *p) {
   byn_relation *call = p->call;
   p->call = NULL;
   p->reply = 0;
@@ -54,7 +54,7 @@ static int push_results(lua_State *L, byn_process *p) {
     lua_pushboolean(p->co, 1);
     return 1;
   case BYN_WAIT_REPLY:
-    if (p->arguments < 0) return give_up_call(L, p);
+    if (p->arguments < 0) return time_out_call(L, p);
     return p->arguments;
   default:
     return p->arguments;
@@ -63,7 +63,7 @@ static int push_results(lua_State *L, byn_process *p) {
 
 /* Takes the coroutine of p away from it, and back to the pool; a receive that
  * was under way is over. */
-static void release(lua_State *L, byn_process *p, int status) {
+static void release_coroutine(lua_State *L, byn_process *p, int status) {
   lua_State *co = p->co;
   p->co = NULL;
   p->matching = false;
@@ -71,35 +71,35 @@ static void release(lua_State *L, byn_process *p, int status) {
   byn_coroutine_give(L, p->node->world, co, p->thread, status);
 }
 
-/* The code has ended for the reason on top. What its to-be-closed variables
- * still do must not change that. */
-static void broken_off(lua_State *L, byn_process *p, int status) {
+/* The code has ended for the reason on top, which an exit that its to-be-closed
+ * variables call does not replace. */
+static void code_broken_off(lua_State *L, byn_process *p, int status) {
   byn_process_cancel_end(L, p);
-  release(L, p, LUA_YIELD);
+  release_coroutine(L, p, LUA_YIELD);
   byn_process_cancel_end(L, p);
   p->behaviour->returned(L, p, status, 1);
 }
 
-/* The code called banyan.exit, even if something caught that. */
-static void exited(lua_State *L, byn_process *p) {
+/* The code has called banyan.exit, and may have caught the error of that. */
+static void code_exited(lua_State *L, byn_process *p) {
   byn_slot_push(L, p->exit_reason);
-  broken_off(L, p, BYN_EXITED);
+  code_broken_off(L, p, BYN_EXITED);
 }
 
-static void failed(lua_State *L, byn_process *p, int status) {
+static void code_failed(lua_State *L, byn_process *p, int status) {
   bool token = byn_reason_of_error(L, p->co);
-  broken_off(L, p, token ? BYN_EXITED : status);
+  code_broken_off(L, p, token ? BYN_EXITED : status);
 }
 
-static void returned(lua_State *L, byn_process *p, int count) {
+static void code_returned(lua_State *L, byn_process *p, int count) {
   if (count > 1) luaL_checkstack(L, count + BYN_TURN_STACK, NULL);
   lua_xmove(p->co, L, count);
-  release(L, p, LUA_OK);
+  release_coroutine(L, p, LUA_OK);
   p->behaviour->returned(L, p, LUA_OK, count);
 }
 
 /* Runs the coroutine until it waits or ends. */
-static void resume(lua_State *L, byn_process *p) {
+static void resume_code(lua_State *L, byn_process *p) {
   int count = push_results(L, p);
   if (count < 0) return;
   if (p->timer) byn_timers_cancel(p->node->timers, p->timer, NULL);
@@ -111,16 +111,16 @@ static void resume(lua_State *L, byn_process *p) {
   int status = lua_resume(p->co, L, count, &count);
   byn_watchdog_leave(watch);
   if (p->exits_itself) {
-    exited(L, p);
+    code_exited(L, p);
   } else if (p->exiting) {
     return; /* its end closes the coroutine */
   } else if (status == LUA_YIELD) {
     if (count) lua_pop(p->co, count);
     if (p->wait == BYN_WAIT_PAUSE) p->arguments = 0;
   } else if (status == LUA_OK) {
-    returned(L, p, count);
+    code_returned(L, p, count);
   } else {
-    failed(L, p, status);
+    code_failed(L, p, status);
   }
 }
 
@@ -142,14 +142,14 @@ static bool can_resume(const byn_process *p) {
 
 /* One turn of one process: until it waits, has handled one mail, or has had
  * its share. */
-static void turn(lua_State *L, byn_process *p) {
+static void take_turn(lua_State *L, byn_process *p) {
   byn_watchdog *watch = p->node->watch;
   p->node->share = p->node->points ? 1 : SHARE;
   byn_watchdog_turn(watch);
   if (!p->co) p->behaviour->run(L, p);
   while (p->co && !p->exiting && can_resume(p)) {
     bool spent = p->node->share-- <= 0 || byn_watchdog_late(watch);
-    if (!spent) resume(L, p);
+    if (!spent) resume_code(L, p);
     if (!spent && (!p->co || p->wait != BYN_WAIT_PAUSE)) continue;
     p->woken = true; /* gives way to the others */
     break;
@@ -158,8 +158,8 @@ static void turn(lua_State *L, byn_process *p) {
     byn_preempt_account(L, p);
 }
 
-/* What a process does next, once its turn is over. */
-static void settle(byn_process *p) {
+/* The turn of p is over: it exits, is ready again, or waits. */
+static void end_turn(byn_process *p) {
   byn_world *w = p->node->world;
   w->running = NULL;
   p->state = BYN_IDLE;
@@ -185,8 +185,8 @@ void byn_node_run(lua_State *L, byn_node *node, int slices) {
     p->state = BYN_RUNNING;
     w->running = p;
     node->clock_read = false;
-    turn(L, p);
-    settle(p);
+    take_turn(L, p);
+    end_turn(p);
     if (node->exiting) byn_node_reap(L, node);
   }
 }
@@ -194,7 +194,7 @@ void byn_node_run(lua_State *L, byn_node *node, int slices) {
 /* --- turns out of order --------------------------------------------------- */
 
 /* Takes the one after `before` out of the run queue; NULL: the first. */
-static void unqueue(byn_node *node, byn_process *before) {
+static void leave_run_queue(byn_node *node, byn_process *before) {
   byn_process *p = before ? before->next_ready : node->ready;
   if (before)
     before->next_ready = p->next_ready;
@@ -208,7 +208,7 @@ byn_process *byn_node_next_ready(byn_node *node, byn_process *before) {
   for (;;) {
     byn_process *p = before ? before->next_ready : node->ready;
     if (!p || p->state == BYN_READY) return p;
-    unqueue(node, before);
+    leave_run_queue(node, before);
     if (p->state == BYN_DEAD) byn_process_free(p);
   }
 }
@@ -217,7 +217,7 @@ void byn_node_take_turn(lua_State *L, byn_node *node, byn_process *p) {
   byn_process *before = NULL;
   for (byn_process *q = node->ready; q != p; q = q->next_ready)
     before = q;
-  unqueue(node, before);
+  leave_run_queue(node, before);
   p->queued = true;
   p->next_ready = node->ready;
   node->ready = p;

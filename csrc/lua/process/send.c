@@ -50,9 +50,9 @@ int byn_send_throttle(lua_State *L, byn_node *node, const byn_dest *dest,
   return byn_process_wait(L, p, BYN_WAIT_SLEEP, -1);
 }
 
-/* The short way, which most messages can take: to a process of this node
- * that waits for one, and nothing to be copied. */
-static bool hand_over(lua_State *L, byn_node *node) {
+/* The fast path: a message that need not be copied, to a process of this node
+ * that waits for one. */
+static bool send_at_once(lua_State *L, byn_node *node) {
   const byn_id *id = byn_pid_at(L, 1);
   if (!id || id->origin != node->origin) return false;
   byn_process *p = byn_node_find(node, id);
@@ -65,7 +65,7 @@ static int l_send(lua_State *L) {
   byn_dest dest;
   if (lua_gettop(L) != 2) lua_settop(L, 2);
   BYN_POINT(L, node->world->running, l_send, BYN_OP_SEND, 1);
-  if (hand_over(L, node)) {
+  if (send_at_once(L, node)) {
     lua_pushboolean(L, 1);
     return 1;
   }
@@ -74,8 +74,8 @@ static int l_send(lua_State *L) {
   return byn_send_throttle(L, node, &dest, results);
 }
 
-/* A time that is forgotten is not a time without end. */
-static void check_given(lua_State *L) {
+/* No argument is misuse here, not a time without end. */
+static void check_time_given(lua_State *L) {
   luaL_argexpected(L, !lua_isnoneornil(L, 1), 1, "milliseconds");
 }
 
@@ -88,16 +88,17 @@ typedef struct byn_send {
 } byn_send;
 
 static void free_send(lua_State *L, byn_node *node, byn_send *send) {
-  if (node->firing.owner == send) node->firing.owner = NULL;
+  if (node->due.owner == send) node->due.owner = NULL;
   byn_map_remove(&node->sends, send->serial);
   byn_value_free(L, node->world, &send->dest);
   byn_value_free(L, node->world, &send->message);
   byn_free(&node->world->alloc, send, sizeof *send);
 }
 
-/* Where only memory can be missing, the message waits until it is there. */
-static void deliver(lua_State *L, byn_node *node, byn_process *p,
-                    byn_send *send) {
+/* Frees `send` only once nothing can fail any more: where memory is short, the
+ * message waits until it is there. */
+static void mail_send(lua_State *L, byn_node *node, byn_process *p,
+                      byn_send *send) {
   byn_mail_reserve(L, node->world);
   byn_value_take(L, node->world, &send->message);
   free_send(L, node, send);
@@ -111,7 +112,7 @@ void byn_send_due(lua_State *L, byn_node *node, byn_send *send) {
   if (!lua_istable(L, -1)) {
     byn_dest_at(L, node, top + 1, "send_after", &dest);
     if (dest.kind == BYN_DEST_LOCAL) {
-      deliver(L, node, dest.process, send);
+      mail_send(L, node, dest.process, send);
       lua_settop(L, top);
       return;
     }
@@ -152,7 +153,7 @@ static byn_send *new_send(byn_node *node, uint64_t serial, int64_t ms) {
 /* send_after(ms, dest, msg) -> timer */
 static int l_send_after(lua_State *L) {
   byn_node *node = byn_node_here(L);
-  check_given(L);
+  check_time_given(L);
   int64_t ms = byn_check_timeout(L, 1, 0);
   luaL_argcheck(L, ms >= 0, 1, "must be finite");
   BYN_POINT(L, node->world->running, l_send_after, BYN_OP_SEND_AFTER, 0);
@@ -195,7 +196,7 @@ static int l_cancel_timer(lua_State *L) {
 
 /* --- receiving ------------------------------------------------------------ */
 
-static byn_process *receiver(lua_State *L, const char *what) {
+static byn_process *check_receiver(lua_State *L, const char *what) {
   byn_process *p = byn_process_here(L, what);
   if (p->matching)
     byn_misuse(L, "%s inside the match function of a receive", what);
@@ -204,7 +205,7 @@ static byn_process *receiver(lua_State *L, const char *what) {
 
 /* receive([timeout]) -> msg | nil, "timeout" */
 static int l_receive(lua_State *L) {
-  byn_process *p = receiver(L, "receive");
+  byn_process *p = check_receiver(L, "receive");
   int64_t ms = byn_check_timeout(L, 1, -1);
   if (p->mail.head) {
     if (byn_process_gives_way(L, p))
@@ -217,14 +218,14 @@ static int l_receive(lua_State *L) {
 /* sleep(ms) -> true */
 static int l_sleep(lua_State *L) {
   byn_process *p = byn_process_here(L, "sleep");
-  check_given(L);
+  check_time_given(L);
   return byn_process_wait(L, p, BYN_WAIT_SLEEP, byn_check_timeout(L, 1, -1));
 }
 
 /* mail_peek() -> true, msg | false: the next that was not passed over.
  * Until mail_skip or mail_pick, a match function runs: receive is refused. */
 static int l_mail_peek(lua_State *L) {
-  byn_process *p = receiver(L, "receive");
+  byn_process *p = check_receiver(L, "receive");
   lua_pushboolean(L, true);
   p->matching = byn_mailbox_show(L, &p->mail) != NULL;
   if (p->matching) return 2;
@@ -251,7 +252,7 @@ static int l_mail_pick(lua_State *L) {
 
 /* Before the first mail_peek of a receive. */
 static int l_mail_begin(lua_State *L) {
-  byn_mailbox_rewind(&receiver(L, "receive")->mail);
+  byn_mailbox_rewind(&check_receiver(L, "receive")->mail);
   return 0;
 }
 
@@ -271,7 +272,7 @@ static int l_unbroken(lua_State *L) {
 
 /* mail_wait([ms]) -> true: more came, or false: the time is over */
 static int l_mail_wait(lua_State *L) {
-  byn_process *p = receiver(L, "receive");
+  byn_process *p = check_receiver(L, "receive");
   int64_t ms = byn_check_timeout(L, 1, -1);
   return byn_process_wait(L, p, BYN_WAIT_MAIL, ms);
 }

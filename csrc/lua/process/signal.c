@@ -1,8 +1,6 @@
-/* Signals: exits, links and monitors, by Erlang's rules. The rules for exit
- * signals are those of the Erlang reference manual, "Processes".
- */
-
+/* Signals: exits, links and monitors, by Erlang's rules. */
 #include "signal.h"
+
 #include "../value/compat.h"
 #include "../value/reason.h"
 #include "call.h"
@@ -12,14 +10,14 @@
 
 /* --- exit signals --------------------------------------------------------- */
 
-/* Pushes the reason at `index` for one who is to hear it, a value of its own,
- * and reserves what telling it takes: that cannot fail then. */
-static void push_news(lua_State *L, byn_node *node, int index) {
+/* Pushes a copy of the reason at `index` for the receiver of a signal, and
+ * reserves the mail that carries it: the signal cannot fail then. */
+static void push_reason(lua_State *L, byn_node *node, int index) {
   byn_reason_copy(L, index);
   byn_mail_reserve(L, node->world);
 }
 
-/* Pops the news. */
+/* The rules of the Erlang reference manual, "Processes". Pops the reason. */
 static void signal_exit(lua_State *L, byn_process *p, const byn_id *from,
                         bool linked) {
   bool self = byn_id_equal(from, &p->id);
@@ -43,7 +41,7 @@ void byn_signal_exit(lua_State *L, byn_process *p, const byn_id *from,
   luaL_checkstack(L, 8, NULL);
   byn_node *node = p->node;
   byn_id to = p->id;
-  push_news(L, node, index); /* a finalizer may end processes here */
+  push_reason(L, node, index); /* a finalizer may end processes here */
   p = byn_node_find(node, &to);
   if (p)
     signal_exit(L, p, from, linked);
@@ -108,7 +106,7 @@ void byn_unlink_from(lua_State *L, byn_process *p, const byn_id *to) {
 
 /* --- monitors ------------------------------------------------------------- */
 
-/* Pops what was monitored, and above it the news, into the mailbox of p. */
+/* Pops the reason, and below it what was monitored: a DOWN to p. */
 static void mail_down(lua_State *L, byn_process *p, uint64_t serial) {
   byn_world *w = p->node->world;
   byn_id ref = {.origin = p->node->origin, .serial = serial, .kind = BYN_REF};
@@ -178,8 +176,9 @@ void byn_demonitor(lua_State *L, byn_process *p, uint64_t serial) {
 
 /* --- broken relations ----------------------------------------------------- */
 
-/* Each of these pops the news. They take the relation apart before they tell
- * of it, with all that telling needs in hand. */
+/* Each of these pops the reason. The relation is freed before the signal is
+ * sent, and what the signal needs is read before that: its receiver may change
+ * anything. */
 
 static void break_link(lua_State *L, byn_node *node, byn_relation *r,
                        struct byn_relation_end *dead) {
@@ -279,7 +278,7 @@ static void break_relation(lua_State *L, byn_node *node, byn_relation *r,
 void byn_monitor_break(lua_State *L, byn_node *node, uint64_t serial,
                        const byn_origin *lost, int index) {
   luaL_checkstack(L, 12, NULL);
-  push_news(L, node, index); /* a finalizer may take relations away here */
+  push_reason(L, node, index); /* a finalizer may take relations away here */
   byn_relation *r = byn_map_get(&node->monitors, serial);
   if (r && byn_end_id(r, &r->b)->origin == lost)
     break_relation(L, node, r, &r->b);
@@ -290,7 +289,7 @@ void byn_monitor_break(lua_State *L, byn_node *node, uint64_t serial,
 void byn_relation_break_first(lua_State *L, byn_node *node,
                               byn_relation_list *list, int index) {
   luaL_checkstack(L, 12, NULL);
-  push_news(L, node, index); /* a finalizer may take relations away here */
+  push_reason(L, node, index); /* a finalizer may take relations away here */
   byn_relation *r = list->first;
   if (r)
     break_relation(L, node, r, r->a.list == list ? &r->a : &r->b);

@@ -1,3 +1,4 @@
+/* Plain processes: spawn, spawn_link, spawn_monitor. */
 #include "spawn.h"
 
 #include "../value/compat.h"

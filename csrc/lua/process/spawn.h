@@ -1,4 +1,4 @@
-/* Plain processes: spawn and its kin.
+/* Plain processes: spawn, spawn_link, spawn_monitor.
  */
 #ifndef BYN_SPAWN_H
 #define BYN_SPAWN_H

@@ -1,3 +1,4 @@
+/* A step of a node: due timers, links, then ready processes. */
 #include "step.h"
 
 #include "../value/compat.h"
@@ -10,14 +11,14 @@
 #include "wait.h"
 
 #define SLICES 2000  /* turns of processes in one step */
-#define AGAIN_MS 10  /* when what an error broke off is tried again */
+#define RETRY_MS 10  /* until what an error broke off is tried again */
 #define ATTEMPTS 100 /* recoveries from errors in one step */
 
 /* --- timers --------------------------------------------------------------- */
 
-static void obey(lua_State *L, byn_node *node) {
-  byn_process *p = node->firing.owner;
-  switch (node->firing.kind) {
+void byn_node_run_timer(lua_State *L, byn_node *node) {
+  byn_process *p = node->due.owner;
+  switch (node->due.kind) {
   case BYN_TIMER_WAIT:
     byn_process_expire(p);
     break;
@@ -26,32 +27,29 @@ static void obey(lua_State *L, byn_node *node) {
     if (p->behaviour->timed_out) p->behaviour->timed_out(L, p);
     break;
   default:
-    byn_send_due(L, node, node->firing.owner);
+    byn_send_due(L, node, node->due.owner);
   }
+  node->due.owner = NULL;
 }
 
-void byn_node_fire(lua_State *L, byn_node *node) {
-  obey(L, node);
-  node->firing.owner = NULL;
-}
-
-/* An error broke off what a timer was for: it is due again a little later, if
- * that makes sense. The timer has just left its room, so this cannot fail. */
-static void fire_again(byn_node *node) {
-  byn_process *p = node->firing.owner;
+/* An error broke off what the timer that was due is for: it is due again a
+ * little later, if that makes sense. Its own place is free, so that needs no
+ * memory. */
+static void retry_timer(byn_node *node) {
+  byn_process *p = node->due.owner;
   if (!p) return;
-  node->firing.owner = NULL;
-  if (node->firing.kind == BYN_TIMER_SEND)
-    byn_send_again(node, (struct byn_send *)p, AGAIN_MS);
-  else if (node->firing.kind == BYN_TIMER_OWN && !p->own_timer)
-    p->own_timer = byn_node_try_timer(node, AGAIN_MS, BYN_TIMER_OWN, p);
+  node->due.owner = NULL;
+  if (node->due.kind == BYN_TIMER_SEND)
+    byn_send_again(node, (struct byn_send *)p, RETRY_MS);
+  else if (node->due.kind == BYN_TIMER_OWN && !p->own_timer)
+    p->own_timer = byn_node_try_timer(node, RETRY_MS, BYN_TIMER_OWN, p);
 }
 
 /* --- errors --------------------------------------------------------------- */
 
-/* (node, process or NULL, error): tells of it, and makes it the reason that
- * the process ends for. */
-static int report_protected(lua_State *L) {
+/* (node, process or NULL, error): reports the error, and makes it the reason
+ * that the process ends for. */
+static int report_error_protected(lua_State *L) {
   byn_node *node = lua_touserdata(L, 1);
   byn_process *p = lua_touserdata(L, 2);
   const char *text = byn_reason_tostring(L, 3);
@@ -70,14 +68,14 @@ static int report_protected(lua_State *L) {
 
 void byn_node_recover(lua_State *L, byn_node *node) {
   byn_process *p = node->world->running;
-  fire_again(node);
+  retry_timer(node);
   node->world->running = NULL;
   if (p && p->state != BYN_RUNNING) p = NULL;
   if (p) {
     byn_process_cancel_end(L, p);
     p->state = BYN_IDLE;
   }
-  lua_pushcfunction(L, report_protected);
+  lua_pushcfunction(L, report_error_protected);
   lua_insert(L, -2);
   lua_pushlightuserdata(L, node);
   lua_insert(L, -2);
@@ -101,8 +99,8 @@ static int step_protected(lua_State *L) {
   luaL_checkstack(L, 40, NULL);
   node->reaping = false; /* an error may have left it so */
   byn_node_reap(L, node);
-  while (byn_timers_pop(node->timers, node->now, &node->firing))
-    byn_node_fire(L, node);
+  while (byn_timers_pop(node->timers, node->now, &node->due))
+    byn_node_run_timer(L, node);
   byn_node_reap(L, node);
   if (node->remote) node->remote->tick(L, node);
   byn_node_reap(L, node);

@@ -1,5 +1,5 @@
-/* A step of a node: what is due, then what is ready. It may go wrong where
- * memory is short; then whoever ran ends of it, and the step goes on.
+/* A step of a node: due timers, links, then ready processes. An error in it,
+ * which the lack of memory causes, ends the process that ran; the step goes on.
  */
 #ifndef BYN_STEP_H
 #define BYN_STEP_H
@@ -7,16 +7,18 @@
 #include "../value/compat.h"
 #include "node.h"
 
-/* Steps until it goes well, and pushes when the node wants to be stepped
- * again, or nil; false, and nothing is pushed, if it never does. Raises
- * nothing. */
+/* Steps until no error breaks that off, and pushes when the node wants to be
+ * stepped again, or nil; false, and nothing is pushed, after too many errors.
+ * Raises nothing. */
 bool byn_node_step(lua_State *L, byn_node *node);
 
-/* Obeys the timer in node->firing. */
-void byn_node_fire(lua_State *L, byn_node *node);
+/* Does what the timer in node->due is for. Raises when memory is short:
+ * byn_node_recover sets it again. */
+void byn_node_run_timer(lua_State *L, byn_node *node);
 
-/* An error that is nobody's, in what was done for the node: whoever ran ends
- * of it. The error object is on top, and popped. Never raises. */
+/* After an error that no code of a process caught, in what was done for the
+ * node: the process that ran, if there is one, ends for it. The error object is
+ * on top, and popped. Never raises. */
 void byn_node_recover(lua_State *L, byn_node *node);
 
 #endif

@@ -125,7 +125,7 @@ int byn_process_wait_reply(lua_State *L, byn_process *p, byn_relation *call,
 }
 
 bool byn_process_gives_way(lua_State *L, byn_process *p) {
-  byn_preempt_relent(p);
+  byn_preempt_reset(p);
   bool spent = p->node->share-- <= 0 || byn_watchdog_late(p->node->watch);
   return spent && L == p->co && lua_isyieldable(L);
 }

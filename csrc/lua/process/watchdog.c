@@ -1,3 +1,4 @@
+/* The watchdog: a thread that notices late turns, and a signal for them. */
 #define _XOPEN_SOURCE 700
 #include "watchdog.h"
 
@@ -44,7 +45,7 @@ static void put_hook(byn_watchdog *w, lua_State *code) {
     return; /* it waits for Lua code already; to set it costs a walk of the
              * stack, which would leave a C function no time */
   }
-  w->settled = false;
+  w->alone = false;
   lua_sethook(code, w->hook, LUA_MASKCOUNT, 1);
 }
 
@@ -90,7 +91,7 @@ static bool handler_is_ours(void) {
          now.sa_sigaction == on_signal;
 }
 
-static int install(void) {
+static int install_handler(void) {
   struct sigaction ours;
   if (sigaction(SIGNAL, NULL, &former)) return errno;
   memset(&ours, 0, sizeof ours);
@@ -100,7 +101,7 @@ static int install(void) {
   return sigaction(SIGNAL, &ours, NULL) ? errno : 0;
 }
 
-static void uninstall(void) {
+static void uninstall_handler(void) {
   if (handler_is_ours()) sigaction(SIGNAL, &former, NULL);
 }
 
@@ -112,21 +113,21 @@ static int64_t clock_us(void) {
   return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
 }
 
-/* Has the code of a late turn hooked. The thread is in a step, and stays in it
- * as long as the lock is held. */
-static void bite(byn_watchdog *w) {
+/* Signals the thread whose turn is late: the handler puts the hook into the
+ * code. That thread is in a step, and stays in it while the lock is held. */
+static void signal_late_turn(byn_watchdog *w) {
   if (!BYN_LOAD(w->code) || !handler_is_ours()) return;
   atomic_store(&w->wanted, true);
   pthread_kill(BYN_LOAD(w->thread), SIGNAL);
 }
 
-/* A turn was on its way already when it was first seen: for half a tick, most
- * likely. */
+/* A turn had begun before the tick that first saw it: half a tick earlier, on
+ * average. */
 static unsigned whole_ms(const byn_watchdog *w) {
   return (unsigned)((w->held_us + w->slice_us / 2) / 1000);
 }
 
-static void look(byn_watchdog *w, int64_t now) {
+static void check_watch(byn_watchdog *w, int64_t now) {
   unsigned turn = BYN_LOAD(w->turn), step = BYN_LOAD(w->step);
   if (step == w->seen_step) BYN_STORE(w->late_step, step);
   int64_t passed = now - w->looked;
@@ -139,11 +140,12 @@ static void look(byn_watchdog *w, int64_t now) {
   if (w->held_us < w->slice_us) return;
   BYN_STORE(w->held_ms, whole_ms(w));
   BYN_STORE(w->late_turn, turn);
-  bite(w);
+  signal_late_turn(w);
 }
 
-/* Looks at all; answers whether one was busy, and the next tick's length. */
-static bool look_around(int64_t *tick_us) {
+/* Checks all watches: answers whether a node was busy, and how long the next
+ * tick is. */
+static bool check_all(int64_t *tick_us) {
   bool busy = false;
   int64_t now = clock_us();
   *tick_us = MAX_TICK_MS * 1000;
@@ -152,7 +154,7 @@ static bool look_around(int64_t *tick_us) {
     if (w->slice_us < *tick_us) *tick_us = w->slice_us;
     if (BYN_LOAD(w->step) != w->seen_step || w->stepping) busy = true;
     if (w->stepping)
-      look(w, now);
+      check_watch(w, now);
     else
       w->seen_step = BYN_LOAD(w->step);
   }
@@ -171,7 +173,7 @@ static void *watch_all(void *nothing) {
   int64_t tick_us;
   pthread_mutex_lock(&lock);
   while (!quit) {
-    idle = look_around(&tick_us) ? 0 : idle + 1;
+    idle = check_all(&tick_us) ? 0 : idle + 1;
     asleep = idle > IDLE_TICKS;
     if (asleep) idle = 0;
     while (asleep && !quit)
@@ -235,7 +237,7 @@ static void in_child(void) {
   after_fork();
 }
 
-static int prepare(void) {
+static int prepare_once(void) {
   if (prepared) return 0;
   make_condition();
   int error = pthread_atfork(before_fork, after_fork, in_child);
@@ -269,12 +271,12 @@ static byn_watchdog *take_unused(int slice_ms, lua_Hook hook) {
   return w;
 }
 
-static int begin(void) {
-  int error = prepare();
-  if (!error && !used) error = install();
+static int start_watching(void) {
+  int error = prepare_once();
+  if (!error && !used) error = install_handler();
   if (!error && !running) {
     error = start_thread();
-    if (error && !used) uninstall();
+    if (error && !used) uninstall_handler();
   }
   return error;
 }
@@ -283,7 +285,7 @@ byn_watchdog *byn_watchdog_open(int slice_ms, lua_Hook hook, int *error) {
   pthread_mutex_lock(&life);
   pthread_mutex_lock(&lock);
   byn_watchdog *w = take_unused(slice_ms, hook);
-  *error = w ? begin() : ENOMEM;
+  *error = w ? start_watching() : ENOMEM;
   if (*error) w = NULL;
   if (w) w->used = true, used++;
   after_fork();
@@ -297,12 +299,12 @@ void byn_watchdog_close(byn_watchdog *w) {
   w->used = w->stepping = false;
   if (--used == 0) {
     stop_thread();
-    uninstall();
+    uninstall_handler();
   }
   after_fork();
 }
 
-static void unblock(void) {
+static void unblock_signal(void) {
   sigset_t set;
   sigemptyset(&set);
   sigaddset(&set, SIGNAL);
@@ -316,7 +318,8 @@ void byn_watchdog_step(byn_watchdog *w) {
   pthread_t here = pthread_self();
   pthread_mutex_lock(&lock);
   BYN_STORE(w->step, BYN_LOAD(w->step) + 1);
-  if (!w->unblocked || !pthread_equal(BYN_LOAD(w->thread), here)) unblock();
+  if (!w->unblocked || !pthread_equal(BYN_LOAD(w->thread), here))
+    unblock_signal();
   w->unblocked = true;
   BYN_STORE(w->thread, here);
   w->stepping = true;

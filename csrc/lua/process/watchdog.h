@@ -60,7 +60,7 @@ typedef struct byn_watchdog {
   /* The node's thread and the signal handler in it. */
   lua_Hook hook;
   lua_State *volatile hooked; /* the code that has the hook, or NULL */
-  volatile bool settled;      /* the hook has run, and stands alone since */
+  volatile bool alone;        /* no hook of the program runs beside it */
   lua_Hook volatile user_hook;
   volatile int user_mask, user_count; /* what the hook stands in for */
 

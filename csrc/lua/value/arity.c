@@ -1,10 +1,11 @@
+/* Arity: whether a function looks at its n-th argument. */
 #include "arity.h"
 
 #include <limits.h>
 
 #include "world.h"
 
-/* LuaJIT's API does not tell. */
+/* LuaJIT's API does not say. */
 #if LUA_VERSION_NUM < 504
 static int count_parameters(lua_State *L, int index) {
   (void)L;
@@ -20,11 +21,12 @@ static int count_parameters(lua_State *L, int index) {
 }
 #endif
 
-static byn_arity *place_of(byn_world *w, const void *fn) {
+static byn_arity *arity_place(byn_world *w, const void *fn) {
   return &w->arities[((uintptr_t)fn >> 4) & (BYN_ARITIES - 1)];
 }
 
-static void remember(lua_State *L, byn_world *w, int index, byn_arity *a) {
+static void remember_arity(lua_State *L, byn_world *w, int index,
+                           byn_arity *a) {
   int count = count_parameters(L, index);
   const void *fn = lua_topointer(L, index);
   byn_slots_reserve(L, &w->slots, 1);
@@ -36,10 +38,10 @@ static void remember(lua_State *L, byn_world *w, int index, byn_arity *a) {
 bool byn_takes(lua_State *L, byn_world *w, int index, int n) {
   index = lua_absindex(L, index);
   const void *fn = lua_topointer(L, index);
-  byn_arity *a = place_of(w, fn);
+  byn_arity *a = arity_place(w, fn);
   if (a->fn != fn) {
     if (lua_type(L, index) != LUA_TFUNCTION) return true;
-    remember(L, w, index, a);
+    remember_arity(L, w, index, a);
   }
   return n <= a->count;
 }

@@ -1,3 +1,4 @@
+/* The C API of Lua 5.4, made of that of LuaJIT. */
 #include "compat.h"
 
 #if LUA_VERSION_NUM < 504

@@ -1,3 +1,4 @@
+/* What the machines have met, as tables. */
 #include "coverage.h"
 
 #include "../../core/coverage.h"

@@ -1,3 +1,4 @@
+/* Pids and refs: origins, and ids interned in a weak table of each. */
 #include "id.h"
 
 #include <inttypes.h>
@@ -8,12 +9,11 @@
 #include "compat.h"
 #include "world.h"
 
-/* The addresses of these are registry keys. The pids of an origin have a
- * metatable of their own, and its refs too: these are copies. METAS has those
- * that there are, metatable -> origin. Its keys are weak: unlike what the
- * values of a weak table refer to, they are there as long as any id has them,
- * also one that only a finalizer has brought back. So they tell whether an
- * origin can go. */
+/* The addresses of these are registry keys. Each origin has a copy of PID_META
+ * for its pids, and one of REF_META for its refs. METAS maps these copies to
+ * their origins, and its keys are weak: a copy is there as long as an id has
+ * it, also an id that only a finalizer has brought back, which the weak table
+ * of ids has lost by then. So METAS says whether an origin still has ids. */
 static const char PID_META = 0, REF_META = 0, METAS = 0;
 
 static const void *meta_key(uint32_t kind) {
@@ -59,7 +59,7 @@ static byn_origin *make_origin(lua_State *L, byn_world *w, const char *name,
   return o;
 }
 
-/* The one found last stands first: messages name few, again and again. */
+/* The origin found last is put first: messages name few, again and again. */
 static byn_origin *find_origin(byn_world *w, const char *name,
                                uint64_t incarnation) {
   byn_origin **at = &w->origins;
@@ -209,7 +209,7 @@ const byn_id *byn_ref_at(lua_State *L, int index) {
   return id && id->kind == BYN_REF ? id : NULL;
 }
 
-static void put(uint8_t *out, size_t *n, uint64_t v, int bytes) {
+static void put_bytes(uint8_t *out, size_t *n, uint64_t v, int bytes) {
   while (bytes--)
     out[(*n)++] = (uint8_t)(v >> (8 * bytes));
 }
@@ -219,12 +219,12 @@ bool byn_id_key(lua_State *L, int index, uint8_t *out, size_t *n) {
   if (!id) return false;
   size_t length = strlen(id->origin->name);
   *n = 0;
-  put(out, n, id->kind, 1);
-  put(out, n, length, 2);
+  put_bytes(out, n, id->kind, 1);
+  put_bytes(out, n, length, 2);
   memcpy(out + *n, id->origin->name, length);
   *n += length;
-  put(out, n, id->origin->incarnation, 8);
-  put(out, n, id->serial, 8);
+  put_bytes(out, n, id->origin->incarnation, 8);
+  put_bytes(out, n, id->serial, 8);
   return true;
 }
 

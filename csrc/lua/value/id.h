@@ -84,11 +84,11 @@ void byn_origins_close(lua_State *L, struct byn_world *w);
 void byn_id_push(lua_State *L, const byn_id *id);
 /* The same, faster if there is none yet: for an id that is new. */
 void byn_id_push_first(lua_State *L, const byn_id *id);
-/* An id tells itself from the userdata of other libraries by its size, its
- * kind and a mark that is worked out from its address: looking at these
- * costs a third of a look at the metatable. The size is an odd one, as no
- * struct has it: in the memory of an id that is no more, one whose last bytes
- * are not filled in would be taken for it. */
+/* The userdata of an id differs from that of other libraries by its size, its
+ * kind, and a mark that is worked out from its address: to check these costs a
+ * third of a check of the metatable. The size is odd, which no struct's is:
+ * else a userdata that another library makes where an id was, and does not fill
+ * in, would be taken for that id. */
 #define BYN_ID_SIZE (sizeof(byn_id) + 1)
 static inline uint32_t byn_id_mark(const byn_id *id) {
   return (uint32_t)(((uint64_t)(uintptr_t)id * 0x9e3779b97f4a7c15u) >> 40);

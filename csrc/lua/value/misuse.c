@@ -1,3 +1,4 @@
+/* Errors about misuse, which point at the program. */
 #include "misuse.h"
 
 #include <stdarg.h>

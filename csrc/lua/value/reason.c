@@ -1,3 +1,4 @@
+/* Exit reasons: copied, made, printed, told apart. */
 #include "reason.h"
 
 #include <string.h>
@@ -112,8 +113,8 @@ void byn_reason_open(lua_State *L) {
 
 /* --- making --------------------------------------------------------------- */
 
-/* Gives the table on top the metatable, if its [1] is a code. */
-static void dress(lua_State *L) {
+/* Gives the table on top the metatable of reasons, if its [1] is a code. */
+static void set_metatable(lua_State *L) {
   if (lua_rawgeti(L, -1, 1) == LUA_TSTRING) {
     byn_reason_metatable(L);
     lua_setmetatable(L, -3);
@@ -158,7 +159,7 @@ void byn_reason_copy(lua_State *L, int index) {
   } else if (lua_getmetatable(L, -1)) {
     lua_pop(L, 1);
   } else {
-    dress(L);
+    set_metatable(L);
   }
 }
 
@@ -224,7 +225,7 @@ bool byn_reason_of_error(lua_State *L, lua_State *co) {
   return false;
 }
 
-/* --- telling -------------------------------------------------------------- */
+/* --- asking --------------------------------------------------------------- */
 
 bool byn_reason_is(lua_State *L, int index, const char *code) {
   return lua_type(L, index) == LUA_TSTRING &&

@@ -1,3 +1,4 @@
+/* Slots: Lua values that C holds on to. */
 #include "slots.h"
 
 #include <limits.h>
@@ -11,7 +12,7 @@
 
 /* The list gets room for every slot that is ever made, so that freeing one
  * cannot fail. */
-static void grow(lua_State *L, byn_free_slots *f, int more) {
+static void grow_free_list(lua_State *L, byn_free_slots *f, int more) {
   int capacity = f->capacity ? f->capacity : TABLE_SIZE;
   while (capacity < f->made + more)
     capacity *= 2;
@@ -50,7 +51,7 @@ void byn_slots_close(lua_State *L, byn_slots *s) {
 
 void byn_slots_reserve(lua_State *L, byn_slots *s, int n) {
   while (s->passing.count < n) {
-    grow(L, &s->passing, 1);
+    grow_free_list(L, &s->passing, 1);
     lua_pushboolean(L, 0);
     add_made(&s->passing, luaL_ref(L, LUA_REGISTRYINDEX));
   }
@@ -58,7 +59,7 @@ void byn_slots_reserve(lua_State *L, byn_slots *s, int n) {
 
 void byn_slots_reserve_kept(lua_State *L, byn_slots *s) {
   if (s->kept.count) return;
-  grow(L, &s->kept, TABLE_SIZE);
+  grow_free_list(L, &s->kept, TABLE_SIZE);
   lua_createtable(L, TABLE_SIZE, 0);
   for (int i = 1; i <= TABLE_SIZE; i++) {
     lua_pushboolean(L, 0);
@@ -78,7 +79,7 @@ int byn_slots_used(const byn_slots *s) {
 /* --- one of them ---------------------------------------------------------- */
 
 /* Pops a value into a slot. */
-static void store(lua_State *L, int slot) {
+static void store_in_slot(lua_State *L, int slot) {
   if (slot > 0) {
     lua_rawseti(L, LUA_REGISTRYINDEX, slot);
     return;
@@ -89,26 +90,26 @@ static void store(lua_State *L, int slot) {
   lua_pop(L, 1);
 }
 
-/* nil takes no slot. */
-static bool is_nothing(lua_State *L) {
-  bool nothing = lua_isnil(L, -1);
-  if (nothing) lua_pop(L, 1);
-  return nothing;
+/* nil takes no slot: it is popped, and the answer is true. */
+static bool pop_nil(lua_State *L) {
+  bool is_nil = lua_isnil(L, -1);
+  if (is_nil) lua_pop(L, 1);
+  return is_nil;
 }
 
 int byn_slot_put(lua_State *L, byn_slots *s) {
-  if (is_nothing(L)) return 0;
+  if (pop_nil(L)) return 0;
   byn_slots_reserve(L, s, 1);
   int slot = s->passing.list[--s->passing.count];
-  store(L, slot);
+  store_in_slot(L, slot);
   return slot;
 }
 
 int byn_slot_keep(lua_State *L, byn_slots *s) {
-  if (is_nothing(L)) return 0;
+  if (pop_nil(L)) return 0;
   byn_slots_reserve_kept(L, s);
   int slot = s->kept.list[--s->kept.count];
-  store(L, slot);
+  store_in_slot(L, slot);
   return slot;
 }
 
@@ -128,7 +129,7 @@ void byn_slot_free(lua_State *L, byn_slots *s, int slot) {
   if (!slot) return;
   byn_free_slots *f = slot > 0 ? &s->passing : &s->kept;
   lua_pushboolean(L, 0);
-  store(L, slot);
+  store_in_slot(L, slot);
   f->list[f->count++] = slot;
 }
 

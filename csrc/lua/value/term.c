@@ -1,3 +1,4 @@
+/* Terms: messages copied between processes, encoded between nodes. */
 #include "term.h"
 
 #include <math.h>
@@ -31,15 +32,19 @@ enum {
 #define HAS_METATABLE "cannot send a table that has a metatable"
 #define BAD_KEY "cannot send a table with a %s as a key"
 
-typedef enum dress { BARE, REASON, FOREIGN } dress;
+typedef enum metatable_kind {
+  NO_METATABLE,
+  REASON_METATABLE,
+  OTHER_METATABLE
+} metatable_kind;
 
 /* Which metatable the table at `index` has. */
-static dress dress_of(lua_State *L, int index) {
-  if (!lua_getmetatable(L, index)) return BARE;
+static metatable_kind metatable_of(lua_State *L, int index) {
+  if (!lua_getmetatable(L, index)) return NO_METATABLE;
   byn_reason_metatable(L);
   bool reason = lua_rawequal(L, -1, -2);
   lua_pop(L, 2);
-  return reason ? REASON : FOREIGN;
+  return reason ? REASON_METATABLE : OTHER_METATABLE;
 }
 
 static bool is_sendable_key(lua_State *L, int index) {
@@ -70,7 +75,7 @@ static bool copy_value(lua_State *L, int index, copier *c) {
   return true;
 }
 
-static bool refuse(lua_State *L, const char *format, int most) {
+static bool refuse_term(lua_State *L, const char *format, int most) {
   lua_pushfstring(L, format, most);
   return false;
 }
@@ -78,7 +83,7 @@ static bool refuse(lua_State *L, const char *format, int most) {
 /* Copies the pair on top into the table below it. */
 static bool copy_pair(lua_State *L, int copy, copier *c) {
   if (++c->elements > BYN_TERM_ELEMENTS)
-    return refuse(L, TOO_MANY, BYN_TERM_ELEMENTS);
+    return refuse_term(L, TOO_MANY, BYN_TERM_ELEMENTS);
   if (!is_sendable_key(L, copy + 1)) {
     lua_pushfstring(L, BAD_KEY, luaL_typename(L, copy + 1));
     return false;
@@ -91,17 +96,18 @@ static bool copy_pair(lua_State *L, int copy, copier *c) {
 }
 
 static bool copy_table(lua_State *L, int index, copier *c) {
-  if (++c->depth > BYN_TERM_DEPTH) return refuse(L, TOO_DEEP, BYN_TERM_DEPTH);
+  if (++c->depth > BYN_TERM_DEPTH)
+    return refuse_term(L, TOO_DEEP, BYN_TERM_DEPTH);
   luaL_checkstack(L, 8, "message nested too deep");
-  dress worn = dress_of(L, index);
-  if (worn == FOREIGN) return refuse(L, HAS_METATABLE, 0);
+  metatable_kind metatable = metatable_of(L, index);
+  if (metatable == OTHER_METATABLE) return refuse_term(L, HAS_METATABLE, 0);
   int length = (int)lua_rawlen(L, index);
   lua_createtable(L, length, length ? 0 : 4);
   int copy = lua_gettop(L);
   lua_pushnil(L);
   while (lua_next(L, index))
     if (!copy_pair(L, copy, c)) return false;
-  if (worn == REASON) {
+  if (metatable == REASON_METATABLE) {
     byn_reason_metatable(L);
     lua_setmetatable(L, copy);
   }
@@ -171,11 +177,11 @@ static void encode_pairs(lua_State *L, int index, lua_Integer length,
 static void encode_table(lua_State *L, int index, encoder *e) {
   if (++e->depth > BYN_TERM_DEPTH) byn_misuse(L, TOO_DEEP, BYN_TERM_DEPTH);
   luaL_checkstack(L, 6, "message nested too deep");
-  dress worn = dress_of(L, index);
-  if (worn == FOREIGN) byn_misuse(L, HAS_METATABLE);
+  metatable_kind metatable = metatable_of(L, index);
+  if (metatable == OTHER_METATABLE) byn_misuse(L, HAS_METATABLE);
   lua_Integer length = (lua_Integer)lua_rawlen(L, index);
   lua_Integer pairs = count_pairs(L, index, length);
-  byn_put_u8(e->b, worn == REASON ? TAG_REASON : TAG_TABLE);
+  byn_put_u8(e->b, metatable == REASON_METATABLE ? TAG_REASON : TAG_TABLE);
   byn_put_varint(e->b, (uint64_t)length);
   byn_put_varint(e->b, (uint64_t)pairs);
   for (lua_Integer i = 1; i <= length; i++) {
@@ -433,7 +439,7 @@ bool byn_id_decode(lua_State *L, byn_reader *r, byn_id *id, byn_origin *from,
   if (r->failed || !origin || serial == 0 || serial > BYN_SERIAL_MAX ||
       index > UINT32_MAX)
     return false;
-  /* A name for what is still to be made would be taken for it one day. */
+  /* An id that its node has not made yet would come to mean another process. */
   if (origin->last_serial && serial > *origin->last_serial) return false;
   *id = (byn_id){.origin = origin, .serial = serial, .index = (uint32_t)index};
   return true;
