@@ -3,6 +3,7 @@
 
 #include <limits.h>
 
+#include "../../core/assert.h"
 #include "compat.h"
 
 /* A kept slot is -(reference of its table * TABLE_SIZE + place in it). */
@@ -27,6 +28,7 @@ static void grow_free_list(lua_State *L, byn_free_slots *f, int more) {
 }
 
 static void add_made(byn_free_slots *f, int slot) {
+  byn_assert(f->made < f->capacity);
   f->list[f->count++] = slot;
   f->made++;
 }
@@ -57,14 +59,16 @@ void byn_slots_reserve(lua_State *L, byn_slots *s, int n) {
   }
 }
 
+/* To make the table may collect garbage, and a finalizer may take slots: what
+ * there is and what it takes is looked at afterwards. */
 void byn_slots_reserve_kept(lua_State *L, byn_slots *s) {
   if (s->kept.count) return;
-  grow_free_list(L, &s->kept, TABLE_SIZE);
   lua_createtable(L, TABLE_SIZE, 0);
   for (int i = 1; i <= TABLE_SIZE; i++) {
     lua_pushboolean(L, 0);
     lua_rawseti(L, -2, i);
   }
+  grow_free_list(L, &s->kept, TABLE_SIZE);
   int table = luaL_ref(L, LUA_REGISTRYINDEX);
   if (table >= INT_MAX / TABLE_SIZE) luaL_error(L, "not enough memory");
   int first = table * TABLE_SIZE;
