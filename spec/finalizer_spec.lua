@@ -153,4 +153,31 @@ describe("a finalizer", function()
         assert.equal(0, odd)
       end)
     end)
+
+  -- LuaJIT's collector cannot be made to do all its work at one allocation.
+  local whole_cycle = jit and pending or it
+  whole_cycle("that takes a name takes it before or after whoever it interrupts",
+    function()
+      run(function()
+        local other, theirs = core.spawn(core.receive), "not called"
+        local _, ref = core.spawn_monitor(function()
+          -- The next allocation runs a whole cycle of the collector: that is
+          -- the pid of this process, which nobody holds after this.
+          collectgarbage()
+          collectgarbage "stop"
+          collectgarbage("incremental", 0, 1000, 40)
+          setmetatable({}, { __gc = function()
+            theirs = core.register("n", other)
+          end })
+          collectgarbage "restart"
+          local mine = core.register "n"
+          collectgarbage("incremental", 200, 100, 13)
+          assert.not_equal("not called", theirs)
+          assert.not_equal(mine, theirs)
+        end)
+        local down = core.receive()
+        assert.equal(ref, down.ref)
+        assert.equal("normal", down.reason)
+      end)
+    end)
 end)

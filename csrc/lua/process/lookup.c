@@ -60,25 +60,33 @@ static void set_name(lua_State *L, const byn_node *node, int name) {
   lua_pop(L, 1);
 }
 
+/* What may collect garbage comes first: a finalizer may take the name, or end
+ * p. */
 const char *byn_node_register(lua_State *L, byn_node *node, byn_process *p,
                               int index) {
   index = lua_absindex(L, index);
+  if (p) {
+    byn_slots_reserve_kept(L, &node->world->slots);
+    byn_process_push(L, p);
+  } else {
+    lua_pushnil(L);
+  }
   byn_process *taken = name_owner(L, node, index);
   if (taken && taken->state >= BYN_EXITING) {
     byn_node_unregister(L, taken);
     taken = NULL;
   }
-  if (!p) {
+  if (!p || p->state >= BYN_EXITING) {
+    lua_pop(L, 1);
     lua_pushliteral(L, "noproc");
     return "noproc";
   }
   if (taken || p->name) {
+    lua_pop(L, 1);
     byn_process_push(L, taken ? taken : p);
     byn_reason_make(L, "already_registered", 1);
     return "already_registered";
   }
-  byn_slots_reserve_kept(L, &node->world->slots);
-  byn_process_push(L, p);
   set_name(L, node, index);
   lua_pushvalue(L, index);
   p->name = byn_slot_keep(L, &node->world->slots);
