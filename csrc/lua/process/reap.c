@@ -121,8 +121,9 @@ static int leave_code(lua_State *L, byn_process *p) {
 }
 
 int byn_process_exit(lua_State *L, byn_process *p) {
-  if (!p->exiting) p->exits_itself = true;
+  bool first = !p->exiting;
   byn_process_end(L, p);
+  if (first) p->exits_itself = true;
   return leave_code(L, p);
 }
 

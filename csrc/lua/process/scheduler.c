@@ -187,6 +187,7 @@ void byn_node_run(lua_State *L, byn_node *node, int slices) {
     node->clock_read = false;
     take_turn(L, p);
     end_turn(p);
+    node->reaping = false; /* an error in the turn may have left it so */
     if (node->exiting) byn_node_reap(L, node);
   }
 }
