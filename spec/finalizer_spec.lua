@@ -156,7 +156,7 @@ describe("a finalizer", function()
 
   -- LuaJIT's collector cannot be made to do all its work at one allocation.
   local whole_cycle = jit and pending or it
-  whole_cycle("that takes a name takes it before or after whoever it interrupts",
+  whole_cycle("that takes a name takes it before or after its victim does",
     function()
       run(function()
         local other, theirs = core.spawn(core.receive), "not called"

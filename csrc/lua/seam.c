@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "../core/assert.h"
 #include "value/clock.h"
 #include "value/compat.h"
 #include "value/reason.h"
@@ -147,6 +148,7 @@ static void leave_world(byn_node *node) {
 /* No process is left. */
 static void close_node(lua_State *L, byn_node *node) {
   byn_world *w = node->world;
+  byn_assert(!node->process_count && !node->exiting && !node->stepping);
   byn_watchdog_close(node->watch);
   if (node->points) node->points->forget(node);
   byn_sends_close(L, node);
@@ -235,6 +237,7 @@ static int l_step(lua_State *L) {
   node->stepping = true;
   byn_watchdog_step(node->watch);
   bool done = byn_node_step(L, node);
+  byn_assert(node->stepping && lua_gettop(L) == (done ? 3 : 2));
   byn_watchdog_rest(node->watch);
   node->stepping = false;
   if (done) return 1;

@@ -12,6 +12,7 @@
 #include <lualib.h>
 
 #include "../../csrc/lua/process/node.h"
+#include "../../csrc/lua/process/process.h"
 
 int luaopen_banyan_core(lua_State *L);
 

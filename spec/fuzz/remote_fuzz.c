@@ -26,6 +26,7 @@
 #include "../../csrc/core/wire/frame.h"
 #include "../../csrc/lua/cluster/cluster.h"
 #include "../../csrc/lua/process/node.h"
+#include "../../csrc/lua/process/reap.h"
 #include "../../csrc/lua/cluster/remote.h"
 
 #define CHECK(condition)                                                       \

@@ -1,6 +1,7 @@
 /* Calls: requests with a ref, and replies that find their way back. */
 #include "call.h"
 
+#include "../../core/assert.h"
 #include "../value/compat.h"
 #include "../value/reason.h"
 #include "../value/term.h"
@@ -46,6 +47,9 @@ static void mail_message(lua_State *L, byn_process *p) {
 static void answer_caller(lua_State *L, byn_node *node, byn_process *p,
                           byn_relation *r, uint64_t serial, int count) {
   bool waits = waits_for_reply(p, serial);
+  byn_assert(count >= 0 && p->state < BYN_EXITING);
+  byn_assert(!r || (r->kind == BYN_CALL && r->serial == serial));
+  int top = byn_stack_top(L) - count;
   if (waits) {
     if (!lua_checkstack(p->co, count + 2)) luaL_error(L, "too many results");
   } else {
@@ -59,6 +63,7 @@ static void answer_caller(lua_State *L, byn_node *node, byn_process *p,
   } else {
     mail_message(L, p);
   }
+  byn_assert(byn_stack_top(L) == top);
 }
 
 void byn_call_failed(lua_State *L, byn_node *node, byn_relation *r) {

@@ -1,6 +1,7 @@
 /* Coroutines: kept for re-use, and lent to processes. */
 #include "coroutine.h"
 
+#include "../../core/assert.h"
 #include "../value/compat.h"
 #include "node.h"
 #include "process.h"
@@ -19,6 +20,7 @@ lua_State *byn_coroutine_take(lua_State *L, byn_world *w, int *slot,
                               int values) {
   byn_coroutine_reserve(L, w, values);
   struct byn_spare_coroutine *t = &w->coroutines[--w->coroutine_count];
+  byn_assert(lua_status(t->co) == LUA_OK && lua_gettop(t->co) == 0);
   *slot = t->slot;
   return t->co;
 }
@@ -37,6 +39,8 @@ static void close_coroutine(byn_world *w, lua_State *co) {
 
 void byn_coroutine_give(lua_State *L, byn_world *w, lua_State *co, int slot,
                         int status) {
+  byn_assert(slot && w->coroutine_count >= 0);
+  byn_assert(status != LUA_OK || lua_gettop(co) == 0);
   if (status == LUA_OK && w->coroutine_count < BYN_COROUTINES) {
     w->coroutines[w->coroutine_count++] =
         (struct byn_spare_coroutine){co, slot};
@@ -48,6 +52,7 @@ void byn_coroutine_give(lua_State *L, byn_world *w, lua_State *co, int slot,
 
 /* A coroutine for p, to be resumed with `arguments` values. */
 static lua_State *give_coroutine(lua_State *L, byn_process *p, int arguments) {
+  byn_assert(!p->co && p->state < BYN_EXITING);
   p->co = byn_coroutine_take(L, p->node->world, &p->thread, arguments + 1);
   p->arguments = arguments;
   p->wait = BYN_WAIT_NOTHING;

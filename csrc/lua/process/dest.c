@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "../../core/assert.h"
 #include "../value/compat.h"
 #include "../value/misuse.h"
 #include "lookup.h"
@@ -88,6 +89,20 @@ static void dest_table(lua_State *L, byn_node *node, int index,
   dest_child(L, node, index, dest);
 }
 
+/* Does it say what its kind promises? */
+static inline bool dest_sound(const byn_node *node, const byn_dest *dest) {
+  switch (dest->kind) {
+  case BYN_DEST_LOCAL:
+    return byn_id_equal(&dest->process->id, &dest->id);
+  case BYN_DEST_REMOTE:
+    return dest->origin != node->origin && (dest->id.serial || dest->name);
+  case BYN_DEST_DEAD:
+    return dest->id.origin == node->origin;
+  default:
+    return dest->error != NULL;
+  }
+}
+
 void byn_dest_at(lua_State *L, byn_node *node, int index, const char *what,
                  byn_dest *dest) {
   index = lua_absindex(L, index);
@@ -104,4 +119,5 @@ void byn_dest_at(lua_State *L, byn_node *node, int index, const char *what,
                "%s: the destination must be a pid, a name or "
                "{name=, node=}, not %s",
                what, luaL_typename(L, index));
+  byn_assert(dest_sound(node, dest));
 }

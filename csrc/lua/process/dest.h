@@ -24,9 +24,9 @@ typedef struct byn_dest {
 } byn_dest;
 
 /* Works out the destination at `index`: a pid, a registered name,
- * {name=, node=}, or what distributed_supervisor.via made. May push one
- * value (the name), which must stay while `dest` is in use. Raises on
- * anything else, naming `what`. */
+ * {name=, node=}, or what distributed_supervisor.via made. May push
+ * values (the name among them), which must stay while `dest` is in use. Raises
+ * on anything else, naming `what`. */
 void byn_dest_at(lua_State *L, struct byn_node *node, int index,
                  const char *what, byn_dest *dest);
 

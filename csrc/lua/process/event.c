@@ -1,6 +1,7 @@
 /* Events of a node, kept until its driver fetches them. */
 #include "event.h"
 
+#include "../../core/assert.h"
 #include "../value/compat.h"
 #include "node.h"
 
@@ -18,6 +19,7 @@ bool byn_event(lua_State *L, byn_node *node, const char *event) {
 }
 
 void byn_event_done(lua_State *L, byn_node *node) {
+  byn_assert(node->events && lua_istable(L, -1));
   byn_slot_push(L, node->events);
   lua_insert(L, -2);
   lua_rawseti(L, -2, node->event_count + 1);

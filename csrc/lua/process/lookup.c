@@ -1,6 +1,7 @@
 /* Finding processes: the one that runs, by pid, by name; and naming them. */
 #include "lookup.h"
 
+#include "../../core/assert.h"
 #include "../value/compat.h"
 #include "../value/misuse.h"
 #include "../value/reason.h"
@@ -49,6 +50,7 @@ byn_process *byn_node_named(lua_State *L, const byn_node *node, int index) {
 
 /* Sets names[name at `name`] to the value on top, which it pops. */
 static void set_name(lua_State *L, const byn_node *node, int name) {
+  int top = byn_stack_top(L) - 1;
   if (node->points) {
     node->points->touch_at(L, node, name);
     node->points->touch_names(node);
@@ -58,6 +60,7 @@ static void set_name(lua_State *L, const byn_node *node, int name) {
   lua_rotate(L, -3, -1);
   lua_rawset(L, -3);
   lua_pop(L, 1);
+  byn_assert(byn_stack_top(L) == top);
 }
 
 /* What may collect garbage comes first: a finalizer may take the name, or end
@@ -87,10 +90,21 @@ const char *byn_node_register(lua_State *L, byn_node *node, byn_process *p,
     byn_reason_make(L, "already_registered", 1);
     return "already_registered";
   }
+  byn_assert(!p->name && lua_touserdata(L, -1));
   set_name(L, node, index);
   lua_pushvalue(L, index);
   p->name = byn_slot_keep(L, &node->world->slots);
   return NULL;
+}
+
+/* Does that name lead to p? For an assertion. */
+static inline bool has_name(lua_State *L, const byn_process *p, int name) {
+  byn_slot_push(L, p->node->names);
+  lua_pushvalue(L, name);
+  lua_rawget(L, -2);
+  const byn_id *id = lua_touserdata(L, -1);
+  lua_pop(L, 2);
+  return id && byn_id_equal(id, &p->id);
 }
 
 void byn_node_unregister(lua_State *L, byn_process *p) {
@@ -98,6 +112,7 @@ void byn_node_unregister(lua_State *L, byn_process *p) {
   if (!p->name) return;
   byn_slot_push(L, p->name);
   int name = lua_gettop(L);
+  byn_assert(has_name(L, p, name));
   lua_pushnil(L);
   set_name(L, p->node, name);
   lua_pop(L, 1);

@@ -3,6 +3,7 @@
 #ifndef BYN_LOOKUP_H
 #define BYN_LOOKUP_H
 
+#include "../../core/assert.h"
 #include "../value/compat.h"
 #include "../value/id.h"
 #include "../value/world.h"
@@ -35,6 +36,7 @@ static inline byn_process *byn_process_here(lua_State *L, const char *what) {
 static inline byn_process *byn_node_at(const byn_node *node, const byn_id *id) {
   if (id->index >= node->table_size) return NULL;
   byn_process *p = node->table[id->index];
+  byn_assert(!p || (p->id.index == id->index && p->state != BYN_DEAD));
   return p && p->id.serial == id->serial ? p : NULL;
 }
 

@@ -1,6 +1,7 @@
 /* Mails, and the mailbox that keeps them in order. */
 #include "mailbox.h"
 
+#include "../../core/assert.h"
 #include "../value/compat.h"
 
 /* --- mails ---------------------------------------------------------------- */
@@ -47,6 +48,7 @@ byn_mail *byn_mail_new(lua_State *L, byn_world *w, byn_mail_kind kind,
 void byn_mail_free(lua_State *L, byn_world *w, byn_mail *mail) {
   byn_value_free(L, w, &mail->value);
   byn_slot_free(L, &w->slots, mail->what);
+  byn_assert(!mail->id.origin || mail->id.origin->uses);
   if (mail->id.origin) mail->id.origin->uses--;
   if (w->spare_mail_count >= SPARE_MAILS) {
     byn_free(&w->alloc, mail, sizeof *mail);
@@ -55,6 +57,12 @@ void byn_mail_free(lua_State *L, byn_world *w, byn_mail *mail) {
   mail->next = w->spare_mails;
   w->spare_mails = mail;
   w->spare_mail_count++;
+}
+
+/* Is it of a kind that names a process or a ref? */
+static inline bool has_id(const byn_mail *mail) {
+  return mail->kind == BYN_MAIL_CALL || mail->kind == BYN_MAIL_EXIT ||
+         mail->kind == BYN_MAIL_DOWN;
 }
 
 static void set_tag(lua_State *L, const char *tag) {
@@ -73,6 +81,8 @@ static void set_value(lua_State *L, const char *field, const byn_mail *mail) {
 }
 
 void byn_mail_push(lua_State *L, const byn_mail *mail) {
+  byn_assert(mail->kind <= BYN_MAIL_DOWN);
+  byn_assert((mail->id.origin != NULL) == has_id(mail));
   if (mail->kind == BYN_MAIL_MESSAGE) {
     byn_value_push(L, &mail->value);
     return;
@@ -104,7 +114,16 @@ void byn_mail_push(lua_State *L, const byn_mail *mail) {
 
 /* --- the queue ------------------------------------------------------------ */
 
+/* Both ends or none, and as many as `count` says: as far as that costs nothing
+ * to find out. */
+static inline bool mailbox_sound(const byn_mailbox *box) {
+  if (!box->head) return !box->tail && !box->cursor && !box->count;
+  return box->tail && !box->tail->next && box->count > 0 &&
+         (box->head == box->tail) == (box->count == 1);
+}
+
 void byn_mailbox_append(byn_mailbox *box, byn_mail *mail) {
+  byn_assert(mailbox_sound(box));
   mail->next = NULL;
   if (box->tail)
     box->tail->next = mail;
@@ -112,10 +131,13 @@ void byn_mailbox_append(byn_mailbox *box, byn_mail *mail) {
     box->head = mail;
   box->tail = mail;
   box->count++;
+  byn_assert(mailbox_sound(box));
 }
 
-/* Takes out the mail after `before`, or the head. */
+/* Takes out the mail after `before`, or the head. The cursor has been taken
+ * away: it might point to that mail. */
 static byn_mail *take_after(byn_mailbox *box, byn_mail *before) {
+  byn_assert(!box->cursor);
   byn_mail *mail = before ? before->next : box->head;
   if (!mail) return NULL;
   if (before)
@@ -125,6 +147,7 @@ static byn_mail *take_after(byn_mailbox *box, byn_mail *before) {
   if (box->tail == mail) box->tail = before;
   box->count--;
   box->taken++;
+  byn_assert(mailbox_sound(box));
   return mail;
 }
 
@@ -143,9 +166,9 @@ void byn_mailbox_skip(byn_mailbox *box) {
 }
 
 byn_mail *byn_mailbox_pick(byn_mailbox *box) {
-  byn_mail *mail = take_after(box, box->cursor);
+  byn_mail *before = box->cursor;
   box->cursor = NULL;
-  return mail;
+  return take_after(box, before);
 }
 
 void byn_mailbox_rewind(byn_mailbox *box) {

@@ -1,6 +1,7 @@
 /* Nodes: their clock, their ids, their timers. */
 #include "node.h"
 
+#include "../../core/assert.h"
 #include "../value/clock.h"
 #include "../value/compat.h"
 
@@ -31,6 +32,7 @@ void byn_node_ref(byn_node *node, byn_id *ref) {
 
 byn_timer byn_node_try_timer(byn_node *node, int64_t ms, byn_timer_kind kind,
                              void *owner) {
+  byn_assert(ms >= 0 && owner);
   int64_t now = node->now;
   int64_t at = ms < BYN_NEVER - now ? now + ms : BYN_NEVER - 1;
   return byn_timers_add(node->timers, at, kind, owner);

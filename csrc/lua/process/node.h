@@ -58,6 +58,12 @@ typedef struct byn_node {
   bool stepping;
 } byn_node;
 
+/* Both ends of a list, or none: of the run queue, and of what is EXITING. */
+static inline bool byn_node_lists_sound(const byn_node *node) {
+  return !node->ready == !node->ready_last &&
+         !node->exiting == !node->exiting_last;
+}
+
 /* Is that life of another node connected? */
 static inline bool byn_node_reaches(const byn_node *node,
                                     const byn_origin *origin) {

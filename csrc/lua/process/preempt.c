@@ -1,6 +1,7 @@
 /* Preemption: the hook that cuts a turn short, and who is reported for it. */
 #include "preempt.h"
 
+#include "../../core/assert.h"
 #include "../value/compat.h"
 #include "../value/reason.h"
 #include "event.h"
@@ -73,6 +74,7 @@ static bool is_report_due(lua_State *L, byn_process *p) {
 }
 
 void byn_preempt_account(lua_State *L, byn_process *p) {
+  byn_assert(p->state == BYN_RUNNING);
   if (is_report_due(L, p))
     report_held(L, p, p->preempted ? p->co : NULL, false);
   p->held_ms = held_for(p);
@@ -155,6 +157,7 @@ static void hook(lua_State *L, lua_Debug *ar) {
     lua_yield(L, 0);
   } else if (free) {
     byn_watchdog_unhook(watch);
+    byn_assert(p->state == BYN_RUNNING);
     p->preempted = true;
     lua_yield(L, 0);
   } else {

@@ -1,6 +1,7 @@
 /* Processes: made, put into the run queue, and ended. */
 #include "process.h"
 
+#include "../../core/assert.h"
 #include "../../core/coverage.h"
 #include "../value/compat.h"
 #include "node.h"
@@ -24,6 +25,7 @@ static void grow_process_table(lua_State *L, byn_node *node) {
 static void reserve_process(lua_State *L, byn_node *node) {
   if (node->free) return;
   if (node->made == node->table_size) grow_process_table(L, node);
+  byn_assert(node->made < node->table_size);
   byn_process *p = byn_pool_take(&node->processes);
   if (!p) luaL_error(L, "not enough memory");
   p->id.index = node->made++;
@@ -52,6 +54,7 @@ void byn_process_push_next(lua_State *L, byn_node *node) {
 
 byn_process *byn_process_new(lua_State *L, byn_node *node,
                              const byn_behaviour *behaviour) {
+  byn_assert(behaviour->run && behaviour->returned);
   reserve_process(L, node);
   byn_process *p = node->free, *next = p->next_ready;
   *p =
@@ -63,6 +66,7 @@ byn_process *byn_process_new(lua_State *L, byn_node *node,
     p->parent = running->id.serial;
     p->parent_index = running->id.index;
   }
+  byn_assert(!node->table[p->id.index]);
   node->table[p->id.index] = p;
   node->process_count++;
   return p;
@@ -70,6 +74,7 @@ byn_process *byn_process_new(lua_State *L, byn_node *node,
 
 void byn_process_free(byn_process *p) {
   byn_node *node = p->node;
+  byn_assert(p->state == BYN_DEAD && !p->queued);
   p->next_ready = node->free;
   node->free = p;
 }
@@ -78,8 +83,10 @@ void byn_process_free(byn_process *p) {
 
 void byn_process_ready(byn_process *p) {
   byn_node *node = p->node;
+  byn_assert(p->state != BYN_DEAD && byn_node_lists_sound(node));
   if (p->state == BYN_RUNNING) p->woken = true;
   if (p->state != BYN_IDLE) return;
+  byn_assert(!p->queued);
   p->state = BYN_READY;
   p->queued = true;
   p->next_ready = NULL;
@@ -87,6 +94,7 @@ void byn_process_ready(byn_process *p) {
     node->ready_last->next_ready = p;
   else
     node->ready = p;
+  byn_assert(!node->ready_last || node->ready_last->queued);
   node->ready_last = p;
 }
 
@@ -96,11 +104,13 @@ BYN_MACHINE("process: its end", BYN_PHASES, "end");
 
 void byn_process_end(lua_State *L, byn_process *p) {
   BYN_COVER(byn_process_phase(p), "end");
+  byn_assert(p->state != BYN_DEAD);
   bool late = p->state >= BYN_EXITING || p->exiting;
   if (late) {
     lua_pop(L, 1);
     return;
   }
+  byn_assert(!p->exit_reason);
   p->exit_reason = byn_slot_put(L, &p->node->world->slots);
   /* Not p == world->running: another one's variables may be closing, in the
    * middle of a function that p called. */
@@ -112,12 +122,16 @@ void byn_process_end(lua_State *L, byn_process *p) {
 }
 
 void byn_process_cancel_end(lua_State *L, byn_process *p) {
+  byn_assert(p->state == BYN_RUNNING);
+  byn_assert(p->exiting || !p->exit_reason);
   byn_slot_free(L, &p->node->world->slots, p->exit_reason);
   p->exit_reason = 0;
   p->exiting = p->exits_itself = false;
 }
 
 void byn_process_reap_later(byn_process *p) {
+  byn_assert(p->state == BYN_IDLE || p->state == BYN_READY);
+  byn_assert(!p->exiting && byn_node_lists_sound(p->node));
   p->state = BYN_EXITING;
   p->next_exiting = NULL;
   if (p->node->exiting_last)

@@ -1,6 +1,7 @@
 /* Reaping: what is EXITING is taken out of its node, and becomes DEAD. */
 #include "reap.h"
 
+#include "../../core/assert.h"
 #include "../value/compat.h"
 #include "../value/reason.h"
 #include "coroutine.h"
@@ -23,7 +24,9 @@ static void report_crash(lua_State *L, byn_process *p, int reason) {
   lua_setfield(L, -2, "reason");
   byn_slot_push(L, p->label);
   lua_setfield(L, -2, "label");
+  int top = byn_stack_top(L);
   if (p->self && p->behaviour->tell) p->behaviour->tell(L, p);
+  byn_assert(byn_stack_top(L) == top);
   byn_event_done(L, p->node);
   p->crash_told = true;
 }
@@ -66,12 +69,19 @@ static void push_exit_reason(lua_State *L, const byn_process *p) {
     lua_pushliteral(L, "out_of_memory");
 }
 
+static inline void behaviour_ended(lua_State *L, byn_process *p, int reason) {
+  int top = byn_stack_top(L);
+  p->behaviour->ended(L, p, reason);
+  byn_assert(byn_stack_top(L) == top);
+}
+
 /* Closes the code of p, frees its name and timers, and signals its end to its
  * links and monitors. Memory may run out in the middle; p is still the first
  * that is EXITING then, and all of this is done again, so each line must be
  * right a second time. */
 static void exit_process(lua_State *L, byn_process *p) {
   byn_node *node = p->node;
+  byn_assert(p->state == BYN_EXITING && p != node->world->running);
   push_exit_reason(L, p);
   int reason = lua_gettop(L);
   close_coroutine(L, p);
@@ -79,7 +89,7 @@ static void exit_process(lua_State *L, byn_process *p) {
   cancel_process_timers(p);
   report_crash(L, p, reason);
   if (node->points) node->points->exited(L, p, reason);
-  if (p->self) p->behaviour->ended(L, p, reason);
+  if (p->self) behaviour_ended(L, p, reason);
   p->self = NULL;
   break_relations(L, p, reason);
   byn_mailbox_clear(L, node->world, &p->mail);
@@ -89,6 +99,9 @@ static void exit_process(lua_State *L, byn_process *p) {
 /* No relation is left: takes p out of the node. */
 static void remove_process(lua_State *L, byn_process *p) {
   byn_node *node = p->node;
+  byn_assert(node->table[p->id.index] == p && node->process_count);
+  byn_assert(!p->co && !p->self && !p->name && !p->timer && !p->own_timer);
+  byn_assert(!p->relations.first && !p->mail.head);
   node->table[p->id.index] = NULL;
   node->process_count--;
   free_process_slots(L, p);
@@ -100,13 +113,17 @@ void byn_node_reap(lua_State *L, byn_node *node) {
   if (node->reaping) return;
   node->reaping = true;
   luaL_checkstack(L, 20, NULL);
+  int top = byn_stack_top(L);
   while (node->exiting) {
     byn_process *p = node->exiting;
     exit_process(L, p);
+    byn_assert(node->exiting == p && byn_stack_top(L) == top);
     node->exiting = p->next_exiting;
     if (!node->exiting) node->exiting_last = NULL;
+    byn_assert(byn_node_lists_sound(node));
     remove_process(L, p);
   }
+  byn_assert(node->reaping);
   node->reaping = false;
 }
 
@@ -115,6 +132,7 @@ void byn_node_reap(lua_State *L, byn_node *node) {
 /* Leaves the code of p for good, by a yield that is never resumed; where a
  * yield is not possible, by an error that the scheduler understands. */
 static int leave_code(lua_State *L, byn_process *p) {
+  byn_assert(p->exiting && p->state == BYN_RUNNING);
   if (L == p->co && lua_isyieldable(L)) return lua_yield(L, 0);
   byn_slot_push(L, p->exit_reason);
   return byn_reason_raise(L, -1);

@@ -3,6 +3,7 @@
 
 #include <stddef.h>
 
+#include "../../core/assert.h"
 #include "../value/compat.h"
 #include "lookup.h"
 #include "node.h"
@@ -40,6 +41,7 @@ static byn_map *monitors_of(byn_node *node, const byn_origin *origin) {
 
 static void hang(byn_relation *r, struct byn_relation_end *end,
                  byn_relation_list *list) {
+  byn_assert(list && !list->first == !list->count);
   end->list = list;
   end->previous = NULL;
   end->next = list->first;
@@ -63,12 +65,14 @@ static struct byn_relation_end *end_in_list(byn_relation *r,
 
 static void unhang(struct byn_relation_end *end) {
   byn_relation_list *list = end->list;
+  byn_assert(list->first && list->count);
   if (end->next) end_in_list(end->next, list)->previous = end->previous;
   if (end->previous)
     end_in_list(end->previous, list)->next = end->next;
   else
     list->first = end->next;
   list->count--;
+  byn_assert(!list->first == !list->count);
 }
 
 static byn_pool *relation_pool(byn_world *w, byn_abroad abroad) {
@@ -89,6 +93,8 @@ void byn_relation_reserve(lua_State *L, byn_node *node, bool mapped) {
 static byn_relation *make_relation(lua_State *L, byn_pool *pool,
                                    byn_relation_kind kind, uint64_t serial,
                                    byn_map *map) {
+  byn_assert(kind == BYN_LINK || kind == BYN_WATCH || serial);
+  byn_assert(!map || !byn_map_get(map, serial));
   reserve_relation(L, pool);
   if (map && !byn_map_reserve(map)) luaL_error(L, "not enough memory");
   byn_relation *r = byn_pool_take(pool);
@@ -118,11 +124,14 @@ byn_relation *byn_relate(lua_State *L, byn_node *node, byn_relation_kind kind,
                          bool mapped) {
   byn_map *map = mapped ? monitors_of(node, a->origin) : NULL;
   byn_abroad abroad = who_is_abroad(node, a, b);
+  byn_assert(!mapped || map);
+  byn_assert(a->origin == node->origin || b->origin == node->origin);
   byn_relation *r =
       make_relation(L, relation_pool(node->world, abroad), kind, serial, map);
   if (abroad) set_abroad(r, abroad, abroad == BYN_A_ABROAD ? a : b);
   hang(r, &r->a, relations_of(node, a));
   hang(r, &r->b, relations_of(node, b));
+  byn_assert(r->a.list != r->b.list);
   return r;
 }
 
@@ -132,6 +141,8 @@ byn_relation *byn_relate_local(lua_State *L, byn_relation_kind kind,
   byn_map *map = mapped ? &a->node->monitors : NULL;
   byn_relation *r =
       make_relation(L, &a->node->world->relations, kind, serial, map);
+  byn_assert(a != b && a->node == b->node);
+  byn_assert(a->state < BYN_EXITING && b->state < BYN_EXITING);
   hang(r, &r->a, &a->relations);
   hang(r, &r->b, &b->relations);
   return r;
@@ -141,15 +152,18 @@ void byn_unrelate(lua_State *L, byn_node *node, byn_relation *r) {
   byn_world *w = node->world;
   byn_map *map =
       r->mapped ? monitors_of(node, byn_end_id(r, &r->a)->origin) : NULL;
+  byn_assert(!map || byn_map_get(map, r->serial) == r);
   if (map) byn_map_remove(map, r->serial);
   unhang(&r->a);
   unhang(&r->b);
+  byn_assert(!r->abroad || r->far[0].origin->uses);
   if (r->abroad) r->far[0].origin->uses--;
   byn_slot_free(L, &w->slots, r->what);
   byn_pool_give(relation_pool(w, r->abroad), r);
 }
 
 void byn_relation_give_up(lua_State *L, byn_node *node, byn_relation *r) {
+  byn_assert(r->kind != BYN_LINK);
   byn_origin *b = byn_called_abroad(r);
   uint64_t serial = r->serial;
   byn_unrelate(L, node, r);

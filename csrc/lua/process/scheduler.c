@@ -1,6 +1,7 @@
 /* The scheduler: whose turn it is, and what is done in a turn. */
 #include "scheduler.h"
 
+#include "../../core/assert.h"
 #include "../value/compat.h"
 #include "../value/reason.h"
 #include "coroutine.h"
@@ -61,6 +62,21 @@ static int push_results(lua_State *L, byn_process *p) {
   }
 }
 
+static inline void behaviour_run(lua_State *L, byn_process *p) {
+  int top = byn_stack_top(L);
+  p->behaviour->run(L, p);
+  byn_assert(byn_stack_top(L) == top);
+}
+
+/* `count` values are on top, which it pops. */
+static inline void behaviour_returned(lua_State *L, byn_process *p, int status,
+                                      int count) {
+  int top = byn_stack_top(L) - count;
+  byn_assert(!p->exiting && !p->exit_reason);
+  p->behaviour->returned(L, p, status, count);
+  byn_assert(byn_stack_top(L) == top);
+}
+
 /* Takes the coroutine of p away from it, and back to the pool; a receive that
  * was under way is over. */
 static void release_coroutine(lua_State *L, byn_process *p, int status) {
@@ -77,7 +93,7 @@ static void code_broken_off(lua_State *L, byn_process *p, int status) {
   byn_process_cancel_end(L, p);
   release_coroutine(L, p, LUA_YIELD);
   byn_process_cancel_end(L, p);
-  p->behaviour->returned(L, p, status, 1);
+  behaviour_returned(L, p, status, 1);
 }
 
 /* The code has called banyan.exit, and may have caught the error of that. */
@@ -95,13 +111,14 @@ static void code_returned(lua_State *L, byn_process *p, int count) {
   if (count > 1) luaL_checkstack(L, count + BYN_TURN_STACK, NULL);
   lua_xmove(p->co, L, count);
   release_coroutine(L, p, LUA_OK);
-  p->behaviour->returned(L, p, LUA_OK, count);
+  behaviour_returned(L, p, LUA_OK, count);
 }
 
 /* Runs the coroutine until it waits or ends. */
 static void resume_code(lua_State *L, byn_process *p) {
   int count = push_results(L, p);
   if (count < 0) return;
+  byn_assert(lua_gettop(p->co) >= count && !p->call);
   if (p->timer) byn_timers_cancel(p->node->timers, p->timer, NULL);
   p->timer = 0;
   p->expired = false;
@@ -110,6 +127,8 @@ static void resume_code(lua_State *L, byn_process *p) {
   byn_watchdog_enter(watch, p->co);
   int status = lua_resume(p->co, L, count, &count);
   byn_watchdog_leave(watch);
+  byn_assert(p->state == BYN_RUNNING && p->node->world->running == p);
+  byn_assert(p->exiting || !p->exits_itself);
   if (p->exits_itself) {
     code_exited(L, p);
   } else if (p->exiting) {
@@ -146,7 +165,7 @@ static void take_turn(lua_State *L, byn_process *p) {
   byn_watchdog *watch = p->node->watch;
   p->node->share = p->node->points ? 1 : SHARE;
   byn_watchdog_turn(watch);
-  if (!p->co) p->behaviour->run(L, p);
+  if (!p->co) behaviour_run(L, p);
   while (p->co && !p->exiting && can_resume(p)) {
     bool spent = p->node->share-- <= 0 || byn_watchdog_late(watch);
     if (!spent) resume_code(L, p);
@@ -161,6 +180,7 @@ static void take_turn(lua_State *L, byn_process *p) {
 /* The turn of p is over: it exits, is ready again, or waits. */
 static void end_turn(byn_process *p) {
   byn_world *w = p->node->world;
+  byn_assert(p->state == BYN_RUNNING && w->running == p && !p->queued);
   w->running = NULL;
   p->state = BYN_IDLE;
   if (p->exiting) {
@@ -174,9 +194,12 @@ static void end_turn(byn_process *p) {
 
 void byn_node_run(lua_State *L, byn_node *node, int slices) {
   byn_world *w = node->world;
+  byn_assert(!w->running && !node->reaping && byn_node_lists_sound(node));
   luaL_checkstack(L, 2 * BYN_TURN_STACK, NULL);
+  int top = byn_stack_top(L);
   while (node->ready && slices-- > 0 && !byn_watchdog_step_late(node->watch)) {
     byn_process *p = node->ready;
+    byn_assert(p->queued && p->state != BYN_IDLE && p->state != BYN_RUNNING);
     node->ready = p->next_ready;
     if (!node->ready) node->ready_last = NULL;
     p->queued = false;
@@ -189,6 +212,7 @@ void byn_node_run(lua_State *L, byn_node *node, int slices) {
     end_turn(p);
     node->reaping = false; /* an error in the turn may have left it so */
     if (node->exiting) byn_node_reap(L, node);
+    byn_assert(!w->running && byn_stack_top(L) == top);
   }
 }
 
@@ -203,6 +227,7 @@ static void leave_run_queue(byn_node *node, byn_process *before) {
     node->ready = p->next_ready;
   if (node->ready_last == p) node->ready_last = before;
   p->queued = false;
+  byn_assert(byn_node_lists_sound(node));
 }
 
 byn_process *byn_node_next_ready(byn_node *node, byn_process *before) {
@@ -215,6 +240,7 @@ byn_process *byn_node_next_ready(byn_node *node, byn_process *before) {
 }
 
 void byn_node_take_turn(lua_State *L, byn_node *node, byn_process *p) {
+  byn_assert(p->node == node && p->queued && p->state == BYN_READY);
   byn_process *before = NULL;
   for (byn_process *q = node->ready; q != p; q = q->next_ready)
     before = q;

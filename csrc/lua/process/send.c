@@ -1,6 +1,7 @@
 /* Messages: sent now, sent after a while, received. */
 #include "send.h"
 
+#include "../../core/assert.h"
 #include "../value/compat.h"
 #include "../value/misuse.h"
 #include "../value/term.h"
@@ -88,6 +89,7 @@ typedef struct byn_send {
 } byn_send;
 
 static void free_send(lua_State *L, byn_node *node, byn_send *send) {
+  byn_assert(byn_map_get(&node->sends, send->serial) == send);
   if (node->due.owner == send) node->due.owner = NULL;
   byn_map_remove(&node->sends, send->serial);
   byn_value_free(L, node->world, &send->dest);
@@ -107,6 +109,7 @@ static void mail_send(lua_State *L, byn_node *node, byn_process *p,
 
 void byn_send_due(lua_State *L, byn_node *node, byn_send *send) {
   byn_dest dest;
+  byn_assert(send->timer == node->due.timer);
   int top = lua_gettop(L);
   byn_value_push(L, &send->dest);
   if (!lua_istable(L, -1)) {

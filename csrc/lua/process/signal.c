@@ -1,6 +1,7 @@
 /* Signals: exits, links and monitors, by Erlang's rules. */
 #include "signal.h"
 
+#include "../../core/assert.h"
 #include "../value/compat.h"
 #include "../value/reason.h"
 #include "call.h"
@@ -12,6 +13,15 @@
 
 /* Pushes a copy of the reason at `index` for the receiver of a signal, and
  * reserves the mail that carries it: the signal cannot fail then. */
+/* The reason is on top, and stays. */
+static inline void behaviour_lost(lua_State *L, byn_process *p,
+                                  const byn_id *pid) {
+  int top = byn_stack_top(L);
+  byn_assert(p->behaviour->lost);
+  p->behaviour->lost(L, p, pid, lua_gettop(L));
+  byn_assert(byn_stack_top(L) == top);
+}
+
 static void push_reason(lua_State *L, byn_node *node, int index) {
   byn_reason_copy(L, index);
   byn_mail_reserve(L, node->world);
@@ -21,6 +31,7 @@ static void push_reason(lua_State *L, byn_node *node, int index) {
 static void signal_exit(lua_State *L, byn_process *p, const byn_id *from,
                         bool linked) {
   bool self = byn_id_equal(from, &p->id);
+  byn_assert(p->state < BYN_EXITING);
   if (!linked && byn_reason_is(L, -1, "kill")) {
     lua_pushliteral(L, "killed");
     lua_replace(L, -2);
@@ -39,6 +50,7 @@ static void signal_exit(lua_State *L, byn_process *p, const byn_id *from,
 void byn_signal_exit(lua_State *L, byn_process *p, const byn_id *from,
                      int index, bool linked) {
   luaL_checkstack(L, 8, NULL);
+  int top = byn_stack_top(L);
   byn_node *node = p->node;
   byn_id to = p->id;
   push_reason(L, node, index); /* a finalizer may end processes here */
@@ -47,6 +59,7 @@ void byn_signal_exit(lua_State *L, byn_process *p, const byn_id *from,
     signal_exit(L, p, from, linked);
   else
     lua_pop(L, 1);
+  byn_assert(byn_stack_top(L) == top);
 }
 
 /* An exit signal whose reason is one of our own words. */
@@ -128,6 +141,7 @@ void byn_monitor_dest(lua_State *L, byn_process *p, const byn_dest *to,
   byn_node *node = p->node;
   if (to->kind == BYN_DEST_LOCAL && to->process == p) return;
   bool named = !byn_id_at(L, index);
+  byn_assert(ref->origin == node->origin && ref->serial);
   byn_reason_copy(L, index); /* a finalizer may end processes here */
   bool alive = to->kind == BYN_DEST_REMOTE ||
                (to->kind == BYN_DEST_LOCAL && byn_node_find(node, &to->id));
@@ -163,7 +177,7 @@ void byn_watch(lua_State *L, byn_process *p, const byn_id *to) {
     watch_remote(L, p, to);
   } else {
     lua_pushstring(L, here ? "noproc" : byn_node_absence(node, to->origin));
-    p->behaviour->lost(L, p, to, lua_gettop(L));
+    behaviour_lost(L, p, to);
     lua_pop(L, 1);
   }
 }
@@ -201,7 +215,7 @@ static void break_watch(lua_State *L, byn_node *node, byn_relation *r) {
   byn_process *p = byn_node_find(node, byn_end_id(r, &r->a));
   byn_id gone = *byn_end_id(r, &r->b);
   byn_unrelate(L, node, r);
-  if (p) p->behaviour->lost(L, p, &gone, lua_gettop(L));
+  if (p) behaviour_lost(L, p, &gone);
   lua_pop(L, 1);
 }
 
@@ -261,6 +275,7 @@ static void break_call(lua_State *L, byn_node *node, byn_relation *r) {
 
 static void break_relation(lua_State *L, byn_node *node, byn_relation *r,
                            struct byn_relation_end *dead) {
+  int top = byn_stack_top(L) - 1;
   if (r->kind == BYN_LINK) {
     break_link(L, node, r, dead);
   } else if (dead == &r->a) {
@@ -273,6 +288,7 @@ static void break_relation(lua_State *L, byn_node *node, byn_relation *r,
   } else {
     break_monitor(L, node, r);
   }
+  byn_assert(byn_stack_top(L) == top);
 }
 
 void byn_monitor_break(lua_State *L, byn_node *node, uint64_t serial,

@@ -1,6 +1,7 @@
 /* A step of a node: due timers, links, then ready processes. */
 #include "step.h"
 
+#include "../../core/assert.h"
 #include "../value/compat.h"
 #include "../value/reason.h"
 #include "event.h"
@@ -18,17 +19,21 @@
 
 void byn_node_run_timer(lua_State *L, byn_node *node) {
   byn_process *p = node->due.owner;
+  byn_assert(p && !node->world->running);
+  int top = byn_stack_top(L);
   switch (node->due.kind) {
   case BYN_TIMER_WAIT:
     byn_process_expire(p);
     break;
   case BYN_TIMER_OWN:
+    byn_assert(p->own_timer == node->due.timer);
     p->own_timer = 0;
     if (p->behaviour->timed_out) p->behaviour->timed_out(L, p);
     break;
   default:
     byn_send_due(L, node, node->due.owner);
   }
+  byn_assert(byn_stack_top(L) == top);
   node->due.owner = NULL;
 }
 
@@ -68,10 +73,12 @@ static int report_error_protected(lua_State *L) {
 
 void byn_node_recover(lua_State *L, byn_node *node) {
   byn_process *p = node->world->running;
+  int top = byn_stack_top(L) - 1;
   retry_timer(node);
   node->world->running = NULL;
   if (p && p->state != BYN_RUNNING) p = NULL;
   if (p) {
+    byn_assert(!p->queued);
     byn_process_cancel_end(L, p);
     p->state = BYN_IDLE;
   }
@@ -83,6 +90,7 @@ void byn_node_recover(lua_State *L, byn_node *node) {
   lua_insert(L, -2);
   if (lua_pcall(L, 3, 0, 0) != LUA_OK) lua_pop(L, 1);
   if (p) byn_process_reap_later(p);
+  byn_assert(byn_stack_top(L) == top && byn_node_lists_sound(node));
 }
 
 /* --- steps ---------------------------------------------------------------- */
@@ -115,7 +123,10 @@ bool byn_node_step(lua_State *L, byn_node *node) {
   for (int i = 0; i < ATTEMPTS; i++) {
     lua_pushcfunction(L, step_protected);
     lua_pushlightuserdata(L, node);
-    if (lua_pcall(L, 1, 1, 0) == LUA_OK) return true;
+    if (lua_pcall(L, 1, 1, 0) == LUA_OK) {
+      byn_assert(!node->reaping && !node->due.owner && !node->world->running);
+      return true;
+    }
     byn_node_recover(L, node);
   }
   return false;

@@ -3,6 +3,7 @@
 
 #include <math.h>
 
+#include "../../core/assert.h"
 #include "../../core/coverage.h"
 #include "../value/compat.h"
 #include "../value/misuse.h"
@@ -20,6 +21,14 @@ static inline void tell_control(const byn_process *p) {
   if (p->node->points) p->node->points->touch(p);
 }
 
+static inline bool behaviour_received(lua_State *L, byn_process *p,
+                                      byn_mail *mail) {
+  int top = byn_stack_top(L);
+  bool taken = p->behaviour->received(L, p, mail);
+  byn_assert(byn_stack_top(L) == top);
+  return taken;
+}
+
 void byn_process_mail(lua_State *L, byn_process *p, byn_mail *mail) {
   BYN_COVER(byn_process_phase(p), "mail");
   if (p->state >= BYN_EXITING) {
@@ -27,7 +36,7 @@ void byn_process_mail(lua_State *L, byn_process *p, byn_mail *mail) {
     return;
   }
   tell_control(p);
-  if (p->behaviour->received && p->behaviour->received(L, p, mail)) return;
+  if (p->behaviour->received && behaviour_received(L, p, mail)) return;
   byn_mailbox_append(&p->mail, mail);
   bool waits = p->co ? p->wait == BYN_WAIT_MESSAGE || p->wait == BYN_WAIT_MAIL
                      : !p->held;
@@ -37,12 +46,14 @@ void byn_process_mail(lua_State *L, byn_process *p, byn_mail *mail) {
 bool byn_process_hand(lua_State *L, byn_process *p) {
   bool waits = p->state == BYN_IDLE && p->co && p->wait == BYN_WAIT_MESSAGE;
   if (!waits) return false;
+  byn_assert(!p->mail.head && !p->queued);
   BYN_COVER(byn_process_phase(p), "hand");
   tell_control(p);
   lua_xmove(L, p->co, 1); /* a C function that yielded has room */
   p->arguments = 1;
   p->wait = BYN_WAIT_NOTHING;
   byn_process_ready(p);
+  byn_assert(p->state == BYN_READY);
   return true;
 }
 
@@ -59,6 +70,8 @@ bool byn_process_take_mail(lua_State *L, byn_process *p) {
 }
 
 void byn_process_answer(lua_State *L, byn_process *p, int count) {
+  byn_assert(p->state == BYN_IDLE || p->state == BYN_READY);
+  byn_assert(p->co && p->wait == BYN_WAIT_REPLY && p->arguments < 0);
   if (!byn_has_room(p->co, count)) luaL_error(L, "too many results");
   BYN_COVER(byn_process_phase(p), "answer");
   tell_control(p);
@@ -66,9 +79,12 @@ void byn_process_answer(lua_State *L, byn_process *p, int count) {
   p->arguments = count;
   p->reply = 0;
   byn_process_ready(p);
+  byn_assert(p->state == BYN_READY && !p->call);
 }
 
 void byn_process_expire(byn_process *p) {
+  byn_assert(p->timer && p->timer == p->node->due.timer);
+  byn_assert(p->co && p->state != BYN_RUNNING && p->state != BYN_DEAD);
   BYN_COVER(byn_process_phase(p), "expire");
   p->timer = 0;
   p->expired = true;
@@ -103,6 +119,7 @@ void byn_process_check_wait(lua_State *L, const byn_process *p) {
 
 int byn_process_wait(lua_State *L, byn_process *p, byn_wait what, int64_t ms) {
   byn_process_check_wait(L, p);
+  byn_assert(p->state == BYN_RUNNING && !p->timer);
   if (ms >= 0) p->timer = byn_node_timer(L, p->node, ms, BYN_TIMER_WAIT, p);
   p->wait = (uint8_t)what;
   if (what != BYN_WAIT_REPLY) p->arguments = 0;
@@ -112,6 +129,9 @@ int byn_process_wait(lua_State *L, byn_process *p, byn_wait what, int64_t ms) {
 int byn_process_wait_reply(lua_State *L, byn_process *p, byn_relation *call,
                            const byn_id *ref, int64_t ms) {
   byn_node *node = p->node;
+  byn_assert(L == p->co && lua_isyieldable(L));
+  byn_assert(p->state == BYN_RUNNING && !p->timer && !p->call);
+  byn_assert(call->kind == BYN_CALL);
   if (ms >= 0) p->timer = byn_node_try_timer(node, ms, BYN_TIMER_WAIT, p);
   if (ms >= 0 && !p->timer) {
     byn_relation_give_up(L, node, call);
@@ -125,6 +145,7 @@ int byn_process_wait_reply(lua_State *L, byn_process *p, byn_relation *call,
 }
 
 bool byn_process_gives_way(lua_State *L, byn_process *p) {
+  byn_assert(p->state == BYN_RUNNING);
   byn_preempt_reset(p);
   bool spent = p->node->share-- <= 0 || byn_watchdog_late(p->node->watch);
   return spent && L == p->co && lua_isyieldable(L);

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "../../core/assert.h"
+
 #define SIGNAL SIGURG
 #define IDLE_TICKS 4 /* without a step, then it sleeps */
 #define TICK_LIMIT 4 /* slices that one tick may count for */
@@ -296,6 +298,7 @@ void byn_watchdog_close(byn_watchdog *w) {
   if (!w) return;
   pthread_mutex_lock(&life);
   pthread_mutex_lock(&lock);
+  byn_assert(w->used && !w->stepping && used > 0);
   w->used = w->stepping = false;
   if (--used == 0) {
     stop_thread();
@@ -317,6 +320,7 @@ void byn_watchdog_step(byn_watchdog *w) {
   if (!w) return;
   pthread_t here = pthread_self();
   pthread_mutex_lock(&lock);
+  byn_assert(w->used && !w->stepping);
   BYN_STORE(w->step, BYN_LOAD(w->step) + 1);
   if (!w->unblocked || !pthread_equal(BYN_LOAD(w->thread), here))
     unblock_signal();

@@ -3,6 +3,7 @@
 
 #include <limits.h>
 
+#include "../../core/assert.h"
 #include "world.h"
 
 /* LuaJIT's API does not say. */
@@ -31,6 +32,7 @@ static void remember_arity(lua_State *L, byn_world *w, int index,
   const void *fn = lua_topointer(L, index);
   byn_slots_reserve(L, &w->slots, 1);
   byn_slot_free(L, &w->slots, a->slot);
+  byn_assert(count >= 0 && fn);
   lua_pushvalue(L, index);
   *a = (byn_arity){fn, byn_slot_put(L, &w->slots), count};
 }

@@ -107,6 +107,16 @@ static inline int byn_compat_resume(lua_State *co, int arguments,
 #define lua_resetthread(co) ((void)(co))
 
 #endif
+/* The height of the stack, for assertions: 0 in a build without them. */
+static inline int byn_stack_top(lua_State *L) {
+#ifdef BYN_ASSERT
+  return lua_gettop(L);
+#else
+  (void)L;
+  return 0;
+#endif
+}
+
 /* Does a finalizer run? The collector is not running then. Before Lua 5.4.4,
  * and on LuaJIT, that may as well be because the program stopped it. */
 static inline bool byn_in_finalizer(lua_State *L) {

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../../core/assert.h"
 #include "../../core/wire/buffer.h"
 #include "compat.h"
 #include "world.h"
@@ -167,6 +168,7 @@ static void make_meta(lua_State *L, byn_origin *o, uint32_t kind, int ids) {
  * by then: to make one may collect garbage, and a finalizer may make the same
  * meanwhile, or free what `id` points to. */
 static void intern(lua_State *L, byn_id id) {
+  byn_assert(id.origin && (id.kind == BYN_PID || id.kind == BYN_REF));
   int ids = lua_gettop(L);
   luaL_checkstack(L, 8, NULL);
   byn_id *made = lua_newuserdatauv(L, BYN_ID_SIZE, 0);

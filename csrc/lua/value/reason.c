@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "../../core/assert.h"
 #include "compat.h"
 #include "term.h"
 
@@ -149,6 +150,7 @@ void byn_reason_copy(lua_State *L, int index) {
     return;
   }
   index = lua_absindex(L, index);
+  int top = byn_stack_top(L);
   lua_pushcfunction(L, copy_protected);
   lua_pushvalue(L, index);
   int status = lua_pcall(L, 1, 1, 0);
@@ -161,9 +163,11 @@ void byn_reason_copy(lua_State *L, int index) {
   } else {
     set_metatable(L);
   }
+  byn_assert(byn_stack_top(L) == top + 1);
 }
 
 void byn_reason_make(lua_State *L, const char *code, int n) {
+  byn_assert(n >= 0 && lua_gettop(L) >= n);
   lua_createtable(L, n + 1, 0);
   lua_insert(L, -n - 1);
   for (int i = n; i > 0; i--)

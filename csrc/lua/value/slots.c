@@ -105,6 +105,7 @@ int byn_slot_put(lua_State *L, byn_slots *s) {
   if (pop_nil(L)) return 0;
   byn_slots_reserve(L, s, 1);
   int slot = s->passing.list[--s->passing.count];
+  byn_assert(slot > 0);
   store_in_slot(L, slot);
   return slot;
 }
@@ -113,6 +114,7 @@ int byn_slot_keep(lua_State *L, byn_slots *s) {
   if (pop_nil(L)) return 0;
   byn_slots_reserve_kept(L, s);
   int slot = s->kept.list[--s->kept.count];
+  byn_assert(slot < 0);
   store_in_slot(L, slot);
   return slot;
 }
@@ -132,6 +134,7 @@ void byn_slot_push(lua_State *L, int slot) {
 void byn_slot_free(lua_State *L, byn_slots *s, int slot) {
   if (!slot) return;
   byn_free_slots *f = slot > 0 ? &s->passing : &s->kept;
+  byn_assert(f->count < f->made && f->made <= f->capacity);
   lua_pushboolean(L, 0);
   store_in_slot(L, slot);
   f->list[f->count++] = slot;

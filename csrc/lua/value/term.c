@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "../../core/assert.h"
 #include "compat.h"
 #include "misuse.h"
 #include "world.h"
@@ -118,7 +119,10 @@ static bool copy_table(lua_State *L, int index, copier *c) {
 bool byn_term_try_copy(lua_State *L, int index) {
   copier c = {0, 0};
   int top = lua_gettop(L);
-  if (copy_value(L, lua_absindex(L, index), &c)) return true;
+  if (copy_value(L, lua_absindex(L, index), &c)) {
+    byn_assert(lua_gettop(L) == top + 1 && c.depth == 0);
+    return true;
+  }
   lua_insert(L, top + 1);
   lua_settop(L, top + 1);
   return false;
@@ -260,7 +264,9 @@ void byn_term_encode(lua_State *L, int index, byn_buf *b,
                      const byn_origin *from, const byn_origin *to) {
   encoder e = {b, from, to, 0, 0};
   index = lua_absindex(L, index);
+  int top = byn_stack_top(L);
   encode_value(L, index, &e);
+  byn_assert(byn_stack_top(L) == top && e.depth == 0);
   if (b->failed) luaL_error(L, "not enough memory");
 }
 
@@ -393,7 +399,10 @@ bool byn_term_decode(lua_State *L, byn_reader *r, byn_origin *from,
                      byn_origin *to) {
   decoder d = {r, from, to, 0, 0};
   luaL_checkstack(L, 8, NULL);
-  return decode_value(L, &d);
+  int top = byn_stack_top(L);
+  bool done = decode_value(L, &d);
+  byn_assert(byn_stack_top(L) == (done ? top + 1 : top));
+  return done;
 }
 
 /* --- ids ------------------------------------------------------------------ */
@@ -402,6 +411,7 @@ enum { ORIGIN_SENDER, ORIGIN_RECEIVER, ORIGIN_OTHER };
 
 void byn_id_encode(byn_buf *b, const byn_id *id, const byn_origin *from,
                    const byn_origin *to) {
+  byn_assert(id->origin);
   if (id->origin == from) {
     byn_put_u8(b, ORIGIN_SENDER);
   } else if (id->origin == to) {

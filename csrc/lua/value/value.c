@@ -1,6 +1,7 @@
 /* A Lua value that C holds: small ones in place, others in a slot. */
 #include "value.h"
 
+#include "../../core/assert.h"
 #include "compat.h"
 
 void byn_value_put(lua_State *L, byn_world *w, byn_value *v) {
@@ -39,6 +40,7 @@ void byn_value_push(lua_State *L, const byn_value *v) {
       lua_pushinteger(L, v->as.integer);
     break;
   default:
+    byn_assert(v->type == LUA_TTABLE && v->as.slot);
     byn_slot_push(L, v->as.slot);
   }
 }
