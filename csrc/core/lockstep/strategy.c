@@ -1,30 +1,13 @@
-#include "strategy_parts.h"
+/* What all strategies have in common: a run, and the way to its strategy. */
+#include "strategy.h"
 
 #include <string.h>
 
-#define SMALLEST 16
-#define MOST (1u << 24) /* so that its bytes fit a size_t of 32 bits */
-
-void *byn_push(byn_strategy *s, byn_stack *stack, size_t size) {
-  if (stack->count == stack->capacity) {
-    uint32_t capacity = stack->capacity ? stack->capacity * 2 : SMALLEST;
-    void *more = capacity > MOST
-                     ? NULL
-                     : byn_resize(s->alloc, stack->items,
-                                  stack->capacity * size, capacity * size);
-    if (!more) {
-      s->failed = true;
-      return NULL;
-    }
-    stack->items = more;
-    stack->capacity = capacity;
-  }
-  return (char *)stack->items + stack->count++ * size;
-}
-
-void byn_stack_clear(byn_strategy *s, byn_stack *stack, size_t size) {
-  byn_free(s->alloc, stack->items, stack->capacity * size);
-}
+#include "../assert.h"
+#include "strategy_dfs.h"
+#include "strategy_pct.h"
+#include "strategy_pos.h"
+#include "strategy_random.h"
 
 static const byn_strategy_ops *ops_of(byn_strategy_kind kind) {
   switch (kind) {
@@ -48,6 +31,7 @@ byn_strategy *byn_strategy_new(const byn_alloc *alloc, byn_strategy_kind kind,
   if (!ops) return NULL;
   byn_strategy *s = byn_new(alloc, ops->size);
   if (!s) return NULL;
+  byn_assert(ops->size >= sizeof *s && ops->pick);
   memset(s, 0, ops->size);
   s->ops = ops;
   s->alloc = alloc;
@@ -70,28 +54,52 @@ bool byn_strategy_begin(byn_strategy *s, uint64_t seed) {
   s->steps = 0;
   s->running = true;
   s->redundant = false;
-  return !s->ops->begin || s->ops->begin(s);
+  bool begun = !s->ops->begin || s->ops->begin(s);
+  byn_assert(begun || s->failed);
+  return begun;
 }
+
+#ifdef BYN_ASSERT
+/* Steps of one actor keep their order. */
+static bool is_first_of_its_actor(const byn_pending *all, uint32_t i) {
+  for (uint32_t j = 0; j < i; j++)
+    if (all[j].actor == all[i].actor) return false;
+  return true;
+}
+#endif
 
 uint32_t byn_strategy_pick(byn_strategy *s, const byn_pending *all,
                            uint32_t n) {
+  byn_assert(s->running);
+  byn_assert(n >= 1);
   s->steps++;
-  return s->ops->pick(s, all, n);
+  uint32_t i = s->ops->pick(s, all, n);
+  byn_assert(i < n && all[i].actor != 0);
+  byn_assert(is_first_of_its_actor(all, i) || s->redundant || s->failed);
+  return i;
 }
 
 void byn_strategy_touched(byn_strategy *s, uint64_t object) {
+  byn_assert(s->running);
+  byn_assert(s->steps > 0);
   if (s->ops->touched && object != 0) s->ops->touched(s, object);
 }
 
 uint32_t byn_strategy_draw(byn_strategy *s, uint32_t n) {
+  byn_assert(s->running);
+  byn_assert(n >= 1);
   if (n <= 1) return 0;
-  if (s->ops->draw) return s->ops->draw(s, n);
-  return byn_draw_below(&s->rng, n);
+  uint32_t value =
+      s->ops->draw ? s->ops->draw(s, n) : byn_draw_below(&s->rng, n);
+  byn_assert(value < n);
+  return value;
 }
 
 void byn_strategy_end(byn_strategy *s) {
   if (s->running && s->ops->end) s->ops->end(s);
   s->running = false;
+  byn_assert(!s->complete || s->exhausted);
+  byn_assert(!s->complete || !s->diverged);
 }
 
 bool byn_strategy_complete(const byn_strategy *s) {

@@ -1,6 +1,6 @@
-/* Which of the steps that could be next comes next: what makes a run under
- * lockstep differ from another. One strategy object lives through all runs of
- * a body; what it learns in one run it may use in the next.
+/* A strategy picks which of the pending steps comes next: that is what makes
+ * one run under lockstep differ from another. One strategy object lives through
+ * all runs of a body; what it learns in one run it may use in the next.
  *
  *   while (byn_strategy_begin(s, seed++)) {
  *     while there are pending steps
@@ -11,50 +11,51 @@
  *   }
  *
  * A step belongs to an actor: a process, a connection, the clock. Pick is
- * asked before every step, also when only one could be next, so that the
- * strategy knows who ran. Of one actor at most one step should be pending, its
- * next: steps of an actor keep their order. Where a list has several, only the
- * first is ever picked. The list may be ordered as the world likes, if it does
- * the same in the same situation; the first is what production would run.
+ * called before every step, also where only one is pending, so that the
+ * strategy knows who ran. Steps of an actor keep their order, so at most one
+ * step of each should be pending; where a list has several, only the first is
+ * ever picked. Any order of the list will do, if it is the same in the same
+ * situation; the first is the step that would run without lockstep.
  *
  * An object is what two steps can meet in: an actor's id stands for its
- * mailbox, its links, its state; other ids for a name, a table. What a step is
- * known to touch beforehand is announced in byn_pending, all else told as it
- * happens. A step always touches its own actor, that need not be told. Reading
- * counts as touching. `pos` only finds bugs later if something goes untold;
- * `dfs` may miss them (below).
+ * mailbox, its links, its state; other ids for a name, a table. An object that
+ * a step is known to touch beforehand is named in byn_pending, each other one
+ * is reported as it is touched. A step always touches its own actor, which need
+ * not be reported. Reading counts as touching. Where something is not reported,
+ * `pos` finds bugs later, and `dfs` may miss them (below).
  *
  *   random     any pending step, each as likely
  *   pct        Burckhardt, Kothari, Musuvathi, Nagarakatte, ASPLOS 2010: a
  *              random priority for each actor, the highest runs; at depth-1
- *              steps of the run who would go on drops to the very bottom. Of n
- *              actors with k steps, a bug of depth d is found in one run with
- *              probability 1/(n*k^(d-1)) or more. k is the longest run seen.
+ *              steps of the run the actor that would go on drops below all
+ *              others. Of n actors with k steps, a bug of depth d is found in
+ *              one run with probability 1/(n*k^(d-1)) or more. k is the
+ *              longest run seen.
  *   pos        Yuan, Yang, Gu, CAV 2018: a random priority for each pending
  *              step, the highest runs; then those that race with it (touch what
  *              it touched) draw a new one. Samples the orders that matter more
  *              evenly than random, which drowns in independent steps.
- *   fair_pct   pct up to a number of steps, from there random: pct lets one
- *              who waits in a loop spin for ever.
+ *   fair_pct   pct up to a number of steps, from there random: pct lets an
+ *              actor that waits in a loop spin for ever.
  *   dfs        every order, and each value of each draw, for small bodies.
  *              Of orders that differ only in steps that are independent of one
  *              another one is enough (sleep sets: Godefroid, 1996): two steps
  *              of different actors are, if neither touched what the other
- *              touched and none is of the clock. So where bodies share what
- *              no step tells of, say opts.unreduced. Under a bound on
+ *              touched and none is of the clock. Where bodies share what no
+ *              step reports, opts.unreduced must be set. Under a bound on
  *              preemptions nothing is reduced: the order that stands for
  *              others may need more preemptions than one of those.
  *
- * dfs cannot help beginning some runs that turn out to be equal to earlier
- * ones (byn_strategy_redundant); they may be cut short. It needs a body that
- * does the same after the same choices, and tells if one did not
- * (byn_strategy_diverged); then it cannot say that it has seen everything. A
- * preemption is to pick another actor than the one that ran last while that
- * could go on, or the clock while anybody could.
+ * dfs begins some runs that turn out to be equal to earlier ones
+ * (byn_strategy_redundant); they may be cut short. It needs a body that does
+ * the same after the same choices. Where one did not (byn_strategy_diverged),
+ * dfs never claims to have seen every schedule. A preemption is to pick another
+ * actor than the one that ran last while that one could go on, or the clock
+ * while any actor could.
  *
  * The clock is a pending step of its own kind, "time passes". Random and pos
- * pick it over others in 1 of 32 steps, pct has it below all actors that were
- * not dropped, dfs counts picking it as a preemption.
+ * pick it over others in 1 of 32 steps; in pct its priority is below that of
+ * all actors that were not dropped; dfs counts picking it as a preemption.
  *
  * Only integers are calculated with: one seed gives the same picks anywhere.
  */

@@ -1,94 +1,110 @@
-#include "strategy_parts.h"
+/* The strategy `dfs`: a depth-first search of all schedules, which leaves out
+ * those that differ from an earlier one in the order of independent steps. */
+#include "strategy_dfs.h"
+
+#include "../assert.h"
+#include "strategy_random.h"
+#include "strategy_stack.h"
 
 #define NOWHERE UINT32_MAX
 
-/* What is to become of a step at a place. */
+/* What has become of an option. */
 enum {
-  UNTRIED, /* to be taken, in this run or a later one */
-  DONE,    /* taken, and all that can follow was seen; or it is taken now */
-  ASLEEP,  /* what can follow was seen elsewhere, up to independent steps */
+  UNTRIED, /* it is to be taken, in this run or a later one */
+  TAKEN,   /* it is taken now; or it was, and all that can follow was seen */
+  ASLEEP,  /* what can follow was seen before, in an equivalent order */
   BARRED   /* it would be one preemption too many */
 };
 
-/* A step that could be taken at a place. */
+/* A step that could be taken at a choice point. */
 typedef struct option {
   uint64_t actor, object;
   uint32_t index;    /* in the list that pick was given */
   uint32_t from, to; /* what it touched: a part of dfs.touched */
-  uint8_t kind, fate;
-  uint8_t cost; /* 1 if it is a preemption */
+  uint8_t kind;      /* a byn_step_kind */
+  uint8_t status;    /* as above */
+  uint8_t cost;      /* 1 if it is a preemption */
 } option;
 
 /* A pick, or a draw that was made in the step picked last. */
-typedef struct place {
+typedef struct choice_point {
   uint32_t count;       /* of options; of values to draw from */
   uint32_t chosen;      /* one of them */
   uint32_t listed;      /* how many steps were pending; 0: it is a draw */
   uint32_t options;     /* where its options begin; or would, for a draw */
-  uint32_t before;      /* the place of the pick before, or NOWHERE */
+  uint32_t before;      /* the choice point of the pick before, or NOWHERE */
   uint32_t preemptions; /* before it */
-} place;
+} choice_point;
 
-/* The way of the last run. What a place has in options and touched lies above
- * what those before it have. The last pick's part of touched grows for all
- * values that are drawn in its step, and ends where the list ends. */
+/* The path of the last run, from its first choice point to its last. All three
+ * stacks grow with the path: what a choice point has in `options` and `touched`
+ * lies above what those before it have. The part of `touched` that belongs to
+ * the last pick goes on to the top of the stack, through all draws of its
+ * step. */
 typedef struct dfs {
   byn_strategy base;
-  byn_stack places, options, touched;
-  uint32_t depth;  /* how many places this run has passed */
-  uint32_t picked; /* the place of the last pick; NOWHERE: none yet */
+  byn_strategy_stack points, options, touched;
+  uint32_t depth;  /* how many choice points this run has passed */
+  uint32_t picked; /* the choice point of the last pick, or NOWHERE */
   bool reduce;
 } dfs;
 
-static dfs *of(byn_strategy *s) {
+static dfs *dfs_of(byn_strategy *s) {
   return (dfs *)s;
 }
 
-static bool init(byn_strategy *s) {
+static bool dfs_init(byn_strategy *s) {
   const byn_strategy_opts *o = &s->opts;
-  of(s)->reduce = o->preemptions == BYN_ANY_PREEMPTIONS && !o->unreduced;
+  dfs_of(s)->reduce = o->preemptions == BYN_ANY_PREEMPTIONS && !o->unreduced;
   return true;
 }
 
-static void clear(byn_strategy *s) {
-  byn_stack_clear(s, &of(s)->places, sizeof(place));
-  byn_stack_clear(s, &of(s)->options, sizeof(option));
-  byn_stack_clear(s, &of(s)->touched, sizeof(uint64_t));
+static void dfs_clear(byn_strategy *s) {
+  byn_strategy_stack_free(s, &dfs_of(s)->points, sizeof(choice_point));
+  byn_strategy_stack_free(s, &dfs_of(s)->options, sizeof(option));
+  byn_strategy_stack_free(s, &dfs_of(s)->touched, sizeof(uint64_t));
 }
 
-static bool begin(byn_strategy *s) {
-  of(s)->depth = 0;
-  of(s)->picked = NOWHERE;
+static bool dfs_begin(byn_strategy *s) {
+  dfs_of(s)->depth = 0;
+  dfs_of(s)->picked = NOWHERE;
   return true;
 }
 
 /* -- the stacks ----------------------------------------------------------- */
 
-static place *place_at(const dfs *d, uint32_t i) {
-  return (place *)d->places.items + i;
+static choice_point *point_at(const dfs *d, uint32_t i) {
+  return (choice_point *)d->points.items + i;
 }
 
-static option *option_at(const dfs *d, const place *p, uint32_t i) {
+static option *option_at(const dfs *d, const choice_point *p, uint32_t i) {
   return (option *)d->options.items + p->options + i;
 }
 
 static option *chosen_at(const dfs *d, uint32_t i) {
-  const place *p = place_at(d, i);
+  const choice_point *p = point_at(d, i);
+  byn_assert(i < d->points.count);
+  byn_assert(p->listed > 0 && p->chosen < p->count);
   return option_at(d, p, p->chosen);
 }
 
 static uint64_t touched_at(const dfs *d, uint32_t i) {
+  byn_assert(i < d->touched.count);
   return ((const uint64_t *)d->touched.items)[i];
 }
 
-/* Forgets the places after the first `count`. */
-static void keep(dfs *d, uint32_t count) {
-  if (count >= d->places.count) return;
-  const place *first = place_at(d, count);
+/* Forgets the choice points after the first `count`. */
+static void truncate_path(dfs *d, uint32_t count) {
+  if (count >= d->points.count) return;
+  const choice_point *first = point_at(d, count);
   bool none = first->before == NOWHERE;
-  d->touched.count = none ? 0 : chosen_at(d, first->before)->to;
+  uint32_t touched = none ? 0 : chosen_at(d, first->before)->to;
+  byn_assert(none || first->before < count);
+  byn_assert(touched <= d->touched.count);
+  byn_assert(first->options <= d->options.count);
+  d->touched.count = touched;
   d->options.count = first->options;
-  d->places.count = count;
+  d->points.count = count;
 }
 
 /* -- independence --------------------------------------------------------- */
@@ -114,7 +130,8 @@ static bool independent(const dfs *d, const option *a, const option *b) {
   return true;
 }
 
-static const option *option_of(const dfs *d, const place *p, uint64_t actor) {
+static const option *option_of_actor(const dfs *d, const choice_point *p,
+                                     uint64_t actor) {
   for (uint32_t i = 0; i < p->count; i++) {
     const option *o = option_at(d, p, i);
     if (o->actor == actor) return o;
@@ -122,21 +139,22 @@ static const option *option_of(const dfs *d, const place *p, uint64_t actor) {
   return NULL;
 }
 
-/* A step whose every continuation was seen one place before need not be taken
- * after a step that is independent of it: the two in the other order led to
- * the same. It touches what it touched there, since it is the same step. */
+/* Sleep sets: where an option of the choice point before has been taken with
+ * all that can follow, and it is independent of the step that was taken there
+ * instead, the same step here leads to what was seen, in the other order. It
+ * touches what it touched there. */
 static void let_sleep(const dfs *d, uint32_t before, option *o) {
-  const option *same = option_of(d, place_at(d, before), o->actor);
+  const option *same = option_of_actor(d, point_at(d, before), o->actor);
   const option *taken = chosen_at(d, before);
   if (!same || same == taken || same->object != o->object) return;
-  if (same->kind != o->kind || same->fate == UNTRIED) return;
+  if (same->kind != o->kind || same->status == UNTRIED) return;
   if (!independent(d, same, taken)) return;
-  o->fate = ASLEEP;
+  o->status = ASLEEP;
   o->from = same->from;
   o->to = same->to;
 }
 
-/* -- a place -------------------------------------------------------------- */
+/* -- a choice point ------------------------------------------------------- */
 
 static bool can_go_on(const byn_pending *all, uint32_t n, uint64_t actor) {
   for (uint32_t i = 0; i < n; i++)
@@ -144,8 +162,9 @@ static bool can_go_on(const byn_pending *all, uint32_t n, uint64_t actor) {
   return false;
 }
 
-/* Who would be preempted by any other step; 0: nobody. */
-static uint64_t running(const dfs *d, const byn_pending *all, uint32_t n) {
+/* The actor that any other step would preempt; 0: there is none. */
+static uint64_t running_actor(const dfs *d, const byn_pending *all,
+                              uint32_t n) {
   if (d->picked == NOWHERE) return 0;
   uint64_t last = chosen_at(d, d->picked)->actor;
   return can_go_on(all, n, last) ? last : 0;
@@ -153,22 +172,24 @@ static uint64_t running(const dfs *d, const byn_pending *all, uint32_t n) {
 
 static uint32_t preemptions_before(const dfs *d) {
   if (d->picked == NOWHERE) return 0;
-  return place_at(d, d->picked)->preemptions + chosen_at(d, d->picked)->cost;
+  return point_at(d, d->picked)->preemptions + chosen_at(d, d->picked)->cost;
 }
 
-static bool add_option(dfs *d, place *p, option o) {
-  if (option_of(d, p, o.actor)) return true;
-  if (p->preemptions + o.cost > d->base.opts.preemptions) o.fate = BARRED;
+static bool add_option(dfs *d, choice_point *p, option o) {
+  if (option_of_actor(d, p, o.actor)) return true;
+  if (p->preemptions + o.cost > d->base.opts.preemptions) o.status = BARRED;
   if (d->reduce && d->picked != NOWHERE) let_sleep(d, d->picked, &o);
-  option *slot = byn_push(&d->base, &d->options, sizeof o);
+  option *slot = byn_strategy_stack_push(&d->base, &d->options, sizeof o);
   if (!slot) return false;
   *slot = o;
   p->count++;
+  byn_assert(p->options + p->count == d->options.count);
   return true;
 }
 
-static bool add_options(dfs *d, place *p, const byn_pending *all, uint32_t n) {
-  uint64_t on = running(d, all, n);
+static bool add_options(dfs *d, choice_point *p, const byn_pending *all,
+                        uint32_t n) {
+  uint64_t on = running_actor(d, all, n);
   bool all_wait = byn_count_clocks(all, n) == n;
   for (uint32_t i = 0; i < n; i++) {
     option o = {.actor = all[i].actor, .object = all[i].object, .index = i};
@@ -179,24 +200,27 @@ static bool add_options(dfs *d, place *p, const byn_pending *all, uint32_t n) {
   return true;
 }
 
-/* The first step that is left to take; false: none is. */
-static bool choose(dfs *d, place *p) {
+/* Chooses the first option that is untried; false: there is none. */
+static bool choose_untried(dfs *d, choice_point *p) {
+  byn_assert(p->listed > 0 && p->count <= p->listed);
   for (uint32_t i = 0; i < p->count; i++) {
     option *o = option_at(d, p, i);
-    if (o->fate != UNTRIED) continue;
-    o->fate = DONE;
+    if (o->status != UNTRIED) continue;
+    o->status = TAKEN;
     o->from = o->to = d->touched.count;
     p->chosen = i;
+    byn_assert(p->preemptions + o->cost <= d->base.opts.preemptions);
     return true;
   }
   return false;
 }
 
-/* A new place at the end of the way; NULL when memory is short. */
-static place *add_place(dfs *d, uint32_t count, uint32_t listed) {
-  place *p = byn_push(&d->base, &d->places, sizeof *p);
+/* A new one at the end of the path; NULL when memory is short. */
+static choice_point *add_choice_point(dfs *d, uint32_t count, uint32_t listed) {
+  choice_point *p = byn_strategy_stack_push(&d->base, &d->points, sizeof *p);
   if (!p) return NULL;
-  *p = (place){.count = count, .listed = listed, .before = d->picked};
+  byn_assert(d->depth == d->points.count - 1);
+  *p = (choice_point){.count = count, .listed = listed, .before = d->picked};
   p->options = d->options.count;
   p->preemptions = preemptions_before(d);
   return p;
@@ -204,23 +228,24 @@ static place *add_place(dfs *d, uint32_t count, uint32_t listed) {
 
 /* -- a run ---------------------------------------------------------------- */
 
-static bool is_idle(const dfs *d) {
+static bool is_given_up(const dfs *d) {
   return d->base.redundant || d->base.failed;
 }
 
-static bool is_known(const dfs *d) {
-  return d->depth < d->places.count;
+static bool is_on_path(const dfs *d) {
+  return d->depth < d->points.count;
 }
 
-/* The body came to something else in the same place: what was seen from there
- * on is of no use. */
-static void diverge(dfs *d) {
+/* After the same choices the body did something else: what was seen beyond this
+ * choice point says nothing about it. */
+static void note_divergence(dfs *d) {
   d->base.diverged = true;
-  keep(d, d->depth);
+  truncate_path(d, d->depth);
+  byn_assert(!is_on_path(d));
 }
 
 static bool same_pick(const dfs *d, const byn_pending *all, uint32_t n) {
-  if (place_at(d, d->depth)->listed != n) return false;
+  if (point_at(d, d->depth)->listed != n) return false;
   const option *o = chosen_at(d, d->depth);
   const byn_pending *step = &all[o->index];
   return step->actor == o->actor && step->object == o->object &&
@@ -228,72 +253,81 @@ static bool same_pick(const dfs *d, const byn_pending *all, uint32_t n) {
 }
 
 static bool same_draw(const dfs *d, uint32_t n) {
-  const place *p = place_at(d, d->depth);
+  const choice_point *p = point_at(d, d->depth);
   return p->listed == 0 && p->count == n;
 }
 
-/* false: nothing is to be taken here. */
-static bool explore(dfs *d, const byn_pending *all, uint32_t n) {
-  place *p = add_place(d, 0, n);
+/* false: no option may be taken, so the run is redundant, or memory is short.
+ */
+static bool choose_beyond_path(dfs *d, const byn_pending *all, uint32_t n) {
+  choice_point *p = add_choice_point(d, 0, n);
   if (!p || !add_options(d, p, all, n)) return false;
-  if (choose(d, p)) return true;
+  if (choose_untried(d, p)) return true;
   d->base.redundant = true;
-  keep(d, d->depth);
+  truncate_path(d, d->depth);
   return false;
 }
 
-static uint32_t pick(byn_strategy *s, const byn_pending *all, uint32_t n) {
-  dfs *d = of(s);
-  if (is_idle(d)) return 0;
-  if (is_known(d) && !same_pick(d, all, n)) diverge(d);
-  if (!is_known(d) && !explore(d, all, n)) return 0;
+static uint32_t dfs_pick(byn_strategy *s, const byn_pending *all, uint32_t n) {
+  dfs *d = dfs_of(s);
+  if (is_given_up(d)) return 0;
+  if (is_on_path(d) && !same_pick(d, all, n)) note_divergence(d);
+  if (!is_on_path(d) && !choose_beyond_path(d, all, n)) return 0;
   d->picked = d->depth++;
+  byn_assert(d->depth <= d->points.count);
+  byn_assert(chosen_at(d, d->picked)->status == TAKEN);
   return chosen_at(d, d->picked)->index;
 }
 
-static uint32_t draw(byn_strategy *s, uint32_t n) {
-  dfs *d = of(s);
-  if (is_idle(d)) return 0;
-  if (is_known(d) && !same_draw(d, n)) diverge(d);
-  if (!is_known(d) && !add_place(d, n, 0)) return 0;
-  return place_at(d, d->depth++)->chosen;
+static uint32_t dfs_draw(byn_strategy *s, uint32_t n) {
+  dfs *d = dfs_of(s);
+  if (is_given_up(d)) return 0;
+  if (is_on_path(d) && !same_draw(d, n)) note_divergence(d);
+  if (!is_on_path(d) && !add_choice_point(d, n, 0)) return 0;
+  const choice_point *p = point_at(d, d->depth++);
+  byn_assert(d->depth <= d->points.count);
+  byn_assert(p->listed == 0 && p->before == d->picked);
+  return p->chosen;
 }
 
-/* On the known part of the way all was told before. */
-static void touched(byn_strategy *s, uint64_t object) {
-  dfs *d = of(s);
-  if (is_idle(d) || d->picked == NOWHERE) return;
+/* On the path every object was reported in an earlier run. */
+static void dfs_touched(byn_strategy *s, uint64_t object) {
+  dfs *d = dfs_of(s);
+  if (is_given_up(d) || d->picked == NOWHERE) return;
   option *o = chosen_at(d, d->picked);
   if (touches(d, o, object)) return;
-  if (is_known(d)) diverge(d);
-  uint64_t *slot = byn_push(s, &d->touched, sizeof *slot);
+  if (is_on_path(d)) note_divergence(d);
+  byn_assert(o->from <= o->to);
+  byn_assert(o->to == d->touched.count);
+  uint64_t *slot = byn_strategy_stack_push(s, &d->touched, sizeof *slot);
   if (!slot) return;
   *slot = object;
   o->to = d->touched.count;
 }
 
-static bool advance(dfs *d, place *p) {
-  if (p->listed > 0) return choose(d, p);
+static bool choose_next(dfs *d, choice_point *p) {
+  if (p->listed > 0) return choose_untried(d, p);
   return ++p->chosen < p->count;
 }
 
-/* Goes back to the last place where something is left to choose. */
-static void end(byn_strategy *s) {
-  dfs *d = of(s);
-  if (is_known(d) && !is_idle(d)) diverge(d);
-  for (; d->places.count > 0; keep(d, d->places.count - 1))
-    if (advance(d, place_at(d, d->places.count - 1))) return;
+/* Goes back to the last choice point where something is left to choose. */
+static void dfs_end(byn_strategy *s) {
+  dfs *d = dfs_of(s);
+  if (is_on_path(d) && !is_given_up(d)) note_divergence(d);
+  for (; d->points.count > 0; truncate_path(d, d->points.count - 1))
+    if (choose_next(d, point_at(d, d->points.count - 1))) return;
+  byn_assert(d->options.count == 0 && d->touched.count == 0);
   s->complete = !s->diverged && !s->failed;
   s->exhausted = true;
 }
 
 const byn_strategy_ops byn_strategy_dfs = {
     .size = sizeof(dfs),
-    .init = init,
-    .clear = clear,
-    .begin = begin,
-    .touched = touched,
-    .end = end,
-    .draw = draw,
-    .pick = pick,
+    .init = dfs_init,
+    .clear = dfs_clear,
+    .begin = dfs_begin,
+    .touched = dfs_touched,
+    .end = dfs_end,
+    .draw = dfs_draw,
+    .pick = dfs_pick,
 };

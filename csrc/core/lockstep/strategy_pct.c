@@ -1,52 +1,56 @@
-#include "strategy_parts.h"
+/* The strategies `pct` and `fair_pct`: the actor of the highest priority runs,
+ * and at a few steps of the run it is dropped to the lowest. */
+#include "strategy_pct.h"
+
+#include "../assert.h"
+#include "strategy_random.h"
 
 #define LENGTH_GUESS 100
-#define MOST_POINTS 1024
+#define POINTS_MAX 1024
 
-/* The priorities, from high to low: actors that were not dropped, each a
- * random number with this bit set; the clock; those that were dropped, at
- * change point i to i. */
+/* The priorities, from high to low: of actors that were not dropped, random
+ * numbers with the bit INITIAL; of the clock; of actors that were dropped at
+ * change point i, i + 1. */
 #define INITIAL (UINT64_C(1) << 63)
 #define CLOCK (UINT64_C(1) << 62)
 
-/* Where in the run somebody is dropped, and who it was; 0: nobody yet, or
- * one who was dropped again since. */
-typedef struct point {
-  uint32_t at;
-  uint64_t actor;
-} point;
+/* A step of the run at which an actor is dropped. */
+typedef struct change_point {
+  uint32_t at;    /* the number of the step */
+  uint64_t actor; /* 0: none yet, or it was dropped again since */
+} change_point;
 
 typedef struct pct {
   byn_strategy base;
-  uint64_t key; /* the initial priorities are made from it */
-  uint32_t prefix;
+  uint64_t key;    /* the initial priorities are made from it */
+  uint32_t prefix; /* steps of pct; those after it are random */
   uint32_t point_count;
   bool fair;
-  bool seen; /* a run: the length is no guess */
-  point *points;
+  bool measured; /* the length is that of a run, not a guess */
+  change_point *points;
 } pct;
 
-static pct *of(byn_strategy *s) {
+static pct *pct_of(byn_strategy *s) {
   return (pct *)s;
 }
 
-static bool init(byn_strategy *s) {
-  pct *p = of(s);
+static bool pct_init(byn_strategy *s) {
+  pct *p = pct_of(s);
   s->length = s->opts.length ? s->opts.length : LENGTH_GUESS;
   if (s->opts.depth <= 1) return true;
-  p->point_count =
-      s->opts.depth < MOST_POINTS ? s->opts.depth - 1 : MOST_POINTS;
+  p->point_count = s->opts.depth < POINTS_MAX ? s->opts.depth - 1 : POINTS_MAX;
   p->points = byn_new(s->alloc, p->point_count * sizeof *p->points);
+  byn_assert(p->point_count >= 1 && p->point_count <= POINTS_MAX);
   return p->points != NULL;
 }
 
-static bool init_fair(byn_strategy *s) {
-  of(s)->fair = true;
-  return init(s);
+static bool fair_pct_init(byn_strategy *s) {
+  pct_of(s)->fair = true;
+  return pct_init(s);
 }
 
-static void clear(byn_strategy *s) {
-  pct *p = of(s);
+static void pct_clear(byn_strategy *s) {
+  pct *p = pct_of(s);
   byn_free(s->alloc, p->points, p->point_count * sizeof *p->points);
 }
 
@@ -59,11 +63,13 @@ static uint32_t prefix_of(const byn_strategy *s) {
   return s->length > UINT32_MAX / 2 ? UINT32_MAX : s->length * 2;
 }
 
-static bool begin(byn_strategy *s) {
-  pct *p = of(s);
+static bool pct_begin(byn_strategy *s) {
+  pct *p = pct_of(s);
   p->key = byn_rng_next(&s->rng);
   p->prefix = p->fair ? prefix_of(s) : UINT32_MAX;
   uint32_t range = smaller(s->length, p->prefix);
+  byn_assert(range >= 1);
+  byn_assert(p->points || p->point_count == 0);
   for (uint32_t i = 0; i < p->point_count; i++) {
     p->points[i].at = 1 + byn_draw_below(&s->rng, range);
     p->points[i].actor = 0;
@@ -71,18 +77,19 @@ static bool begin(byn_strategy *s) {
   return true;
 }
 
-static uint64_t priority(const pct *p, const byn_pending *step) {
+static uint64_t pct_priority(const pct *p, const byn_pending *step) {
   for (uint32_t i = 0; i < p->point_count; i++)
     if (p->points[i].actor == step->actor) return i + 1;
   if (byn_is_clock(step)) return CLOCK;
   return byn_rng_at(p->key, step->actor) | INITIAL;
 }
 
-static uint32_t highest(const pct *p, const byn_pending *all, uint32_t n) {
+static uint32_t highest_priority(const pct *p, const byn_pending *all,
+                                 uint32_t n) {
   uint32_t best = 0;
-  uint64_t most = priority(p, &all[0]);
+  uint64_t most = pct_priority(p, &all[0]);
   for (uint32_t i = 1; i < n; i++) {
-    uint64_t other = priority(p, &all[i]);
+    uint64_t other = pct_priority(p, &all[i]);
     if (other <= most) continue;
     best = i;
     most = other;
@@ -90,56 +97,69 @@ static uint32_t highest(const pct *p, const byn_pending *all, uint32_t n) {
   return best;
 }
 
-static void drop(pct *p, uint32_t i, uint64_t actor) {
+#ifdef BYN_ASSERT
+static uint32_t times_dropped(const pct *p, uint64_t actor) {
+  uint32_t times = 0;
+  for (uint32_t i = 0; i < p->point_count; i++)
+    times += p->points[i].actor == actor;
+  return times;
+}
+#endif
+
+static void drop_actor(pct *p, uint32_t i, uint64_t actor) {
+  byn_assert(i < p->point_count && p->points[i].actor == 0);
   for (uint32_t j = 0; j < p->point_count; j++)
     if (p->points[j].actor == actor) p->points[j].actor = 0;
   p->points[i].actor = actor;
+  byn_assert(times_dropped(p, actor) == 1);
 }
 
-/* Who is about to take step k_i is dropped to i before it takes it; where two
- * points fall on one step, the next in line is dropped too. */
-static uint32_t pick(byn_strategy *s, const byn_pending *all, uint32_t n) {
-  pct *p = of(s);
+/* The actor that is about to take the step of a change point is dropped before
+ * it takes it. Where several points are at one step, as many actors are. */
+static uint32_t pct_pick(byn_strategy *s, const byn_pending *all, uint32_t n) {
+  pct *p = pct_of(s);
   if (s->steps > p->prefix) return byn_pick_any(&s->rng, all, n);
-  uint32_t best = highest(p, all, n);
+  uint32_t best = highest_priority(p, all, n);
   for (uint32_t i = p->point_count; i-- > 0;) {
     if (p->points[i].at != s->steps) continue;
-    drop(p, i, all[best].actor);
-    best = highest(p, all, n);
+    drop_actor(p, i, all[best].actor);
+    best = highest_priority(p, all, n);
   }
   return best;
 }
 
-/* How long the run was. What was spun away before the random part must not
- * count, else each run would spin for twice as long as the one before. */
-static uint32_t length_of(const byn_strategy *s, const pct *p) {
-  bool spun = p->fair && !s->opts.fair_after && s->steps > p->prefix;
-  return spun ? s->steps - p->prefix : s->steps;
+/* The length of the run. Where the prefix is made from the length, a run that
+ * went on at random counts without its prefix: it may have waited in a loop
+ * until then, and each prefix would be twice as long as the one before. */
+static uint32_t measured_length(const byn_strategy *s, const pct *p) {
+  bool without = p->fair && !s->opts.fair_after && s->steps > p->prefix;
+  return without ? s->steps - p->prefix : s->steps;
 }
 
-/* A guess is worth less than the first run. */
-static void end(byn_strategy *s) {
-  pct *p = of(s);
-  uint32_t length = length_of(s, p);
+/* The first run replaces the guess, a longer one those before. */
+static void pct_end(byn_strategy *s) {
+  pct *p = pct_of(s);
+  uint32_t length = measured_length(s, p);
   if (length == 0) return;
-  if (!p->seen || length > s->length) s->length = length;
-  p->seen = true;
+  if (!p->measured || length > s->length) s->length = length;
+  p->measured = true;
+  byn_assert(s->length >= length);
 }
 
 const byn_strategy_ops byn_strategy_pct = {
     .size = sizeof(pct),
-    .init = init,
-    .clear = clear,
-    .begin = begin,
-    .end = end,
-    .pick = pick,
+    .init = pct_init,
+    .clear = pct_clear,
+    .begin = pct_begin,
+    .end = pct_end,
+    .pick = pct_pick,
 };
 
 const byn_strategy_ops byn_strategy_fair_pct = {
     .size = sizeof(pct),
-    .init = init_fair,
-    .clear = clear,
-    .begin = begin,
-    .end = end,
-    .pick = pick,
+    .init = fair_pct_init,
+    .clear = pct_clear,
+    .begin = pct_begin,
+    .end = pct_end,
+    .pick = pct_pick,
 };

@@ -1,4 +1,7 @@
-#include "strategy_parts.h"
+/* The strategy `random`: any pending step, each as likely. */
+#include "strategy_random.h"
+
+#include "../assert.h"
 
 /* Time passes in 1 of so many steps that others could take as well. */
 #define CLOCK_RARITY 32
@@ -7,16 +10,18 @@ uint32_t byn_count_clocks(const byn_pending *all, uint32_t n) {
   uint32_t clocks = 0;
   for (uint32_t i = 0; i < n; i++)
     clocks += byn_is_clock(&all[i]);
+  byn_assert(clocks <= n);
   return clocks;
 }
 
-bool byn_clocks_turn(byn_rng *rng, uint32_t clocks, uint32_t n) {
+bool byn_should_pick_clock(byn_rng *rng, uint32_t clocks, uint32_t n) {
+  byn_assert(n >= 1 && clocks <= n);
   if (clocks == 0 || clocks == n) return clocks > 0;
   return byn_draw_below(rng, CLOCK_RARITY) == 0;
 }
 
-/* Where the actor of step i comes first. */
-static uint32_t first_of(const byn_pending *all, uint32_t i) {
+/* The first step of the actor of step i. */
+static uint32_t first_of_actor(const byn_pending *all, uint32_t i) {
   uint32_t first = 0;
   while (all[first].actor != all[i].actor)
     first++;
@@ -25,19 +30,22 @@ static uint32_t first_of(const byn_pending *all, uint32_t i) {
 
 uint32_t byn_pick_any(byn_rng *rng, const byn_pending *all, uint32_t n) {
   uint32_t clocks = byn_count_clocks(all, n);
-  bool clock = byn_clocks_turn(rng, clocks, n);
+  bool clock = byn_should_pick_clock(rng, clocks, n);
   uint32_t skip = byn_draw_below(rng, clock ? clocks : n - clocks);
   uint32_t i = 0;
-  for (;; i++)
+  for (;; i++) {
+    byn_assert(i < n);
     if (byn_is_clock(&all[i]) == clock && skip-- == 0) break;
-  return first_of(all, i);
+  }
+  return first_of_actor(all, i);
 }
 
-static uint32_t pick(byn_strategy *s, const byn_pending *all, uint32_t n) {
+static uint32_t random_pick(byn_strategy *s, const byn_pending *all,
+                            uint32_t n) {
   return byn_pick_any(&s->rng, all, n);
 }
 
 const byn_strategy_ops byn_strategy_random = {
     .size = sizeof(byn_strategy),
-    .pick = pick,
+    .pick = random_pick,
 };

@@ -1,11 +1,15 @@
+/* The choices of one run, as they are recorded and replayed. */
 #include "tape.h"
 
 #include <string.h>
 
-#define SMALLEST 64
-#define MOST (1u << 29) /* so that its bytes fit a size_t of 32 bits */
+#include "../assert.h"
 
-static void restart(byn_tape *t) {
+#define CAPACITY_MIN 64
+#define CAPACITY_MAX (1u << 29) /* so that its bytes fit a size_t of 32 bits   \
+                                 */
+
+static void tape_reset(byn_tape *t) {
   t->count = 0;
   t->script_count = 0;
   t->replaying = false;
@@ -15,7 +19,7 @@ static void restart(byn_tape *t) {
 void byn_tape_init(byn_tape *t, const byn_alloc *alloc) {
   memset(t, 0, sizeof *t);
   t->alloc = alloc;
-  restart(t);
+  tape_reset(t);
 }
 
 void byn_tape_clear(byn_tape *t) {
@@ -25,14 +29,14 @@ void byn_tape_clear(byn_tape *t) {
 }
 
 void byn_tape_record(byn_tape *t) {
-  restart(t);
+  tape_reset(t);
 }
 
-static bool reserve(const byn_alloc *alloc, uint32_t **list, uint32_t *capacity,
-                    uint32_t wanted) {
+static bool reserve_values(const byn_alloc *alloc, uint32_t **list,
+                           uint32_t *capacity, uint32_t wanted) {
   if (wanted <= *capacity) return true;
-  if (wanted > MOST) return false;
-  uint32_t size = *capacity ? *capacity : SMALLEST;
+  if (wanted > CAPACITY_MAX) return false;
+  uint32_t size = *capacity ? *capacity : CAPACITY_MIN;
   while (size < wanted)
     size *= 2;
   uint32_t *bigger =
@@ -40,48 +44,61 @@ static bool reserve(const byn_alloc *alloc, uint32_t **list, uint32_t *capacity,
   if (!bigger) return false;
   *list = bigger;
   *capacity = size;
+  byn_assert(*capacity >= wanted);
   return true;
 }
 
-/* Room for as many values as the script has is made here, so that no choice
- * of the script can be lost on the way. `values` may be the tape's own list,
- * so the script is filled before that list can move. */
+/* Makes room for as many values as the script has, so that none of its choices
+ * can be lost during the replay. `values` may be the tape's own list: the
+ * script is filled before that list can move. */
 bool byn_tape_replay(byn_tape *t, const uint32_t *values, uint32_t count) {
-  restart(t);
-  if (!reserve(t->alloc, &t->script, &t->script_capacity, count)) return false;
+  tape_reset(t);
+  if (!reserve_values(t->alloc, &t->script, &t->script_capacity, count))
+    return false;
   if (count > 0) memmove(t->script, values, count * sizeof *values);
-  if (!reserve(t->alloc, &t->values, &t->capacity, count)) return false;
+  if (!reserve_values(t->alloc, &t->values, &t->capacity, count)) return false;
   t->script_count = count;
   t->replaying = true;
+  byn_assert(t->script_count <= t->script_capacity);
+  byn_assert(t->script_count <= t->capacity);
   return true;
 }
 
-/* After a choice that was lost no other is kept: a tape may be short, but has
- * no gap. */
-static void append(byn_tape *t, uint32_t choice) {
+/* Once a choice could not be kept, none after it is: the tape ends too early,
+ * but it has no gap. */
+static void append_choice(byn_tape *t, uint32_t choice) {
+  byn_assert(t->count <= t->capacity);
   if (t->failed) return;
   if (t->count == t->capacity &&
-      !reserve(t->alloc, &t->values, &t->capacity, t->count + 1)) {
+      !reserve_values(t->alloc, &t->values, &t->capacity, t->count + 1)) {
     t->failed = true;
     return;
   }
   t->values[t->count++] = choice;
+  byn_assert(t->count <= t->capacity);
 }
 
 void byn_tape_note(byn_tape *t, uint32_t n, uint32_t choice) {
-  if (n > 1) append(t, choice);
+  byn_assert(!t->replaying);
+  byn_assert(n >= 1 && choice < n);
+  if (n > 1) append_choice(t, choice);
 }
 
-/* Each answer goes onto the tape, so its length is the place in the script. */
-static uint32_t scripted(const byn_tape *t, uint32_t n) {
+/* Each answer goes onto the tape, so that the number of choices on it is the
+ * place in the script. */
+static uint32_t scripted_choice(const byn_tape *t, uint32_t n) {
   if (t->count >= t->script_count) return 0;
   uint32_t value = t->script[t->count];
   return value < n ? value : n - 1;
 }
 
 uint32_t byn_tape_answer(byn_tape *t, uint32_t n) {
+  byn_assert(t->replaying);
+  byn_assert(n >= 1);
   if (n <= 1) return 0;
-  uint32_t choice = scripted(t, n);
-  append(t, choice);
+  uint32_t choice = scripted_choice(t, n);
+  append_choice(t, choice);
+  byn_assert(choice < n);
+  byn_assert(!t->failed || t->count >= t->script_count);
   return choice;
 }

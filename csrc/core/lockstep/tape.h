@@ -1,16 +1,16 @@
 /* The choices of one run, in order: all that a run under lockstep depends on
  * besides the code that runs.
  *
- * A choice is an integer in 0..n-1, and 0 is always what production would
- * do, so a tape of zeros is the tamest run and an empty one means the same.
- * A choice among one is none: it is not on the tape.
+ * A choice is an integer in 0..n-1, and 0 is always what would happen without
+ * lockstep: a tape of zeros is that run, and so is an empty tape. A choice
+ * among one is no choice, and is not on the tape.
  *
- *   recording   somebody else chooses; byn_tape_note appends the choice
+ *   recording   the owner chooses; byn_tape_note appends the choice
  *   replaying   byn_tape_answer chooses as a script says: an integer that is
  *               too large becomes n-1, past the end of the script it is 0.
- *               So every script is playable, also one that was cut or lowered
- *               in search of a smaller one. What was answered is on the tape:
- *               replaying that gives the same run and needs no repair.
+ *               So every script can be replayed, also one that was cut or
+ *               lowered in search of a smaller one. What was answered is on
+ *               the tape, and a replay of that gives the same run.
  *
  * When memory is short the choices from there on are not kept and `failed`
  * says so; in a replay that can only meet choices past the end of the script.
