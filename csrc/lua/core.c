@@ -14,7 +14,7 @@
 #include "cluster/nodes.h"
 #include "cluster/placement.h"
 #include "cluster/ring.h"
-#include "lockstep/control.h"
+#include "lockstep/control_seam.h"
 #include "seam.h"
 
 #if defined(__GNUC__)

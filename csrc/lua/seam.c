@@ -9,6 +9,7 @@
 #include "value/reason.h"
 #include "process/dest.h"
 #include "process/node.h"
+#include "process/node_handle.h"
 #include "process/preempt.h"
 #include "process/process.h"
 #include "process/reap.h"
@@ -18,17 +19,10 @@
 #include "cluster/cluster.h"
 #include "cluster/nodes.h"
 
-#define TYPE "banyan.node"
 #define ATTEMPTS 100 /* recoveries from errors in one close */
 
-byn_node *byn_seam_node(lua_State *L, int index) {
-  byn_node **at = luaL_checkudata(L, index, TYPE);
-  if (!*at) luaL_error(L, "the node is closed");
-  return *at;
-}
-
 static byn_node *check_node(lua_State *L) {
-  return byn_seam_node(L, 1);
+  return byn_node_check(L, 1);
 }
 
 static void set_now(lua_State *L, byn_node *node, int index) {
@@ -181,7 +175,7 @@ static int l_node(lua_State *L) {
   byn_world *w = byn_world_of(L);
   byn_node **at = lua_newuserdatauv(L, sizeof(byn_node *), 0);
   *at = NULL;
-  luaL_setmetatable(L, TYPE);
+  luaL_setmetatable(L, BYN_NODE_HANDLE);
   byn_node *node = byn_new(&w->alloc, sizeof *node);
   if (!node) return luaL_error(L, "not enough memory");
   *node = (byn_node){.world = w, .next = w->nodes};
@@ -207,7 +201,7 @@ static bool push_events(lua_State *L, const byn_node *node) {
 
 /* close() -> the last events, or nothing */
 static int l_close(lua_State *L) {
-  byn_node **at = luaL_checkudata(L, 1, TYPE);
+  byn_node **at = byn_node_handle_check(L, 1);
   byn_node *node = *at;
   if (!node) return 0;
   if (node->world->running && node->world->running->node == node)
@@ -411,7 +405,7 @@ static int l_process_count(lua_State *L) {
 }
 
 static int l_tostring(lua_State *L) {
-  byn_node **at = luaL_checkudata(L, 1, TYPE);
+  byn_node **at = byn_node_handle_check(L, 1);
   const char *name = *at && (*at)->name ? (*at)->name : "without a name";
   lua_pushfstring(L, "node<%s>", *at ? name : "closed");
   return 1;
@@ -435,7 +429,7 @@ void byn_seam_functions(lua_State *L) {
                                      {"close", l_close},
                                      {"process_count", l_process_count},
                                      {NULL, NULL}};
-  luaL_newmetatable(L, TYPE);
+  luaL_newmetatable(L, BYN_NODE_HANDLE);
   lua_newtable(L);
   luaL_setfuncs(L, methods, 0);
   lua_setfield(L, -2, "__index");

@@ -33,9 +33,6 @@
 
 #include "value/compat.h"
 
-/* The node at a stack index; raises if it is none, or closed. */
-struct byn_node *byn_seam_node(lua_State *L, int index);
-
 /* `node`: into the table on top. */
 void byn_seam_functions(lua_State *L);
 

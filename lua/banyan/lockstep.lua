@@ -132,7 +132,7 @@ end
 local function replay_traced(control, body, settings, tape)
   control:replay(tape)
   local outcome = play.once(control, body, settings, true)
-  outcome.tape, outcome.departed = control:finish()
+  outcome.tape, outcome.diverged_at = control:finish()
   return outcome
 end
 
@@ -172,12 +172,14 @@ local function failure_report(control, body, settings, failed)
     length = failed.length, strategy = settings.strategy,
     settings = settings,
   }
-  if same_failure(failed, again) and not again.departed then return report end
-  report.kind, report.steps = "divergence", again.departed or again.steps
+  if same_failure(failed, again) and not again.diverged_at then
+    return report
+  end
+  report.kind, report.steps = "divergence", again.diverged_at or again.steps
   report.reason = ("the same choices did not lead to the same run: first %s, "
     .. "then %s%s"):format(how(failed), how(again),
-    again.departed and ("; step %d is the first that differs")
-      :format(again.departed) or ", after the same steps")
+    again.diverged_at and ("; step %d is the first that differs")
+      :format(again.diverged_at) or ", after the same steps")
   return report
 end
 

@@ -1,14 +1,15 @@
+/* Control of nodes step by step: the pending steps, and how one is taken. */
 #include "control.h"
 
 #include <string.h>
 
+#include "../../core/assert.h"
 #include "../value/compat.h"
 #include "../process/process.h"
 #include "../process/reap.h"
 #include "../process/scheduler.h"
 #include "../process/step.h"
 #include "../cluster/cluster.h"
-#include "control_parts.h"
 
 #define ATTEMPTS 100 /* recoveries from errors in one call of run */
 
@@ -16,8 +17,10 @@ void byn_control_no_memory(lua_State *L) {
   luaL_error(L, "not enough memory");
 }
 
-void *byn_control_grow(lua_State *L, byn_control *c, void *array,
-                       uint32_t count, uint32_t *capacity, size_t size) {
+void *byn_control_reserve(lua_State *L, byn_control *c, void *array,
+                          uint32_t count, uint32_t *capacity, size_t size) {
+  byn_assert(count <= *capacity);
+  byn_assert((array == NULL) == (*capacity == 0));
   if (count < *capacity) return array;
   uint32_t wanted = *capacity ? *capacity * 2 : 16;
   void *more =
@@ -48,6 +51,7 @@ uint64_t byn_control_object_at(lua_State *L, int index) {
   size_t n;
   uint64_t object = 0;
   bool table = lua_istable(L, index);
+  int top = lua_gettop(L);
   if (table) {
     lua_getfield(L, index, "name");
     index = lua_gettop(L);
@@ -57,21 +61,22 @@ uint64_t byn_control_object_at(lua_State *L, int index) {
     object = actor_of_name(name, n);
   }
   if (table) lua_pop(L, 1);
+  byn_assert(lua_gettop(L) == top);
   return object;
 }
 
 /* --- points --------------------------------------------------------------- */
 
-/* Can a C function be left, and called again when its turn has come? */
+/* Whether a C function can be left, and called again when its turn has come. */
 #if LUA_VERSION_NUM >= 504
 #define CAN_REENTER true
-static int again(lua_State *L, int status, lua_KContext fn) {
+static int reenter_at_point(lua_State *L, int status, lua_KContext fn) {
   (void)status;
   return ((lua_CFunction)fn)(L);
 }
 
 static int stop_at_point(lua_State *L, lua_CFunction fn) {
-  return lua_yieldk(L, 0, (lua_KContext)fn, again);
+  return lua_yieldk(L, 0, (lua_KContext)fn, reenter_at_point);
 }
 #else
 #define CAN_REENTER false
@@ -83,11 +88,13 @@ static int stop_at_point(lua_State *L, lua_CFunction fn) {
 static bool stops_at_point(lua_State *L, byn_process *p, byn_op op, int index) {
   byn_control *c = p->node->control;
   if (c->granted == p) {
+    byn_assert(c->at == p->node && L == p->co);
     c->granted = NULL;
     return false;
   }
   if (!CAN_REENTER || L != p->co || !lua_isyieldable(L) || p->matching)
     return false;
+  byn_assert(c->at == p->node && !c->granted);
   uint64_t object = index ? byn_control_object_at(L, index) : 0;
   uint64_t about = (object & (((uint64_t)1 << OP_SHIFT) - 1)) | (uint64_t)op
                                                                     << OP_SHIFT;
@@ -123,6 +130,7 @@ static void touch_names(const byn_node *node) {
 static void process_exited(lua_State *L, const byn_process *p, int index) {
   byn_control *c = p->node->control;
   if (!c->on_end) return;
+  int top = lua_gettop(L);
   luaL_checkstack(L, 5, NULL);
   byn_slot_push(L, c->on_end);
   byn_process_push(L, p);
@@ -130,15 +138,21 @@ static void process_exited(lua_State *L, const byn_process *p, int index) {
   lua_call(L, 2, 1);
   if (lua_toboolean(L, -1)) c->over = true;
   lua_pop(L, 1);
+  byn_assert(lua_gettop(L) == top);
 }
 
 void byn_control_release(byn_node *node) {
+  byn_assert(node->control && node->points == &byn_control_points_taken);
   node->control = NULL;
   node->points = NULL;
 }
 
 static void forget_node(byn_node *node) {
-  node->control->seats[node->number - 1].node = NULL;
+  byn_control *c = node->control;
+  byn_assert(node->number >= 1 && node->number <= c->node_count);
+  byn_assert(c->nodes[node->number - 1].node == node);
+  byn_assert(c->at != node);
+  c->nodes[node->number - 1].node = NULL;
   byn_control_release(node);
 }
 
@@ -152,19 +166,21 @@ const byn_control_points byn_control_points_taken = {
     .forget = forget_node,
 };
 
-/* --- what could be next --------------------------------------------------- */
+/* --- the pending steps ---------------------------------------------------- */
 
-static void add(lua_State *L, byn_control *c, byn_pending step,
-                control_choice choice) {
-  c->pending = byn_control_grow(L, c, c->pending, c->count,
-                                &c->pending_capacity, sizeof *c->pending);
-  c->choices = byn_control_grow(L, c, c->choices, c->count, &c->choice_capacity,
-                                sizeof *c->choices);
+static void add_pending(lua_State *L, byn_control *c, byn_pending step,
+                        control_choice choice) {
+  c->pending = byn_control_reserve(L, c, c->pending, c->count,
+                                   &c->pending_capacity, sizeof *c->pending);
+  c->choices = byn_control_reserve(L, c, c->choices, c->count,
+                                   &c->choice_capacity, sizeof *c->choices);
+  byn_assert(step.actor != 0);
+  byn_assert(c->count < c->pending_capacity && c->count < c->choice_capacity);
   c->pending[c->count] = step;
   c->choices[c->count++] = choice;
 }
 
-static void add_timers(lua_State *L, byn_control *c, byn_node *node) {
+static void add_due_timers(lua_State *L, byn_control *c, byn_node *node) {
   byn_due due[BYN_TIMERS_DUE];
   uint32_t n = byn_timers_due(node->timers, node->now, due, BYN_TIMERS_DUE);
   for (uint32_t i = 0; i < n; i++) {
@@ -173,11 +189,12 @@ static void add_timers(lua_State *L, byn_control *c, byn_node *node) {
     byn_pending step = {.actor = actor_of_timer(node, due[i].timer),
                         .object = owner ? byn_actor_of(&owner->id) : 0,
                         .kind = BYN_STEP_TIMER};
-    add(L, c, step, (control_choice){.node = node, .timer = due[i].timer});
+    add_pending(L, c, step,
+                (control_choice){.node = node, .timer = due[i].timer});
   }
 }
 
-static void add_ready(lua_State *L, byn_control *c, byn_node *node) {
+static void add_ready_processes(lua_State *L, byn_control *c, byn_node *node) {
   byn_process *p = byn_node_next_ready(node, NULL);
   for (; p; p = byn_node_next_ready(node, p)) {
     uint64_t actor = byn_actor_of(&p->id), object = 0;
@@ -185,14 +202,15 @@ static void add_ready(lua_State *L, byn_control *c, byn_node *node) {
       object = point_of(c, actor) & (((uint64_t)1 << OP_SHIFT) - 1);
     byn_pending step = {
         .actor = actor, .object = object, .kind = BYN_STEP_PROCESS};
-    add(L, c, step, (control_choice){.node = node, .process = p});
+    add_pending(L, c, step, (control_choice){.node = node, .process = p});
   }
 }
 
-/* Links and membership take what the time brings by themselves: they have no
- * order with anything in the node. Did they? Then they may have something to
- * say. */
-static bool tick(lua_State *L, byn_control *c, byn_node *node) {
+/* Fires the deadlines of a node's links and membership. That is no step: in
+ * whatever order it is done with the steps of processes, none of them can tell.
+ * Whether there was one that was due. */
+static bool tick_links(lua_State *L, byn_control *c, byn_node *node) {
+  byn_assert(!c->at && node->control == c);
   if (!node->remote || node->remote->deadline(node) > node->now) return false;
   c->at = node;
   node->remote->tick(L, node);
@@ -201,12 +219,12 @@ static bool tick(lua_State *L, byn_control *c, byn_node *node) {
   return true;
 }
 
-/* The first node whose links had something to do, or NULL. */
-static byn_node *tick_one(lua_State *L, byn_control *c) {
-  for (uint32_t i = 0; i < c->seat_count; i++) {
-    const control_seat *seat = &c->seats[i];
-    if (seat->node && !seat->paused && tick(L, c, seat->node))
-      return seat->node;
+/* Does so for the first node that has one that is due; NULL if none has. */
+static byn_node *tick_first_due(lua_State *L, byn_control *c) {
+  for (uint32_t i = 0; i < c->node_count; i++) {
+    const control_node_entry *entry = &c->nodes[i];
+    if (entry->node && !entry->paused && tick_links(L, c, entry->node))
+      return entry->node;
   }
   return NULL;
 }
@@ -216,37 +234,37 @@ static bool waits_for_time(const byn_node *node) {
          (node->remote && node->remote->deadline(node) != BYN_NEVER);
 }
 
-static bool has_due(const byn_node *node) {
+static bool has_due_timer(const byn_node *node) {
   return byn_timers_next(node->timers) <= node->now;
 }
 
-static void gather(lua_State *L, byn_control *c) {
+static void gather_pending(lua_State *L, byn_control *c) {
   bool clock = c->clock, due = false;
   c->count = 0;
-  for (uint32_t i = 0; i < c->seat_count; i++) {
-    byn_node *node = c->seats[i].node;
-    if (!node || c->seats[i].paused) continue;
-    add_timers(L, c, node);
-    add_ready(L, c, node);
+  for (uint32_t i = 0; i < c->node_count; i++) {
+    byn_node *node = c->nodes[i].node;
+    if (!node || c->nodes[i].paused) continue;
+    add_due_timers(L, c, node);
+    add_ready_processes(L, c, node);
     clock = clock || waits_for_time(node);
-    due = due || has_due(node);
+    due = due || has_due_timer(node);
   }
   for (uint32_t i = 0; i < c->offer_count; i++) {
     byn_pending step = {.actor = c->offers[i].actor,
                         .object = c->offers[i].object,
                         .kind = BYN_STEP_NETWORK};
-    add(L, c, step, (control_choice){.offer = i});
+    add_pending(L, c, step, (control_choice){.offer = i});
   }
   byn_pending step = {.actor = CLOCK_ACTOR, .kind = BYN_STEP_CLOCK};
-  bool calm = c->idle_clock || c->steps < c->calm_until;
-  if (calm && c->count) clock = false;
-  if (clock && !due) add(L, c, step, (control_choice){.node = NULL});
+  bool held = c->idle_clock || c->steps < c->clock_held_until;
+  if (held && c->count) clock = false;
+  if (clock && !due) add_pending(L, c, step, (control_choice){.node = NULL});
 }
 
 /* --- steps ---------------------------------------------------------------- */
 
 /* The strategy is asked also where there is no choice: it counts steps. */
-static uint32_t pick(lua_State *L, byn_control *c) {
+static uint32_t pick_step(lua_State *L, byn_control *c) {
   if (c->tape.replaying) return byn_tape_answer(&c->tape, c->count);
   uint32_t i = byn_strategy_pick(c->strategy, c->pending, c->count);
   if (byn_strategy_failed(c->strategy)) byn_control_no_memory(L);
@@ -255,7 +273,7 @@ static uint32_t pick(lua_State *L, byn_control *c) {
 }
 
 /* What a process that is at no point goes on with. */
-static byn_op op_of(const byn_process *p) {
+static byn_op op_when_resumed(const byn_process *p) {
   if (!p->co) return BYN_OP_HANDLE;
   switch (p->wait) {
   case BYN_WAIT_MESSAGE:
@@ -270,39 +288,45 @@ static byn_op op_of(const byn_process *p) {
   }
 }
 
-static void tell_mail(lua_State *L, byn_control *c, const byn_process *p) {
+static void report_mail(lua_State *L, byn_control *c, const byn_process *p) {
   static const char *const kinds[] = {"message", "call", "cast",
                                       "exit",    "down", "request"};
   const byn_mail *mail = p->mail.head;
   if (!c->on_mail || !mail) return;
+  int top = lua_gettop(L);
   luaL_checkstack(L, 4, NULL);
   byn_slot_push(L, c->on_mail);
   lua_pushstring(L, kinds[mail->kind]);
   byn_value_push(L, &mail->value);
   lua_call(L, 2, 0);
+  byn_assert(lua_gettop(L) == top);
 }
 
 static void run_process(lua_State *L, byn_control *c, byn_process *p) {
-  c->op = (uint8_t)op_of(p);
+  byn_assert(!c->granted && c->at == p->node);
+  byn_assert(p->state == BYN_READY);
+  c->op = (uint8_t)op_when_resumed(p);
   if (p->wait == BYN_WAIT_POINT && p->co) {
     uint64_t actor = byn_actor_of(&p->id);
+    byn_assert(point_of(c, actor) != 0);
     c->op = (uint8_t)(point_of(c, actor) >> OP_SHIFT);
     byn_map_remove(&c->points, actor);
     c->granted = p;
   }
-  if (c->traced && c->op == BYN_OP_HANDLE) tell_mail(L, c, p);
+  if (c->traced && c->op == BYN_OP_HANDLE) report_mail(L, c, p);
   byn_node_take_turn(L, p->node, p);
   c->granted = NULL;
 }
 
-static void fire(lua_State *L, byn_node *node, byn_timer timer) {
+static void fire_timer(lua_State *L, byn_node *node, byn_timer timer) {
   if (!byn_timers_take(node->timers, timer, &node->due)) return;
   byn_node_run_timer(L, node);
   byn_node_reap(L, node);
 }
 
-/* Offers keep their order. */
-lua_Integer byn_control_take_offer(byn_control *c, uint32_t i) {
+/* The others keep their order. */
+lua_Integer byn_control_remove_offer(byn_control *c, uint32_t i) {
+  byn_assert(i < c->offer_count && c->offer_count <= c->offer_capacity);
   lua_Integer number = c->offers[i].number;
   c->offer_count--;
   memmove(&c->offers[i], &c->offers[i + 1],
@@ -310,30 +334,35 @@ lua_Integer byn_control_take_offer(byn_control *c, uint32_t i) {
   return number;
 }
 
-static uint32_t digest_of(const byn_control *c, const byn_node *node) {
+static uint32_t digest_of_step(const byn_control *c, const byn_node *node) {
   uint64_t h = c->last.actor * 0x9e3779b97f4a7c15u ^ c->last.object;
   h = h * 0x9e3779b97f4a7c15u ^ (uint64_t)(node ? node->now : 0);
   h = h * 0x9e3779b97f4a7c15u ^ c->count;
   return (uint32_t)(h >> 32);
 }
 
-/* Keeps what the step is, or, in a replay, finds that it was another. The
- * first one that differs tells where a body is not deterministic. */
-static void recall(lua_State *L, byn_control *c, const byn_node *node) {
-  uint32_t digest = digest_of(c, node), at = (uint32_t)c->steps - 1;
+/* Keeps a digest of the step, or, in a replay, compares it with the one that
+ * was kept: the first step that differs is where a body is not deterministic.
+ */
+static void keep_or_compare_digest(lua_State *L, byn_control *c,
+                                   const byn_node *node) {
+  uint32_t digest = digest_of_step(c, node), at = (uint32_t)c->steps - 1;
   if (!c->tape.replaying) {
-    c->seen =
-        byn_control_grow(L, c, c->seen, at, &c->seen_capacity, sizeof *c->seen);
-    c->seen[at] = digest;
-    c->seen_count = at + 1;
-  } else if (!c->departed && (at >= c->seen_count || c->seen[at] != digest)) {
-    c->departed = c->steps;
+    c->digests = byn_control_reserve(L, c, c->digests, at, &c->digest_capacity,
+                                     sizeof *c->digests);
+    c->digests[at] = digest;
+    c->digest_count = at + 1;
+  } else if (!c->diverged_at &&
+             (at >= c->digest_count || c->digests[at] != digest)) {
+    c->diverged_at = c->steps;
   }
 }
 
 static control_outcome take_step(lua_State *L, byn_control *c,
                                  lua_Integer *number) {
-  uint32_t i = pick(L, c);
+  byn_assert(c->count > 0 && !c->at);
+  uint32_t i = pick_step(L, c);
+  byn_assert(i < c->count);
   if (!c->tape.replaying && byn_strategy_redundant(c->strategy))
     return CONTROL_REDUNDANT;
   control_choice choice = c->choices[i];
@@ -341,32 +370,34 @@ static control_outcome take_step(lua_State *L, byn_control *c,
   c->op = BYN_OP_RUN;
   c->touched_count = 0;
   c->steps++;
-  recall(L, c, choice.node);
+  keep_or_compare_digest(L, c, choice.node);
   switch (c->last.kind) {
   case BYN_STEP_CLOCK:
     *number = c->count - 1;
     return CONTROL_CLOCK;
   case BYN_STEP_NETWORK:
-    *number = byn_control_take_offer(c, choice.offer);
+    *number = byn_control_remove_offer(c, choice.offer);
     return CONTROL_OFFER;
   case BYN_STEP_TIMER:
     c->op = BYN_OP_TIMER;
     c->at = choice.node;
-    fire(L, choice.node, choice.timer);
+    fire_timer(L, choice.node, choice.timer);
     break;
   default:
     c->at = choice.node;
     run_process(L, c, choice.process);
     if (c->shared) touch(c, LUA_OBJECT);
   }
+  byn_assert(c->at == choice.node && !c->granted);
   c->at = NULL;
   c->worked++;
+  byn_assert(c->worked <= c->steps);
   *number = choice.node->number;
   if (c->over) return CONTROL_OVER;
   const byn_cluster *cluster = choice.node->cluster;
   if ((cluster && cluster->peers) || choice.node->event_count)
     return CONTROL_NODE;
-  return c->single ? CONTROL_STEP : CONTROL_ON;
+  return c->single_step ? CONTROL_STEP : CONTROL_ON;
 }
 
 /* --- running -------------------------------------------------------------- */
@@ -380,26 +411,28 @@ typedef struct control_run {
 static int run_protected(lua_State *L) {
   control_run *run = lua_touserdata(L, 1);
   byn_control *c = run->c;
+  byn_assert(!c->at && !c->granted);
   luaL_checkstack(L, 40, NULL);
   while (run->outcome == CONTROL_ON) {
     if (c->steps >= c->limit) {
       run->outcome = CONTROL_LIMIT;
       break;
     }
-    byn_node *ticked = tick_one(L, c);
+    byn_node *ticked = tick_first_due(L, c);
     if (ticked) {
       run->number = ticked->number;
       run->outcome = CONTROL_NODE;
       break;
     }
-    gather(L, c);
+    gather_pending(L, c);
     run->outcome = c->count ? take_step(L, c, &run->number) : CONTROL_IDLE;
   }
   return 0;
 }
 
-/* An error here is nobody's, as in a step of a node that runs by itself. */
-static void recover(lua_State *L, byn_control *c) {
+/* After an error that is on top: in a step of a node, that node recovers as it
+ * would in a step that it takes by itself; any other error is raised again. */
+static void recover_from_error(lua_State *L, byn_control *c) {
   byn_node *node = c->at;
   c->at = NULL;
   c->granted = NULL;
@@ -407,19 +440,23 @@ static void recover(lua_State *L, byn_control *c) {
   node->reaping = false;
   byn_node_recover(L, node);
   byn_node_reap(L, node);
+  byn_assert(!c->at && !c->granted);
 }
 
 control_outcome byn_control_run(lua_State *L, byn_control *c,
                                 lua_Integer *number) {
   control_run run = {.c = c, .outcome = CONTROL_ON};
+  int top = lua_gettop(L);
   for (int i = 0; i < ATTEMPTS; i++) {
     lua_pushcfunction(L, run_protected);
     lua_pushlightuserdata(L, &run);
     if (lua_pcall(L, 1, 0, 0) == LUA_OK) {
       *number = run.number;
+      byn_assert(run.outcome != CONTROL_ON);
+      byn_assert(lua_gettop(L) == top);
       return run.outcome;
     }
-    recover(L, c);
+    recover_from_error(L, c);
   }
   luaL_error(L, "no end of errors in the scheduler");
   return CONTROL_ON;

@@ -1,7 +1,12 @@
+/* A control as its driver has it in Lua. */
+#include "control_seam.h"
+
+#include "../../core/assert.h"
 #include "../value/compat.h"
+#include "../process/node_handle.h"
 #include "../cluster/cluster.h"
-#include "control_parts.h"
-#include "../seam.h"
+#include "control.h"
+#include "control_view.h"
 
 #define TYPE "banyan.control"
 #define NODES_MAX 4095
@@ -22,14 +27,15 @@ static int l_run(lua_State *L) {
   if (c->world->running)
     return luaL_error(L, "a control cannot be run by a process");
   lua_Integer number = 0;
+  byn_assert(sizeof names / sizeof *names == CONTROL_REDUNDANT + 1);
   lua_pushstring(L, names[byn_control_run(L, c, &number)]);
   lua_pushinteger(L, number);
   return 2;
 }
 
-/* single(bool) */
-static int l_single(lua_State *L) {
-  byn_control_check(L)->single = lua_toboolean(L, 2);
+/* single_step(bool) */
+static int l_single_step(lua_State *L) {
+  byn_control_check(L)->single_step = lua_toboolean(L, 2);
   return 0;
 }
 
@@ -45,8 +51,9 @@ static int l_worked(lua_State *L) {
   return 1;
 }
 
-/* on_end(fn or nil): held in the registry, so it must be taken back, or what
- * it holds, the control most likely, would stay for ever. */
+/* on_end(fn or nil). The registry holds the function: the driver must take it
+ * back, or all that it refers to, the control most likely, is never collected.
+ */
 static int l_on_end(lua_State *L) {
   byn_control *c = byn_control_check(L);
   if (!lua_isnoneornil(L, 2)) luaL_checktype(L, 2, LUA_TFUNCTION);
@@ -73,15 +80,14 @@ static int l_draw(lua_State *L) {
   return 1;
 }
 
-static void clear(byn_control *c) {
-  for (uint32_t i = 0; i < c->seat_count; i++)
-    if (c->seats[i].node) byn_control_release(c->seats[i].node);
-  c->seat_count = c->offer_count = c->touched_count = 0;
-  c->offers_made = c->steps = c->worked = c->calm_until = 0;
-  c->departed = 0;
-  c->clock = c->single = c->traced = c->over = false;
-  c->granted = NULL;
-  c->at = NULL;
+static void reset_run(byn_control *c) {
+  for (uint32_t i = 0; i < c->node_count; i++)
+    if (c->nodes[i].node) byn_control_release(c->nodes[i].node);
+  c->node_count = c->offer_count = c->touched_count = 0;
+  c->offers_made = c->steps = c->worked = c->clock_held_until = 0;
+  c->diverged_at = 0;
+  c->clock = c->single_step = c->traced = c->over = false;
+  byn_assert(!c->granted && !c->at);
   byn_map_clear(&c->points);
 }
 
@@ -89,9 +95,10 @@ static void clear(byn_control *c) {
 static int l_begin(lua_State *L) {
   byn_control *c = byn_control_check(L);
   uint64_t seed = (uint64_t)luaL_checkinteger(L, 2);
-  clear(c);
-  c->seen_count = 0;
+  reset_run(c);
+  c->digest_count = 0;
   byn_tape_record(&c->tape);
+  byn_assert(!c->tape.replaying && c->tape.count == 0);
   lua_pushboolean(L, byn_strategy_begin(c->strategy, seed));
   if (byn_strategy_failed(c->strategy)) byn_control_no_memory(L);
   return 1;
@@ -101,7 +108,7 @@ static int l_begin(lua_State *L) {
 static int l_replay(lua_State *L) {
   byn_control *c = byn_control_check(L);
   luaL_checktype(L, 2, LUA_TTABLE);
-  clear(c);
+  reset_run(c);
   byn_tape_record(&c->tape);
   uint32_t n = (uint32_t)lua_rawlen(L, 2);
   for (uint32_t i = 1; i <= n; i++) {
@@ -117,8 +124,8 @@ static int l_replay(lua_State *L) {
   return 0;
 }
 
-/* What they refer to may hold the control itself. */
-static void forget_listeners(lua_State *L, byn_control *c) {
+/* They may refer to the control itself, which would then never be collected. */
+static void free_callbacks(lua_State *L, byn_control *c) {
   byn_slot_free(L, &c->world->slots, c->on_end);
   byn_slot_free(L, &c->world->slots, c->on_mail);
   c->on_end = c->on_mail = 0;
@@ -129,7 +136,7 @@ static void forget_listeners(lua_State *L, byn_control *c) {
 static int l_finish(lua_State *L) {
   byn_control *c = byn_control_check(L);
   const byn_tape *t = &c->tape;
-  forget_listeners(L, c);
+  free_callbacks(L, c);
   if (!t->replaying) byn_strategy_end(c->strategy);
   if (t->failed) byn_control_no_memory(L);
   lua_createtable(L, (int)t->count, 0);
@@ -137,10 +144,10 @@ static int l_finish(lua_State *L) {
     lua_pushinteger(L, t->values[i]);
     lua_rawseti(L, -2, (lua_Integer)i + 1);
   }
-  bool shorter = t->replaying && c->steps < c->seen_count;
-  if (!c->departed && shorter) c->departed = c->steps + 1;
-  if (c->departed)
-    lua_pushinteger(L, c->departed);
+  bool shorter = t->replaying && c->steps < c->digest_count;
+  if (!c->diverged_at && shorter) c->diverged_at = c->steps + 1;
+  if (c->diverged_at)
+    lua_pushinteger(L, c->diverged_at);
   else
     lua_pushnil(L);
   return 2;
@@ -160,7 +167,7 @@ static int l_diverged(lua_State *L) {
   return 1;
 }
 
-/* length() -> pct: the length that the next run is thought to have */
+/* length() -> the expected length of the next run, under pct */
 static int l_length(lua_State *L) {
   lua_pushinteger(L, byn_strategy_length(byn_control_check(L)->strategy));
   return 1;
@@ -171,37 +178,39 @@ static int l_length(lua_State *L) {
 /* adopt(node) -> number */
 static int l_adopt(lua_State *L) {
   byn_control *c = byn_control_check(L);
-  byn_node *node = byn_seam_node(L, 2);
+  byn_node *node = byn_node_check(L, 2);
   luaL_argcheck(L, !node->control && !node->stepping, 2, "is driven already");
-  if (c->seat_count >= NODES_MAX) return luaL_error(L, "too many nodes");
-  c->seats = byn_control_grow(L, c, c->seats, c->seat_count, &c->seat_capacity,
-                              sizeof *c->seats);
-  c->seats[c->seat_count++] = (control_seat){.node = node};
+  if (c->node_count >= NODES_MAX) return luaL_error(L, "too many nodes");
+  byn_assert(!node->points);
+  c->nodes = byn_control_reserve(L, c, c->nodes, c->node_count,
+                                 &c->node_capacity, sizeof *c->nodes);
+  c->nodes[c->node_count++] = (control_node_entry){.node = node};
   node->control = c;
   node->points = &byn_control_points_taken;
-  node->number = c->seat_count;
+  node->number = c->node_count;
   lua_pushinteger(L, node->number);
   return 1;
 }
 
-control_seat *byn_control_seat(lua_State *L, byn_control *c) {
+control_node_entry *byn_control_check_node(lua_State *L, byn_control *c) {
   lua_Integer number = luaL_checkinteger(L, 2);
   bool there =
-      number >= 1 && number <= c->seat_count && c->seats[number - 1].node;
+      number >= 1 && number <= c->node_count && c->nodes[number - 1].node;
   luaL_argcheck(L, there, 2, "the number of a node expected");
-  return &c->seats[number - 1];
+  byn_assert(c->nodes[number - 1].node->control == c);
+  return &c->nodes[number - 1];
 }
 
 /* pause(number, bool) */
 static int l_pause(lua_State *L) {
-  control_seat *seat = byn_control_seat(L, byn_control_check(L));
-  seat->paused = lua_toboolean(L, 3);
+  control_node_entry *entry = byn_control_check_node(L, byn_control_check(L));
+  entry->paused = lua_toboolean(L, 3);
   return 0;
 }
 
 /* deadline(number) -> ms | nil, bool */
 static int l_deadline(lua_State *L) {
-  const byn_node *node = byn_control_seat(L, byn_control_check(L))->node;
+  const byn_node *node = byn_control_check_node(L, byn_control_check(L))->node;
   int64_t at = byn_timers_next(node->timers);
   int64_t links =
       node->cluster ? byn_cluster_deadline(node->cluster) : BYN_NEVER;
@@ -214,9 +223,9 @@ static int l_deadline(lua_State *L) {
   return 2;
 }
 
-/* tell(number, now) */
-static int l_tell(lua_State *L) {
-  byn_node *node = byn_control_seat(L, byn_control_check(L))->node;
+/* set_now(number, now) */
+static int l_set_now(lua_State *L) {
+  byn_node *node = byn_control_check_node(L, byn_control_check(L))->node;
   lua_Integer now = luaL_checkinteger(L, 3);
   if (now > node->now) node->now = now;
   return 0;
@@ -227,8 +236,8 @@ static int l_tell(lua_State *L) {
 /* offer(actor, object) -> number */
 static int l_offer(lua_State *L) {
   byn_control *c = byn_control_check(L);
-  c->offers = byn_control_grow(L, c, c->offers, c->offer_count,
-                               &c->offer_capacity, sizeof *c->offers);
+  c->offers = byn_control_reserve(L, c, c->offers, c->offer_count,
+                                  &c->offer_capacity, sizeof *c->offers);
   control_offer offer = {.actor = (uint64_t)luaL_checkinteger(L, 2),
                          .object = (uint64_t)luaL_optinteger(L, 3, 0),
                          .number = ++c->offers_made};
@@ -245,7 +254,7 @@ static int l_withdraw(lua_State *L) {
   while (i < c->offer_count && c->offers[i].number != number)
     i++;
   lua_pushboolean(L, i < c->offer_count);
-  if (i < c->offer_count) byn_control_take_offer(c, i);
+  if (i < c->offer_count) byn_control_remove_offer(c, i);
   return 1;
 }
 
@@ -255,10 +264,10 @@ static int l_clock(lua_State *L) {
   return 0;
 }
 
-/* calm(steps) */
-static int l_calm(lua_State *L) {
+/* hold_clock(steps) */
+static int l_hold_clock(lua_State *L) {
   byn_control *c = byn_control_check(L);
-  c->calm_until = c->steps + luaL_checkinteger(L, 2);
+  c->clock_held_until = c->steps + luaL_checkinteger(L, 2);
   return 0;
 }
 
@@ -310,36 +319,46 @@ static int l_control(lua_State *L) {
 static int l_gc(lua_State *L) {
   byn_control *c = byn_control_check(L);
   const byn_alloc *alloc = &c->world->alloc;
-  clear(c);
-  forget_listeners(L, c);
+  reset_run(c);
+  free_callbacks(L, c);
   byn_tape_clear(&c->tape);
   if (c->strategy) byn_strategy_free(c->strategy);
   c->strategy = NULL;
-  byn_free(alloc, c->seats, c->seat_capacity * sizeof *c->seats);
+  byn_free(alloc, c->nodes, c->node_capacity * sizeof *c->nodes);
   byn_free(alloc, c->offers, c->offer_capacity * sizeof *c->offers);
   byn_free(alloc, c->pending, c->pending_capacity * sizeof *c->pending);
   byn_free(alloc, c->choices, c->choice_capacity * sizeof *c->choices);
   byn_free(alloc, c->touched, c->touched_capacity * sizeof *c->touched);
-  byn_free(alloc, c->seen, c->seen_capacity * sizeof *c->seen);
+  byn_free(alloc, c->digests, c->digest_capacity * sizeof *c->digests);
   return 0;
 }
 
 void byn_control_functions(lua_State *L) {
-  static const luaL_Reg methods[] = {
-      {"begin", l_begin},       {"replay", l_replay},
-      {"finish", l_finish},     {"complete", l_complete},
-      {"length", l_length},     {"diverged", l_diverged},
-      {"single", l_single},     {"adopt", l_adopt},
-      {"pause", l_pause},       {"deadline", l_deadline},
-      {"tell", l_tell},         {"offer", l_offer},
-      {"withdraw", l_withdraw}, {"clock", l_clock},
-      {"calm", l_calm},         {"steps", l_steps},
-      {"worked", l_worked},     {"run", l_run},
-      {"draw", l_draw},         {"__gc", l_gc},
-      {"on_end", l_on_end},     {NULL, NULL}};
+  static const luaL_Reg methods[] = {{"begin", l_begin},
+                                     {"replay", l_replay},
+                                     {"finish", l_finish},
+                                     {"complete", l_complete},
+                                     {"length", l_length},
+                                     {"diverged", l_diverged},
+                                     {"single_step", l_single_step},
+                                     {"adopt", l_adopt},
+                                     {"pause", l_pause},
+                                     {"deadline", l_deadline},
+                                     {"set_now", l_set_now},
+                                     {"offer", l_offer},
+                                     {"withdraw", l_withdraw},
+                                     {"clock", l_clock},
+                                     {"hold_clock", l_hold_clock},
+                                     {"steps", l_steps},
+                                     {"worked", l_worked},
+                                     {"run", l_run},
+                                     {"draw", l_draw},
+                                     {"__gc", l_gc},
+                                     {"on_end", l_on_end},
+                                     {NULL, NULL}};
   luaL_newmetatable(L, TYPE);
   byn_set_functions(L, methods);
-  byn_control_view(L);
+  byn_control_view_functions(L);
   lua_pushvalue(L, -1);
   lua_setfield(L, -2, "__index");
   lua_pop(L, 1);

@@ -1,6 +1,11 @@
+/* What a trace and a report show of a control. */
+#include "control_view.h"
+
+#include "../../core/assert.h"
 #include "../process/relation.h"
 #include "../value/compat.h"
-#include "control_parts.h"
+#include "control.h"
+#include "control_seam.h"
 
 /* trace(fn): from now on, note what steps touch, and call fn(kind, value) with
  * the mail that a server or supervisor is about to handle */
@@ -11,8 +16,8 @@ static int l_trace(lua_State *L) {
   byn_slot_free(L, &c->world->slots, c->on_mail);
   c->on_mail = byn_slot_put(L, &c->world->slots);
   if (!c->touched)
-    c->touched = byn_control_grow(L, c, NULL, 0, &c->touched_capacity,
-                                  sizeof *c->touched);
+    c->touched = byn_control_reserve(L, c, NULL, 0, &c->touched_capacity,
+                                     sizeof *c->touched);
   c->traced = true;
   return 0;
 }
@@ -46,6 +51,9 @@ static int l_last(lua_State *L) {
                                     [BYN_OP_WHEREIS] = "whereis",
                                     [BYN_OP_SPAWN] = "spawn"};
   byn_control *c = byn_control_check(L);
+  byn_assert(c->last.kind < sizeof kinds / sizeof *kinds);
+  byn_assert(c->op < sizeof ops / sizeof *ops);
+  byn_assert(c->touched_count <= c->touched_capacity);
   lua_pushstring(L, kinds[c->last.kind]);
   lua_pushstring(L, ops[c->op]);
   push_actor(L, c->last.actor);
@@ -58,9 +66,9 @@ static int l_last(lua_State *L) {
   return 5;
 }
 
-/* Whom p waits to have started, or NULL: one that it has made since it took
- * the reference by which it is woken. */
-static const byn_process *start_of(const byn_process *p) {
+/* The child whose start p waits for, or NULL: the one that it has spawned since
+ * it made the ref of its wait. */
+static const byn_process *child_being_started(const byn_process *p) {
   const byn_node *node = p->node;
   for (uint32_t i = 0; i < node->table_size; i++) {
     const byn_process *other = node->table[i];
@@ -70,13 +78,13 @@ static const byn_process *start_of(const byn_process *p) {
   return NULL;
 }
 
-/* Who p waits for, or nil: pushes a pid or, where a name on another node was
- * called, that node's name. */
+/* Pushes whom p waits for: a pid; the name of a node, where a name on that node
+ * was called; or nil. */
 static void push_waited_for(lua_State *L, const byn_process *p) {
   bool waits = p->co && p->wait == BYN_WAIT_REPLY;
   const byn_id *called = NULL;
   if (waits && p->call) called = byn_end_id(p->call, &p->call->b);
-  const byn_process *starts = waits && !called ? start_of(p) : NULL;
+  const byn_process *starts = waits && !called ? child_being_started(p) : NULL;
   if (called && called->serial)
     byn_id_push(L, called);
   else if (called)
@@ -87,7 +95,7 @@ static void push_waited_for(lua_State *L, const byn_process *p) {
     lua_pushnil(L);
 }
 
-static const char *what_it_waits_for(const byn_process *p) {
+static const char *wait_in_words(const byn_process *p) {
   if (p->state != BYN_IDLE) return "its turn";
   if (!p->co) return p->held ? "a child" : "mail";
   switch (p->wait) {
@@ -101,6 +109,7 @@ static const char *what_it_waits_for(const byn_process *p) {
 }
 
 static void push_process(lua_State *L, const byn_process *p) {
+  int top = lua_gettop(L);
   lua_createtable(L, 0, 7);
   push_actor(L, byn_actor_of(&p->id));
   lua_setfield(L, -2, "actor");
@@ -112,15 +121,16 @@ static void push_process(lua_State *L, const byn_process *p) {
   lua_setfield(L, -2, "label");
   lua_pushstring(L, p->behaviour->name);
   lua_setfield(L, -2, "behaviour");
-  lua_pushstring(L, what_it_waits_for(p));
+  lua_pushstring(L, wait_in_words(p));
   lua_setfield(L, -2, "waits");
   push_waited_for(L, p);
   lua_setfield(L, -2, "on");
+  byn_assert(lua_gettop(L) == top + 1);
 }
 
 /* processes(number) -> list */
 static int l_processes(lua_State *L) {
-  const byn_node *node = byn_control_seat(L, byn_control_check(L))->node;
+  const byn_node *node = byn_control_check_node(L, byn_control_check(L))->node;
   lua_newtable(L);
   lua_Integer n = 0;
   for (uint32_t i = 0; i < node->table_size; i++) {
@@ -132,13 +142,13 @@ static int l_processes(lua_State *L) {
   return 1;
 }
 
-/* actor(pid or name) -> the number that it has */
+/* actor(pid or name) -> its number */
 static int l_actor(lua_State *L) {
   push_actor(L, byn_control_object_at(L, 2));
   return 1;
 }
 
-void byn_control_view(lua_State *L) {
+void byn_control_view_functions(lua_State *L) {
   static const luaL_Reg methods[] = {{"trace", l_trace},
                                      {"last", l_last},
                                      {"actor", l_actor},

@@ -9,7 +9,7 @@
 -- Private to banyan.lockstep.
 
 local PATIENCE_MS = 1000 -- time passes over what could happen for so long,
-local CALM_STEPS = 500   -- and then not for so many steps
+local HOLD_STEPS = 500   -- and then not for so many steps
 local REST_MS = 30000    -- so long nothing but heartbeats: at rest for good
 
 local World = {}
@@ -170,7 +170,7 @@ local function keep_fair(world, ms, others)
   world.passed = others > 0 and world.passed + ms or 0
   if world.passed < world.patience then return end
   world.passed = 0
-  world.control:calm(CALM_STEPS)
+  world.control:hold_clock(HOLD_STEPS)
 end
 
 -- Time passes to the next deadline, over `others` that could take a step.
@@ -186,7 +186,7 @@ local function pass(world, others)
   for number = 1, world.numbered do
     local node = world.nodes[number]
     if node and not node.paused then
-      world.control:tell(number, time_of(node, world.now))
+      world.control:set_now(number, time_of(node, world.now))
     end
   end
   local laters = world.laters
@@ -212,7 +212,7 @@ function World:add_node(core, name)
   }
   self.nodes[number] = node
   self.numbered = number
-  self.control:tell(number, self.now)
+  self.control:set_now(number, self.now)
   return node
 end
 
@@ -231,7 +231,7 @@ function World:pause(node, paused)
   node.paused = paused
   self.control:pause(node.number, paused)
   if not paused then
-    self.control:tell(node.number, time_of(node, self.now))
+    self.control:set_now(node.number, time_of(node, self.now))
   end
 end
 
@@ -303,7 +303,7 @@ end
 --- Has each step looked at from now on: for the trace and the invariants.
 function World:watch_steps()
   self.watched = true
-  self.control:single(true)
+  self.control:single_step(true)
 end
 
 --- Adds an invariant: fn() is true, or false and why.
