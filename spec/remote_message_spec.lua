@@ -1,6 +1,9 @@
 -- Messages to another node, and the values that they can contain.
 
 local core = require "banyan.core"
+local finalizer = require "spec.support.finalizer"
+local lua = require "spec.support.lua"
+local pair = require "spec.alloc.pair"
 local remote = require "spec.support.remote"
 
 local A, B, C = remote.A, remote.B, remote.C
@@ -185,5 +188,82 @@ it("pids and refs of all nodes are equal on all nodes", function()
     got = core.receive()
     assert.equal(third, got[1])
     assert.equal(echo, got[2])
+  end)
+end)
+
+describe("a finalizer that sends to the node of a message", function()
+  local got, here, pid
+
+  local function receiver()
+    while true do
+      local msg = core.receive()
+      got[msg.from] = got[msg.from] + 1
+    end
+  end
+
+  before_each(function()
+    pair.make()
+    got = { program = 0, finalizer = 0 }
+    here = pair.nodes[1]
+    pid = pair.nodes[2]:spawn(receiver)
+    here:spawn(function() assert(core.connect(pair.names[2])) end)
+    pair.step(20)
+  end)
+
+  after_each(function()
+    lua.calm()
+    finalizer.never()
+    for _, node in ipairs(pair.nodes) do node:close() end
+  end)
+
+  -- Where a C function needs a longer stack, garbage is collected before it is
+  -- called. Each depth of the stack is tried, while finalizers are due.
+  it("leaves the message as it is", function()
+    local message, other = { from = "program" }, { from = "finalizer" }
+    local called
+    local function send_other()
+      called = true
+      pcall(core.send, pid, other) -- outside of a process it cannot
+    end
+    local function send(...)
+      local numbers = {} -- it grows, and the collector is not called for that
+      for i = 1, 100 do numbers[i] = i end
+      core.send(pid, message)
+      core.receive()
+      return #numbers, ...
+    end
+    lua.trickle()
+    for depth = 1, 80 do
+      for _ = 1, 1000 do lua.collected(send_other) end
+      called = false
+      while not called do collectgarbage("step", 0) end
+      here:spawn(function() send(table.unpack({}, 1, depth)) end)
+      pair.step(2)
+    end
+    lua.calm()
+    pair.step(2)
+    assert.equal(80, got.program)
+  end)
+
+  it("sends also while the error of a message is made", function()
+    local sent, refused, done = 0, 0, false
+    here:spawn(function()
+      finalizer.often(function()
+        if done or sent == 1000 then return end
+        local ok = pcall(core.send, pid, { from = "finalizer" })
+        if ok then sent = sent + 1 end
+      end)
+      collectgarbage() -- the next cycle begins at once
+      for _ = 1, 5000 do
+        if not pcall(core.send, pid, { print }) then refused = refused + 1 end
+      end
+      done = true
+      core.send(pid, { from = "program" })
+    end)
+    pair.step(20)
+    assert.equal(5000, refused)
+    assert.equal(1, got.program)
+    assert.is_true(sent > 0)
+    assert.equal(sent, got.finalizer)
   end)
 end)

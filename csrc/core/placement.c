@@ -1,3 +1,4 @@
+/* Where the children of a distributed supervisor run, and which should move. */
 #include "placement.h"
 
 #include <string.h>

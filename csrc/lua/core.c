@@ -11,6 +11,7 @@
 #include "process/spawn.h"
 #include "otp/server.h"
 #include "otp/supervisor.h"
+#include "cluster/cluster.h"
 #include "cluster/nodes.h"
 #include "cluster/placement.h"
 #include "cluster/ring.h"
@@ -32,6 +33,7 @@ int luaopen_banyan_core(lua_State *L) {
   byn_api_functions(L);
   byn_call_functions(L);
   byn_misuse_functions(L);
+  byn_cluster_functions(L);
   byn_nodes_functions(L);
   byn_seam_functions(L);
   byn_control_functions(L);

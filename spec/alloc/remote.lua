@@ -1,73 +1,13 @@
--- What one does with processes of another node, each thing once. Two nodes with
--- a wire in memory between them; where memory breaks the wire, it is laid anew.
+-- What one does with processes of another node, each thing once.
 
 local core = ...
+local pair = require "spec.alloc.pair"
 local server = require "banyan.server"
 
-local NAMES = { "a@h:1", "b@h:1" }
+local NAMES, nodes, step = pair.names, pair.nodes, pair.step
 local A, B = 1, 2
 
-local now, draws = 0, 0
-local nodes = {}
-local far = { {}, {} } -- of each node: its link -> the other's
-
-for i, name in ipairs(NAMES) do
-  nodes[i] = core.node {
-    name = name, incarnation = i, secret = "a secret of the spec", seed = i,
-    events = true, clock = function() return now end,
-    entropy = function(n)
-      draws = draws + 1
-      return (("%08d"):format(draws):rep(n)):sub(1, n)
-    end,
-  }
-end
-
-local function carry_out(i, what, link, bytes)
-  local me, peer = nodes[i], nodes[3 - i]
-  if what == "dial" then
-    far[i][link] = assert(peer:accepted(now))
-    far[3 - i][far[i][link]] = link
-    me:connected(link, now)
-  elseif what == "write" then
-    if far[i][link] then peer:received(far[i][link], bytes, now) end
-    me:written(link, #bytes, now)
-  elseif far[i][link] then
-    far[3 - i][far[i][link]] = nil
-    peer:closed(far[i][link], "closed", now)
-    far[i][link] = nil
-  end
-end
-
--- Memory failed the wire: both ends hear that it broke.
-local function cut()
-  local links = far
-  far = { {}, {} }
-  for i, node in ipairs(nodes) do
-    for link in pairs(links[i]) do node:closed(link, "broken", now) end
-  end
-end
-
-local function exchange(i)
-  while true do
-    local what, link, bytes = nodes[i]:action()
-    if not what then return end
-    carry_out(i, what, link, bytes)
-  end
-end
-
-local broken = false
-
-local function step(times, ms)
-  for _ = 1, times do
-    for i, node in ipairs(nodes) do
-      pcall(node.step, node, now)
-      pcall(node.events, node)
-      if not pcall(exchange, i) then broken = true end
-    end
-    if broken and pcall(cut) then broken = false end
-    now = now + (ms or 10)
-  end
-end
+pair.make()
 
 -- --- what is done ------------------------------------------------------------
 

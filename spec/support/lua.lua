@@ -4,6 +4,7 @@
 --    lua.closes       local x <close>
 --    lua.collected(fn)    makes garbage; fn() runs when it is collected
 --    lua.haste()          makes the collector run often, until lua.calm()
+--    lua.trickle()        the same, but it does little each time
 --    lua.in_use()         kilobytes in use, without garbage and compiled code
 
 local lua = {
@@ -26,6 +27,15 @@ function lua.haste()
     collectgarbage("setstepmul", 1000)
   else
     collectgarbage("incremental", 1, 1000, 1)
+  end
+end
+
+function lua.trickle()
+  if newproxy then
+    collectgarbage("setpause", 1)
+    collectgarbage("setstepmul", 4)
+  else
+    collectgarbage("incremental", 1, 4, 1)
   end
 end
 

@@ -4,8 +4,9 @@
 #include "../assert.h"
 
 #define CAPACITY_MIN 16
-#define CAPACITY_MAX (1u << 24) /* so that its bytes fit a size_t of 32 bits   \
-                                 */
+#define CAPACITY_MAX                                                           \
+  (1u << 24) /* so that its bytes fit a size_t of 32 bits                      \
+              */
 
 void *byn_strategy_stack_push(byn_strategy *s, byn_strategy_stack *stack,
                               size_t size) {

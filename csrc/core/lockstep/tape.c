@@ -6,8 +6,7 @@
 #include "../assert.h"
 
 #define CAPACITY_MIN 64
-#define CAPACITY_MAX (1u << 29) /* so that its bytes fit a size_t of 32 bits   \
-                                 */
+#define CAPACITY_MAX (1u << 29) /* its bytes fit a size_t of 32 bits */
 
 static void tape_reset(byn_tape *t) {
   t->count = 0;

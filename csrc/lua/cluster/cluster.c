@@ -1,22 +1,26 @@
+/* A node's links: what they report, what the membership wants of them, and
+ * what the driver has to do for them. */
 #include "cluster.h"
 
 #include <string.h>
 
+#include "../../core/assert.h"
 #include "../../core/wire/handshake.h"
 #include "../value/compat.h"
 #include "../process/event.h"
 #include "../process/lookup.h"
 #include "../process/signal.h"
+#include "defaults.h"
 #include "nodes.h"
 #include "remote.h"
 
 #define MESSAGE_MIN 1024 /* of max_message: any signal fits */
 #define FORGET_AFTER_MS 600000
 #define STRANGERS_MAX 128 /* connections that have not proved themselves */
-#define LINGER_MS 1000    /* for each part of the last words to be taken */
+#define LINGER_MS 1000    /* for each write after the link is down */
 
-/* Of max_queue: from the first part on senders wait, below the second they
- * go on. The rest is for those that cannot wait. */
+/* Parts of max_queue: above the first senders wait, below the second they go
+ * on. The rest of the queue is for senders that cannot wait. */
 #define BUSY_PART 8
 #define CALM_PART 16
 
@@ -24,6 +28,31 @@
 
 static uint64_t origin_key(const byn_origin *origin) {
   return (uint64_t)(uintptr_t)origin;
+}
+
+static inline bool peer_is_up(const byn_peer *peer) {
+  return peer->origin && !peer->down;
+}
+
+/* Is its state one that cluster.h has? */
+static inline bool peer_is_sound(const byn_peer *peer) {
+  if (peer->down != (peer->reason != NULL)) return false;
+  if (!peer->opened && !peer->dialled) return false;
+  if (!peer->end_reported) return true;
+  return peer->down && !peer->relations.first && !peer->relations.count &&
+         !peer->monitors.count && !peer->blocked.count;
+}
+
+/* Every peer is sound, and by_origin has those that are up, and no other. */
+static inline bool cluster_is_sound(const byn_cluster *c) {
+  uint32_t up = 0;
+  for (const byn_peer *p = c->peers; p; p = p->next) {
+    if (!peer_is_sound(p)) return false;
+    if (!peer_is_up(p)) continue;
+    if (byn_map_get(&c->by_origin, origin_key(p->origin)) != p) return false;
+    up++;
+  }
+  return up == c->by_origin.count;
 }
 
 byn_peer *byn_peer_of(const byn_node *node, const byn_origin *origin) {
@@ -44,7 +73,8 @@ byn_peer *byn_peer_number(const byn_cluster *c, uint32_t number) {
   return NULL;
 }
 
-static const char *absence_of(const byn_node *node, const byn_origin *origin) {
+static const char *origin_absence(const byn_node *node,
+                                  const byn_origin *origin) {
   bool own = node->name && !strcmp(node->name, origin->name);
   return own || byn_peer_named(node, origin->name) ? "noproc" : "noconnection";
 }
@@ -64,8 +94,10 @@ static bool fresh_nonce(lua_State *L, byn_cluster *c,
   return n == BYN_NONCE_SIZE;
 }
 
-static void free_peer(byn_cluster *c, byn_peer *peer) {
+static void peer_free(byn_cluster *c, byn_peer *peer) {
   const byn_alloc *alloc = &c->node->world->alloc;
+  byn_assert(!peer->relations.first && !peer->monitors.count);
+  byn_assert(!peer->draft);
   if (peer->link) byn_link_free(peer->link);
   if (peer->dialled) byn_free(alloc, peer->dialled, strlen(peer->dialled) + 1);
   if (peer->origin) peer->origin->uses--;
@@ -74,8 +106,8 @@ static void free_peer(byn_cluster *c, byn_peer *peer) {
   byn_free(alloc, peer, sizeof *peer);
 }
 
-static bool make_link(byn_cluster *c, byn_peer *peer, const char *name,
-                      const uint8_t nonce[BYN_NONCE_SIZE]) {
+static bool peer_make_link(byn_cluster *c, byn_peer *peer, const char *name,
+                           const uint8_t nonce[BYN_NONCE_SIZE]) {
   int64_t now = c->node->now;
   if (!name) {
     peer->link = byn_link_accept(&c->config, nonce, now);
@@ -89,7 +121,7 @@ static bool make_link(byn_cluster *c, byn_peer *peer, const char *name,
 }
 
 /* A peer with a link: dialled where `name` is given. NULL, and why not. */
-static byn_peer *new_peer(lua_State *L, byn_cluster *c, const char *name,
+static byn_peer *peer_new(lua_State *L, byn_cluster *c, const char *name,
                           const char **why) {
   const byn_alloc *alloc = &c->node->world->alloc;
   uint8_t nonce[BYN_NONCE_SIZE];
@@ -98,15 +130,17 @@ static byn_peer *new_peer(lua_State *L, byn_cluster *c, const char *name,
   *why = "out_of_memory";
   byn_peer *peer = byn_new(alloc, sizeof *peer);
   if (!peer) return NULL;
-  *peer = (byn_peer){.number = ++c->last};
+  *peer = (byn_peer){.number = ++c->last_number};
   byn_map_init(&peer->monitors, alloc);
   byn_map_init(&peer->blocked, alloc);
-  if (!make_link(c, peer, name, nonce)) {
-    free_peer(c, peer);
+  if (!peer_make_link(c, peer, name, nonce)) {
+    peer_free(c, peer);
     return NULL;
   }
   peer->next = c->peers;
   c->peers = peer;
+  byn_assert(peer->opened == !name);
+  byn_assert(cluster_is_sound(c));
   return peer;
 }
 
@@ -120,7 +154,7 @@ static void link_event(lua_State *L, byn_cluster *c, const char *event,
   byn_event_done(L, c->node);
 }
 
-/* Those who have come in and not yet proved who they are. */
+/* Links that came in and have not proved whose they are. */
 static int count_strangers(const byn_cluster *c) {
   int count = 0;
   for (const byn_peer *p = c->peers; p; p = p->next)
@@ -129,7 +163,7 @@ static int count_strangers(const byn_cluster *c) {
 }
 
 byn_peer *byn_cluster_accept(lua_State *L, byn_cluster *c, const char **why) {
-  if (count_strangers(c) < STRANGERS_MAX) return new_peer(L, c, NULL, why);
+  if (count_strangers(c) < STRANGERS_MAX) return peer_new(L, c, NULL, why);
   *why = "too_many_handshakes";
   link_event(L, c, "link_refused", NULL, *why);
   return NULL;
@@ -147,9 +181,9 @@ static bool block_on_peer(byn_peer *peer, byn_process *p) {
   return byn_map_put(&peer->blocked, p->id.serial, (void *)index);
 }
 
-/* Wakes all that wait for this peer. One that has ended meanwhile is not
- * there any more: its serial is looked up through its index. */
-static void unblock(byn_cluster *c, byn_peer *peer) {
+/* Wakes all processes that wait to send to this peer. One that has ended
+ * meanwhile is not found: the serial at its index is another, or none. */
+static void wake_blocked_senders(byn_cluster *c, byn_peer *peer) {
   byn_map_entry entry;
   for (uint32_t cursor = 0; byn_map_next(&peer->blocked, &cursor, &entry);) {
     uint32_t index = (uint32_t)(uintptr_t)entry.value;
@@ -160,16 +194,17 @@ static void unblock(byn_cluster *c, byn_peer *peer) {
     byn_process_ready(p);
   }
   byn_map_clear(&peer->blocked);
+  byn_assert(peer->blocked.count == 0);
 }
 
 void byn_peer_wrote(byn_cluster *c, byn_peer *peer, size_t n) {
   byn_link_wrote(peer->link, n);
   peer->linger_by = c->node->now + LINGER_MS;
   if (byn_link_queued(peer->link) <= c->config.max_queue / CALM_PART)
-    unblock(c, peer);
+    wake_blocked_senders(c, peer);
 }
 
-/* --- what links tell ------------------------------------------------------ */
+/* --- the events of a link ------------------------------------------------- */
 
 /* Tells the membership if this link makes nobody a member. */
 static void note_hidden(byn_cluster *c, const byn_peer *peer,
@@ -178,8 +213,8 @@ static void note_hidden(byn_cluster *c, const byn_peer *peer,
     byn_membership_hide(c->membership, e->name, peer->number);
 }
 
-static void decide_admission(lua_State *L, byn_cluster *c, byn_peer *peer,
-                             const byn_link_event *e) {
+static void answer_admit(lua_State *L, byn_cluster *c, byn_peer *peer,
+                         const byn_link_event *e) {
   int64_t now = c->node->now;
   const char *no = byn_membership_admit(c->membership, e->name, e->incarnation,
                                         peer->number, now);
@@ -192,61 +227,73 @@ static void decide_admission(lua_State *L, byn_cluster *c, byn_peer *peer,
   }
 }
 
-static void came_up(lua_State *L, byn_cluster *c, byn_peer *peer,
+static void peer_up(lua_State *L, byn_cluster *c, byn_peer *peer,
                     const byn_link_event *e) {
+  byn_assert(!peer->origin && !peer->down);
   byn_origins_prune(L, c->node->world);
-  peer->origin = byn_origin_get(L, c->node->world, e->name, e->incarnation);
-  peer->origin->uses++;
-  peer->origin->doubles = e->traits & BYN_TRAIT_DOUBLES;
-  if (!byn_map_put(&c->by_origin, origin_key(peer->origin), peer)) {
+  byn_origin *origin =
+      byn_origin_get(L, c->node->world, e->name, e->incarnation);
+  byn_assert(!byn_map_get(&c->by_origin, origin_key(origin)));
+  if (!byn_map_put(&c->by_origin, origin_key(origin), peer)) {
     byn_link_close(peer->link, "out_of_memory");
     return;
   }
+  peer->origin = origin;
+  origin->uses++;
+  origin->doubles = e->traits & BYN_TRAIT_DOUBLES;
+  byn_assert(cluster_is_sound(c));
   note_hidden(c, peer, e);
   byn_membership_link_up(c->membership, e->name, e->incarnation, peer->number,
                          c->node->now);
-  byn_cluster_act(L, c); /* it is up before anything it says is heard */
+  byn_cluster_act(L, c); /* nodeup comes before its first message */
 }
 
-/* Does another link to that node take the place of one that ended so? */
+/* Whether another link to that node takes the place of one with this reason. */
 static bool is_replaced(const char *reason) {
   return !strcmp(reason, "simultaneous") ||
          !strcmp(reason, "already_connected");
 }
 
-static void go_down(lua_State *L, byn_cluster *c, byn_peer *peer,
-                    const char *reason) {
+static void peer_down(lua_State *L, byn_cluster *c, byn_peer *peer,
+                      const char *reason) {
+  byn_assert(!peer->down && reason);
   uint64_t key = origin_key(peer->origin);
   peer->down = true;
   peer->reason = reason;
   peer->linger_by = c->node->now + LINGER_MS;
   if (byn_map_get(&c->by_origin, key) == peer)
     byn_map_remove(&c->by_origin, key);
+  byn_assert(cluster_is_sound(c));
   if (peer->origin || is_replaced(reason)) return;
   bool refused = !peer->gone && strcmp(reason, "handshake_timeout");
   link_event(L, c, refused ? "link_refused" : "link_failed", peer->dialled,
              reason);
 }
 
-/* Tells all who are tied to a link of its end. It may be done again, should
- * memory run out in the middle. */
-static void settle(lua_State *L, byn_cluster *c, byn_peer *peer) {
+/* Breaks the relations to processes of that node, wakes and answers those that
+ * wait for the link, and tells the membership. Where memory runs out on the
+ * way it raises, and is called again. */
+static void peer_report_end(lua_State *L, byn_cluster *c, byn_peer *peer) {
+  byn_assert(peer->down && !peer->end_reported);
   int top = lua_gettop(L);
   lua_pushliteral(L, "noconnection");
   while (peer->relations.first)
     byn_relation_break_first(L, c->node, &peer->relations, top + 1);
   lua_settop(L, top);
   byn_map_clear(&peer->monitors);
-  unblock(c, peer);
-  if (peer->dialled && !peer->origin && !is_replaced(peer->reason))
-    byn_nodes_answer(L, c, peer->dialled, peer->reason);
+  wake_blocked_senders(c, peer);
+  const char *name = peer->origin ? peer->origin->name : peer->dialled;
+  if (name && !is_replaced(peer->reason))
+    byn_nodes_answer(L, c, name, peer->reason);
   byn_membership_link_down(c->membership, peer->number, peer->reason,
                            c->node->now);
-  peer->settled = true;
+  peer->end_reported = true;
+  byn_assert(peer_is_sound(peer));
 }
 
-static void hear(lua_State *L, byn_cluster *c, byn_peer *peer,
-                 const byn_link_event *e) {
+static void peer_receive(lua_State *L, byn_cluster *c, byn_peer *peer,
+                         const byn_link_event *e) {
+  byn_assert(byn_peer_of(c->node, peer->origin) == peer);
   byn_world *w = c->node->world;
   if (w->origin_count >= w->origins_many) byn_origins_prune(L, w);
   if (!byn_remote_receive(L, c->node, peer, e->message, e->length))
@@ -259,31 +306,33 @@ void byn_peer_poll(lua_State *L, byn_cluster *c, byn_peer *peer) {
   while (!peer->down && byn_link_next(peer->link, &e)) {
     switch (e.kind) {
     case BYN_LINK_ADMIT:
-      decide_admission(L, c, peer, &e);
+      answer_admit(L, c, peer, &e);
       break;
     case BYN_LINK_UP:
-      came_up(L, c, peer, &e);
+      peer_up(L, c, peer, &e);
       break;
     case BYN_LINK_MESSAGE:
-      hear(L, c, peer, &e);
+      peer_receive(L, c, peer, &e);
       break;
     case BYN_LINK_DOWN:
-      go_down(L, c, peer, e.reason);
+      peer_down(L, c, peer, e.reason);
       break;
     }
   }
-  if (peer->down && !peer->settled) settle(L, c, peer);
+  if (peer->down && !peer->end_reported) peer_report_end(L, c, peer);
+  byn_assert(cluster_is_sound(c));
 }
 
-/* --- what the membership wants -------------------------------------------- */
+/* --- the actions of the membership ---------------------------------------- */
 
-static void dial(lua_State *L, byn_cluster *c, const char *name) {
+static void dial_member(lua_State *L, byn_cluster *c, const char *name) {
   char copy[BYN_NAME_MAX + 1];
   const char *why;
+  byn_assert(strlen(name) <= BYN_NAME_MAX);
   strncpy(copy, name, BYN_NAME_MAX);
   copy[BYN_NAME_MAX] = 0;
-  byn_peer *peer = new_peer(L, c, copy, &why);
-  uint32_t number = peer ? peer->number : ++c->last;
+  byn_peer *peer = peer_new(L, c, copy, &why);
+  uint32_t number = peer ? peer->number : ++c->last_number;
   byn_membership_dialing(c->membership, copy, number);
   if (peer) return;
   byn_membership_link_down(c->membership, number, why, c->node->now);
@@ -291,16 +340,16 @@ static void dial(lua_State *L, byn_cluster *c, const char *name) {
   link_event(L, c, "link_failed", copy, why);
 }
 
-static void close_link(lua_State *L, byn_cluster *c,
-                       const byn_member_action *a) {
+static void close_member_link(lua_State *L, byn_cluster *c,
+                              const byn_member_action *a) {
   byn_peer *peer = byn_peer_number(c, a->link);
   if (!peer || peer->down) return;
   byn_link_close(peer->link, a->reason);
   byn_peer_poll(L, c, peer);
 }
 
-static void member_up(lua_State *L, byn_cluster *c,
-                      const byn_member_action *a) {
+static void report_member_up(lua_State *L, byn_cluster *c,
+                             const byn_member_action *a) {
   byn_peer *peer = byn_peer_number(c, a->link);
   if (byn_event(L, c->node, "node_up")) {
     lua_pushstring(L, a->name);
@@ -313,13 +362,14 @@ static void member_up(lua_State *L, byn_cluster *c,
   byn_nodes_tell(L, c, "nodeup", a->name, NULL);
 }
 
-static void node_up(lua_State *L, byn_cluster *c, const byn_member_action *a) {
-  if (!a->hidden) member_up(L, c, a);
+static void report_node_up(lua_State *L, byn_cluster *c,
+                           const byn_member_action *a) {
+  if (!a->hidden) report_member_up(L, c, a);
   byn_nodes_answer(L, c, a->name, NULL);
 }
 
-static void node_down(lua_State *L, byn_cluster *c,
-                      const byn_member_action *a) {
+static void report_node_down(lua_State *L, byn_cluster *c,
+                             const byn_member_action *a) {
   if (a->hidden) return;
   link_event(L, c, "node_down", a->name, a->reason);
   byn_nodes_tell(L, c, "nodedown", a->name, a->reason);
@@ -327,22 +377,25 @@ static void node_down(lua_State *L, byn_cluster *c,
 
 void byn_cluster_act(lua_State *L, byn_cluster *c) {
   byn_member_action a;
+  int top = lua_gettop(L);
   while (byn_membership_next(c->membership, &a)) {
     switch (a.kind) {
     case BYN_MEMBER_DIAL:
-      dial(L, c, a.name);
+      dial_member(L, c, a.name);
       break;
     case BYN_MEMBER_CLOSE:
-      close_link(L, c, &a);
+      close_member_link(L, c, &a);
       break;
     case BYN_MEMBER_UP:
-      node_up(L, c, &a);
+      report_node_up(L, c, &a);
       break;
     case BYN_MEMBER_DOWN:
-      node_down(L, c, &a);
+      report_node_down(L, c, &a);
       break;
     }
   }
+  byn_assert(lua_gettop(L) == top);
+  byn_assert(cluster_is_sound(c));
 }
 
 void byn_cluster_tick(lua_State *L, byn_cluster *c) {
@@ -373,6 +426,7 @@ int64_t byn_cluster_deadline(const byn_cluster *c) {
 }
 
 void byn_cluster_shutdown(lua_State *L, byn_cluster *c) {
+  byn_assert(cluster_is_sound(c));
   c->stopping = true;
   for (byn_peer *p = c->peers; p; p = p->next) {
     byn_link_close(p->link, "shutdown");
@@ -383,9 +437,11 @@ void byn_cluster_shutdown(lua_State *L, byn_cluster *c) {
 
 /* --- the driver's actions ------------------------------------------------- */
 
-/* Pushes what this peer wants of the driver; 0 if nothing. */
+/* Pushes what the driver is to do for this peer next, and answers how many
+ * values that are; 0: nothing. */
 static int peer_action(lua_State *L, byn_peer *p) {
   const uint8_t *bytes;
+  byn_assert(p->opened || p->dialled);
   if (!p->opened) {
     p->opened = true;
     p->gone = p->down;
@@ -403,9 +459,9 @@ static int peer_action(lua_State *L, byn_peer *p) {
   return 3;
 }
 
-/* Is there nothing more to do for a peer? */
-static bool is_over(const byn_cluster *c, const byn_peer *p) {
-  return p->settled &&
+/* Whether nothing more is to be done for a peer. */
+static bool peer_is_finished(const byn_cluster *c, const byn_peer *p) {
+  return p->end_reported &&
          (p->gone || !byn_link_queued(p->link) || c->node->now >= p->linger_by);
 }
 
@@ -416,7 +472,7 @@ int byn_cluster_action(lua_State *L, byn_cluster *c) {
     byn_peer *p = *c->cursor;
     int pushed = peer_action(L, p);
     if (pushed) return pushed;
-    if (!is_over(c, p)) {
+    if (!peer_is_finished(c, p)) {
       c->cursor = &p->next;
       continue;
     }
@@ -424,7 +480,7 @@ int byn_cluster_action(lua_State *L, byn_cluster *c) {
     *c->cursor = p->next;
     lua_pushliteral(L, "close");
     lua_pushinteger(L, p->number);
-    free_peer(c, p);
+    peer_free(c, p);
     if (!gone) return 2;
     lua_pop(L, 2);
   }
@@ -434,8 +490,8 @@ int byn_cluster_action(lua_State *L, byn_cluster *c) {
 
 /* --- opening and closing -------------------------------------------------- */
 
-static lua_Integer option(lua_State *L, int options, const char *name,
-                          lua_Integer otherwise) {
+static lua_Integer integer_option(lua_State *L, int options, const char *name,
+                                  lua_Integer otherwise) {
   int whole;
   lua_getfield(L, options, name);
   lua_Integer v = lua_isnil(L, -1) ? otherwise : lua_tointegerx(L, -1, &whole);
@@ -445,14 +501,15 @@ static lua_Integer option(lua_State *L, int options, const char *name,
   return v;
 }
 
-static int take_field(lua_State *L, byn_node *node, int options,
-                      const char *name, int type) {
+static int required_slot(lua_State *L, byn_node *node, int options,
+                         const char *name, int type) {
   if (lua_getfield(L, options, name) != type)
     luaL_error(L, "option %s must be a %s", name, lua_typename(L, type));
   return byn_slot_put(L, &node->world->slots);
 }
 
-static uint8_t trait(lua_State *L, int options, const char *name, uint8_t bit) {
+static uint8_t trait_option(lua_State *L, int options, const char *name,
+                            uint8_t bit) {
   lua_getfield(L, options, name);
   bool on = lua_toboolean(L, -1);
   lua_pop(L, 1);
@@ -473,7 +530,7 @@ static void copy_secret(lua_State *L, byn_cluster *c, int options) {
   lua_pop(L, 1);
 }
 
-static void configure(lua_State *L, byn_cluster *c, int options) {
+static void cluster_configure(lua_State *L, byn_cluster *c, int options) {
   byn_node *node = c->node;
   if (!byn_name_is_valid(node->name, strlen(node->name)))
     luaL_error(L, "option name must be one that others can dial, such as "
@@ -481,26 +538,31 @@ static void configure(lua_State *L, byn_cluster *c, int options) {
   c->config.alloc = node->world->alloc;
   c->config.name = node->name;
   c->config.incarnation = node->origin->incarnation;
-  c->config.traits = (uint8_t)((BYN_DOUBLES ? BYN_TRAIT_DOUBLES : 0) |
-                               trait(L, options, "hidden", BYN_TRAIT_HIDDEN) |
-                               trait(L, options, "quiet", BYN_TRAIT_QUIET));
-  c->config.heartbeat_ms = option(L, options, "heartbeat_ms", 1000);
-  c->config.down_after_ms = option(L, options, "down_after_ms", 5000);
-  c->config.handshake_ms = option(L, options, "handshake_ms", 5000);
+  c->config.traits =
+      (uint8_t)((BYN_DOUBLES ? BYN_TRAIT_DOUBLES : 0) |
+                trait_option(L, options, "hidden", BYN_TRAIT_HIDDEN) |
+                trait_option(L, options, "quiet", BYN_TRAIT_QUIET));
+  c->config.heartbeat_ms =
+      integer_option(L, options, "heartbeat_ms", BYN_HEARTBEAT_MS);
+  c->config.down_after_ms =
+      integer_option(L, options, "down_after_ms", BYN_DOWN_AFTER_MS);
+  c->config.handshake_ms =
+      integer_option(L, options, "handshake_ms", BYN_HANDSHAKE_MS);
   c->config.max_message =
-      (size_t)option(L, options, "max_message", 16 * 1024 * 1024);
+      (size_t)integer_option(L, options, "max_message", BYN_MAX_MESSAGE);
   if (c->config.max_message < MESSAGE_MIN)
     luaL_error(L, "option max_message must be at least %d", MESSAGE_MIN);
   c->config.max_queue =
-      (size_t)option(L, options, "max_queue", 64 * 1024 * 1024);
+      (size_t)integer_option(L, options, "max_queue", BYN_MAX_QUEUE);
   copy_secret(L, c, options);
-  c->entropy = take_field(L, node, options, "entropy", LUA_TFUNCTION);
+  c->entropy = required_slot(L, node, options, "entropy", LUA_TFUNCTION);
   byn_nodes_open(L, c);
 }
 
-/* --- what processes need of it -------------------------------------------- */
+/* --- for processes: remote_ops.h ------------------------------------------ */
 
-static bool connected(const byn_node *node, const byn_origin *origin) {
+static bool origin_is_connected(const byn_node *node,
+                                const byn_origin *origin) {
   return byn_peer_of(node, origin) != NULL;
 }
 
@@ -509,13 +571,14 @@ static byn_origin *origin_named(const byn_node *node, const char *name) {
   return peer ? peer->origin : NULL;
 }
 
-static byn_relation_list *relations_of(const byn_node *node,
-                                       const byn_origin *origin) {
+static byn_relation_list *origin_relations(const byn_node *node,
+                                           const byn_origin *origin) {
   byn_peer *peer = byn_peer_of(node, origin);
   return peer ? &peer->relations : NULL;
 }
 
-static byn_map *monitors_of(const byn_node *node, const byn_origin *origin) {
+static byn_map *origin_monitors(const byn_node *node,
+                                const byn_origin *origin) {
   byn_peer *peer = byn_peer_of(node, origin);
   return peer ? &peer->monitors : NULL;
 }
@@ -535,11 +598,11 @@ static int64_t cluster_deadline(const byn_node *node) {
 }
 
 static const byn_remote_ops remote_ops = {
-    .connected = connected,
-    .absence = absence_of,
+    .connected = origin_is_connected,
+    .absence = origin_absence,
     .named = origin_named,
-    .relations = relations_of,
-    .monitors = monitors_of,
+    .relations = origin_relations,
+    .monitors = origin_monitors,
     .send = byn_remote_send,
     .cast = byn_remote_cast,
     .call = byn_remote_call,
@@ -555,21 +618,45 @@ static const byn_remote_ops remote_ops = {
     .deadline = cluster_deadline,
 };
 
+void byn_cluster_functions(lua_State *L) {
+  static const struct {
+    const char *name;
+    lua_Integer value;
+  } defaults[] = {
+      {"heartbeat_ms", BYN_HEARTBEAT_MS},
+      {"down_after_ms", BYN_DOWN_AFTER_MS},
+      {"handshake_ms", BYN_HANDSHAKE_MS},
+      {"max_message", BYN_MAX_MESSAGE},
+      {"max_queue", BYN_MAX_QUEUE},
+      {"redial_min_ms", BYN_REDIAL_MIN_MS},
+      {"redial_max_ms", BYN_REDIAL_MAX_MS},
+  };
+  lua_newtable(L);
+  for (size_t i = 0; i < sizeof defaults / sizeof *defaults; i++) {
+    lua_pushinteger(L, defaults[i].value);
+    lua_setfield(L, -2, defaults[i].name);
+  }
+  lua_setfield(L, -2, "defaults");
+}
+
 void byn_cluster_open(lua_State *L, byn_node *node, int options) {
+  byn_assert(!node->cluster && !node->remote && node->name);
   byn_cluster *c = byn_new(&node->world->alloc, sizeof *c);
   if (!c) luaL_error(L, "not enough memory");
   *c = (byn_cluster){.node = node};
-  node->cluster = c; /* from here on byn_cluster_close cleans up */
+  node->cluster = c; /* from here on byn_cluster_close frees it */
   node->remote = &remote_ops;
   byn_map_init(&c->by_origin, &node->world->alloc);
-  configure(L, c, options);
+  cluster_configure(L, c, options);
   byn_membership_config config = {
       .alloc = node->world->alloc,
       .name = node->name,
       .incarnation = node->origin->incarnation,
       .seed = byn_rng_next(&node->rng),
-      .redial_min_ms = option(L, options, "redial_min_ms", 100),
-      .redial_max_ms = option(L, options, "redial_max_ms", 3000),
+      .redial_min_ms =
+          integer_option(L, options, "redial_min_ms", BYN_REDIAL_MIN_MS),
+      .redial_max_ms =
+          integer_option(L, options, "redial_max_ms", BYN_REDIAL_MAX_MS),
       .forget_after_ms = FORGET_AFTER_MS};
   c->membership = byn_membership_new(&config);
   if (!c->membership) luaL_error(L, "not enough memory");
@@ -582,7 +669,7 @@ void byn_cluster_close(lua_State *L, byn_node *node) {
   while (c->peers) {
     byn_peer *p = c->peers;
     c->peers = p->next;
-    free_peer(c, p);
+    peer_free(c, p);
   }
   if (c->membership) byn_membership_free(c->membership);
   byn_map_clear(&c->by_origin);

@@ -1,6 +1,6 @@
 /* The node's side of its cluster: one peer per link, and the membership that
- * decides about them. Bytes come and go through seam.c; what processes see of
- * it is in nodes.h.
+ * decides about them. The driver brings and takes the bytes; what processes see
+ * of a cluster is in nodes.h.
  */
 #ifndef BYN_CLUSTER_H
 #define BYN_CLUSTER_H
@@ -14,8 +14,19 @@
 #include "../process/node.h"
 #include "../process/process.h"
 
-/* One link, from dial or accept until the driver is told to close it. After
- * DOWN it stays until what waits is written, as long as that goes on.
+/* One link, from dial or accept until the driver is told to close it.
+ *
+ *   dialled or accepted -> up -> down -> end_reported -> freed
+ *
+ *   up            it has an origin, and by_origin has it
+ *   down          the link has reported DOWN, for `reason`
+ *   end_reported  relations to processes of that node are broken, and whoever
+ *                 waited for the link has heard
+ *   freed         by byn_cluster_action, once what is queued is written, or
+ *                 can no longer be
+ *
+ * A link may go down before it was up. `opened` and `gone` are what the driver
+ * knows, apart from these states.
  */
 typedef struct byn_peer {
   struct byn_peer *next;
@@ -24,14 +35,14 @@ typedef struct byn_peer {
   char *dialled;      /* the name, where we dial */
   byn_origin *origin; /* once UP */
   byn_relation_list relations;
-  byn_map monitors;   /* serial -> relation whose a is there */
-  byn_map blocked;    /* serial -> index + 1 of a process that waits to send */
-  int64_t linger_by;  /* once settled: when it is closed in any case */
-  const char *reason; /* the link's, once DOWN was told */
-  bool opened;        /* the driver knows of it */
-  bool down;          /* DOWN was told */
-  bool settled;       /* and all who are tied to it have heard */
-  bool gone;          /* the driver has no transport for it any more */
+  byn_map monitors;    /* serial -> relation whose a is there */
+  byn_map blocked;     /* serial -> index + 1 of a process that waits to send */
+  struct draft *draft; /* the signal that is being written, see remote.c */
+  int64_t linger_by;   /* once it is down: when it is closed in any case */
+  const char *reason;  /* the link's; NULL until it is down */
+  bool opened; /* the driver has a transport for it, or is told to dial */
+  bool gone;   /* the driver has no transport for it any more */
+  bool down, end_reported;
 } byn_peer;
 
 typedef struct byn_cluster {
@@ -41,43 +52,49 @@ typedef struct byn_cluster {
   byn_peer **cursor; /* where byn_cluster_action goes on, or NULL */
   byn_map by_origin; /* origin's address -> peer that is UP */
   byn_link_config config;
-  char *secret;  /* config points here */
-  uint32_t last; /* link number */
+  char *secret;         /* config points here */
+  uint32_t last_number; /* of a link */
   bool broken;   /* a link ended while it was written to: poll them all */
   bool stopping; /* after byn_cluster_shutdown: no link comes up */
   int entropy;   /* slot: the driver's source of nonces */
   int waiting;   /* slot: name -> list of refs of callers of connect */
 } byn_cluster;
 
-/* Makes node->cluster from the options table at `options`. Raises on
- * misuse. */
+/* `defaults`: into the table on top. */
+void byn_cluster_functions(lua_State *L);
+
+/* Makes node->cluster from the options table at `options`. Raises on misuse, or
+ * when memory is short; byn_cluster_close then frees what was made. */
 void byn_cluster_open(lua_State *L, byn_node *node, int options);
 void byn_cluster_close(lua_State *L, byn_node *node);
 
 /* The peer that is up for an origin, or for a node's name; or NULL. */
 byn_peer *byn_peer_of(const byn_node *node, const byn_origin *origin);
 byn_peer *byn_peer_named(const byn_node *node, const char *name);
+/* The peer with that link number, in whatever state; or NULL. */
 byn_peer *byn_peer_number(const byn_cluster *c, uint32_t number);
 
-/* The transport has taken `n` bytes: may wake those that wait. */
+/* The transport has taken `n` bytes: may wake processes that wait to send. */
 void byn_peer_wrote(byn_cluster *c, byn_peer *peer, size_t n);
 
 /* A connection came in: its peer, or NULL and why not: "shutdown",
  * "no_entropy" or "out_of_memory". */
 byn_peer *byn_cluster_accept(lua_State *L, byn_cluster *c, const char **why);
 
-/* Takes what a link has to tell after input or time: messages, up, down. May
- * raise when memory is short: the owner then closes the link, and the next
- * tick goes on with what is left to do. */
+/* Takes the events of a link, which follow from input or time: messages, up,
+ * down. May raise when memory is short: the owner then closes the link, and the
+ * next tick goes on with what is left to do. */
 void byn_peer_poll(lua_State *L, byn_cluster *c, byn_peer *peer);
 
-/* Fires due deadlines of links and membership, and carries out what the
- * membership wants. _deadline: when that is due again, or BYN_NEVER. */
+/* Fires due deadlines of links and membership, and carries out the membership's
+ * actions. _deadline: when that is due again, or BYN_NEVER. */
 void byn_cluster_tick(lua_State *L, byn_cluster *c);
 int64_t byn_cluster_deadline(const byn_cluster *c);
+/* Carries out the membership's actions; may raise when memory is short. */
 void byn_cluster_act(lua_State *L, byn_cluster *c);
 
-/* The driver's next action: pushes its values and answers how many. */
+/* The driver's next action: pushes its values and answers how many; 0: there is
+ * none. */
 int byn_cluster_action(lua_State *L, byn_cluster *c);
 
 /* Says goodbye on all links, for good: none is dialled or let in again. */

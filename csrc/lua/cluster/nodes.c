@@ -1,7 +1,9 @@
+/* What processes see of other nodes: connect, disconnect, monitor_nodes. */
 #include "nodes.h"
 
 #include <string.h>
 
+#include "../../core/assert.h"
 #include "../../core/wire/handshake.h"
 #include "../value/compat.h"
 #include "../process/call.h"
@@ -13,6 +15,7 @@
 /* --- opening and closing -------------------------------------------------- */
 
 void byn_nodes_open(lua_State *L, byn_cluster *c) {
+  byn_assert(!c->waiting);
   lua_newtable(L);
   c->waiting = byn_slot_put(L, &c->node->world->slots);
 }
@@ -21,11 +24,12 @@ void byn_nodes_close(lua_State *L, byn_cluster *c) {
   byn_slot_free(L, &c->node->world->slots, c->waiting);
 }
 
-/* --- telling -------------------------------------------------------------- */
+/* --- to processes --------------------------------------------------------- */
 
-/* Mails {tag=, node=, info={reason=}} to one process. */
-static void mail_watcher(lua_State *L, byn_process *p, const char *tag,
-                         const char *name, const char *reason) {
+/* Mails {tag=, node=, info={reason=}} to one process, if it does not end while
+ * the message is made: a finalizer may run. */
+static void mail_node_change(lua_State *L, byn_process *p, const char *tag,
+                             const char *name, const char *reason) {
   byn_node *node = p->node;
   byn_id id = p->id;
   lua_createtable(L, 0, 3);
@@ -45,14 +49,16 @@ static void mail_watcher(lua_State *L, byn_process *p, const char *tag,
     byn_mail_free(L, node->world, mail);
 }
 
-/* A finalizer may end and make processes while one is told. */
+/* The table may change in the loop: a finalizer may end and spawn processes. */
 void byn_nodes_tell(lua_State *L, byn_cluster *c, const char *tag,
                     const char *name, const char *reason) {
   const byn_node *node = c->node;
+  int top = lua_gettop(L);
   for (uint32_t i = 0; i < node->table_size; i++) {
     byn_process *p = node->table[i];
-    if (p && p->watches_nodes) mail_watcher(L, p, tag, name, reason);
+    if (p && p->watches_nodes) mail_node_change(L, p, tag, name, reason);
   }
+  byn_assert(lua_gettop(L) == top);
 }
 
 void byn_nodes_answer(lua_State *L, byn_cluster *c, const char *name,
@@ -78,7 +84,7 @@ void byn_nodes_answer(lua_State *L, byn_cluster *c, const char *name,
 
 /* --- in Lua --------------------------------------------------------------- */
 
-static byn_cluster *cluster_here(lua_State *L, const char *what) {
+static byn_cluster *check_cluster_here(lua_State *L, const char *what) {
   byn_cluster *c = byn_node_here(L)->cluster;
   if (!c)
     luaL_error(L,
@@ -97,7 +103,9 @@ void byn_nodes_push(lua_State *L, const byn_cluster *c) {
   lua_newtable(L);
   uint32_t count = c ? byn_membership_up_count(c->membership) : 0;
   for (uint32_t i = 0; i < count; i++) {
-    lua_pushstring(L, byn_membership_up_name(c->membership, i));
+    const char *name = byn_membership_up_name(c->membership, i);
+    byn_assert(name);
+    lua_pushstring(L, name);
     lua_rawseti(L, -2, (lua_Integer)i + 1);
   }
 }
@@ -107,8 +115,9 @@ static int l_nodes(lua_State *L) {
   return 1;
 }
 
-/* Adds a ref to the list of those that wait for `name` (at index 1). */
+/* Adds the ref of a caller of connect to the list of the name at index 1. */
 static void add_waiting(lua_State *L, byn_cluster *c, const byn_id *ref) {
+  int top = lua_gettop(L);
   byn_slot_push(L, c->waiting);
   lua_pushvalue(L, 1);
   if (lua_rawget(L, -2) != LUA_TTABLE) {
@@ -121,12 +130,13 @@ static void add_waiting(lua_State *L, byn_cluster *c, const byn_id *ref) {
   byn_id_push(L, ref);
   lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
   lua_pop(L, 2);
+  byn_assert(lua_gettop(L) == top);
 }
 
 /* connect(name [, timeout]) -> true | nil, err. Outside a process it only
  * makes the node known, to be dialled from now on. */
 static int l_connect(lua_State *L) {
-  byn_cluster *c = cluster_here(L, "connect");
+  byn_cluster *c = check_cluster_here(L, "connect");
   const char *name = luaL_checkstring(L, 1);
   int64_t ms = byn_check_timeout(L, 2, 5000);
   luaL_argcheck(L, byn_name_is_valid(name, strlen(name)), 1,
@@ -145,6 +155,7 @@ static int l_connect(lua_State *L) {
     lua_pushboolean(L, 1);
     return 1;
   }
+  byn_assert(!self && p->node == c->node);
   byn_id ref;
   byn_process_expect(p, &ref);
   add_waiting(L, c, &ref);
@@ -153,7 +164,7 @@ static int l_connect(lua_State *L) {
 
 /* connecting() -> list of the names for which a caller of connect waits. */
 static int l_connecting(lua_State *L) {
-  byn_cluster *c = cluster_here(L, "connecting");
+  byn_cluster *c = check_cluster_here(L, "connecting");
   byn_slot_push(L, c->waiting);
   int waiting = lua_gettop(L);
   lua_newtable(L);
@@ -168,7 +179,7 @@ static int l_connecting(lua_State *L) {
 
 /* disconnect(name) -> true | nil, "not_connected" */
 static int l_disconnect(lua_State *L) {
-  byn_cluster *c = cluster_here(L, "disconnect");
+  byn_cluster *c = check_cluster_here(L, "disconnect");
   const char *name = luaL_checkstring(L, 1);
   if (byn_membership_remove(c->membership, name)) {
     byn_cluster_act(L, c);

@@ -1,3 +1,4 @@
+/* The placement of a distributed supervisor's children as Lua sees it. */
 #include "placement.h"
 
 #include <string.h>

@@ -1,7 +1,9 @@
+/* Signals between processes of two nodes: written, sent, read and obeyed. */
 #include "remote.h"
 
 #include <string.h>
 
+#include "../../core/assert.h"
 #include "../../core/wire/handshake.h"
 #include "../value/compat.h"
 #include "../value/reason.h"
@@ -35,36 +37,62 @@ enum {
 
 /* --- writing -------------------------------------------------------------- */
 
+/* A signal that is being written into the link's output. draft_begin is
+ * followed by one of draft_commit, draft_commit_message and draft_abort.
+ *
+ * Nothing else is done with the link until then, so no code of the program may
+ * run between draft_begin and a commit, not even a finalizer. In one case it
+ * does: a term cannot be encoded, and while the error is made garbage is
+ * collected. That draft will not be committed, so the next one ends it. */
 typedef struct draft {
   byn_node *node;
   byn_peer *peer;
   byn_buf *b;
 } draft;
 
-static bool begin(byn_node *node, const byn_origin *to, uint8_t kind,
-                  draft *d) {
-  d->node = node;
-  d->peer = byn_peer_of(node, to);
-  d->b = d->peer ? byn_link_begin(d->peer->link) : NULL;
-  if (d->b) byn_put_u8(d->b, kind);
-  return d->b != NULL;
+static void draft_abort(draft *d) {
+  if (d->peer->draft != d) return;
+  d->peer->draft = NULL;
+  byn_link_abort(d->peer->link);
 }
 
-/* A signal that nobody can be told was not sent: without it the link is not
- * what both ends believe, so it ends. */
-static bool commit(draft *d) {
+/* false: the node is not connected. */
+static bool draft_begin(byn_node *node, const byn_origin *to, uint8_t kind,
+                        draft *d) {
+  byn_assert(to != node->origin);
+  d->node = node;
+  d->peer = byn_peer_of(node, to);
+  if (d->peer && d->peer->draft) draft_abort(d->peer->draft);
+  d->b = d->peer ? byn_link_begin(d->peer->link) : NULL;
+  if (!d->b) return false;
+  d->peer->draft = d;
+  byn_put_u8(d->b, kind);
+  return true;
+}
+
+static bool draft_end(draft *d) {
+  byn_assert(d->peer->draft == d);
+  d->peer->draft = NULL;
+  return byn_link_commit(d->peer->link);
+}
+
+/* Ends the draft of a signal whose loss is nobody's error. Where it cannot be
+ * sent the link is closed: without it the two ends would not agree on what ties
+ * their processes. */
+static bool draft_commit(draft *d) {
   bool memory = d->b->failed;
-  if (byn_link_commit(d->peer->link)) return true;
+  if (draft_end(d)) return true;
   byn_link_close(d->peer->link, memory ? "out_of_memory" : "message_too_large");
   d->node->cluster->broken = true;
   return false;
 }
 
-/* A message whose sender's program hears that it was refused. */
-static bool commit_message(lua_State *L, draft *d) {
+/* Ends the draft of a message: where it cannot be sent, that is an error of the
+ * program that sends it. */
+static bool draft_commit_message(lua_State *L, draft *d) {
   size_t size = d->b->len;
   bool memory = d->b->failed;
-  if (byn_link_commit(d->peer->link)) return true;
+  if (draft_end(d)) return true;
   if (!byn_link_is_up(d->peer->link)) {
     d->node->cluster->broken = true;
     return false;
@@ -84,10 +112,17 @@ static int encode_protected(lua_State *L) {
   return 0;
 }
 
+/* Room for encode_terms, and for the C function that it calls: where the stack
+ * grows in that call, garbage is collected, which must not be within a draft.
+ */
+static void reserve_stack(lua_State *L, int count) {
+  luaL_checkstack(L, count + 4 + LUA_MINSTACK, NULL);
+}
+
 /* Encodes `count` values from `first` on: a status as of lua_pcall, with the
  * error on the stack if it is one. */
-static int encode(lua_State *L, draft *d, int first, int count) {
-  luaL_checkstack(L, count + 4, NULL);
+static int encode_terms(lua_State *L, draft *d, int first, int count) {
+  reserve_stack(L, count);
   first = lua_absindex(L, first);
   lua_pushcfunction(L, encode_protected);
   lua_pushlightuserdata(L, d);
@@ -96,10 +131,11 @@ static int encode(lua_State *L, draft *d, int first, int count) {
   return lua_pcall(L, count + 1, 0, 0);
 }
 
-/* A message: what cannot be sent is its sender's error. */
+/* Puts the terms of a message. Where one cannot be sent the draft is aborted,
+ * and the error raised to the sender. */
 static void put_terms(lua_State *L, draft *d, int first, int count) {
-  if (encode(L, d, first, count) == LUA_OK) return;
-  byn_link_abort(d->peer->link);
+  if (encode_terms(L, d, first, count) == LUA_OK) return;
+  draft_abort(d);
   lua_error(L);
 }
 
@@ -108,7 +144,8 @@ static int text_protected(lua_State *L) {
   return 1;
 }
 
-/* Pushes the reason at `index` as text; one may refuse to be that. */
+/* Pushes the reason at `index` as text, or a word where its __tostring fails.
+ */
 static void push_text(lua_State *L, int index) {
   lua_pushcfunction(L, text_protected);
   lua_pushvalue(L, index);
@@ -117,38 +154,42 @@ static void push_text(lua_State *L, int index) {
   lua_pushliteral(L, "reason_without_text");
 }
 
-/* The most bytes of a reason, so that its signal is no message too large. */
+/* How many bytes a reason may have, so that its signal is never too large. */
 static size_t reason_limit(const draft *d) {
   size_t max = d->node->cluster->config.max_message - PAIR_MAX;
   return max < REASON_MAX ? max : REASON_MAX;
 }
 
 /* Replaces what is in the buffer by the string on top, which it pops. */
-static void encode_instead(lua_State *L, draft *d) {
+static void replace_by_string(lua_State *L, draft *d) {
   byn_buf_free(d->b);
-  if (encode(L, d, -1, 1) != LUA_OK) {
+  if (encode_terms(L, d, -1, 1) != LUA_OK) {
     lua_pop(L, 1);
     d->b->failed = true;
   }
   lua_pop(L, 1);
 }
 
-/* Encodes a reason on its own, before the signal is begun: to make a text of
- * it may run code, which may send. What cannot be sent goes as text, what is
- * too long as a word. The buffer holds nothing where Lua may raise. */
+/* Encodes a reason into a buffer of its own, before the draft of its signal: to
+ * make it text may run code, which may send. A reason that cannot be sent goes
+ * as text, one that is too long as a word. Where Lua may raise, the buffer
+ * holds no memory. */
 static void encode_reason(lua_State *L, draft *d, int index) {
+  int top = lua_gettop(L);
   index = lua_absindex(L, index);
   luaL_checkstack(L, 12, NULL);
-  if (encode(L, d, index, 1) != LUA_OK) {
+  if (encode_terms(L, d, index, 1) != LUA_OK) {
     lua_pop(L, 1);
     byn_buf_free(d->b);
     push_text(L, index);
-    encode_instead(L, d);
+    replace_by_string(L, d);
   }
+  byn_assert(lua_gettop(L) == top);
   if (d->b->len <= reason_limit(d)) return;
   byn_buf_free(d->b);
   lua_pushliteral(L, "reason_too_large");
-  encode_instead(L, d);
+  replace_by_string(L, d);
+  byn_assert(lua_gettop(L) == top);
 }
 
 static void put_id(draft *d, const byn_id *id) {
@@ -173,33 +214,36 @@ static void put_ref(draft *d, const byn_id *ref) {
 
 /* --- sending -------------------------------------------------------------- */
 
-static bool send_plain(lua_State *L, byn_node *node, uint8_t kind,
-                       const byn_dest *to, int index) {
+static bool send_message(lua_State *L, byn_node *node, uint8_t kind,
+                         const byn_dest *to, int index) {
+  byn_assert(to->id.serial || lua_type(L, to->name) == LUA_TSTRING);
   draft d;
-  if (!begin(node, to->origin, kind, &d)) return false;
+  reserve_stack(L, 1);
+  if (!draft_begin(node, to->origin, kind, &d)) return false;
   put_dest(L, &d, to);
   put_terms(L, &d, index, 1);
-  return commit_message(L, &d);
+  return draft_commit_message(L, &d);
 }
 
 bool byn_remote_send(lua_State *L, byn_node *node, const byn_dest *to,
                      int index) {
-  return send_plain(L, node, SEND, to, index);
+  return send_message(L, node, SEND, to, index);
 }
 
 bool byn_remote_cast(lua_State *L, byn_node *node, const byn_dest *to,
                      int index) {
-  return send_plain(L, node, CAST, to, index);
+  return send_message(L, node, CAST, to, index);
 }
 
 bool byn_remote_call(lua_State *L, byn_node *node, const byn_id *ref,
                      const byn_dest *to, int index) {
   draft d;
-  if (!begin(node, to->origin, CALL, &d)) return false;
+  reserve_stack(L, 1);
+  if (!draft_begin(node, to->origin, CALL, &d)) return false;
   put_ref(&d, ref);
   put_dest(L, &d, to);
   put_terms(L, &d, index, 1);
-  return commit_message(L, &d);
+  return draft_commit_message(L, &d);
 }
 
 bool byn_remote_reply(lua_State *L, byn_node *node, const byn_id *ref,
@@ -207,22 +251,24 @@ bool byn_remote_reply(lua_State *L, byn_node *node, const byn_id *ref,
   draft d;
   if (count > REPLY_MAX)
     luaL_error(L, "cannot reply with more than %d values", REPLY_MAX);
-  if (!begin(node, ref->origin, REPLY, &d)) return false;
+  reserve_stack(L, count);
+  if (!draft_begin(node, ref->origin, REPLY, &d)) return false;
   put_ref(&d, ref);
   byn_put_varint(d.b, (uint64_t)count);
   put_terms(L, &d, lua_gettop(L) - count + 1, count);
-  return commit_message(L, &d);
+  return draft_commit_message(L, &d);
 }
 
 /* A pair of ids, and with a `number` that too. */
 static bool send_pair(byn_node *node, uint8_t kind, const byn_id *from,
                       const byn_id *to, uint64_t number) {
+  byn_assert(from->serial && to->serial);
   draft d;
-  if (!begin(node, to->origin, kind, &d)) return false;
+  if (!draft_begin(node, to->origin, kind, &d)) return false;
   put_id(&d, from);
   put_id(&d, to);
   if (number) byn_put_varint(d.b, number);
-  return commit(&d);
+  return draft_commit(&d);
 }
 
 bool byn_remote_link(lua_State *L, byn_node *node, const byn_id *from,
@@ -237,23 +283,26 @@ bool byn_remote_unlink(lua_State *L, byn_node *node, const byn_id *from,
   return send_pair(node, UNLINK, from, to, number);
 }
 
-/* Begins a signal that ends with the reason in `reason`, which it fills. */
-static bool begin_reasoned(lua_State *L, byn_node *node, const byn_origin *to,
-                           uint8_t kind, int index, byn_buf *reason, draft *d) {
+/* Encodes the reason at `index` into `reason`, and begins the signal that ends
+ * with it. */
+static bool draft_begin_with_reason(lua_State *L, byn_node *node,
+                                    const byn_origin *to, uint8_t kind,
+                                    int index, byn_buf *reason, draft *d) {
   draft r = {.node = node, .peer = byn_peer_of(node, to), .b = reason};
   byn_buf_init(reason, &node->world->alloc);
   if (!r.peer) return false;
   encode_reason(L, &r, index);
-  if (begin(node, to, kind, d)) return true;
+  if (draft_begin(node, to, kind, d)) return true;
   byn_buf_free(reason);
   return false;
 }
 
-static bool commit_reasoned(draft *d, byn_buf *reason) {
+static bool draft_commit_with_reason(draft *d, byn_buf *reason) {
+  byn_assert(d->peer->draft == d && d->b != reason);
   byn_put_bytes(d->b, reason->data, reason->len);
   if (reason->failed) d->b->failed = true;
   byn_buf_free(reason);
-  return commit(d);
+  return draft_commit(d);
 }
 
 bool byn_remote_exit(lua_State *L, byn_node *node, const byn_id *from,
@@ -261,39 +310,40 @@ bool byn_remote_exit(lua_State *L, byn_node *node, const byn_id *from,
   draft d;
   byn_buf reason;
   uint8_t kind = linked ? UNLINKED : EXIT;
-  if (!begin_reasoned(L, node, to->origin, kind, index, &reason, &d))
+  if (!draft_begin_with_reason(L, node, to->origin, kind, index, &reason, &d))
     return false;
   put_id(&d, from);
   put_id(&d, to);
-  return commit_reasoned(&d, &reason);
+  return draft_commit_with_reason(&d, &reason);
 }
 
 bool byn_remote_monitor(lua_State *L, byn_node *node, const byn_id *watcher,
                         uint64_t serial, const byn_dest *to) {
   draft d;
-  if (!begin(node, to->origin, MONITOR, &d)) return false;
+  if (!draft_begin(node, to->origin, MONITOR, &d)) return false;
   put_id(&d, watcher);
   byn_put_varint(d.b, serial);
   put_dest(L, &d, to);
-  return commit(&d);
+  return draft_commit(&d);
 }
 
 bool byn_remote_demonitor(lua_State *L, byn_node *node, byn_origin *to,
                           uint64_t serial) {
   (void)L;
   draft d;
-  if (!begin(node, to, DEMONITOR, &d)) return false;
+  if (!draft_begin(node, to, DEMONITOR, &d)) return false;
   byn_put_varint(d.b, serial);
-  return commit(&d);
+  return draft_commit(&d);
 }
 
 bool byn_remote_down(lua_State *L, byn_node *node, byn_origin *to,
                      uint64_t serial, int index) {
   draft d;
   byn_buf reason;
-  if (!begin_reasoned(L, node, to, DOWN, index, &reason, &d)) return false;
+  if (!draft_begin_with_reason(L, node, to, DOWN, index, &reason, &d))
+    return false;
   byn_put_varint(d.b, serial);
-  return commit_reasoned(&d, &reason);
+  return draft_commit_with_reason(&d, &reason);
 }
 
 /* One name in each message: none is ever too large. */
@@ -304,17 +354,17 @@ void byn_remote_nodes(lua_State *L, byn_node *node, byn_peer *peer) {
   uint32_t count = byn_membership_up_count(m);
   for (uint32_t i = 0; i < count; i++) {
     const char *name = byn_membership_up_name(m, i);
-    if (!begin(node, peer->origin, NODES, &d)) return;
+    if (!draft_begin(node, peer->origin, NODES, &d)) return;
     byn_put_varint(d.b, 1);
     byn_put_string(d.b, name, strlen(name));
-    commit(&d);
+    draft_commit(&d);
   }
 }
 
 /* --- reading -------------------------------------------------------------- */
 
-/* One message being read. Everything is decoded before anything is done, as
- * the bytes may go when the link is written to. */
+/* One message that is being read. All of it is decoded before anything is done:
+ * its bytes are valid only until the link is written to. */
 typedef struct inbound {
   lua_State *L;
   byn_node *node;
@@ -333,8 +383,8 @@ static bool get_id(inbound *in, byn_id *id) {
   return true;
 }
 
-/* The process here with that id, or NULL. To decode a term may collect
- * garbage, and a finalizer may end processes: look for them afterwards. */
+/* The process here with that id, or NULL. To be called after the terms are
+ * decoded: that may collect garbage, and a finalizer may end processes. */
 static byn_process *find_here(inbound *in, const byn_id *id) {
   bool here = id->origin == in->node->origin;
   return here ? byn_node_find(in->node, id) : NULL;
@@ -385,7 +435,7 @@ static bool on_send(inbound *in, byn_mail_kind kind) {
   return true;
 }
 
-/* Tells the sender that what it called or watches is not there. */
+/* Sends DOWN for a call or monitor of a process that is not there. */
 static void answer_noproc(inbound *in, uint64_t serial) {
   lua_pushliteral(in->L, "noproc");
   byn_remote_down(in->L, in->node, in->peer->origin, serial, lua_gettop(in->L));
@@ -423,7 +473,7 @@ static bool on_reply(inbound *in) {
   return true;
 }
 
-static void drop_if_over(inbound *in, byn_relation *r) {
+static void unrelate_if_over(inbound *in, byn_relation *r) {
   if (r && byn_tie_is_over(&r->tie)) byn_unrelate(in->L, in->node, r);
 }
 
@@ -460,7 +510,7 @@ static bool on_unlink(inbound *in) {
   uint64_t number;
   if (!get_numbered(in, &from, &to, &r, &number)) return false;
   if (r) byn_tie_on_unlink(&r->tie);
-  drop_if_over(in, r);
+  unrelate_if_over(in, r);
   send_pair(in->node, CONFIRM, &to, &from, number);
   return true;
 }
@@ -471,19 +521,19 @@ static bool on_confirm(inbound *in) {
   uint64_t number;
   if (!get_numbered(in, &from, &to, &r, &number)) return false;
   if (r) byn_tie_on_confirm(&r->tie, number);
-  drop_if_over(in, r);
+  unrelate_if_over(in, r);
   return true;
 }
 
-/* UNLINKED counts only while the link is there: an unlink in the meantime
- * means that its end is not to be heard. */
+/* UNLINKED has an effect only while the link is there: after an unlink its end
+ * is no signal. */
 static bool on_exit_signal(inbound *in, bool linked) {
   byn_id from, to;
   if (!get_pair(in, &from, &to) || !get_term(in)) return false;
   byn_process *p = find_here(in, &to);
   byn_relation *r = linked && p ? byn_find_link(p, &from) : NULL;
   bool broke = r && byn_tie_on_exit(&r->tie);
-  drop_if_over(in, r);
+  unrelate_if_over(in, r);
   if (p && (broke || !linked))
     byn_signal_exit(in->L, p, &from, lua_gettop(in->L), linked);
   lua_pop(in->L, 1);
@@ -538,39 +588,47 @@ static bool on_nodes(inbound *in) {
   return true;
 }
 
-bool byn_remote_receive(lua_State *L, byn_node *node, byn_peer *peer,
-                        const uint8_t *bytes, size_t n) {
-  inbound in = {.L = L, .node = node, .peer = peer};
-  byn_reader_init(&in.r, bytes, n);
-  luaL_checkstack(L, 20, NULL);
-  switch (byn_get_u8(&in.r)) {
+static bool obey_signal(inbound *in) {
+  switch (byn_get_u8(&in->r)) {
   case SEND:
-    return on_send(&in, BYN_MAIL_MESSAGE);
+    return on_send(in, BYN_MAIL_MESSAGE);
   case CALL:
-    return on_call(&in);
+    return on_call(in);
   case CAST:
-    return on_send(&in, BYN_MAIL_CAST);
+    return on_send(in, BYN_MAIL_CAST);
   case REPLY:
-    return on_reply(&in);
+    return on_reply(in);
   case LINK:
-    return on_link(&in);
+    return on_link(in);
   case UNLINK:
-    return on_unlink(&in);
+    return on_unlink(in);
   case UNLINKED:
-    return on_exit_signal(&in, true);
+    return on_exit_signal(in, true);
   case EXIT:
-    return on_exit_signal(&in, false);
+    return on_exit_signal(in, false);
   case MONITOR:
-    return on_monitor(&in);
+    return on_monitor(in);
   case DEMONITOR:
-    return on_demonitor(&in);
+    return on_demonitor(in);
   case DOWN:
-    return on_down(&in);
+    return on_down(in);
   case NODES:
-    return on_nodes(&in);
+    return on_nodes(in);
   case CONFIRM:
-    return on_confirm(&in);
+    return on_confirm(in);
   default:
     return false;
   }
+}
+
+bool byn_remote_receive(lua_State *L, byn_node *node, byn_peer *peer,
+                        const uint8_t *bytes, size_t n) {
+  byn_assert(byn_peer_of(node, peer->origin) == peer);
+  int top = lua_gettop(L);
+  inbound in = {.L = L, .node = node, .peer = peer};
+  byn_reader_init(&in.r, bytes, n);
+  luaL_checkstack(L, 20, NULL);
+  bool sense = obey_signal(&in);
+  byn_assert(lua_gettop(L) == top);
+  return sense;
 }

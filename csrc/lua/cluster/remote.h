@@ -10,16 +10,16 @@
  *   7 UNLINKED    the same, then the reason: a link broke
  *   8 EXIT        the same: pid:exit
  *   9 MONITOR     id of the watcher, serial of the ref, dest
- *  10 DEMONITOR   serial: the watcher or caller has lost interest
+ *  10 DEMONITOR   serial: the watcher or caller waits for it no longer
  *  11 DOWN        serial, the reason: what it watched or called has ended
- *  12 NODES       varint count, names: whom the sender is connected to
+ *  12 NODES       varint count, names: the nodes the sender is connected to
  *  13 CONFIRM     the same as UNLINK, which it answers
  *
  *   dest      0, id of a process   or   1, name
  *   id, term  as in term.h; numbers are varints, names strings
  *
- * Signals travel in order. None is ever answered with an error to the
- * sender's program: a destination that is gone is silence, DOWN "noproc" or
+ * Signals travel in order. None is ever answered with an error in the sender's
+ * program: a signal to a process that is gone has no answer, DOWN "noproc" or
  * UNLINKED "noproc", as on one node.
  */
 #ifndef BYN_REMOTE_H
@@ -35,14 +35,14 @@
  * no more: a signal that finds no memory or a full queue ends the link.
  * `index` is the stack index of a term. Those with a message raise what
  * byn_term_encode raises, and for one that is too large; reasons that cannot
- * travel become text. */
+ * travel become text. All leave the stack as it was. */
 bool byn_remote_send(lua_State *L, byn_node *node, const byn_dest *to,
                      int index);
 bool byn_remote_cast(lua_State *L, byn_node *node, const byn_dest *to,
                      int index);
 bool byn_remote_call(lua_State *L, byn_node *node, const byn_id *ref,
                      const byn_dest *to, int index);
-/* Pops nothing; the `count` terms are on top. */
+/* The `count` terms are on top, and stay there. */
 bool byn_remote_reply(lua_State *L, byn_node *node, const byn_id *ref,
                       int count);
 bool byn_remote_link(lua_State *L, byn_node *node, const byn_id *from,
@@ -60,11 +60,11 @@ bool byn_remote_down(lua_State *L, byn_node *node, byn_origin *to,
 
 struct byn_peer;
 
-/* Tells a peer that has come up which other nodes are up. */
+/* Sends a peer that has come up the names of the other nodes that are up. */
 void byn_remote_nodes(lua_State *L, byn_node *node, struct byn_peer *peer);
 
-/* One message came from a peer: does what it says. false: it makes no sense,
- * the link is to be closed. */
+/* One message came from a peer that is up: does what it says. false: it makes
+ * no sense, the link is to be closed. The stack is left as it was. */
 bool byn_remote_receive(lua_State *L, byn_node *node, struct byn_peer *peer,
                         const uint8_t *bytes, size_t n);
 

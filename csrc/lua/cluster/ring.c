@@ -1,8 +1,10 @@
+/* The hash ring as Lua sees it. */
 #include "ring.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "../../core/assert.h"
 #include "../../core/ring.h"
 #include "../value/compat.h"
 #include "../value/id.h"
@@ -166,6 +168,7 @@ static int ring_nodes_for(lua_State *L) {
                 "n must be an integer not below 0");
   uint32_t few[FEW], *out = few, want = (uint32_t)wanted;
   if (want > byn_ring_count(r)) want = byn_ring_count(r);
+  byn_assert(want <= byn_ring_count(r));
   if (want > FEW) out = lua_newuserdatauv(L, want * sizeof *out, 0);
   if (byn_ring_successors(r, hash, out, want) < want) return no_memory(L);
   lua_createtable(L, (int)want, 0);
@@ -226,6 +229,7 @@ static const char *read_member(lua_State *L, bool is_list,
  * `room`; only counts if that is NULL. */
 static const char *read_nodes(lua_State *L, byn_ring_member *members,
                               uint32_t room, uint32_t *count) {
+  int top = lua_gettop(L);
   bool is_list = lua_rawlen(L, 1) > 0;
   *count = 0;
   lua_pushnil(L);
@@ -237,6 +241,8 @@ static const char *read_nodes(lua_State *L, byn_ring_member *members,
     if (members) members[*count] = member;
     ++*count;
   }
+  byn_assert(!members || *count <= room);
+  byn_assert(lua_gettop(L) == top);
   return NULL;
 }
 
@@ -264,7 +270,7 @@ static uint32_t check_vnodes(lua_State *L) {
   return (uint32_t)vnodes;
 }
 
-static ring_box *push_box(lua_State *L) {
+static ring_box *push_ring_box(lua_State *L) {
   ring_box *box = lua_newuserdatauv(L, sizeof *box, 0);
   box->alloc.fn = lua_getallocf(L, &box->alloc.ud);
   box->ring = NULL;
@@ -276,13 +282,14 @@ static int ring_new(lua_State *L) {
   byn_ring_member *members;
   uint32_t count, vnodes = check_vnodes(L);
   lua_settop(L, 1);
-  ring_box *box = push_box(L);
+  ring_box *box = push_ring_box(L);
   const char *wrong = check_nodes(L, &members, &count);
   if (wrong) {
     lua_pushnil(L);
     lua_pushstring(L, wrong);
     return 2;
   }
+  byn_assert(!box->ring && lua_touserdata(L, 2) == box);
   box->ring = byn_ring_build(&box->alloc, vnodes, members, count);
   if (!box->ring) return no_memory(L);
   lua_pushvalue(L, 2);

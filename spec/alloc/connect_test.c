@@ -1,0 +1,14 @@
+/* Two nodes that connect while memory runs out. */
+#include "scarcity.h"
+
+static void an_attempt_to_connect_answers_whoever_waits_for_it(void **state) {
+  (void)state;
+  assert_not_lost("spec/alloc/connect.lua", LIVE);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(an_attempt_to_connect_answers_whoever_waits_for_it),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
