@@ -111,8 +111,8 @@ local function check_names(what, opts, level)
 end
 
 local function check_times(what, opts, level)
-  local beat = opts.heartbeat_ms or 1000
-  local down = opts.down_after_ms or 5000
+  local beat = opts.heartbeat_ms or core.defaults.heartbeat_ms
+  local down = opts.down_after_ms or core.defaults.down_after_ms
   if down <= beat then
     misuse(what, ('option "down_after_ms" (%d) must be greater than '
       .. '"heartbeat_ms" (%d), or every silence is taken for death')

@@ -663,7 +663,8 @@ end
 -- Time must not pass over the network's steps for so long that nodes which
 -- hear of each other take each other for dead.
 local function patience_for(opts)
-  local beat, down = opts.heartbeat_ms or 1000, opts.down_after_ms or 5000
+  local beat = opts.heartbeat_ms or core.defaults.heartbeat_ms
+  local down = opts.down_after_ms or core.defaults.down_after_ms
   return math.max(1, math.floor((down - beat) / 4))
 end
 
