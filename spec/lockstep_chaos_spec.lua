@@ -97,7 +97,7 @@ describe("chaos", function()
     end
   end)
 
-  it("lasts as long as it is told", function()
+  it("lasts as long as its option says", function()
     local _, lasted = chaos(1, { duration = 300000 })
     assert.is_true(lasted >= 300000)
     _, lasted = chaos(1, { duration = 10 })
@@ -127,7 +127,7 @@ describe("chaos", function()
     end
   end)
 
-  it("does no harm where every choice is the tamest", function()
+  it("causes no fault where every choice is the mildest", function()
     local did
     assert(lockstep.replay(function()
       did = lockstep.cluster():chaos()

@@ -47,7 +47,7 @@ describe("a history", function()
     assert.equal(2, #h:operations())
   end)
 
-  it("leaves open what a client gave up for something else", function()
+  it("leaves the outcome open where a client began something else", function()
     local h = history.new()
     local first = h:invoke("a", "write", 1)
     local second = h:invoke("a", "read")
@@ -262,7 +262,7 @@ not linearizable: no order of the operations explains what they returned
     assert.matches("%(77 earlier operations are not shown%)", tostring(why))
   end)
 
-  it("says so when it cannot tell", function()
+  it("says where it could not decide", function()
     local h = histories.random("register", 1, { ops = 100, clients = 5 })
     local ok, why = h:check(REGISTER, { max_steps = 20 })
     assert.is_nil(ok)
@@ -271,7 +271,7 @@ not linearizable: no order of the operations explains what they returned
       tostring(why))
   end)
 
-  it("prefers a key that is wrong to one that it cannot tell of", function()
+  it("reports a key that is wrong before one that is undecided", function()
     local h = history.new()
     local ops = {}
     for i = 1, 12 do ops[i] = h:invoke(i, "write", "x", i) end

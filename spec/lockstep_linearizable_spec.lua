@@ -241,7 +241,7 @@ describe("linearizability", function()
     assert.is_false(why.undecided)
   end)
 
-  it("tells a model which entries come before which", function()
+  it("gives a model the order of precedence of the entries", function()
     local m, seen = model.register(0), {}
     function m.plan(entries, before)
       for _, a in ipairs(entries) do
@@ -260,7 +260,7 @@ describe("linearizability", function()
     assert.equal("1<2 1<3 1<4 1<6 3<6 4<6", table.concat(seen, " "))
   end)
 
-  it("believes a model that says of a state that it is hopeless", function()
+  it("leaves out states that a model calls hopeless", function()
     local m = model.register(0)
     function m.plan() return function(state) return state == 2 end end
     assert(histories.of("a write 1; a ok"):check(m))
@@ -279,7 +279,7 @@ describe("linearizability", function()
       assert.is_false(why.undecided)
     end)
 
-  it("does not fear a read of unknown outcome", function()
+  it("leaves out a read of unknown outcome", function()
     local h = history.new()
     for i = 1, 60 do h:unknown(h:invoke(i, "read")) end
     h:ok(h:invoke(0, "read"), 1)

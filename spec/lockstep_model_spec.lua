@@ -85,7 +85,7 @@ describe("a set", function()
       { { "list", none, list { 1, 1 } } }) })
   end)
 
-  it("lets those who change it say nothing", function()
+  it("lets operations that change it answer nothing", function()
     assert.equal("{1}", play(model.set { 2 }, { { "add", list(1), none },
       { "add", list(1), none }, { "remove", list(2), none },
       { "remove", list(2), none } }))

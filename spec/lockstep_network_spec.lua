@@ -45,7 +45,7 @@ describe("lockstep's network between two hosts", function()
     assert.is_true(other_chunks)
   end)
 
-  it("needs the latency of the path for each way", function()
+  it("takes the latency of the path in each direction", function()
     net = network.new()
     a, b = host.new(net, A), host.new(net, B)
     net.virtual:set_link(A, B, { latency = 30 })
@@ -59,7 +59,7 @@ describe("lockstep's network between two hosts", function()
     assert.equal("hello there", b.heard[1].bytes)
   end)
 
-  it("tells a reader of the end after the last byte", function()
+  it("reports the end to a reader after the last byte", function()
     local from, to = hosts()
     local text = letters(from, 5)
     a.shut(from)
@@ -95,7 +95,7 @@ describe("lockstep's network between two hosts", function()
     assert.is_true(lost and kept)
   end)
 
-  it("brings stragglers of an old connection after a new one opened", function()
+  it("delivers bytes of an old connection after a new one opened", function()
     local from, to = hosts()
     net.virtual:set_link(A, B, { latency = 1000 })
     a.write(from, "what was said before")
@@ -108,7 +108,7 @@ describe("lockstep's network between two hosts", function()
       { to, "what was said before" } }, b.order)
   end)
 
-  it("holds what a blocked way keeps, and sends it once it opens", function()
+  it("holds what is on a blocked path until that opens", function()
     local from, to = hosts { tame = true }
     net.virtual:set_link(A, B, { loss = 1 })
     local text = letters(from, 5)
@@ -121,7 +121,7 @@ describe("lockstep's network between two hosts", function()
     assert.equal(text, b.heard[to].bytes)
   end)
 
-  it("may forget a connection while its way is blocked", function()
+  it("may lose a connection while its path is blocked", function()
     local fates = {}
     for seed = 1, SEEDS do
       local from, to = hosts { seed = seed }
@@ -157,7 +157,7 @@ describe("lockstep's network between two hosts", function()
     assert.is_nil(b.heard[to].closed)
   end)
 
-  it("confirms no more than a window of what nobody reads", function()
+  it("confirms at most a window of what is not read", function()
     local from, to = hosts { tame = true, window = 100 }
     net.virtual:pause(B)
     a.write(from, ("x"):rep(250))
@@ -169,7 +169,7 @@ describe("lockstep's network between two hosts", function()
     assert.equal(250, #b.heard[to].bytes)
   end)
 
-  it("confirms late to who writes to a slow reader", function()
+  it("confirms late what is written to a slow reader", function()
     local from = hosts { tame = true, window = 100 }
     net.virtual:slow_reader(B, 1)
     a.write(from, ("x"):rep(1100))
@@ -180,7 +180,7 @@ describe("lockstep's network between two hosts", function()
     assert.equal(1100, a.heard[from].written)
   end)
 
-  it("answers a dial for a paused host, which hears of it later", function()
+  it("accepts a dial for a paused node, which takes it later", function()
     net = network.new { tame = true }
     a, b = host.new(net, A), host.new(net, B)
     net.virtual:pause(B)
@@ -266,7 +266,7 @@ describe("lockstep's network between nodes", function()
     end
   end)
 
-  it("tells all of a node that is killed, at once", function()
+  it("reports a node that is killed to all others at once", function()
     nodes()
     net:kill(B, "kill")
     net:run(function()
@@ -381,7 +381,7 @@ describe("lockstep's network between nodes", function()
     assert.same({}, net:events_named("node_down", A))
   end)
 
-  it("has what a slow node hears come late", function()
+  it("delays what a slow node is sent", function()
     local got = nodes { tame = true }
     net.virtual:slow(B, 100)
     net:on(A, function()
@@ -403,7 +403,7 @@ describe("lockstep's network between nodes", function()
     assert.same({}, net:events_named("node_down", A, C))
   end)
 
-  it("delivers what direct nodes say without a choice", function()
+  it("delivers what direct nodes send without a choice", function()
     net = network.new()
     net:node(A, nil, true)
     net:node(B, nil, true)

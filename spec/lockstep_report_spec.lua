@@ -103,7 +103,7 @@ describe("a report of lockstep", function()
     has(text, "gives up the name main; ")
   end)
 
-  it("tells who waits for whom to start", function()
+  it("says who waits for whom to start", function()
     local Slow = { name = "slow", init = function() banyan.receive() end }
     local text = text_of(function()
       banyan.spawn(banyan.receive)
@@ -115,7 +115,7 @@ describe("a report of lockstep", function()
     has(text, "slow (server) waits for a message")
   end)
 
-  it("tells of which node's answer one waits that called a name there",
+  it("says of which node an answer is awaited where a name was called",
     function()
       local text = text_of(function()
         local cluster = lockstep.cluster { nodes = 2 }
@@ -159,7 +159,7 @@ describe("lockstep", function()
 end)
 
 describe("a report of lockstep about a cluster", function()
-  it("tells what was done to it, where, and what was delivered", function()
+  it("says what was done to it, where, and what was delivered", function()
     local text = text_of(function()
       local cluster = lockstep.cluster { nodes = 2 }
       local a, b = cluster.nodes[1], cluster.nodes[2]
@@ -181,7 +181,7 @@ describe("a report of lockstep about a cluster", function()
     has_not(text, "on body@")
     local seen = {}
     for number in text:gmatch "\n +(%d+) +%d+ ms" do
-      assert.is_nil(seen[number], "step " .. number .. " is told of twice")
+      assert.is_nil(seen[number], "step " .. number .. " is listed twice")
       seen[number] = true
     end
   end)

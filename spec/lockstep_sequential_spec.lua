@@ -88,7 +88,7 @@ describe("sequential consistency", function()
     end)
   end
 
-  it("tells a model which entries come before which", function()
+  it("gives a model the order of precedence of the entries", function()
     local m, seen = model.register(0), {}
     function m.plan(entries, before)
       seen = {}

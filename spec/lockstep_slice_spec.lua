@@ -45,7 +45,7 @@ describe("a slice", function()
     })
   end)
 
-  it("has what became of those that the last step looked at", function()
+  it("has the steps of processes that the last step looked at", function()
     local function trace(op)
       return {
         { actor = 2, name = "b1" }, { actor = 3, name = "c1" },
@@ -56,7 +56,7 @@ describe("a slice", function()
     assert.equal("a1", left(trace "send"))
   end)
 
-  it("passes from one who touched a name to the next", function()
+  it("follows a name from one step that touched it to the next", function()
     assert.equal("b1 a1", left {
       { actor = 2, op = "register", object = 70, touched = {}, name = "b1" },
       { actor = 3, op = "register", object = 71, touched = {}, name = "c1" },
@@ -64,7 +64,7 @@ describe("a slice", function()
     })
   end)
 
-  it("does not take no object for an object", function()
+  it("ties no steps that touch no object", function()
     assert.equal("a1", left {
       { actor = 2, object = 0, op = "run", name = "b1" },
       { actor = 1, object = 0, op = "run", name = "a1" },
@@ -90,7 +90,7 @@ describe("a slice", function()
     })
   end)
 
-  it("has the steps of those who live at the end, if they are told", function()
+  it("has the steps of those who live at the end, if given", function()
     local trace = {
       { actor = 1, name = "a1" }, { actor = 2, name = "b1" },
       { actor = 3, name = "c1" }, { actor = 4, name = "d1" },
@@ -145,7 +145,7 @@ describe("lockstep.slice", function()
     assert.is_true(noisy > 0)
   end)
 
-  it("has what those did who wait in a deadlock", function()
+  it("has the steps of those who wait in a deadlock", function()
     local report = lockstep.run(function()
       local me = banyan.self()
       banyan.spawn(function() banyan.send(me, "not that") end)

@@ -118,7 +118,7 @@ describe("lockstep.run", function()
     end)
   end
 
-  it("tells by dfs orders that only shared variables show", function()
+  it("takes under dfs orders that differ in shared variables alone", function()
     local function orders_of(opts)
       local seen, count = {}, 0
       local report = lockstep.run(function()
@@ -141,7 +141,7 @@ describe("lockstep.run", function()
     assert.is_true(fewer.iterations < report.iterations)
   end)
 
-  it("has a time-out race with its reply", function()
+  it("lets a time-out come before its reply", function()
     local outcomes = {}
     lockstep.run(function()
       local store = assert(server.start_link(Store))
@@ -158,7 +158,7 @@ describe("lockstep.run", function()
     end, { clock = "idle", iterations = 300 })
   end)
 
-  it("tells who waits for whom in a deadlock", function()
+  it("says who waits for whom in a deadlock", function()
     local text = text_of(function()
       local name = "waiter"
       banyan.register("main")
@@ -244,7 +244,7 @@ describe("lockstep.run", function()
       assert.equal(5, late)
     end)
 
-  it("tells of processes that are left over, if asked", function()
+  it("fails for processes that are left over, if asked", function()
     local function body() banyan.spawn(banyan.receive) end
     assert.is_true(lockstep.run(body).ok)
     local report = lockstep.run(body, { settle = true, no_leftovers = true })
@@ -469,7 +469,7 @@ describe("lockstep.replay", function()
 end)
 
 describe("a body that is not deterministic", function()
-  it("is told so", function()
+  it("is reported as a divergence", function()
     local runs = 0
     local report = lockstep.run(function()
       runs = runs + 1
@@ -492,7 +492,7 @@ describe("a body that is not deterministic", function()
     end
   end
 
-  it("is told of the first step that differs", function()
+  it("is reported with the first step that differs", function()
     local body = departing()
     local report = lockstep.run(body, { clock = "idle" })
     assert.equal("divergence", report.kind)
@@ -502,7 +502,7 @@ describe("a body that is not deterministic", function()
       true), report.reason)
   end)
 
-  it("is told of the first step in which a replay differs", function()
+  it("is reported with the first step in which a replay differs", function()
     local late, body = false, departing()
     local report = lockstep.run(function()
       if late then return body() end
@@ -520,7 +520,7 @@ describe("a body that is not deterministic", function()
 end)
 
 describe("a body that is not deterministic by itself, under dfs,", function()
-  it("is told so although no run fails", function()
+  it("is reported although no run fails", function()
     local runs = 0
     local report = lockstep.run(function()
       runs = runs + 1
@@ -542,7 +542,7 @@ describe("lockstep.shrink", function()
     assert.equal(small.steps, lockstep.replay(lost_update, small.tape).steps)
   end)
 
-  it("leaves but what matters", function()
+  it("leaves only what matters", function()
     local function body()
       local numbers = {}
       for i = 1, 20 do numbers[i] = lockstep.choose(100) end

@@ -142,7 +142,7 @@ local function same_failure(a, b)
 end
 
 -- A run once more, as a tape says; the report tells of that one alone.
-local function played(body, settings, tape, given)
+local function replay_report(body, settings, tape, given)
   local again = replay_traced(new_control(settings), body, settings, tape)
   return Report.new {
     ok = again.ok, kind = again.kind, reason = again.reason, who = again.who,
@@ -154,7 +154,7 @@ local function played(body, settings, tape, given)
 end
 
 -- "error (a reason)"
-local function how(outcome)
+local function describe_outcome(outcome)
   if outcome.ok then return "no failure" end
   if outcome.kind == "divergence" then return "a divergence" end
   return ("%s (%s)"):format(outcome.kind, plain.line(outcome.reason))
@@ -177,13 +177,13 @@ local function failure_report(control, body, settings, failed)
   end
   report.kind, report.steps = "divergence", again.diverged_at or again.steps
   report.reason = ("the same choices did not lead to the same run: first %s, "
-    .. "then %s%s"):format(how(failed), how(again),
+    .. "then %s%s"):format(describe_outcome(failed), describe_outcome(again),
     again.diverged_at and ("; step %d is the first that differs")
       :format(again.diverged_at) or ", after the same steps")
   return report
 end
 
--- dfs walks back to where it chose otherwise, and found itself elsewhere.
+-- Under dfs the body itself shows it: after the same choices it did otherwise.
 local function diverged_report(settings, tape, seed, runs, outcome)
   return Report.new {
     ok = false, kind = "divergence", steps = outcome.steps, tape = tape,
@@ -196,8 +196,8 @@ end
 --- Runs a body under many schedules, until one fails. Must not be called by a
 -- process; does not yield, but blocks until it is done.
 --
--- A run fails by an error in the body, or in a process that lockstep.watch was
--- told of (kind "error"); by an invariant that does not hold ("invariant"); if
+-- A run fails by an error in the body, or in a process that lockstep.watch
+-- watches (kind "error"); by an invariant that does not hold ("invariant"); if
 -- everything waits and no timer is left ("deadlock"); after too many steps
 -- ("max_steps"); by processes that are left over, if asked ("leftover"); and if
 -- the body is not deterministic ("divergence").
@@ -229,7 +229,7 @@ end
 ---@return banyan.Report report  of the first run that failed, or of all
 function lockstep.run(body, opts)
   local settings = check("lockstep.run", body, opts, 2)
-  if settings.tape then return played(body, settings, settings.tape) end
+  if settings.tape then return replay_report(body, settings, settings.tape) end
   local control, steps, made, tape = new_control(settings), 0, 0, nil
   for i = 1, settings.iterations do
     local seed, length = settings.seed + i - 1, control:length()
@@ -288,7 +288,7 @@ function lockstep.replay(body, report_or_tape, opts)
   local settings = check("lockstep.replay", body, opts, 2)
   local tape, given = tape_of("lockstep.replay", report_or_tape, 2)
   settings = given and given.settings or settings
-  local report = played(body, settings, tape, given)
+  local report = replay_report(body, settings, tape, given)
   if not given then return report end
   local at = given.trace and report.trace
     and Trace.difference(given.trace, report.trace)
@@ -296,7 +296,7 @@ function lockstep.replay(body, report_or_tape, opts)
     return report
   end
   report.reason = ("the run went another way: it was %s, now it is %s%s")
-    :format(how(given), how(report),
+    :format(describe_outcome(given), describe_outcome(report),
       at and ("; step %d is the first that differs"):format(at) or "")
   report.ok, report.kind, report.steps =
     false, "divergence", at or report.steps

@@ -452,7 +452,7 @@ static void without_preemptions_only_the_order_of_actors_differs(void **state) {
   assert_int_equal(runs_of(&p, (byn_strategy_opts){.preemptions = 0}), 6);
 }
 
-static void the_first_run_is_that_of_production(void **state) {
+static void the_first_run_picks_the_first_step_each_time(void **state) {
   (void)state;
   static const byn_pending all[] = {{3, 0, 0}, {1, 0, 0}, {2, 0, 0}};
   rig_strategy r;
@@ -502,7 +502,7 @@ static void an_early_end(byn_strategy *s, uint32_t run) {
   if (run == 0) two_steps(s, 2);
 }
 
-static void a_body_that_does_otherwise_is_told_of(void **state) {
+static void a_body_that_does_otherwise_is_reported(void **state) {
   (void)state;
   body_fn *bodies[] = {another_actor, another_draw, a_draw_for_a_pick,
                        another_touch, an_early_end};
@@ -529,8 +529,8 @@ int main(void) {
       cmocka_unit_test(reduction_leaves_one_order_of_each_class),
       cmocka_unit_test(steps_that_never_meet_are_run_in_one_order),
       cmocka_unit_test(without_preemptions_only_the_order_of_actors_differs),
-      cmocka_unit_test(the_first_run_is_that_of_production),
-      cmocka_unit_test(a_body_that_does_otherwise_is_told_of),
+      cmocka_unit_test(the_first_run_picks_the_first_step_each_time),
+      cmocka_unit_test(a_body_that_does_otherwise_is_reported),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -78,7 +78,7 @@ static void an_integer_too_large_becomes_the_last_choice(void **state) {
   assert_values(t, (uint32_t[]){1, 2, 4}, 3);
 }
 
-static void past_the_end_it_does_as_production_would(void **state) {
+static void past_the_end_every_choice_is_0(void **state) {
   byn_tape *t = tape_of(state);
   assert_true(byn_tape_replay(t, (uint32_t[]){1}, 1));
   assert_int_equal(byn_tape_answer(t, 2), 1);
@@ -87,7 +87,7 @@ static void past_the_end_it_does_as_production_would(void **state) {
   assert_int_equal(t->count, 501);
 }
 
-static void an_empty_script_is_the_run_of_production(void **state) {
+static void an_empty_script_answers_0_each_time(void **state) {
   byn_tape *t = tape_of(state);
   assert_true(byn_tape_replay(t, NULL, 0));
   assert_int_equal(byn_tape_answer(t, 9), 0);
@@ -171,8 +171,8 @@ int main(void) {
       WITH_TAPE(what_was_recorded_is_played_again),
       WITH_TAPE(a_choice_among_one_is_not_on_the_tape),
       WITH_TAPE(an_integer_too_large_becomes_the_last_choice),
-      WITH_TAPE(past_the_end_it_does_as_production_would),
-      WITH_TAPE(an_empty_script_is_the_run_of_production),
+      WITH_TAPE(past_the_end_every_choice_is_0),
+      WITH_TAPE(an_empty_script_answers_0_each_time),
       WITH_TAPE(what_a_repaired_replay_answered_replays_without_repair),
       WITH_TAPE(a_new_recording_forgets_the_last_run),
       WITH_TAPE(a_tape_used_again_takes_no_more_memory),

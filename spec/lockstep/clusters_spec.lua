@@ -4,6 +4,6 @@
 local suite = require "spec.support.suite"
 
 describe("processes of several nodes under lockstep", function()
-  suite.test(it, "hear of each other in order, and of each end once",
+  suite.test(it, "get signals of each other in order, and each end once",
     "remote", 100)
 end)

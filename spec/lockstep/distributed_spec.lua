@@ -9,7 +9,7 @@ describe("a distributed supervisor under lockstep", function()
 
   -- Two nodes lose each other while both see the third. One ends a child that
   -- runs on the other, and starts it anew; the other goes on with the old one.
-  it("keeps what was started anew where another did not hear of the end",
+  it("keeps a child that was started again where another missed its end",
     function()
       local report = suite.run("distributed", "random", 1795286419, 1)
       if not report.ok then error(tostring(report), 0) end

@@ -4,6 +4,6 @@
 local suite = require "spec.support.suite"
 
 describe("processes under lockstep", function()
-  suite.test(it, "live, hear of each other and end as their model says",
+  suite.test(it, "live, signal each other and end as their model says",
     "processes", 400)
 end)

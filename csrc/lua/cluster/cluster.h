@@ -14,14 +14,14 @@
 #include "../process/node.h"
 #include "../process/process.h"
 
-/* One link, from dial or accept until the driver is told to close it.
+/* One link, from dial or accept until the driver has to close it.
  *
  *   dialled or accepted -> up -> down -> end_reported -> freed
  *
  *   up            it has an origin, and by_origin has it
  *   down          the link has reported DOWN, for `reason`
  *   end_reported  relations to processes of that node are broken, and whoever
- *                 waited for the link has heard
+ *                 waited for the link was woken or answered
  *   freed         by byn_cluster_action, once what is queued is written, or
  *                 can no longer be
  *
@@ -40,7 +40,7 @@ typedef struct byn_peer {
   struct draft *draft; /* the signal that is being written, see remote.c */
   int64_t linger_by;   /* once it is down: when it is closed in any case */
   const char *reason;  /* the link's; NULL until it is down */
-  bool opened; /* the driver has a transport for it, or is told to dial */
+  bool opened; /* the driver has a transport for it, or has to dial */
   bool gone;   /* the driver has no transport for it any more */
   bool down, end_reported;
 } byn_peer;

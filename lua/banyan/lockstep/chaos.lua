@@ -1,9 +1,10 @@
 --- Faults at random: a safety phase, in which anything goes, and a liveness
 -- phase, in which the cluster has to find together again.
 --
--- Everything is drawn from the tape, and 1 is the tamest choice: a tape of
--- ones does no harm at all. A run switches each kind of fault on or off, for
--- bugs hide behind combinations that a mix of everything drowns.
+-- Everything is drawn from the tape, and 1 is the mildest choice: a tape of
+-- ones causes no fault at all. A run switches each kind of fault on or off:
+-- some bugs need one combination, which is rare where every kind is on (swarm
+-- testing: Groce et al., ISSTA 2012).
 
 local options = require "banyan.options"
 
@@ -20,7 +21,7 @@ local function pick(run, list)
 end
 
 -- The nodes for which `is` is true, in their order.
-local function those(run, is)
+local function nodes_that(run, is)
   local names = {}
   for _, name in ipairs(run.cluster.nodes) do
     local site = run.cluster.net.sites[name]
@@ -35,7 +36,7 @@ local function is_running(site) return site and not site.stopped end
 
 -- All nodes, in an order of the tape's.
 local function shuffled(run)
-  local names = those(run, function() return true end)
+  local names = nodes_that(run, function() return true end)
   for i = 1, #names - 1 do
     local j = i - 1 + run.cluster.world:choose(#names - i + 1)
     names[i], names[j] = names[j], names[i]
@@ -43,15 +44,15 @@ local function shuffled(run)
   return names
 end
 
-local function pair(run)
+local function pick_pair(run)
   local names = shuffled(run)
   return names[1], names[2]
 end
 
 -- --- the kinds ---------------------------------------------------------------
 --
--- Each does something to the cluster, and answers how to end it, if that is
--- not for the last phase alone. One that cannot be had does nothing.
+-- Each does something to the cluster, and answers a function that ends it, or
+-- nil where only the last phase ends it. One that is not possible does nothing.
 
 local kinds = {}
 
@@ -90,19 +91,19 @@ local function mend(from, to)
 end
 
 function kinds.one_way(run)
-  local from, to = pair(run)
+  local from, to = pick_pair(run)
   run.cluster:set_link(from, to, { loss = 1 })
   return mend(from, to)
 end
 
 function kinds.loss(run)
-  local from, to = pair(run)
+  local from, to = pick_pair(run)
   run.cluster:set_link(from, to, { loss = pick(run, { 0.01, 0.1, 0.5 }) })
   return mend(from, to)
 end
 
 function kinds.latency(run)
-  local from, to = pair(run)
+  local from, to = pick_pair(run)
   run.cluster:set_link(from, to, {
     latency = pick(run, { 1, 10, 100, 1000 }),
     jitter = pick(run, { 0, 10, 300 }),
@@ -111,7 +112,7 @@ function kinds.latency(run)
 end
 
 function kinds.flap(run)
-  local a, b = pair(run)
+  local a, b = pick_pair(run)
   local flap = run.cluster:flap(a, b, {
     up = pick(run, { 3000, 1000, 300 }), down = pick(run, { 300, 1000, 6000 }),
   })
@@ -122,17 +123,17 @@ function kinds.flap(run)
 end
 
 function kinds.cut(run)
-  run.cluster:cut(pair(run))
+  run.cluster:cut(pick_pair(run))
 end
 
 function kinds.half_open(run)
-  local a, b = pair(run)
+  local a, b = pick_pair(run)
   run.cluster:half_open(a, b, run.cluster.world:choose(2) == 1)
 end
 
--- One that may be taken away: another is left that runs.
+-- A node that may be stopped: another one is left that runs.
 local function victim(run)
-  local names = those(run, is_running)
+  local names = nodes_that(run, is_running)
   return #names > 1 and pick(run, names) or nil
 end
 
@@ -157,7 +158,7 @@ end
 -- A fault of one node that `set(name, value)` begins and ends.
 local function of_node(set, values, usual)
   return function(run)
-    local name = pick(run, those(run, is_up))
+    local name = pick(run, nodes_that(run, is_up))
     set(run.cluster, name, pick(run, values))
     return function()
       if run.cluster:is_up(name) then set(run.cluster, name, usual) end
@@ -229,18 +230,18 @@ local function switch_on(run, faults)
   return on
 end
 
-local function begin(run)
+local function begin_fault(run)
   local undo = kinds[pick(run, run.on)](run)
   if undo then table.insert(run.undo, undo) end
 end
 
-local function undo(run)
-  if #run.undo == 0 then return begin(run) end
+local function end_fault(run)
+  if #run.undo == 0 then return begin_fault(run) end
   table.remove(run.undo, run.cluster.world:choose(#run.undo))(run)
 end
 
--- Long gaps and few faults are tame.
-local function harm(run, duration)
+-- The mildest choices are long gaps and few faults.
+local function cause_faults(run, duration)
   local world = run.cluster.world
   local till = world.now + duration
   while true do
@@ -248,11 +249,11 @@ local function harm(run, duration)
     if gap > 0 then run.sleep(gap) end
     if world.now >= till then return end
     local turn = #run.on > 0 and world:choose(3) or 1
-    if turn == 2 then begin(run) elseif turn == 3 then undo(run) end
+    if turn == 2 then begin_fault(run) elseif turn == 3 then end_fault(run) end
   end
 end
 
--- Ends all that was done.
+-- Ends all faults, and starts the nodes that are down.
 local function repair(run)
   local cluster = run.cluster
   cluster:heal()
@@ -289,7 +290,7 @@ function chaos.run(cluster, opts, sleep)
   local run = { cluster = cluster, undo = {}, sleep = sleep }
   local did = cluster:record(function()
     run.on = switch_on(run, opts.faults)
-    harm(run, opts.duration)
+    cause_faults(run, opts.duration)
     repair(run)
   end)
   if cluster:settle(opts.settle) then return did end

@@ -20,7 +20,7 @@ local network = require "banyan.lockstep.network"
 local options = require "banyan.options"
 
 local POLL_MS = 50       -- how often settle looks
-local REST_DOWNS = 4     -- so many down_after_ms, and the world is at rest
+local REST_DOWNS = 4     -- the world is at rest after so many down_after_ms
 local REST_MS = 200      -- nothing but heartbeats for so long: at rest
 local SETTLE_MS = 60000
 local SEEDS = 2147483646 -- of the generator below
@@ -131,8 +131,8 @@ local function dial_others(self, site)
   end
 end
 
--- Starts a node: nothing is known to it but the names of the others.
-local function start(self, name)
+-- Starts a node, which knows only the names of the others.
+local function start_node(self, name)
   local random = generator(self.seed or self.world:choose(SEEDS))
   if self.seed then self.seed = self.seed * 48271 % 2147483647 end
   self.lives[name] = (self.lives[name] or 0) + 1
@@ -202,8 +202,9 @@ end
 local deaths = { "kill", "power", "vanish" }
 
 --- Ends a node at once, as SIGKILL or a loss of power do. Its processes are
--- gone, and what it had not yet said is lost. Who is tied to them hears
--- "noconnection": the body now, other nodes when they find out. May yield.
+-- gone, and what it has not sent is lost. Those that have links to them or
+-- monitor them get "noconnection": the body at once, other nodes when they
+-- notice. May yield.
 ---@param node string  an error if it is down
 ---@param how? string  "kill": its host closes its connections; "power": its
 ---  host is silent until the node is back, and resets them then; "vanish":
@@ -235,7 +236,7 @@ function Cluster:restart(node)
     self:crash(node, "kill")
   end
   self:note("restart " .. node)
-  start(self, node)
+  start_node(self, node)
   reach(node)
   return true
 end
@@ -262,8 +263,7 @@ function Cluster:resume(node)
   return true
 end
 
---- Has all that a node is given take it some time, so that what comes after is
--- late. Does not yield.
+--- Makes a node slow: after each input it is busy for a while. Does not yield.
 ---@param node string  an error if it is down
 ---@param ms integer  milliseconds; 0: it is fast again
 ---@return true
@@ -339,9 +339,8 @@ local function show_groups(...)
   return table.concat(shown, " | ")
 end
 
---- Divides the network: nodes of different groups hear nothing of each other.
--- It takes the place of what partition, isolate and bridge did before. Does
--- not yield.
+--- Divides the network: nothing gets from one group to another. It replaces
+-- what partition, isolate and bridge did before. Does not yield.
 ---@param ... string[]  a list of names for each group; nodes that are in none
 ---  are one more
 ---@return true
@@ -368,7 +367,7 @@ function Cluster:isolate(node)
   return true
 end
 
---- Divides `a` from `c`, while both still hear `b`. Does not yield.
+--- Divides `a` from `c`, while `b` reaches both. Does not yield.
 ---@param a string|string[]
 ---@param b string|string[]
 ---@param c string|string[]
@@ -410,8 +409,8 @@ local link_schema = {
   },
 }
 
---- Sets how the way from one node to another is; the way back is another. Does
--- not yield.
+--- Sets the path from one node to another; that in the other direction stays
+-- as it is. Does not yield.
 ---@param from string
 ---@param to string
 ---@param opts table  latency: integer, ms; jitter: integer, ms, the most that
@@ -433,8 +432,8 @@ end
 
 local flap_schema = { up = "ms", down = "ms" }
 
---- Has the way between two nodes come and go, until cluster:heal. Does not
--- yield.
+--- Blocks and opens the paths between two nodes in turn, until cluster:heal.
+-- Does not yield.
 ---@param a string
 ---@param b string
 ---@param opts? table  up (1000), down (1000): integers, ms, how long it is
@@ -448,8 +447,8 @@ function Cluster:flap(a, b, opts)
   return self.net:flap(a, b, up, down)
 end
 
---- Breaks the connections between two nodes: each hears of it after all, or
--- only some, of what the other said. Does not yield.
+--- Breaks the connections between two nodes: each gets the end after all, or
+-- only some, of what the other sent. Does not yield.
 ---@param a string
 ---@param b string
 ---@return true
@@ -465,7 +464,7 @@ end
 -- New ones can be opened. Does not yield.
 ---@param a string
 ---@param b string
----@param answered? boolean  who writes is told that it is gone
+---@param answered? boolean  whoever writes gets a reset
 ---@return true
 function Cluster:half_open(a, b, answered)
   check_self(self, "half_open")
@@ -477,7 +476,7 @@ function Cluster:half_open(a, b, answered)
 end
 
 --- Ends all faults of links: what partition, isolate, bridge, set_link and flap
--- did. A connection that was held up goes on, or is lost; the tape says. Does
+-- did. A connection that was blocked goes on, or is lost; the tape says. Does
 -- not yield.
 ---@return true
 function Cluster:heal()
@@ -487,7 +486,7 @@ function Cluster:heal()
   return true
 end
 
--- --- the whole ---------------------------------------------------------------
+-- --- views -------------------------------------------------------------------
 
 -- The names of the nodes that run, or are about to.
 local function running(self)
@@ -551,8 +550,8 @@ local function view_of(site)
   return view
 end
 
--- Has the trace tell which node comes to see or loses which other: most often
--- time or the network has it do so, and no step of a process.
+-- Notes in the trace which node comes to see or loses which other: most often
+-- that is no step of a process, but due to time or the network.
 local function note_views(self)
   local known = {}
   for _, name in ipairs(self.nodes) do
@@ -651,7 +650,7 @@ end
 
 -- Until each sees all others.
 local function join(self)
-  for _, name in ipairs(self.nodes) do start(self, name) end
+  for _, name in ipairs(self.nodes) do start_node(self, name) end
   for _, name in ipairs(self.nodes) do reach(name) end
   local pause = 1
   while not is_whole(self, self.nodes) do
@@ -660,8 +659,8 @@ local function join(self)
   end
 end
 
--- Time must not pass over the network's steps for so long that nodes which
--- hear of each other take each other for dead.
+-- How much time may pass while steps are pending: so little that no link is
+-- taken for dead because its heartbeats wait for their steps.
 local function patience_for(opts)
   local beat = opts.heartbeat_ms or core.defaults.heartbeat_ms
   local down = opts.down_after_ms or core.defaults.down_after_ms

@@ -221,8 +221,9 @@ end
 --
 -- What the function returns is the answer, but for `nil, err` with an err
 -- that is not nil: then the operation failed, or its outcome is unknown, as
--- history.new was told. So it is where the function raises an error or its
--- process is killed. Yields where the function does.
+-- the option of history.new says. The outcome is also unknown where the
+-- function raises an error or its process is killed. Yields where the function
+-- does.
 ---@param client any  who does it, not nil
 ---@param name string  what the model calls the operation
 ---@param args table  the list of its arguments (with nil among them: its

@@ -100,8 +100,8 @@ local function answered(result, expected)
   return result == nil or value.equal(result[1], expected)
 end
 
--- The same for operations that need not tell.
-local function agrees(result, expected)
+-- The same for operations that may answer nothing.
+local function answered_or_silent(result, expected)
   return result == nil or result[1] == nil or result[1] == expected
 end
 
@@ -162,14 +162,14 @@ local set = {}
 function set.add(state, args, result)
   local key = value.encode(args[1])
   local absent = state[key] == nil
-  if not agrees(result, absent) then return false end
+  if not answered_or_silent(result, absent) then return false end
   return true, absent and with(state, key, args[1]) or state
 end
 
 function set.remove(state, args, result)
   local key = value.encode(args[1])
   local present = state[key] ~= nil
-  if not agrees(result, present) then return false end
+  if not answered_or_silent(result, present) then return false end
   return true, present and with(state, key, nil) or state
 end
 
@@ -357,10 +357,10 @@ end
 -- late to try another one. So what is known of how they come out is looked at
 -- when one goes in. A dequeue that has to be over before the element comes out
 -- must still be possible with it in: it takes out one ahead of it. Elements
--- that nobody is known to have taken out are in the way of all that come
+-- that nobody is known to have taken out block all that come
 -- behind, and only dequeues that nothing is known of can clear it; these take
 -- no element that another is known to have taken. And an element of which
--- nothing tells that it was in had better not been.
+-- nothing says that it was in need not have been.
 --
 -- Where the first element is a single one nothing is lost by taking it out at
 -- once: no other dequeue can come before that, and an enqueue does not mind.
@@ -444,8 +444,8 @@ function model.counter(initial)
         unknown_operation("counter", name, "increment, get")
       end
       local new = state + (args[1] or 1)
-      local told = result ~= nil and type(result[1]) == "number"
-      return not told or result[1] == new, new
+      local known = result ~= nil and type(result[1]) == "number"
+      return not known or result[1] == new, new
     end,
     reads = function(name) return name == "get" end,
     show = value.show,

@@ -1,9 +1,9 @@
 --- A virtual network: TCP between core nodes of one Lua state.
 --
 -- It is the driver of the nodes that joined it: it takes their actions (dial,
--- write, close) and tells them what arrived, all at the steps and the times
--- that the world decides. Everything else that could go one way or the other
--- is drawn by world:choose, where 1 is what a healthy network does.
+-- write, close) and gives them what arrived, at the steps and the times that
+-- the world decides. Every other choice is drawn by world:choose, where 1 is
+-- what a healthy network does.
 --
 --    net = network.new(world)
 --    site = net:join(world:add_node(core_node, name))
@@ -13,8 +13,8 @@
 -- -> its outgoing pipe}. A name without a site is that of a node that is down:
 -- its host refuses dials, or is dark, and then nothing comes back at all.
 --
--- Nodes that joined as direct have what they say delivered at once, and
--- nothing is ever done to their paths.
+-- What a node that joined as direct sends, or is sent, arrives at once, and its
+-- paths have no faults.
 
 local Path = require "banyan.lockstep.path"
 local pipe = require "banyan.lockstep.pipe"
@@ -44,7 +44,7 @@ function network.new(world, opts)
     flaps = {},   -- list of {timer=, paths=}
     due = {},     -- direct pipes that have something to deliver
     depth = 0,
-    moved_at = 0, -- when something was said that is no heartbeat
+    moved_at = 0, -- when something was written last that is no heartbeat
   }, Network)
   function world.on_actions(node)
     local site = self.sites[node.name]
@@ -57,7 +57,7 @@ end
 
 --- A node that the world has joins the network.
 ---@param node table  what world:add_node answered
----@param direct? boolean  what it says and hears is delivered at once
+---@param direct? boolean  what it sends and is sent arrives at once
 ---@return table site
 function Network:join(node, direct)
   local name = node.name
@@ -167,7 +167,7 @@ local function arrive(self, out)
   if site then
     out.to.site = site
     out.back:push(pipe.CONNECTED)
-    -- The system answers for a paused node; the node hears of it later.
+    -- The host accepts for a paused node, which takes it when it goes on.
     if site.node.paused then return out:put_back(pipe.ACCEPT) end
     return accept(self, out)
   end
@@ -180,8 +180,8 @@ local function arrive(self, out)
   out:retire()
 end
 
--- A side hears that its connection is at its end.
-local function finish(self, inward, reason)
+-- Reports the end of a connection to one side.
+local function report_end(self, inward, reason)
   local to = inward.to
   local site, link = to.site, to.link
   if not link then return inward:retire() end
@@ -205,7 +205,7 @@ function Network:mark(arrived, mark)
     to.site.core:connected(to.link, time(self, to.site))
     self:act(to.site)
   else
-    finish(self, arrived, mark.reason)
+    report_end(self, arrived, mark.reason)
   end
 end
 
@@ -239,7 +239,7 @@ function Network:soon(direct)
     end)
 end
 
--- Carries out what a node wants.
+-- Carries out the actions of a node.
 local function carry_out(self, site)
   local core, links = site.core, site.links
   self.depth = self.depth + 1
@@ -259,8 +259,8 @@ local function carry_out(self, site)
   self.depth = self.depth - 1
 end
 
---- Carries out what a node wants. Called after each thing it was told, which
--- takes a slow one its time.
+--- Carries out the actions of a node. To be called after each input to it,
+-- which occupies a slow node for a while.
 function Network:act(site)
   carry_out(self, site)
   if site.slow and not site.rest then self:rest(site) end
@@ -268,8 +268,8 @@ end
 
 -- --- faults of nodes ---------------------------------------------------------
 
--- What becomes of one connection of a node that died.
-local function orphan(inward, how)
+-- Ends one connection of a node that died.
+local function end_connection_of_dead(inward, how)
   local out = inward.back
   inward.to.link = nil
   if how == "kill" or inward.path.direct then
@@ -283,13 +283,13 @@ local function orphan(inward, how)
   out:retire()
 end
 
---- A node dies, with all that it had not yet said. The caller closes its core
+--- A node dies; what it has not sent is lost. The caller closes its core
 -- and takes it from the world.
 ---@param name string
 ---@param how string  "kill": its host lives on, closes its connections, and
----  refuses dials; "power": so does its host, which says nothing until the node
----  is back, and then resets what it does not know; "vanish": its connections
----  stay silent even then
+---  refuses dials; "power": its host dies too, is silent until the node is
+---  back, and then resets connections that it does not know; "vanish": its
+---  connections stay silent even then
 function Network:crash(name, how)
   local site = self.sites[name]
   self.sites[name] = nil
@@ -298,7 +298,7 @@ function Network:crash(name, how)
   if site.rest then self.world:cancel(site.rest) end
   site.node.paused = false
   self:each_inward(name, function(inward)
-    if inward.to.site == site then orphan(inward, how) end
+    if inward.to.site == site then end_connection_of_dead(inward, how) end
   end)
 end
 
@@ -322,8 +322,8 @@ function Network:pause(name)
   stand_still(self, site)
 end
 
--- An event loop reads before it looks at its timers, or it would see silence
--- where there was none; but it may be late.
+-- An event loop reads before it fires timers, or it would take a pause of its
+-- own for the silence of others; but what it reads may be late.
 local function wake(self, site)
   site.resuming, site.stopped = nil, nil
   if site.rest then return end
@@ -362,8 +362,8 @@ function Network:rest(site)
   end)
 end
 
---- Whatever a node does takes it so long that the next thing is late.
----@param ms integer|nil  for each step and each thing it is told; nil: no time
+--- A node is slow: what comes after each thing that it does is late.
+---@param ms integer|nil  for each step and each input; nil: no time
 function Network:slow(name, ms)
   self.sites[name].slow = ms
 end
@@ -396,10 +396,10 @@ function Network:divide(divides)
   end)
 end
 
---- Sets how one path is.
+--- Sets the latency, jitter and loss of one path.
 ---@param from string
 ---@param to string
----@param opts table  latency, jitter: ms; loss: 0..1. What is not given stays
+---@param opts table  latency, jitter: ms; loss: 0..1. Others stay as they are
 function Network:set_link(from, to, opts)
   local path = self:path(from, to)
   for _, key in ipairs { "latency", "jitter", "loss" } do
@@ -408,8 +408,8 @@ function Network:set_link(from, to, opts)
   path:refresh()
 end
 
---- Breaks the connections between two nodes; both hear of it, after all or
--- less of what was on its way.
+--- Breaks the connections between two nodes: each gets the end, after all or a
+-- part of what was on its way.
 function Network:cut(a, b)
   self:path(a, b):each(function(out)
     out:cut()
@@ -417,8 +417,8 @@ function Network:cut(a, b)
   end)
 end
 
---- Loses the connections between two nodes; neither hears of it.
----@param answered boolean  one that writes does hear of it
+--- Loses the connections between two nodes; neither gets an end.
+---@param answered boolean  one that writes gets a reset
 function Network:half_open(a, b, answered)
   self:path(a, b):each(function(out) out:vanish(answered) end)
 end
@@ -455,7 +455,7 @@ function Network:steady(flap)
   end
 end
 
---- Ends all faults of links. Connections that were cut off go on, or not.
+--- Ends all faults of links. Connections that were blocked go on or are lost.
 function Network:heal()
   while self.flaps[1] do self:steady(self.flaps[1]) end
   self.divides = nil
@@ -464,7 +464,8 @@ end
 
 -- --- looking -----------------------------------------------------------------
 
---- Is there a connection between two nodes that are up, on which `b` hears `a`?
+--- Is there a connection between two nodes that are up, and does what `a` sends
+-- over it reach `b`?
 ---@return boolean
 function Network:is_joined(a, b)
   local path, sites, joined = self:path(a, b), self.sites, false

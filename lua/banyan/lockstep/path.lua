@@ -1,10 +1,10 @@
---- The way from one node's name to another's, for all connections that there
--- ever are between them: how long it takes, how much is lost, whether anything
--- gets through at all. One way only; the way back is another path.
+--- The path from one node's name to another's, for all connections that there
+-- ever are between them: its latency, its loss, whether anything gets through.
+-- One direction only; the other one is another path.
 --
 -- A path is blocked while it is cut (by a partition), dark (it flaps) or loses
 -- everything. TCP sends again what was lost, so a loss is a delay, and what a
--- blocked path holds arrives once it is open, or never: see resume.
+-- blocked path holds arrives once it is open, or never: see resume_pipe.
 
 local Path = {}
 Path.__index = Path
@@ -75,7 +75,7 @@ function Path:each(fn)
   end
 end
 
--- --- how it is ---------------------------------------------------------------
+-- --- its state ---------------------------------------------------------------
 
 --- How long the next item takes, in ms.
 ---@return integer
@@ -92,10 +92,9 @@ function Path:delay()
   return ms
 end
 
--- What becomes of a connection that a blocked path held up: most often TCP has
--- sent it all again; or somebody on the way has forgotten it, and says so when
--- asked, or does not.
-local function resume(pipe)
+-- A connection whose path was blocked: most often TCP sends everything again;
+-- or a router has forgotten it, and answers with a reset, or with nothing.
+local function resume_pipe(pipe)
   local fate = 1
   if pipe.head <= pipe.tail and not pipe.lost then
     fate = pipe.world:choose(5)
@@ -107,20 +106,20 @@ local function resume(pipe)
     pipe:vanish(fate == 4)
   end
   pipe:schedule()
-  pipe.back:hear()
+  pipe.back:release_acks()
 end
 
---- Has what was set (cut, dark, loss) take effect.
+--- To be called after cut, dark or loss was set.
 function Path:refresh()
   local blocked = self.cut or self.dark or self.loss >= 1
   if blocked == self.blocked or self.direct then return end
   self.blocked = blocked
   self:each(function(pipe)
-    if blocked then pipe:hold() else resume(pipe) end
+    if blocked then pipe:hold() else resume_pipe(pipe) end
   end)
 end
 
---- Everything gets through, at once.
+--- Ends all faults of the path.
 function Path:mend()
   self.latency, self.jitter, self.loss = 0, 0, 0
   self.cut, self.dark = false, false

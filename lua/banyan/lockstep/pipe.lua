@@ -9,9 +9,9 @@
 --
 -- An end is {site=, link=}: one side of a connection; `link` is nil once that
 -- side has closed, or is not accepted yet. A site is one life of a node; see
--- network.lua, which also has the paths. What the writer has been told is
--- written may still be on its way, up to `window` bytes: that is what the
--- buffers of two kernels hold. Beyond it the writer hears as the reader takes.
+-- network.lua, which also has the paths. Bytes that were confirmed to the
+-- writer may still be on their way, up to `window` of them: the buffers of two
+-- kernels hold that many. More are confirmed as the reader takes them.
 
 local pipe = {}
 
@@ -19,7 +19,7 @@ local Pipe = {}
 Pipe.__index = Pipe
 
 local SMALL = 5       -- bytes: a heartbeat, which is never split
-local READ_MS = 10    -- a slow reader takes what it reads in so long
+local READ_MS = 10    -- a slow reader reads once in so long
 local COALESCED = 65536
 
 -- --- marks -------------------------------------------------------------------
@@ -61,8 +61,8 @@ function pipe.new(net, path, from, to)
     last = 0,    -- the greatest of `at`
     free_at = 0, -- when its reader reads on
     queued = 0,  -- bytes written and not yet known to be read
-    owed = 0,    -- of these, what the writer was not told is written
-    unheard = 0, -- bytes read whose acknowledgement cannot get through
+    unconfirmed = 0, -- of these, bytes not yet confirmed to the writer
+    held_acks = 0,   -- bytes read; the path of acknowledgements is blocked
   }, Pipe)
   self.slot = path:add(self)
   self.name = path:name_of(self.slot)
@@ -77,12 +77,12 @@ end
 
 -- --- writing -----------------------------------------------------------------
 
--- Tells the writer of what has room in the window.
-local function confirm(self)
-  local room = self.net.window - (self.queued - self.owed)
-  local n = self.owed < room and self.owed or room
+-- Confirms to the writer the bytes that have room in the window.
+local function confirm_written(self)
+  local room = self.net.window - (self.queued - self.unconfirmed)
+  local n = self.unconfirmed < room and self.unconfirmed or room
   if n <= 0 then return end
-  self.owed = self.owed - n
+  self.unconfirmed = self.unconfirmed - n
   local from = self.from
   if from.link then
     from.site.core:written(from.link, n, self.world:time_of(from.site.node))
@@ -93,8 +93,8 @@ end
 ---@param bytes string
 function Pipe:write(bytes)
   self.queued = self.queued + #bytes
-  self.owed = self.owed + #bytes
-  confirm(self)
+  self.unconfirmed = self.unconfirmed + #bytes
+  confirm_written(self)
   if self.lost then
     if self.lost == "answered" then self.back:push(pipe.RESET) end
     return
@@ -109,20 +109,20 @@ end
 -- the writer goes on.
 local function acknowledge(self, n)
   if self.back.path.blocked then
-    self.unheard = self.unheard + n
+    self.held_acks = self.held_acks + n
     return
   end
   self.queued = self.queued - n
-  if self.owed == 0 then return end
-  confirm(self)
+  if self.unconfirmed == 0 then return end
+  confirm_written(self)
   local from = self.from
   if from.link and not from.site.node.paused then self.net:act(from.site) end
 end
 
---- The way back is open again.
-function Pipe:hear()
-  local n = self.unheard
-  self.unheard = 0
+--- The path of acknowledgements is open again: sends those that it held.
+function Pipe:release_acks()
+  local n = self.held_acks
+  self.held_acks = 0
   if n > 0 then acknowledge(self, n) end
 end
 
@@ -164,13 +164,13 @@ function Pipe:schedule()
   end
 end
 
---- Has the head come, with nothing in its way?
+--- Has the head arrived?
 ---@return boolean
 function Pipe:has_arrived()
   return self:is_ready() and self.at[self.head] <= self.world.now
 end
 
---- Is there a head, with nothing in its way but time?
+--- Is there a head that only needs time to arrive?
 ---@return boolean
 function Pipe:is_ready()
   return self.head <= self.tail and not is_stuck(self)
@@ -206,7 +206,8 @@ function Pipe:lose(kept)
   self:schedule()
 end
 
---- Breaks off: some suffix is lost, and then the reader hears of the end.
+--- Breaks: some suffix of the items is lost, and the reader gets the end after
+-- the rest.
 function Pipe:cut()
   local count = self.tail - self.head + 1
   if count > 0 and not self.path.direct then
@@ -215,8 +216,9 @@ function Pipe:cut()
   self:push(pipe.RESET)
 end
 
---- From now on nothing of this connection gets through; nobody is told.
----@param answered boolean  who writes is told (the other side has forgotten)
+--- From now on nothing of this connection gets through, not even its end.
+---@param answered boolean  the other host has forgotten the connection: whoever
+---  writes gets a reset
 function Pipe:vanish(answered)
   for _, each in ipairs { self, self.back } do
     each:lose(0)
@@ -301,7 +303,8 @@ local function read(self)
   return pop(self)
 end
 
--- Bytes came for a side that has closed, or died: it says so, if it can.
+-- Bytes came for a side that has closed, or died: its host answers with a
+-- reset, if it can.
 local function reject(self)
   local n = #pop(self)
   acknowledge(self, n)

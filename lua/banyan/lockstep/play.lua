@@ -53,8 +53,8 @@ local function is_error(reason)
   return type(reason) == "table" and reason[1] == "error"
 end
 
--- A process has ended. Is the run over?
-local function ended(run, pid, reason)
+-- Notes that a process has ended; true if the run is over.
+local function note_end(run, pid, reason)
   if is_error(reason) and pid ~= run.pid then
     local who = run.trace and run.trace.names[run.world.control:actor(pid)]
     table.insert(run.crashes, { who = who or tostring(pid), reason = reason })
@@ -95,9 +95,9 @@ local function names_of(world, run)
   return names
 end
 
--- Who lives, a line for each. The trace is told, for who could not go on says
--- more of such a failure than who took the last step.
-local function waiting(world, run)
+-- A line for each process that lives. The trace keeps who they are: of such a
+-- failure they say more than the process that took the last step.
+local function describe_living(world, run)
   local names, lines, alive = names_of(world, run), {}, {}
   for number = 1, world.numbered do
     local node = world.nodes[number]
@@ -115,7 +115,7 @@ local function waiting(world, run)
 end
 
 local function left_over(world, run)
-  local lines = waiting(world, run)
+  local lines = describe_living(world, run)
   if #lines == 0 then return nil end
   return {
     kind = "leftover",
@@ -138,7 +138,7 @@ local function judge(world, run, how)
     return {
       kind = "deadlock",
       reason = "everything waits and no timer is left:\n  "
-        .. table.concat(waiting(world, run), "\n  "),
+        .. table.concat(describe_living(world, run), "\n  "),
     }
   end
   return run.settings.no_leftovers and left_over(world, run) or nil
@@ -151,7 +151,7 @@ local function execute(run, body, traced)
   virtual.enter(world)
   run.node = core.node(cluster.body_settings())
   world.body = world:add_node(run.node, run.node:name())
-  control:on_end(function(pid, reason) return ended(run, pid, reason) end)
+  control:on_end(function(pid, reason) return note_end(run, pid, reason) end)
   spawn_body(run, body)
   if traced then
     run.trace = Trace.of(world)
@@ -160,7 +160,7 @@ local function execute(run, body, traced)
   return judge(world, run, world:run(run.settings.max_steps))
 end
 
--- Whatever has happened, also when memory is short.
+-- Must not fail, whatever has happened, also when memory is short.
 local function clear_up(run)
   virtual.leave()
   current = nil

@@ -10,7 +10,7 @@ Report.__index = Report
 
 local SHOWN = 60       -- steps of a long schedule, at its end
 local LONG_TAPE = 1000 -- bytes of its text
-local CRASHES = 5      -- that are told of
+local CRASHES = 5      -- that are listed
 
 --- A tape as one word: choices joined by dots, "2x7" for seven twos.
 ---@param tape integer[]
@@ -126,7 +126,7 @@ local function again(report)
     ("lockstep.run(body, %s)"):format(seeded)
 end
 
--- Who crashed, in order; those that crashed of the same are one entry.
+-- The crashes, in order; those with the same reason are one entry.
 local function crashes_of(report)
   local list, by_text = {}, {}
   for _, crash in ipairs(report.crashes or {}) do

@@ -1,11 +1,11 @@
 --- Looks for an order in which operations can have taken effect.
 --
--- What may come next is told by an order of precedence (linearizable.lua,
--- sequential.lua); what each operation may answer, by a model (model.lua).
+-- An order of precedence (linearizable.lua, sequential.lua) knows what may come
+-- next, a model (model.lua) what each operation may answer.
 -- This is the search of Wing and Gong (Testing and verifying concurrent
 -- objects, 1993) with the memory of Lowe (Testing for linearizability, 2017):
 -- a configuration, which operations took effect and the state they left, is
--- looked at once. More keeps it small, and loses nothing:
+-- looked at once. Four rules make it smaller, and lose nothing:
 --
 --  * An operation that never changes the state and may be next is next: what
 --    can follow it can follow without it, and needs it done sooner or later.
@@ -142,7 +142,7 @@ end
 
 -- --- the search ------------------------------------------------------------
 
--- The best so far is what a person is shown where there is no order.
+-- The longest order so far is what is shown to people where there is none.
 local function keep_best(self, candidates)
   if self.left >= self.best_left then return end
   self.best_left = self.left
@@ -233,8 +233,8 @@ local function advance(self)
   if ok then take(self, entry, state) end
 end
 
--- Where there is no order, so many steps for each entry are spent on one that
--- goes far, for people.
+-- Where there is no order, so many steps for each entry are spent on a long one
+-- to show to people.
 local WORTH = 10
 
 local function never() return false end

@@ -34,8 +34,8 @@ local function is_smaller(a, b)
   return false
 end
 
--- Tries one; the best is replaced if it fails as well and is smaller.
-local function try(state, tape)
+-- Tries a tape; it is the best one if it fails as well and is smaller.
+local function try_tape(state, tape)
   if state.left <= 0 or not is_smaller(tape, state.best) then return false end
   state.left = state.left - 1
   local answered = state.fails(tape)
@@ -51,7 +51,7 @@ local function delete_chunks(state)
   while size >= 1 do
     local first = #state.best - size + 1
     while first >= 1 do
-      if try(state, trimmed(without(state.best, first, size))) then
+      if try_tape(state, trimmed(without(state.best, first, size))) then
         any = true
       end
       first = math.min(first, #state.best + 1) - size
@@ -66,11 +66,11 @@ end
 local function lower_at(state, at)
   local high = state.best[at]
   if not high or high == 0 then return false end
-  if try(state, trimmed(with(state.best, at, 0))) then return true end
+  if try_tape(state, trimmed(with(state.best, at, 0))) then return true end
   local low, any = 0, false
   while high - low > 1 and #state.best >= at do
     local middle = math.floor((low + high) / 2)
-    if try(state, with(state.best, at, middle)) then
+    if try_tape(state, with(state.best, at, middle)) then
       high, any = middle, true
     else
       low = middle
@@ -79,7 +79,7 @@ local function lower_at(state, at)
   return any
 end
 
-local function lower(state)
+local function lower_all(state)
   local any = false
   for at = #state.best, 1, -1 do any = lower_at(state, at) or any end
   return any
@@ -95,7 +95,7 @@ return function(tape, fails, tries)
   local state = { best = trimmed(tape), fails = fails, left = tries }
   repeat
     local deleted = delete_chunks(state)
-    local lowered = lower(state)
+    local lowered = lower_all(state)
   until not deleted and not lowered or state.left <= 0
   return state.best
 end

@@ -6,12 +6,12 @@
 -- steps of its actor, and by each step that touched its actor before (a
 -- message, a signal, a wake). A step that looks at somebody - links, monitors,
 -- looks a name up - can have been caused by what became of them, so by their
--- earlier steps too. An object that is no actor, as a name is, passes on from
--- one who touched it to the next. What a timer or the network does, time did
--- too. A step with notes, in which something was done to a cluster or a node
--- came to see another, can have caused whatever came after it. Where nobody
--- could go on (a deadlock), or somebody should not be there any more, that is
--- a matter of all who live at the end.
+-- earlier steps too. An object that is no actor, such as a name, ties a step
+-- that touches it to the step that touched it before. A step of a timer or of
+-- the network can have been caused by the passing of time. A step with notes,
+-- in which something was done to a cluster or a node came to see another, can
+-- have caused whatever came after it. A deadlock, or processes left over, can
+-- have been caused by the steps of all who live at the end.
 
 local slice = {}
 

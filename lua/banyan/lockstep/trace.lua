@@ -48,14 +48,14 @@ function Trace.name(row, node, world)
   return name
 end
 
-local function call_it(trace, row, name)
+local function set_called(trace, row, name)
   trace.names[row.actor] = name
   trace.called[row.pid] = name
 end
 
--- Processes are named while they live. Answers the names of those that were
--- not there before, and what others have come to be called.
-local function learn(trace, world)
+-- Gives names to processes, which must be done while they live. Answers the
+-- names of those that are new, and the new names of others.
+local function name_processes(trace, world)
   local fresh, renamed = {}, {}
   for number = 1, world.numbered do
     local node = world.nodes[number]
@@ -63,7 +63,7 @@ local function learn(trace, world)
       if row.name then trace.names[world.control:actor(row.name)] = row.name end
       local known = trace.names[row.actor]
       if not known then
-        call_it(trace, row, Trace.name(row, node, world))
+        set_called(trace, row, Trace.name(row, node, world))
         fresh[#fresh + 1] = trace.names[row.actor]
       elseif row.name and known:find(row.behaviour .. " ", 1, true) == 1 then
         renamed[row.actor] = row
@@ -82,7 +82,7 @@ local function is_error(reason)
   return type(reason) == "table" and reason[1] == "error"
 end
 
--- Who ended in this step, and of what.
+-- The processes that ended in this step, and their reasons.
 local function describe_ends(trace, world, step)
   local order, by_why = {}, {}
   for _, ending in ipairs(trace.ends) do
@@ -140,7 +140,7 @@ local function describe_process(trace, step, fresh)
   return name_actor(trace, step.actor), what
 end
 
--- What is on its way arrives, and may be mail for a process.
+-- An item of the network arrives, and may be mail for a process.
 local function describe_offer(trace, name, step)
   if not name:find(" -> ", 1, true) then return "the network", name end
   local who = {}
@@ -169,7 +169,7 @@ local function take_notes(step, world)
 end
 
 local function note_step(trace, world, number)
-  local fresh, renamed = learn(trace, world)
+  local fresh, renamed = name_processes(trace, world)
   local step = { step = number, now = world.now, notes = {} }
   step.kind, step.op, step.actor, step.object, step.touched =
     world.control:last()
@@ -178,7 +178,7 @@ local function note_step(trace, world, number)
     if actor == step.actor then
       step.what = step.what .. ", from here on " .. row.called
     end
-    call_it(trace, row, row.called)
+    set_called(trace, row, row.called)
   end
   step.what = step.what .. describe_ends(trace, world, step)
   trace.mail = nil

@@ -1,16 +1,16 @@
 --- One run of a body under lockstep: its nodes, their time, and the steps
 -- that belong to no node.
 --
--- The C control (csrc/lua/control.h) takes the steps of processes and timers;
--- the world takes those that it hands back: offers, which are the network's,
--- and the passing of time. Time stands still while anything happens and then
--- jumps to the next deadline.
+-- The C control (csrc/lua/lockstep/control.h) takes the steps of processes and
+-- timers; the world takes those that it hands back: offers, which are the
+-- network's, and the passing of time. Time stands still during a step, and
+-- passes in jumps to the next deadline.
 --
 -- Private to banyan.lockstep.
 
-local PATIENCE_MS = 1000 -- time passes over what could happen for so long,
-local HOLD_STEPS = 500   -- and then not for so many steps
-local REST_MS = 30000    -- so long nothing but heartbeats: at rest for good
+local PATIENCE_MS = 1000 -- while steps are pending at most so much time passes,
+local HOLD_STEPS = 500   -- and then none for so many steps
+local REST_MS = 30000    -- after so long with heartbeats alone a run is at rest
 
 local World = {}
 World.__index = World
@@ -30,10 +30,10 @@ function World.new(control)
     actors = {},  -- string -> actor
     actor_count = 0,
     steps = 0,
-    passed = 0, -- time that passed over what could happen
+    passed = 0, -- time that passed since no step was pending
     patience = PATIENCE_MS,
-    worked = 0,  -- steps of processes, when one was last seen to take any
-    rest_from = 0, -- and the time of that
+    worked = 0,    -- how many steps processes had taken
+    rest_from = 0, -- at this time; since then they have taken none
     rest_ms = REST_MS,
     crashing = false, -- is a node being ended?
   }, World)
@@ -43,7 +43,7 @@ end
 
 --- A choice of data from the tape.
 ---@param n integer
----@return integer  1..n; 1 is the tamest
+---@return integer  1..n; 1 is what happens without lockstep
 function World:choose(n)
   return self.control:draw(n) + 1
 end
@@ -77,7 +77,7 @@ function World:offer(name, actor, object, fn)
   return offer
 end
 
---- Takes an offer back; quiet about one that was picked.
+--- Takes an offer back; does nothing where it was picked.
 function World:withdraw(offer)
   self.control:withdraw(offer.number)
   self.offers[offer.number] = nil
@@ -102,7 +102,7 @@ function World:later(ms, name, fn)
   return timer
 end
 
---- Takes that back; quiet about what has happened.
+--- Cancels a timer of World:later; does nothing where it has fired.
 function World:cancel(timer)
   for i, each in ipairs(self.laters) do
     if each == timer then
@@ -125,8 +125,8 @@ function World:time_of(node)
   return time_of(node, self.now)
 end
 
--- When the node wants to be told the time, in the world's time; and does a
--- process of it want to?
+-- The node's next deadline, in the world's time; and whether one of its
+-- processes waits for time.
 local function deadline_of(control, node)
   if node.paused then return nil, false end
   local at, awaited = control:deadline(node.number)
@@ -134,8 +134,9 @@ local function deadline_of(control, node)
   return node.base + math.ceil((at - node.local_base) / node.rate), awaited
 end
 
--- The next deadline; and does anybody wait for it, but links for heartbeats?
-local function nearest(world)
+-- The next deadline of all; and whether anything but the heartbeats of links
+-- waits for time.
+local function next_deadline(world)
   local first, awaited = world.laters[1], false
   local at = first and first.at
   for _, timer in ipairs(world.laters) do
@@ -164,23 +165,23 @@ local function is_at_rest(world, awaited)
   return world.now - world.rest_from >= world.rest_ms
 end
 
--- A step that could be taken is overtaken by time, but not for ever: no
--- scheduler is so bad, and a network with heartbeats always has a deadline.
-local function keep_fair(world, ms, others)
+-- Limits how much time passes while steps are pending: a network with
+-- heartbeats always has a deadline, and a step could wait for ever.
+local function limit_time(world, ms, others)
   world.passed = others > 0 and world.passed + ms or 0
   if world.passed < world.patience then return end
   world.passed = 0
   world.control:hold_clock(HOLD_STEPS)
 end
 
--- Time passes to the next deadline, over `others` that could take a step.
--- Answers true if nothing more can come of it.
-local function pass(world, others)
-  local at, awaited = nearest(world)
+-- Time passes to the next deadline, while `others` steps are pending. True: the
+-- run is at rest.
+local function pass_time(world, others)
+  local at, awaited = next_deadline(world)
   if not at then return false end
   if is_at_rest(world, awaited) and others == 0 then return true end
   if at > world.now then
-    keep_fair(world, at - world.now, others)
+    limit_time(world, at - world.now, others)
     world.now = at
   end
   for number = 1, world.numbered do
@@ -216,7 +217,7 @@ function World:add_node(core, name)
   return node
 end
 
---- Ends a node at once. Its processes end with it, of no fault of theirs.
+--- Ends a node at once. The end of its processes is no failure of theirs.
 function World:crash_node(node)
   self.nodes[node.number] = nil
   self.crashing = true
@@ -224,9 +225,8 @@ function World:crash_node(node)
   self.crashing = false
 end
 
---- Its processes and timers stand still, and its clock does too if it `stops`;
--- a clock that went on jumps ahead when the node goes on, as that of a machine
--- which was suspended.
+--- Pauses a node, or has it go on. Meanwhile its processes and timers stand
+-- still; its clock jumps ahead when it goes on.
 function World:pause(node, paused)
   node.paused = paused
   self.control:pause(node.number, paused)
@@ -243,13 +243,13 @@ end
 
 -- --- steps -------------------------------------------------------------------
 
-local function serve(world, node)
+local function handle_node(world, node)
   local events = node.core:events()
   if events and world.on_events then world.on_events(node, events) end
   if world.on_actions then world.on_actions(node) end
 end
 
--- What is not true any more, or nil.
+-- Why an invariant does not hold, or nil.
 local function broken_invariant(world)
   for _, invariant in ipairs(world.invariants) do
     local ok, value, why = pcall(invariant.fn)
@@ -260,8 +260,8 @@ local function broken_invariant(world)
   end
 end
 
--- After a step: is it the last?
-local function check(world)
+-- Traces and checks the step that was taken; true if it has failed.
+local function check_step(world)
   if world.trace then world.trace(world) end
   local why = broken_invariant(world)
   if why == nil then return false end
@@ -288,13 +288,13 @@ function World:run(limit)
     if what == "offer" then
       take_offer(self, number)
     elseif what == "clock" then
-      if pass(self, number) then return "idle" end
+      if pass_time(self, number) then return "idle" end
     elseif what == "node" then
-      serve(self, self.nodes[number])
+      handle_node(self, self.nodes[number])
     elseif what == "idle" or what == "limit" or what == "redundant" then
       return what
     end
-    if self.watched and check(self) then return "failed" end
+    if self.watched and check_step(self) then return "failed" end
     if self.failure then return "failed" end
     if what == "over" then return what end
   end
