@@ -40,8 +40,8 @@ typedef struct byn_peer {
   struct draft *draft; /* the signal that is being written, see remote.c */
   int64_t linger_by;   /* once it is down: when it is closed in any case */
   const char *reason;  /* the link's; NULL until it is down */
-  bool opened; /* the driver has a transport for it, or has to dial */
-  bool gone;   /* the driver has no transport for it any more */
+  bool opened;         /* the driver has a transport for it, or has to dial */
+  bool gone;           /* the driver has no transport for it any more */
   bool down, end_reported;
 } byn_peer;
 
