@@ -3,9 +3,9 @@
 #include "strategy_pos.h"
 
 #include "../assert.h"
-#include "../map.h"
 #include "strategy_random.h"
 #include "strategy_stack.h"
+#include "../map.h"
 
 typedef struct pos {
   byn_strategy base;

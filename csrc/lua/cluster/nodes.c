@@ -7,8 +7,8 @@
 #include "../../core/wire/handshake.h"
 #include "../value/compat.h"
 #include "../process/call.h"
-#include "../process/mailbox.h"
 #include "../process/lookup.h"
+#include "../process/mailbox.h"
 #include "../process/reap.h"
 #include "../process/wait.h"
 

@@ -35,6 +35,7 @@
 #include "../value/compat.h"
 #include "../process/control_points.h"
 #include "../process/node.h"
+#include "../process/process.h"
 
 /* A node that a control has adopted reports its steps by these. */
 extern const byn_control_points byn_control_points_taken;

@@ -2,8 +2,8 @@
 #include "control_view.h"
 
 #include "../../core/assert.h"
-#include "../process/relation.h"
 #include "../value/compat.h"
+#include "../process/relation.h"
 #include "control.h"
 #include "control_seam.h"
 

@@ -40,8 +40,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "../process/process.h"
 #include "../value/compat.h"
+#include "../process/process.h"
 
 typedef enum byn_doing {
   BYN_IDLING,

@@ -2,8 +2,9 @@
 #include "server_system.h"
 
 #include "../../core/assert.h"
-#include "../process/node.h"
 #include "../value/reason.h"
+#include "../process/lookup.h"
+#include "../process/node.h"
 #include "server.h"
 #include "status.h"
 

@@ -3,8 +3,8 @@
 #ifndef BYN_SERVER_SYSTEM_H
 #define BYN_SERVER_SYSTEM_H
 
-#include "../process/process.h"
 #include "../value/compat.h"
+#include "../process/process.h"
 #include "system.h"
 
 /* Does what the system request on top (popped), in hand, asks for. */

@@ -21,8 +21,8 @@
 #include <stdint.h>
 
 #include "../../core/restart.h"
-#include "../process/process.h"
 #include "../value/compat.h"
+#include "../process/process.h"
 
 typedef enum byn_supervisor_kind {
   BYN_STATIC, /* children by id */

@@ -4,8 +4,9 @@
 #include <string.h>
 
 #include "../../core/assert.h"
-#include "../process/node.h"
 #include "../value/term.h"
+#include "../process/lookup.h"
+#include "../process/node.h"
 #include "childspec.h"
 
 /* The places in the table that a child keeps: as in a packed spec, but for

@@ -12,8 +12,8 @@
 #include <stdint.h>
 
 #include "../../core/restart.h"
-#include "../process/process.h"
 #include "../value/compat.h"
+#include "../process/process.h"
 #include "supervisor.h"
 
 /* `core` is first: a pointer to one is a pointer to the other. `spec` is the

@@ -4,9 +4,10 @@
 #include <string.h>
 
 #include "../../core/assert.h"
-#include "../process/call.h"
-#include "../process/node.h"
 #include "../value/reason.h"
+#include "../process/call.h"
+#include "../process/lookup.h"
+#include "../process/node.h"
 #include "childspec.h"
 #include "supervisor.h"
 #include "supervisor_child.h"

@@ -3,8 +3,8 @@
 #ifndef BYN_SUPERVISOR_REQUEST_H
 #define BYN_SUPERVISOR_REQUEST_H
 
-#include "../process/process.h"
 #include "../value/compat.h"
+#include "../process/process.h"
 
 /* Does what the request in hand asks for, or begins to: s->asked says what
  * the answer then waits for. */

@@ -2,10 +2,12 @@
 #include "supervisor_tell.h"
 
 #include "../../core/assert.h"
+#include "../value/reason.h"
 #include "../process/event.h"
+#include "../process/lookup.h"
 #include "../process/node.h"
 #include "../process/scheduler.h"
-#include "../value/reason.h"
+#include "../process/wait.h"
 #include "supervisor.h"
 
 /* --- failures ------------------------------------------------------------- */

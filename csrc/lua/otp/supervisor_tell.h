@@ -9,8 +9,8 @@
 #ifndef BYN_SUPERVISOR_TELL_H
 #define BYN_SUPERVISOR_TELL_H
 
-#include "../process/process.h"
 #include "../value/compat.h"
+#include "../process/process.h"
 #include "supervisor_child.h"
 
 /* --- failures ------------------------------------------------------------- */
