@@ -1,0 +1,236 @@
+/* How two nodes come to take part together. */
+#include "greet.h"
+
+#include "../assert.h"
+#include "candidate.h"
+#include "cohort.h"
+#include "sync.h"
+#include "told.h"
+
+enum {
+  REPEAT_MS = 5000,     /* HELLO is repeated for so long */
+  MARGIN = 10000 * 1024 /* stamps: by then others had heard of a start */
+};
+
+static void send_hello(byn_dist *d, byn_peer *peer) {
+  byn_buf *b = byn_record_begin(d, BYN_RECORD_HELLO);
+  byn_put_number_field(b, BYN_FIELD_SESSION, peer->session);
+  byn_put_number_field(b, BYN_FIELD_ANSWERS, peer->theirs);
+  byn_put_number_field(b, BYN_FIELD_HOSTS, d->hosts);
+  byn_put_number_field(b, BYN_FIELD_LEAVING, d->leaving);
+  byn_put_bytes_field(b, BYN_FIELD_NODES, d->nodes.at, d->nodes.n);
+  byn_record_put_digests(b, &d->registry);
+  for (const byn_peer *other = d->peers; other; other = other->next) {
+    if (other == peer || !other->host || other->host->gone) continue;
+    uint64_t flags = (other->member ? BYN_KNOWN_MEMBER : 0) |
+                     (other->hosts ? BYN_KNOWN_HOSTS : 0);
+    byn_record_put_node(b, BYN_FIELD_KNOWN, other->host, flags);
+  }
+  byn_record_send(d, peer);
+}
+
+void byn_greet_tell_list(byn_dist *d) {
+  for (byn_peer *peer = d->peers; peer; peer = peer->next)
+    if (byn_peer_sees(peer)) send_hello(d, peer);
+}
+
+static void forget_greeting(byn_dist *d, byn_peer *peer) {
+  peer->dump = (byn_dump){0};
+  peer->matched = peer->got_all = peer->sent_all = peer->let_in = false;
+  peer->acked_round = peer->acked_seq = peer->differ = 0;
+  peer->asked_round = peer->answered_round = 0;
+  peer->asked_at = 0;
+  peer->greeted_at = d->now;
+}
+
+static void begin_session(byn_dist *d, byn_peer *peer) {
+  byn_packet_drop_all(d, peer);
+  forget_greeting(d, peer);
+  peer->connected = true;
+  peer->regreet = peer->connect = false;
+  peer->theirs = 0;
+  peer->session = ++d->sessions;
+  byn_cohort_set_state(d, peer, BYN_PEER_GREETING);
+}
+
+void byn_greet(byn_dist *d, byn_peer *peer) {
+  begin_session(d, peer);
+  send_hello(d, peer);
+}
+
+static void hear_of_others(byn_dist *d, const byn_record *r) {
+  byn_reader fields;
+  byn_reader_init(&fields, r->body.at, r->body.n);
+  byn_packet_head node;
+  uint64_t flags;
+  while (byn_record_next_node(&fields, BYN_FIELD_KNOWN, &node, &flags))
+    byn_cohort_hearsay(d, (const char *)node.node.at, node.node.n,
+                       node.incarnation, (flags & BYN_KNOWN_MEMBER) != 0,
+                       (flags & BYN_KNOWN_HOSTS) != 0);
+}
+
+static void tell_difference(byn_dist *d, const byn_peer *peer) {
+  byn_told *t = byn_told_add(d, BYN_DIST_NODES_DIFFER, NULL, peer->name);
+  if (!t || !peer->nodes.at) return;
+  byn_reader r;
+  uint32_t count = 0;
+  size_t n;
+  byn_reader_init(&r, peer->nodes.at, peer->nodes.n);
+  while (byn_record_next_name(&r, &n))
+    count++;
+  /* The names follow the pointers, in a blob of the event. */
+  if (!byn_blob_set(&t->reason, &d->alloc, peer->nodes.at, peer->nodes.n))
+    return;
+  const char **names = count ? byn_new(&d->alloc, count * sizeof *names) : NULL;
+  if (!names) return;
+  byn_reader_init(&r, t->reason.at, t->reason.n);
+  for (uint32_t i = 0; i < count; i++) {
+    const char *name = byn_record_next_name(&r, &n);
+    /* Over its own length, which was read: room for a NUL. */
+    char *moved = (char *)t->reason.at + (name - (char *)t->reason.at) - 1;
+    memmove(moved, name, n);
+    moved[n] = 0;
+    names[i] = moved;
+  }
+  t->names = names;
+  t->name_count = count;
+}
+
+static void take_list(byn_dist *d, byn_peer *peer, byn_dist_bytes nodes) {
+  bool known =
+      byn_bytes_compare(peer->nodes.at, peer->nodes.n, nodes.at, nodes.n) == 0;
+  if (!known && !byn_blob_set(&peer->nodes, &d->alloc, nodes.at, nodes.n))
+    return;
+  bool same =
+      byn_bytes_compare(d->nodes.at, d->nodes.n, nodes.at, nodes.n) == 0;
+  if (!same && !(known && peer->told_differs)) tell_difference(d, peer);
+  peer->told_differs = !same;
+}
+
+/* Both know the other's session now. */
+static void match(byn_dist *d, byn_peer *peer, const byn_record *r) {
+  peer->matched = true;
+  bool long_gone = peer->host->gone && peer->contact > MARGIN &&
+                   d->now - peer->gone_at > d->keep_ended_ms;
+  peer->over_before = long_gone ? peer->contact - MARGIN : 0;
+  peer->leaving = r->leaving;
+  byn_sync_dump(peer, byn_sync_compare(d, r->digests));
+  peer->dump.in_step = true;
+  d->open_due = true;
+}
+
+void byn_greet_take_hello(byn_dist *d, byn_peer *peer, const byn_record *r,
+                          uint64_t incarnation) {
+  bool new_life = !peer->host || peer->host->incarnation != incarnation;
+  if (!byn_cohort_set_life(d, peer, incarnation)) return;
+  bool had_session = peer->state >= BYN_PEER_GREETING &&
+                     peer->state <= BYN_PEER_LEAVING && peer->connected;
+  if (!had_session) begin_session(d, peer);
+  bool news = new_life || r->session != peer->theirs;
+  if (news) {
+    byn_packet_drop_all(d, peer);
+    forget_greeting(d, peer);
+    peer->theirs = r->session;
+    byn_cohort_set_state(d, peer, BYN_PEER_GREETING);
+  }
+  bool answered = r->answers == peer->session;
+  if (news || !answered) send_hello(d, peer);
+  if (answered) take_list(d, peer, r->nodes);
+  if (answered && !peer->matched) match(d, peer, r);
+  hear_of_others(d, r);
+}
+
+static bool is_of_session(const byn_peer *peer, const byn_record *r) {
+  return peer->matched && r->session == peer->theirs &&
+         r->answers == peer->session;
+}
+
+static void put_session(byn_buf *b, const byn_peer *peer) {
+  byn_put_number_field(b, BYN_FIELD_SESSION, peer->session);
+  byn_put_number_field(b, BYN_FIELD_ANSWERS, peer->theirs);
+}
+
+static void send_ready(byn_dist *d, byn_peer *peer) {
+  byn_buf *b = byn_record_begin(d, BYN_RECORD_READY);
+  put_session(b, peer);
+  byn_put_number_field(b, BYN_FIELD_ROUND, d->round);
+  byn_put_number_field(b, BYN_FIELD_HOSTS, d->hosts);
+  byn_record_send(d, peer);
+}
+
+static void try_in_step(byn_dist *d, byn_peer *peer) {
+  if (!peer->got_all || !peer->sent_all) return;
+  if (peer->state != BYN_PEER_GREETING) return;
+  byn_assert(peer->matched && peer->host);
+  const byn_host *host = peer->host;
+  if (host->gone || host->dropped || host->unseen) d->review_due = true;
+  peer->host->gone = peer->host->dropped = peer->host->unseen = false;
+  peer->proven = false;
+  peer->over_before = 0;
+  byn_cohort_set_state(d, peer,
+                       peer->leaving ? BYN_PEER_LEAVING : BYN_PEER_IN_STEP);
+  if (!d->leaving) send_ready(d, peer);
+}
+
+static void try_ready(byn_dist *d, byn_peer *peer) {
+  if (peer->state != BYN_PEER_IN_STEP) return;
+  if (!peer->let_in || peer->acked_round != d->round) return;
+  byn_cohort_set_state(d, peer, BYN_PEER_READY);
+}
+
+void byn_greet_sent_all(byn_dist *d, byn_peer *peer) {
+  byn_buf *b = byn_record_begin(d, BYN_RECORD_IN_STEP);
+  put_session(b, peer);
+  byn_record_send(d, peer);
+  peer->sent_all = true;
+  try_in_step(d, peer);
+}
+
+void byn_greet_take_in_step(byn_dist *d, byn_peer *peer, const byn_record *r) {
+  if (!is_of_session(peer, r)) return;
+  peer->got_all = true;
+  try_in_step(d, peer);
+}
+
+void byn_greet_take_ready(byn_dist *d, byn_peer *peer, const byn_record *r) {
+  if (!is_of_session(peer, r) || !peer->got_all) return;
+  peer->hosts = r->hosts;
+  peer->member = !peer->leaving;
+  peer->let_in = true;
+  d->ring_due = true;
+  /* First the ring, then what was accepted before, then the answer. */
+  byn_candidate_remake(d);
+  byn_sync_flush(d);
+  byn_buf *b = byn_record_begin(d, BYN_RECORD_READY_OK);
+  put_session(b, peer);
+  byn_put_number_field(b, BYN_FIELD_ROUND, r->round);
+  byn_record_send(d, peer);
+  try_ready(d, peer);
+  d->open_due = true;
+}
+
+void byn_greet_take_ready_ok(byn_dist *d, byn_peer *peer, const byn_record *r) {
+  if (!is_of_session(peer, r) || r->round > d->round) return;
+  if (r->round > peer->acked_round) peer->acked_round = r->round;
+  try_ready(d, peer);
+  d->open_due = true;
+}
+
+void byn_greet_again_ready(byn_dist *d) {
+  d->round++;
+  d->open_due = d->ring_due = true;
+  for (byn_peer *peer = d->peers; peer; peer = peer->next)
+    if (peer->state == BYN_PEER_IN_STEP || peer->state == BYN_PEER_READY)
+      send_ready(d, peer);
+}
+
+void byn_greet_tick(byn_dist *d) {
+  for (byn_peer *peer = d->peers; peer; peer = peer->next) {
+    if (!peer->connected) continue;
+    bool waits = peer->state == BYN_PEER_GREETING && !peer->matched;
+    if (peer->regreet)
+      byn_greet(d, peer);
+    else if (waits && d->now - peer->greeted_at < REPEAT_MS)
+      send_hello(d, peer);
+  }
+}

@@ -1,0 +1,247 @@
+/* What the parts of a byn_dist share: the object, peers, runs, requests. Only
+ * the files of this folder include it.
+ */
+#ifndef BYN_DIST_PARTS_H
+#define BYN_DIST_PARTS_H
+
+#include "dist.h"
+#include "registry.h"
+#include "../intensity.h"
+#include "../map.h"
+#include "../ring.h"
+#include "../rng.h"
+#include "../timers.h"
+
+/* --- cohort: another node ------------------------------------------------- */
+
+/*   UNKNOWN --> GREETING --> IN_STEP --> READY --> LEAVING
+ *      |   node_up  |  both have  |  each let the other in
+ *      |  or hello  |  sent all
+ *      '------------+------+------'----> SUSPECT --> LOST
+ *         hearsay     link or coordinator    '-----> DEAD
+ *                     gone                    proven
+ *
+ * and from SUSPECT, LOST and DEAD back to GREETING when it is heard again.
+ * LOST and DEAD: `host->gone`, its children are taken over. */
+typedef enum byn_peer_state {
+  BYN_PEER_UNKNOWN,
+  BYN_PEER_GREETING,
+  BYN_PEER_IN_STEP,
+  BYN_PEER_READY,
+  BYN_PEER_LEAVING,
+  BYN_PEER_SUSPECT,
+  BYN_PEER_LOST,
+  BYN_PEER_DEAD
+} byn_peer_state;
+
+typedef struct byn_packet {
+  struct byn_packet *next;
+  byn_buf bytes;
+} byn_packet;
+
+/* Entries on their way to a peer, bucket by bucket, a few batches at a time. */
+typedef struct byn_dump {
+  uint64_t mask; /* buckets to be sent */
+  uint32_t bucket;
+  byn_place *at;  /* the next of `bucket`; NULL: between buckets */
+  uint32_t ahead; /* batches that are not confirmed */
+  bool in_step;   /* IN_STEP follows */
+  uint64_t seen;  /* the answer to that round of questions follows */
+} byn_dump;
+
+typedef struct byn_peer {
+  struct byn_peer *next; /* by name */
+  byn_peer_state state;
+  byn_host *host; /* its life; NULL before it is known */
+  bool connected;
+  bool matched;       /* both know the other's session */
+  bool hosts;         /* it says that it runs children */
+  bool member;        /* it takes part: in the ring if it hosts */
+  bool in_ring;       /* was, when the ring was made */
+  bool got_all;       /* what it had to tell is here */
+  bool sent_all;      /* and it has what this node had */
+  bool let_in;        /* it said that it is ready, and is in the ring here */
+  bool proven;        /* its life is over for sure */
+  bool regreet;       /* something for it found no memory */
+  bool told_up;       /* NODE_UP */
+  bool connect;       /* CONNECT is due */
+  bool terminates;    /* NODE_TERMINATE is due */
+  bool leaving;       /* it said so */
+  bool told_differs;  /* its list of nodes */
+  uint64_t told_life; /* of NODE_UP */
+  uint64_t session, theirs; /* of the connection: this side's, its side's */
+  uint64_t acked_round;     /* of this node's readiness */
+  /* Suspicion: of the rounds of questions, the last that it was asked in, it
+   * answered, it was judged in, and somebody saw it in. */
+  uint64_t asked_round, answered_round, judged_round, seen_round;
+  uint64_t acked_seq;   /* of publications */
+  uint64_t differ;      /* buckets that differed last time */
+  uint64_t contact;     /* the stamp of when it was heard last, before a gap */
+  uint64_t over_before; /* see byn_registry_merge; 0 without such a gap */
+  int64_t greeted_at, expected_until, suspect_at, asked_at, gone_at;
+  byn_dump dump;
+  byn_packet *packets, *last_packet;
+  byn_blob nodes; /* its list, as in HELLO; absent: none */
+  byn_blob leave_reason;
+  size_t name_size;
+  char name[];
+} byn_peer;
+
+/* --- reconcile: a child on this node -------------------------------------- */
+
+/* There is none before the first start of a generation here, nor after it
+ * ended or went elsewhere.
+ *
+ *   QUEUED --> STARTING --> RUNNING --> STOPPING
+ *     ^            |           |
+ *     '-- WAITING <+-----------' too many crashes */
+typedef enum byn_run_state {
+  BYN_RUN_QUEUED,
+  BYN_RUN_STARTING,
+  BYN_RUN_RUNNING,
+  BYN_RUN_STOPPING,
+  BYN_RUN_WAITING
+} byn_run_state;
+
+struct byn_run_list;
+
+typedef struct byn_run {
+  struct byn_run *before, *after;
+  struct byn_run_list *list; /* that it is in, or NULL */
+  byn_place *place;
+  uint64_t token; /* of the generation */
+  byn_run_state state;
+  uint32_t child; /* of the last START; 0 before it */
+  bool under_way; /* START was taken, and nothing reported since */
+  bool again;     /* not the first start here */
+  uint8_t stop_why;
+  uint64_t id, begun; /* of the process: its token, its stamp */
+  int64_t confirm_at; /* not asked again before */
+  int64_t retry_at;
+  byn_blob pid, winner;
+  byn_intensity intensity;
+  byn_backoff backoff; /* its timer: of the wait, or until it is healed */
+} byn_run;
+
+typedef struct byn_run_list {
+  byn_run *first, *last;
+  uint32_t count;
+} byn_run_list;
+
+/* --- requests ------------------------------------------------------------- */
+
+typedef enum byn_request_state {
+  BYN_REQUEST_OPENING, /* nobody was asked yet */
+  BYN_REQUEST_ASKED,   /* its owner, or the hosts of what is to end */
+  BYN_REQUEST_COPYING, /* it runs; not enough nodes hold it */
+  BYN_REQUEST_ANSWERED
+} byn_request_state;
+
+typedef struct byn_request {
+  struct byn_request *before, *after; /* all that wait; or the answers */
+  struct byn_request *same_place;
+  byn_request_state state;
+  uint64_t number;
+  bool terminates;
+  bool found; /* terminate: there was something */
+  uint64_t token, stamp;
+  byn_place *place;
+  uint32_t flags;
+  bool own_backoff;
+  byn_backoff backoff;
+  byn_blob spec, node;
+  int64_t deadline, retry_at;
+  byn_timer timer;
+  byn_peer *asked;
+  uint64_t seq; /* COPYING: this publication is to be acknowledged */
+  byn_dist_code code;
+  byn_blob pid, reason, where;
+} byn_request;
+
+typedef struct byn_told {
+  struct byn_told *next;
+  byn_dist_event event;
+  byn_dist_why why;
+  uint32_t count, child;
+  int64_t wait_ms;
+  bool joined, escalates;
+  byn_blob key, node, from, pid, other_pid, reason;
+  uint64_t hash;
+  const char **names;
+  uint32_t name_count;
+} byn_told;
+
+enum { BYN_TIMER_RUN = 1, BYN_TIMER_REQUEST };
+
+enum { BYN_FAILED_REQUESTS = 64 };
+
+/* --- the object ----------------------------------------------------------- */
+
+struct byn_dist {
+  byn_alloc alloc;
+  byn_blob name, node;
+  uint32_t replicas, start_concurrency, max_children;
+  bool newest, escalate;
+  uint32_t max_restarts;
+  int64_t max_ms;
+  byn_backoff backoff;
+  size_t max_spec;
+  int64_t keep_ended_ms;
+
+  byn_registry registry;
+  byn_rng rng;
+  byn_timers *timers;
+  byn_host *self;
+  int64_t now, next_tick, asked_at;
+
+  bool attached;
+  bool open;        /* it serves what it owns, and takes over */
+  bool opened_once; /* since it was attached */
+  bool leaving, held;
+  bool hosts, hosts_wanted; /* it runs children; if the list allows it */
+  bool starved;             /* something to be shown found no memory */
+  byn_blob leave_reason;
+  byn_blob nodes; /* the option, each name as a string of the wire */
+
+  byn_peer *peers;
+  uint64_t sessions;  /* the last one given */
+  uint64_t round;     /* of readiness */
+  uint64_t ask_round; /* of suspicion */
+  uint64_t seq;       /* of publications */
+  bool sync_due;      /* peers are to acknowledge seq */
+  bool review_due, peers_due, open_due;
+  bool retake_room, retake_all; /* refusals of this node may be over */
+  byn_peer *digest_turn;        /* who is told digests next; NULL: the first */
+
+  byn_ring *ring;
+  byn_peer **ring_peers; /* by their index in the ring; NULL: this node */
+  uint32_t *successors;  /* room for all of them */
+  uint32_t ring_count, ring_capacity;
+  bool ring_due;
+
+  byn_map children; /* runs by their last START */
+  uint32_t last_child, run_count, starting, refusals;
+  byn_run_list first_starts, restarts, stops;
+  byn_intensity intensity; /* of all children: `escalate` */
+  byn_place *conflicts;
+  uint32_t shown_here, shown;
+
+  byn_map tokens; /* requests by theirs */
+  byn_request *requests, *last_request;
+  byn_request *answers, *last_answer;
+  uint64_t failed[BYN_FAILED_REQUESTS];
+  uint32_t failed_count;
+  byn_told *told, *last_told;
+
+  /* What the last action shows. */
+  byn_packet *taken_packet;
+  byn_request *taken_request;
+  byn_told *taken_told;
+  byn_place *taken_place;
+  byn_blob taken_pid, taken_reason;
+
+  byn_buf scratch;
+  byn_generation_view view;
+};
+
+#endif

@@ -1,0 +1,215 @@
+/* One child as the cluster knows it: its place, and the only order over places.
+ *
+ * A place is a set of generations. A generation is one start_child up to its
+ * terminate_child or last end; its token names it everywhere. It has a
+ * register for each host, a life of a node's supervisor, which that host alone
+ * writes.
+ *
+ *   merged by              what
+ *   token                  generations: union
+ *   end                    final; of two the greater (stamp, why, bytes) stays
+ *   host, greater version  registers
+ *   greater version        failures
+ *   or                     `ran`, the spec
+ *
+ * So merging is commutative, associative and idempotent, and no order in which
+ * places travel can matter. What runs, and which of several runs stays, are
+ * functions of the set and of which hosts are gone.
+ *
+ * Of a generation that has ended only the end is kept. Of each id the newest
+ * BYN_PLACE_ENDS of them are: `floor` is the stamp up to which generations are
+ * over, whether this place has heard of them or not.
+ */
+#ifndef BYN_DIST_PLACE_H
+#define BYN_DIST_PLACE_H
+
+#include "../backoff.h"
+#include "blob.h"
+#include "dist.h"
+#include "../timers.h"
+
+enum {
+  BYN_PLACE_ENDS = 8,         /* kept of an id */
+  BYN_PLACE_GENERATIONS = 32, /* of a place on the wire */
+  BYN_PLACE_REGISTERS = 64    /* of a generation */
+};
+
+/* A stamp is of a hybrid clock: 1024 a millisecond, since 1970, the greater
+ * of this node's clock and of all that it has seen. Stamps and versions stay
+ * below; what is greater is malformed. */
+#define BYN_STAMP_MAX ((uint64_t)1 << 53)
+
+/* One life of a node's supervisor. `gone`: it is lost or dead, so its
+ * registers count for nothing. */
+typedef struct byn_host {
+  struct byn_host *next; /* of the same hash */
+  uint64_t hash;
+  uint64_t incarnation;
+  uint32_t registers; /* that name it */
+  bool gone;
+  bool unseen;  /* not connected: what it runs is not shown */
+  bool dropped; /* its registers are to be dropped, and are not taken in */
+  bool named;   /* by a peer: not freed */
+  size_t name_size;
+  char name[];
+} byn_host;
+
+typedef enum byn_register_state {
+  BYN_REGISTER_NONE,
+  BYN_REGISTER_STARTING,
+  BYN_REGISTER_RUNNING,
+  BYN_REGISTER_WAITING, /* it failed too often; tried again there */
+  BYN_REGISTER_REFUSED  /* this host cannot start this generation */
+} byn_register_state;
+
+typedef struct byn_register {
+  struct byn_register *next; /* by name, then by incarnation */
+  byn_host *host;
+  uint64_t version; /* of this register; never 0 */
+  uint64_t run;     /* the token of the process; RUNNING and later */
+  uint64_t begun;   /* its stamp */
+  uint8_t state;
+  uint8_t why; /* of the last end, or of the refusal */
+  byn_blob pid, reason;
+} byn_register;
+
+typedef struct byn_end {
+  uint64_t stamp;
+  uint8_t why;
+  byn_blob reason, pid; /* pid: of its last process */
+  byn_blob node;        /* where it ended, or who refused */
+} byn_end;
+
+typedef struct byn_failures {
+  uint64_t version; /* a stamp */
+  uint32_t count;
+  uint8_t why;
+  byn_blob reason;
+} byn_failures;
+
+typedef struct byn_generation {
+  struct byn_generation *next; /* by stamp, then by token */
+  uint64_t token, stamp;
+  uint8_t flags; /* TEMPORARY, TRANSIENT */
+  bool ended;
+  bool ran;      /* some process of it did once */
+  bool spec_set; /* the rest of this block is known: until then it is not
+                    started here */
+  bool own_backoff;
+  byn_blob node; /* pinned to it */
+  byn_blob spec;
+  int64_t backoff_min, backoff_max;
+  double backoff_factor, backoff_jitter;
+  byn_failures failures;
+  byn_end end;
+  uint32_t register_count;
+  byn_register *registers;
+} byn_generation;
+
+struct byn_run;
+struct byn_request;
+
+/* The links belong to the registry. */
+typedef struct byn_place {
+  uint64_t hash;
+  uint32_t key_size;
+  uint32_t live, ends; /* generations that have not ended, and that have */
+  uint64_t floor;
+  byn_generation *generations;
+  uint64_t digest;
+  /* What was shown last: the pid and the run, absent and 0 if none. */
+  byn_blob shown;
+  uint64_t shown_run, shown_token;
+  byn_host *shown_host; /* where; counts as one register */
+  struct byn_run *run;  /* this node's own */
+  struct byn_request *requests;
+  struct byn_place *same_hash, *before, *after;
+  struct byn_place *next_dirty, *next_published;
+  struct byn_place *next_conflict;
+  byn_timer expiry;    /* of its oldest end */
+  uint64_t expires_at; /* the stamp of that end, or of the floor */
+  bool dirty, published, publish_spec, conflicting;
+  uint8_t key[];
+} byn_place;
+
+/* A generation as somebody told it: views into his bytes. */
+typedef struct byn_register_view {
+  byn_dist_bytes node;
+  uint64_t incarnation, version, run, begun;
+  uint8_t state, why;
+  byn_dist_bytes pid, reason;
+  byn_host *host; /* for byn_place_merge: looked up by its caller; NULL: this
+                     register is not taken */
+} byn_register_view;
+
+typedef struct byn_generation_view {
+  uint64_t token, stamp, flags;
+  bool ended, ran, spec_set, own_backoff;
+  byn_dist_bytes node, spec;
+  int64_t backoff_min, backoff_max;
+  double backoff_factor, backoff_jitter;
+  uint64_t failures_version, failures_count;
+  uint8_t failures_why;
+  byn_dist_bytes failures_reason;
+  uint64_t end_stamp;
+  uint8_t end_why;
+  byn_dist_bytes end_reason, end_pid, end_node;
+  uint32_t register_count;
+  byn_register_view registers[BYN_PLACE_REGISTERS];
+} byn_generation_view;
+
+typedef enum byn_merged {
+  BYN_MERGED_SAME,
+  BYN_MERGED_NEWS,
+  BYN_MERGED_NO_MEMORY /* what had been taken in stays */
+} byn_merged;
+
+/* Takes in one generation. */
+byn_merged byn_place_merge(byn_place *p, const byn_alloc *alloc,
+                           const byn_generation_view *view);
+/* Generations up to that stamp are over; true if that is news. */
+bool byn_place_raise_floor(byn_place *p, const byn_alloc *alloc,
+                           uint64_t floor);
+byn_generation *byn_place_find(const byn_place *p, uint64_t token);
+/* Ends it for good. What finds no memory is left out. */
+typedef struct byn_end_reason {
+  uint8_t why;
+  byn_dist_bytes reason, pid;
+  const char *node;
+} byn_end_reason;
+void byn_place_end(byn_place *p, const byn_alloc *alloc, byn_generation *g,
+                   uint64_t stamp, const byn_end_reason *reason);
+/* Forgets ends that are older than a stamp; true if there were any. */
+bool byn_place_expire(byn_place *p, const byn_alloc *alloc, uint64_t before);
+/* Forgets what `dropped` hosts wrote; true if there was anything. */
+bool byn_place_drop_hosts(byn_place *p, const byn_alloc *alloc);
+void byn_place_clear(byn_place *p, const byn_alloc *alloc);
+
+/* The register of a host, or NULL; and made if there is none (version 0: to be
+ * written), or NULL when memory is short. Of a generation that goes on. */
+byn_register *byn_register_find(const byn_generation *g, const byn_host *host);
+byn_register *byn_register_of(byn_generation *g, const byn_alloc *alloc,
+                              byn_host *host);
+
+/* The register of the process that is the child's: of all RUNNING on hosts
+ * that are not gone the one that began first (or last, if `newest`), then that
+ * of the least (greatest) run. NULL if there is none. */
+byn_register *byn_place_running(const byn_place *p, bool newest,
+                                byn_generation **of);
+/* The same among hosts that are connected: what may be shown. */
+byn_register *byn_place_seen(const byn_place *p, bool newest,
+                             byn_generation **of);
+/* Of the generations that go on the one that counts; NULL if none does. */
+byn_generation *byn_place_live(const byn_place *p, bool newest);
+/* A register that is STARTING, RUNNING or WAITING on a host that is not gone:
+ * nobody else may start it. NULL if there is none. */
+byn_register *byn_generation_active(const byn_generation *g);
+
+/* It ran, or a host that is gone was about to start it: who asked for it may
+ * have been answered. */
+bool byn_generation_may_have_run(const byn_generation *g);
+
+/* A hash of all of it. */
+uint64_t byn_place_digest(const byn_place *p);
+
+#endif

@@ -1,0 +1,36 @@
+/* Places as bytes.
+ *
+ *   entry       KEY HASH FLOOR GENERATION*
+ *   generation  TOKEN STAMP ENDED RAN SPEC_SET FLAGS NODE SPEC BACKOFF
+ *               FAILURES END REGISTER*
+ *   register    NODE INCARNATION VERSION STATE WHY RUN BEGUN PID REASON
+ *
+ * in fields (fields.h). A light entry leaves out what SPEC_SET covers: whoever
+ * has the generation knows it, and others find by the digest what they lack.
+ *
+ * What is read comes from a stranger. A view is made only of what is well
+ * formed and within the limits.
+ */
+#ifndef BYN_DIST_PLACE_WIRE_H
+#define BYN_DIST_PLACE_WIRE_H
+
+#include "fields.h"
+#include "place.h"
+
+void byn_place_put(byn_buf *b, const byn_place *p, bool light);
+
+typedef struct byn_entry_view {
+  byn_dist_id id;
+  uint64_t floor;
+  uint32_t generations;
+} byn_entry_view;
+
+/* The whole entry but its generations, each of which is looked at, too. false
+ * if anything is malformed. `scratch`: room for one generation. */
+bool byn_entry_check(const uint8_t *bytes, size_t n, size_t max_spec,
+                     byn_entry_view *view, byn_generation_view *scratch);
+/* One generation of an entry that was checked, after another: `r` begins at
+ * the entry's bytes. false: there is none more. */
+bool byn_entry_next(byn_reader *r, byn_generation_view *view);
+
+#endif

@@ -1,0 +1,182 @@
+/* A peer's packet: checked as a whole, then taken record by record. */
+#include "receive.h"
+
+#include "../assert.h"
+#include "cohort.h"
+#include "greet.h"
+#include "place_wire.h"
+#include "reconcile.h"
+#include "record.h"
+#include "request.h"
+#include "serve.h"
+#include "suspicion.h"
+#include "sync.h"
+
+static bool is_sound(byn_dist *d, byn_packet_head *head) {
+  byn_reader records = head->records;
+  byn_record r;
+  while (byn_record_next(&records, &r)) {
+    byn_entry_view entry;
+    if (r.kind == BYN_RECORD_ENTRY &&
+        !byn_entry_check(r.body.at, r.body.n, BYN_SPEC_MOST, &entry, &d->view))
+      return false;
+  }
+  return !records.failed;
+}
+
+static void ask_spec(byn_dist *d, byn_peer *peer, const byn_place *p) {
+  const byn_generation *g = p->generations;
+  while (g && (g->ended || g->spec_set))
+    g = g->next;
+  if (!g) return;
+  byn_record_put_id(byn_record_begin(d, BYN_RECORD_WANT), p);
+  byn_record_send(d, peer);
+}
+
+static void take_entry(byn_dist *d, byn_peer *peer, const byn_record *r) {
+  byn_entry_view entry;
+  bool sound =
+      byn_entry_check(r->body.at, r->body.n, BYN_SPEC_MOST, &entry, &d->view);
+  byn_assert(sound);
+  if (!sound) return;
+  uint64_t over_before = peer->got_all ? 0 : peer->over_before;
+  byn_place *p = NULL;
+  byn_merged merged = byn_registry_merge(&d->registry, r->body.at, r->body.n,
+                                         &entry, over_before, &d->view, &p);
+  if (merged == BYN_MERGED_NO_MEMORY) peer->regreet = true;
+  if (merged != BYN_MERGED_NEWS) return;
+  if (over_before) byn_registry_publish(&d->registry, p, false);
+  ask_spec(d, peer, p);
+}
+
+static void take_leaving(byn_dist *d, byn_peer *peer, const byn_record *r) {
+  byn_blob_set(&peer->leave_reason, &d->alloc, r->reason.at, r->reason.n);
+  peer->leaving = peer->terminates = true;
+  peer->member = false;
+  d->ring_due = d->peers_due = true;
+  if (peer->state == BYN_PEER_IN_STEP || peer->state == BYN_PEER_READY)
+    byn_cohort_set_state(d, peer, BYN_PEER_LEAVING);
+}
+
+static void take_place_record(byn_dist *d, byn_peer *peer,
+                              const byn_record *r) {
+  byn_place *p = byn_registry_find(&d->registry, &r->id);
+  if (!p) return;
+  if (r->kind == BYN_RECORD_WANT)
+    byn_sync_send_place(d, peer, p);
+  else
+    byn_reconcile_confirmed(d, p, peer->host, r->run, r->runs);
+}
+
+static void take_ack(byn_dist *d, byn_peer *peer, const byn_record *r) {
+  if (r->seq <= peer->acked_seq || r->seq > d->seq) return;
+  peer->acked_seq = r->seq;
+  byn_request_review_copying(d);
+}
+
+static void send_number(byn_dist *d, byn_peer *peer, byn_record_kind kind,
+                        uint8_t field, uint64_t number) {
+  byn_put_number_field(byn_record_begin(d, kind), field, number);
+  byn_record_send(d, peer);
+}
+
+/* How nodes stand to each other. false: it is not of that. */
+static bool take_node_record(byn_dist *d, byn_peer *peer, const byn_record *r) {
+  switch (r->kind) {
+  case BYN_RECORD_IN_STEP:
+    byn_greet_take_in_step(d, peer, r);
+    return true;
+  case BYN_RECORD_READY:
+    byn_greet_take_ready(d, peer, r);
+    return true;
+  case BYN_RECORD_READY_OK:
+    byn_greet_take_ready_ok(d, peer, r);
+    return true;
+  case BYN_RECORD_LEAVING:
+    take_leaving(d, peer, r);
+    return true;
+  case BYN_RECORD_ASK:
+    byn_suspicion_take_ask(d, peer, r);
+    return true;
+  case BYN_RECORD_SEEN:
+    byn_suspicion_take_seen(d, peer, r);
+    return true;
+  case BYN_RECORD_DEAD:
+    byn_suspicion_take_dead(d, r);
+    return true;
+  default:
+    return false;
+  }
+}
+
+/* What is said of places. */
+static void take_record(byn_dist *d, byn_peer *peer, const byn_record *r) {
+  switch (r->kind) {
+  case BYN_RECORD_ENTRY:
+    take_entry(d, peer, r);
+    break;
+  case BYN_RECORD_MORE:
+    byn_record_begin(d, BYN_RECORD_GOT);
+    byn_record_send(d, peer);
+    break;
+  case BYN_RECORD_GOT:
+    if (peer->dump.ahead > 0) peer->dump.ahead--;
+    break;
+  case BYN_RECORD_DIGEST:
+    byn_sync_take_digest(d, peer, r->digests);
+    break;
+  case BYN_RECORD_DIFFER:
+    byn_sync_dump(peer, r->mask);
+    peer->differ = 0;
+    break;
+  case BYN_RECORD_START:
+    byn_serve_take_start(d, peer, r);
+    break;
+  case BYN_RECORD_TERMINATE:
+    byn_serve_take_terminate(d, peer, r);
+    break;
+  case BYN_RECORD_REPLY:
+    byn_request_take_reply(d, r);
+    break;
+  case BYN_RECORD_CONFIRM:
+    byn_serve_take_confirm(d, peer, r);
+    break;
+  case BYN_RECORD_WANT:
+  case BYN_RECORD_CONFIRMED:
+    take_place_record(d, peer, r);
+    break;
+  case BYN_RECORD_SYNC:
+    send_number(d, peer, BYN_RECORD_ACK, BYN_FIELD_SEQ, r->seq);
+    break;
+  case BYN_RECORD_ACK:
+    take_ack(d, peer, r);
+    break;
+  default:
+    break;
+  }
+}
+
+bool byn_receive(byn_dist *d, const char *from, const uint8_t *bytes,
+                 size_t n) {
+  byn_packet_head head;
+  if (!byn_packet_open(&head, bytes, n)) return false;
+  size_t size = strlen(from);
+  if (head.node.n != size || memcmp(head.node.at, from, size) != 0)
+    return false;
+  if (strcmp(from, d->self->name) == 0 || !is_sound(d, &head)) return false;
+  if (!d->attached) return true;
+  byn_peer *peer = byn_cohort_peer(d, from, size);
+  if (!peer) return true;
+  byn_record r;
+  while (byn_record_next(&head.records, &r)) {
+    bool known = peer->host && peer->host->incarnation == head.incarnation;
+    if (r.kind == BYN_RECORD_HELLO)
+      byn_greet_take_hello(d, peer, &r, head.incarnation);
+    else if (known && byn_peer_sees(peer) && !take_node_record(d, peer, &r))
+      take_record(d, peer, &r);
+  }
+  if (d->registry.new_hosts) byn_cohort_learn_hosts(d);
+  d->registry.new_hosts = false;
+  d->open_due = true;
+  return true;
+}

@@ -1,0 +1,340 @@
+/* What should run here against what runs here. */
+#include "reconcile.h"
+
+#include "../assert.h"
+#include "../coverage.h"
+#include "candidate.h"
+#include "record.h"
+#include "run.h"
+#include "told.h"
+
+BYN_MACHINE("dist: what should run",
+            "queued starting running stopping waiting none",
+            "over leave elsewhere lost_conflict won start refused temporary "
+            "no_room held terminate");
+
+enum { CONFIRM_MS = 1000 };
+
+/* --- the run that is here ------------------------------------------------- */
+
+static void stop_run(byn_dist *d, byn_run *run, byn_dist_why why) {
+  byn_assert(run->state == BYN_RUN_STARTING || run->state == BYN_RUN_RUNNING);
+  byn_timers_cancel(d->timers, run->backoff.timer, NULL);
+  run->state = BYN_RUN_STOPPING;
+  run->stop_why = (uint8_t)why;
+  byn_run_enlist(&d->stops, run);
+}
+
+/* It waits to be started, and no process of it is here: it is not this node's
+ * any more. */
+static void give_up(byn_dist *d, byn_run *run, byn_generation *g,
+                    byn_dist_why why) {
+  byn_assert(!run->under_way && !run->pid.at);
+  byn_place *p = run->place;
+  byn_register *own = g && !g->ended ? byn_register_find(g, d->self) : NULL;
+  if (own && own->state != BYN_REGISTER_NONE) {
+    byn_written w = {.state = BYN_REGISTER_NONE, .why = (uint8_t)why};
+    byn_run_write(d, p, g, &w);
+  }
+  byn_run_free(d, run);
+}
+
+/* This node runs no children, and somebody else does. */
+static bool must_leave(const byn_dist *d) {
+  return d->leaving || (!d->hosts && d->ring_count > 0);
+}
+
+/* Somebody else starts or runs it. */
+static bool is_elsewhere(const byn_dist *d, const byn_generation *g) {
+  for (const byn_register *r = g->registers; r; r = r->next)
+    if (r->host != d->self && !r->host->gone &&
+        (r->state == BYN_REGISTER_STARTING ||
+         r->state == BYN_REGISTER_RUNNING || r->state == BYN_REGISTER_WAITING))
+      return true;
+  return false;
+}
+
+static void add_conflict(byn_dist *d, byn_place *p) {
+  if (p->conflicting) return;
+  p->conflicting = true;
+  p->next_conflict = d->conflicts;
+  d->conflicts = p;
+}
+
+static byn_peer *peer_of(const byn_dist *d, const byn_host *host) {
+  for (byn_peer *peer = d->peers; peer; peer = peer->next)
+    if (peer->host == host) return peer;
+  return NULL;
+}
+
+static void ask_winner(byn_dist *d, byn_run *run, const byn_register *winner) {
+  add_conflict(d, run->place);
+  if (d->now < run->confirm_at) return;
+  byn_peer *peer = peer_of(d, winner->host);
+  if (!peer || !peer->matched) return;
+  run->confirm_at = d->now + CONFIRM_MS;
+  byn_buf *b = byn_record_begin(d, BYN_RECORD_CONFIRM);
+  byn_record_put_id(b, run->place);
+  byn_put_number_field(b, BYN_FIELD_RUN, winner->run);
+  byn_record_send(d, peer);
+}
+
+/* Other generations of the id that go on and run nowhere end: there is one
+ * child of an id. One that a lost host may still run is left until that host
+ * is heard, or dead. */
+static void end_rest(byn_dist *d, byn_place *p, uint64_t winner) {
+  for (bool ended = true; ended;) {
+    ended = false;
+    for (byn_generation *g = p->generations; g; g = g->next) {
+      if (g->ended || g->token == winner || byn_generation_active(g)) continue;
+      bool may_run = false;
+      for (const byn_register *r = g->registers; r; r = r->next)
+        may_run |= r->state == BYN_REGISTER_RUNNING && !r->host->dropped;
+      if (may_run) continue;
+      byn_end_reason reason = {.why = BYN_DIST_WHY_CONFLICT,
+                               .node = d->self->name};
+      byn_run_end(d, p, g, &reason);
+      ended = true;
+      break;
+    }
+  }
+}
+
+static void review_running(byn_dist *d, byn_run *run, byn_generation *g) {
+  byn_place *p = run->place;
+  if (!g || g->ended) {
+    BYN_COVER(run->state, "over");
+    stop_run(d, run, BYN_DIST_WHY_ENDED);
+    return;
+  }
+  if (must_leave(d)) {
+    BYN_COVER(run->state, "leave");
+    stop_run(d, run, BYN_DIST_WHY_LEFT);
+    return;
+  }
+  if (run->state != BYN_RUN_RUNNING) return;
+  const byn_register *winner = byn_place_running(p, d->newest, NULL);
+  if (winner && winner->host != d->self) {
+    BYN_COVER(run->state, "lost_conflict");
+    ask_winner(d, run, winner);
+  } else if (winner) {
+    if (p->live > 1) BYN_COVER(run->state, "won");
+    end_rest(d, p, run->token);
+  }
+}
+
+static void review_run(byn_dist *d, byn_run *run) {
+  byn_generation *g = byn_place_find(run->place, run->token);
+  if (run->state == BYN_RUN_STOPPING) return;
+  if (run->state == BYN_RUN_STARTING || run->state == BYN_RUN_RUNNING) {
+    review_running(d, run, g);
+    return;
+  }
+  if (!g || g->ended) {
+    BYN_COVER(run->state, "over");
+    give_up(d, run, g, BYN_DIST_WHY_ENDED);
+  } else if (must_leave(d)) {
+    BYN_COVER(run->state, "leave");
+    give_up(d, run, g, BYN_DIST_WHY_LEFT);
+  } else if (is_elsewhere(d, g) || byn_place_live(run->place, d->newest) != g) {
+    BYN_COVER(run->state, "elsewhere");
+    give_up(d, run, g, BYN_DIST_WHY_CONFLICT);
+  }
+}
+
+/* --- a child that nobody runs --------------------------------------------- */
+
+static void refuse_full(byn_dist *d, byn_place *p, byn_generation *g) {
+  byn_written w = {.state = BYN_REGISTER_REFUSED, .why = BYN_DIST_WHY_NO_ROOM};
+  byn_run_write(d, p, g, &w);
+}
+
+/* Where it failed already, somewhere, it waits as it would have there. */
+static void queue_start(byn_dist *d, byn_place *p, byn_generation *g) {
+  byn_run *run = byn_run_new(d, p, g);
+  if (!run) return;
+  run->again = byn_generation_may_have_run(g);
+  if (g->failures.count == 0) {
+    byn_run_enlist(&d->first_starts, run);
+    return;
+  }
+  for (uint32_t i = 1;
+       i < g->failures.count && run->backoff.wait < run->backoff.max; i++)
+    byn_backoff_next(&run->backoff, d->now, false, &d->rng);
+  int64_t wait = byn_backoff_next(&run->backoff, d->now, false, &d->rng);
+  run->state = BYN_RUN_WAITING;
+  byn_run_set_timer(d, run, d->now + wait);
+  byn_written w = {.state = BYN_REGISTER_WAITING,
+                   .why = g->failures.why,
+                   .reason = {g->failures.reason.at, g->failures.reason.n}};
+  byn_run_write(d, p, g, &w);
+}
+
+/* Everybody refused it. If it never ran, that is the answer to its start. */
+static void all_refused(byn_dist *d, byn_place *p, byn_generation *g,
+                        const byn_register *last) {
+  byn_peer *owner;
+  if (byn_generation_may_have_run(g)) return;
+  if (!byn_candidate_owner(d, p->hash, &owner) || owner) return;
+  BYN_COVER(5, "refused");
+  byn_end_reason reason = {.why = last->why,
+                           .reason = {last->reason.at, last->reason.n},
+                           .node = last->host->name};
+  byn_run_end(d, p, g, &reason);
+}
+
+/* A temporary child whose node is lost does not come back. */
+static bool ends_with_its_host(const byn_generation *g) {
+  return (g->flags & BYN_DIST_TEMPORARY) && byn_generation_may_have_run(g);
+}
+
+static void consider_start(byn_dist *d, byn_place *p) {
+  byn_generation *g = byn_place_live(p, d->newest);
+  if (!d->open || d->leaving || !g || byn_generation_active(g)) return;
+  const byn_register *last = NULL;
+  byn_candidate who = byn_candidate_of(d, p, g, &last);
+  if (who == BYN_CANDIDATE_REFUSED && g->spec_set) all_refused(d, p, g, last);
+  if (who != BYN_CANDIDATE_SELF || !g->spec_set) return;
+  if (d->held && byn_generation_may_have_run(g)) {
+    BYN_COVER(5, "held");
+    return;
+  }
+  if (ends_with_its_host(g)) {
+    BYN_COVER(5, "temporary");
+    byn_end_reason reason = {.why = BYN_DIST_WHY_NOCONNECTION,
+                             .node = d->self->name};
+    byn_run_end(d, p, g, &reason);
+  } else if (d->max_children && d->run_count >= d->max_children) {
+    BYN_COVER(5, "no_room");
+    refuse_full(d, p, g);
+  } else {
+    BYN_COVER(5, "start");
+    queue_start(d, p, g);
+  }
+}
+
+void byn_reconcile(byn_dist *d, byn_place *p) {
+  if (p->run) review_run(d, p->run);
+  if (!p->run) consider_start(d, p);
+  byn_assert(!p->run || p->run->place == p);
+}
+
+void byn_reconcile_terminate(byn_dist *d, byn_place *p, byn_generation *g) {
+  byn_assert(!g->ended);
+  byn_run *run = p->run;
+  bool here = run && run->token == g->token;
+  BYN_COVER(here ? run->state : 5u, "terminate");
+  if (here && (run->state == BYN_RUN_STARTING || run->state == BYN_RUN_RUNNING))
+    stop_run(d, run, BYN_DIST_WHY_TERMINATED);
+  if (here && run->state == BYN_RUN_STOPPING) {
+    run->stop_why = BYN_DIST_WHY_TERMINATED;
+    return;
+  }
+  if (here) byn_run_free(d, run);
+  byn_end_reason reason = {.why = BYN_DIST_WHY_TERMINATED,
+                           .node = d->self->name};
+  byn_run_end(d, p, g, &reason);
+}
+
+/* --- conflicts ------------------------------------------------------------ */
+
+void byn_reconcile_confirmed(byn_dist *d, byn_place *p, const byn_host *host,
+                             uint64_t id, bool runs) {
+  byn_run *run = p->run;
+  if (!run || run->state != BYN_RUN_RUNNING || !runs) return;
+  const byn_register *winner = byn_place_running(p, d->newest, NULL);
+  if (!winner || winner->host != host || winner->run != id) return;
+  byn_blob_set(&run->winner, &d->alloc, winner->pid.at, winner->pid.n);
+  byn_told *t = byn_told_add(d, BYN_DIST_CONFLICT, p, host->name);
+  if (t) {
+    byn_blob_set(&t->pid, &d->alloc, run->pid.at, run->pid.n);
+    byn_blob_set(&t->other_pid, &d->alloc, winner->pid.at, winner->pid.n);
+  }
+  stop_run(d, run, BYN_DIST_WHY_CONFLICT);
+}
+
+void byn_reconcile_conflicts(byn_dist *d) {
+  byn_place *p = d->conflicts;
+  d->conflicts = NULL;
+  while (p) {
+    byn_place *next = p->next_conflict;
+    p->conflicting = false;
+    byn_registry_touch(&d->registry, p);
+    p = next;
+  }
+}
+
+/* --- starts and stops ----------------------------------------------------- */
+
+static bool next_stop(byn_dist *d, byn_dist_action *a) {
+  byn_run *run = d->stops.first;
+  if (!run) return false;
+  byn_assert(run->state == BYN_RUN_STOPPING);
+  byn_run_delist(run);
+  a->kind = BYN_DIST_STOP;
+  a->child = run->child;
+  a->id = byn_place_id(run->place);
+  a->pid = (byn_dist_bytes){run->pid.at, run->pid.n};
+  a->why = (byn_dist_why)run->stop_why;
+  a->other_pid = (byn_dist_bytes){run->winner.at, run->winner.n};
+  return true;
+}
+
+/* May it still be started? The answer is that of now, not of when it was
+ * queued. */
+static bool may_start(byn_dist *d, const byn_run *run,
+                      const byn_generation *g) {
+  const byn_register *own = byn_register_find(g, d->self);
+  if (own && (own->state == BYN_REGISTER_STARTING ||
+              own->state == BYN_REGISTER_WAITING))
+    return true; /* it is this node's */
+  const byn_register *last;
+  return d->open &&
+         byn_candidate_of(d, run->place, g, &last) == BYN_CANDIDATE_SELF;
+}
+
+static bool start_run(byn_dist *d, byn_run *run, byn_generation *g,
+                      byn_dist_action *a) {
+  byn_assert(run->state == BYN_RUN_QUEUED && !run->under_way);
+  byn_register *own = byn_register_find(g, d->self);
+  bool claimed = own && own->state == BYN_REGISTER_STARTING;
+  byn_written w = {.state = BYN_REGISTER_STARTING};
+  if (!byn_map_reserve(&d->children) ||
+      (!claimed && !byn_run_write(d, run->place, g, &w)))
+    return false;
+  if (run->child) byn_map_remove(&d->children, run->child);
+  do
+    d->last_child++;
+  while (d->last_child == 0 || byn_map_get(&d->children, d->last_child));
+  run->child = d->last_child;
+  byn_map_put(&d->children, run->child, run);
+  byn_run_delist(run);
+  run->state = BYN_RUN_STARTING;
+  run->under_way = true;
+  d->starting++;
+  a->kind = BYN_DIST_START;
+  a->child = run->child;
+  a->id = byn_place_id(run->place);
+  a->spec = (byn_dist_bytes){g->spec.at, g->spec.n};
+  a->flags = g->flags;
+  a->again = run->again;
+  return true;
+}
+
+static bool next_start(byn_dist *d, byn_run_list *list, byn_dist_action *a) {
+  while (list->first && d->starting < d->start_concurrency) {
+    byn_run *run = list->first;
+    byn_place *p = run->place;
+    review_run(d, run);
+    if (p->run != run) continue;
+    byn_generation *g = byn_place_find(p, run->token);
+    if (may_start(d, run, g)) return start_run(d, run, g, a);
+    byn_run_free(d, run);
+  }
+  return false;
+}
+
+bool byn_reconcile_next(byn_dist *d, byn_dist_action *a) {
+  return next_stop(d, a) || next_start(d, &d->restarts, a) ||
+         next_start(d, &d->first_starts, a);
+}

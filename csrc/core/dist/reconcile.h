@@ -1,0 +1,30 @@
+/* What should run here against what runs here.
+ *
+ * A place that changed, or whose surroundings did, is looked at: a run that is
+ * not wanted any more is stopped, a child that nobody runs is queued to be
+ * started if this node may. It is a comparison, made again as often as one
+ * likes, so it does not matter which change made it necessary.
+ *
+ * Of two processes of one child the one that loses (place.h) is stopped by its
+ * own node, and only after the host of the other confirmed that it runs: there
+ * is never none.
+ *
+ * What becomes of a run is told by the owner (report.h).
+ */
+#ifndef BYN_DIST_RECONCILE_H
+#define BYN_DIST_RECONCILE_H
+
+#include "parts.h"
+
+void byn_reconcile(byn_dist *d, byn_place *p);
+/* The next START or STOP. */
+bool byn_reconcile_next(byn_dist *d, byn_dist_action *a);
+/* terminate_child: ends a generation that runs here, or waits to. */
+void byn_reconcile_terminate(byn_dist *d, byn_place *p, byn_generation *g);
+/* A peer's answer: the process `run` of that place runs there, or not. */
+void byn_reconcile_confirmed(byn_dist *d, byn_place *p, const byn_host *host,
+                             uint64_t run, bool runs);
+/* Each second: conflicts that last are asked about again. */
+void byn_reconcile_conflicts(byn_dist *d);
+
+#endif

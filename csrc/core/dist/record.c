@@ -1,0 +1,335 @@
+/* Records and packets: what two coordinators say to each other, as bytes. */
+#include "record.h"
+
+#include "../assert.h"
+#include "../wire/limits.h"
+
+/* --- writing -------------------------------------------------------------- */
+
+/* The length is put before the body when the record is sent. */
+byn_buf *byn_record_begin(byn_dist *d, byn_record_kind kind) {
+  byn_buf_truncate(&d->scratch, 0);
+  byn_put_u8(&d->scratch, (uint8_t)kind);
+  return &d->scratch;
+}
+
+static byn_packet *add_packet(byn_dist *d, byn_peer *peer) {
+  byn_packet *packet = byn_new(&d->alloc, sizeof *packet);
+  if (!packet) return NULL;
+  packet->next = NULL;
+  byn_buf *b = &packet->bytes;
+  byn_buf_init(b, &d->alloc);
+  byn_put_u8(b, BYN_PACKET_VERSION);
+  byn_put_string(b, d->self->name, strlen(d->self->name));
+  byn_put_u64(b, d->self->incarnation);
+  if (b->failed) {
+    byn_packet_free(d, packet);
+    return NULL;
+  }
+  if (peer->last_packet)
+    peer->last_packet->next = packet;
+  else
+    peer->packets = packet;
+  peer->last_packet = packet;
+  return packet;
+}
+
+void byn_record_send(byn_dist *d, byn_peer *peer) {
+  const byn_buf *record = &d->scratch;
+  if (!peer->connected || !d->attached) return;
+  byn_packet *packet = peer->last_packet;
+  if (!packet || packet->bytes.len + record->len > BYN_PACKET_MOST)
+    packet = add_packet(d, peer);
+  if (!packet || record->failed) {
+    peer->regreet = true;
+    return;
+  }
+  byn_buf *b = &packet->bytes;
+  size_t before = b->len;
+  byn_assert(record->len > 0);
+  byn_put_u8(b, record->data[0]);
+  byn_put_string(b, record->data + 1, record->len - 1);
+  if (!b->failed) return;
+  byn_buf_truncate(b, before);
+  peer->regreet = true;
+}
+
+void byn_record_put_id(byn_buf *b, const byn_place *p) {
+  byn_put_bytes_field(b, BYN_FIELD_KEY, p->key, p->key_size);
+  size_t mark = byn_field_open(b, BYN_FIELD_HASH);
+  byn_put_u64(b, p->hash);
+  byn_field_close(b, mark);
+}
+
+void byn_record_put_node(byn_buf *b, uint8_t tag, const byn_host *host,
+                         uint64_t flags) {
+  size_t mark = byn_field_open(b, tag);
+  byn_put_bytes_field(b, BYN_FIELD_NODE, host->name, strlen(host->name));
+  byn_put_number_field(b, BYN_FIELD_INCARNATION, host->incarnation);
+  byn_put_number_field(b, BYN_FIELD_FLAGS, flags);
+  byn_field_close(b, mark);
+}
+
+void byn_record_put_digests(byn_buf *b, const byn_registry *r) {
+  size_t mark = byn_field_open(b, BYN_FIELD_DIGESTS);
+  for (uint32_t i = 0; i < BYN_BUCKETS; i++)
+    byn_put_u64(b, r->buckets[i].digest);
+  byn_field_close(b, mark);
+}
+
+void byn_record_put_backoff(byn_buf *b, const byn_backoff *backoff) {
+  size_t mark = byn_field_open(b, BYN_FIELD_BACKOFF);
+  byn_put_varint(b, (uint64_t)backoff->min);
+  byn_put_varint(b, (uint64_t)backoff->max);
+  byn_put_double(b, backoff->factor);
+  byn_put_double(b, backoff->jitter);
+  byn_field_close(b, mark);
+}
+
+byn_packet *byn_packet_take(byn_peer *peer) {
+  byn_packet *packet = peer->packets;
+  if (!packet) return NULL;
+  peer->packets = packet->next;
+  if (!peer->packets) peer->last_packet = NULL;
+  return packet;
+}
+
+void byn_packet_free(byn_dist *d, byn_packet *packet) {
+  if (!packet) return;
+  byn_buf_free(&packet->bytes);
+  byn_free(&d->alloc, packet, sizeof *packet);
+}
+
+void byn_packet_drop_all(byn_dist *d, byn_peer *peer) {
+  for (byn_packet *packet; (packet = byn_packet_take(peer));)
+    byn_packet_free(d, packet);
+}
+
+/* --- reading -------------------------------------------------------------- */
+
+static bool is_name(const uint8_t *at, size_t n) {
+  return at && n > 0 && n <= BYN_NAME_MAX && !memchr(at, 0, n);
+}
+
+bool byn_packet_open(byn_packet_head *head, const uint8_t *bytes, size_t n) {
+  byn_reader *r = &head->records;
+  byn_reader_init(r, bytes, n);
+  if (byn_get_u8(r) != BYN_PACKET_VERSION) return false;
+  head->node.at = byn_get_string(r, &head->node.n);
+  head->incarnation = byn_get_u64(r);
+  return !r->failed && is_name(head->node.at, head->node.n);
+}
+
+const char *byn_record_next_name(byn_reader *names, size_t *n) {
+  if (byn_reader_left(names) == 0) return NULL;
+  return (const char *)byn_get_string(names, n);
+}
+
+static bool are_names(const byn_field *f) {
+  byn_reader r;
+  byn_reader_init(&r, f->at, f->n);
+  size_t n;
+  for (const char *name; (name = byn_record_next_name(&r, &n));)
+    if (!is_name((const uint8_t *)name, n)) return false;
+  return !r.failed;
+}
+
+static bool read_node(const byn_field *field, byn_packet_head *node,
+                      uint64_t *flags) {
+  byn_reader r;
+  byn_reader_init(&r, field->at, field->n);
+  *flags = 0;
+  *node = (byn_packet_head){0};
+  for (byn_field f; byn_get_field(&r, &f);) {
+    if (f.tag == BYN_FIELD_NODE)
+      node->node = (byn_dist_bytes){f.at, f.n};
+    else if (f.tag == BYN_FIELD_INCARNATION &&
+             !byn_field_number(&f, UINT64_MAX, &node->incarnation))
+      return false;
+    else if (f.tag == BYN_FIELD_FLAGS && !byn_field_number(&f, 255, flags))
+      return false;
+  }
+  return !r.failed && is_name(node->node.at, node->node.n);
+}
+
+bool byn_record_next_node(byn_reader *fields, uint8_t tag,
+                          byn_packet_head *node, uint64_t *flags) {
+  for (byn_field f; byn_get_field(fields, &f);)
+    if (f.tag == tag) return read_node(&f, node, flags);
+  return false;
+}
+
+uint64_t byn_record_digest(byn_dist_bytes digests, uint32_t bucket) {
+  byn_assert(digests.n == BYN_BUCKETS * 8 && bucket < BYN_BUCKETS);
+  byn_reader r;
+  byn_reader_init(&r, digests.at + (size_t)bucket * 8, 8);
+  return byn_get_u64(&r);
+}
+
+static bool truth(const byn_field *f, bool *v) {
+  uint64_t n;
+  if (!byn_field_number(f, 1, &n)) return false;
+  *v = n != 0;
+  return true;
+}
+
+static bool eight(const byn_field *f, uint64_t *v) {
+  byn_reader r;
+  byn_reader_init(&r, f->at, f->n);
+  *v = byn_get_u64(&r);
+  return f->n == 8;
+}
+
+static bool bytes_of(const byn_field *f, size_t most, byn_dist_bytes *v) {
+  *v = (byn_dist_bytes){f->at, f->n};
+  return f->n <= most;
+}
+
+static bool read_backoff(const byn_field *f, byn_record *record) {
+  byn_reader r;
+  byn_reader_init(&r, f->at, f->n);
+  uint64_t min = byn_get_varint(&r), max = byn_get_varint(&r);
+  double factor = byn_get_double(&r), jitter = byn_get_double(&r);
+  if (r.failed || byn_reader_left(&r) > 0) return false;
+  record->own_backoff = true;
+  record->backoff_min = (int64_t)min;
+  record->backoff_max = (int64_t)max;
+  record->backoff_factor = factor;
+  record->backoff_jitter = jitter;
+  /* Written so that what is not a number fails. */
+  return min >= 1 && min <= max && max <= BYN_STAMP_MAX && factor >= 1 &&
+         factor <= 1e6 && jitter >= 0 && jitter <= 1;
+}
+
+/* The fields of what nodes say of themselves and of each other. */
+static bool read_node_field(const byn_field *f, byn_record *v) {
+  switch (f->tag) {
+  case BYN_FIELD_SESSION:
+    return byn_field_number(f, UINT64_MAX, &v->session);
+  case BYN_FIELD_ANSWERS:
+    return byn_field_number(f, UINT64_MAX, &v->answers);
+  case BYN_FIELD_HOSTS:
+    return truth(f, &v->hosts);
+  case BYN_FIELD_LEAVING:
+    return truth(f, &v->leaving);
+  case BYN_FIELD_NODES:
+    return are_names(f) && bytes_of(f, BYN_PACKET_MOST, &v->nodes);
+  case BYN_FIELD_DIGESTS:
+    return bytes_of(f, BYN_BUCKETS * 8, &v->digests) && f->n == BYN_BUCKETS * 8;
+  case BYN_FIELD_KNOWN:
+  case BYN_FIELD_SUSPECT: {
+    byn_packet_head node;
+    uint64_t flags;
+    return read_node(f, &node, &flags);
+  }
+  case BYN_FIELD_ROUND:
+    return byn_field_number(f, UINT64_MAX, &v->round);
+  case BYN_FIELD_REASON:
+    return bytes_of(f, UINT32_MAX / 2, &v->reason);
+  case BYN_FIELD_NODE:
+    return bytes_of(f, BYN_NAME_MAX, &v->node) && is_name(f->at, f->n);
+  case BYN_FIELD_INCARNATION:
+    return byn_field_number(f, UINT64_MAX, &v->incarnation);
+  case BYN_FIELD_MASK:
+    return eight(f, &v->mask);
+  case BYN_FIELD_SEQ:
+    return byn_field_number(f, UINT64_MAX, &v->seq);
+  default:
+    return true;
+  }
+}
+
+/* The fields of what is said of a child. */
+static bool read_child_field(const byn_field *f, byn_record *v) {
+  switch (f->tag) {
+  case BYN_FIELD_KEY:
+    v->id.key = f->at;
+    v->id.n = f->n;
+    return f->n <= BYN_DIST_KEY_MAX;
+  case BYN_FIELD_HASH:
+    return v->hashed = eight(f, &v->id.hash);
+  case BYN_FIELD_TOKEN:
+    return byn_field_number(f, UINT64_MAX, &v->token);
+  case BYN_FIELD_STAMP:
+    return byn_field_number(f, BYN_STAMP_MAX, &v->stamp);
+  case BYN_FIELD_FLAGS:
+    return byn_field_number(
+        f, BYN_DIST_TEMPORARY | BYN_DIST_TRANSIENT | BYN_DIST_ENSURE,
+        &v->flags);
+  case BYN_FIELD_SPEC:
+    return bytes_of(f, BYN_SPEC_MOST, &v->spec);
+  case BYN_FIELD_BACKOFF:
+    return read_backoff(f, v);
+  case BYN_FIELD_CODE:
+    return byn_field_number(f, BYN_DIST_NO_MEMORY, &v->code);
+  case BYN_FIELD_RETRY:
+    return truth(f, &v->retry);
+  case BYN_FIELD_PID:
+    return bytes_of(f, UINT32_MAX / 2, &v->pid);
+  case BYN_FIELD_RUN:
+    return byn_field_number(f, UINT64_MAX, &v->run);
+  case BYN_FIELD_RUNS:
+    return truth(f, &v->runs);
+  default:
+    return true;
+  }
+}
+
+static bool has_id(const byn_record *r) {
+  return r->id.key && r->hashed;
+}
+
+/* What a record of that kind cannot do without. */
+static bool is_complete(const byn_record *r) {
+  switch (r->kind) {
+  case BYN_RECORD_HELLO:
+    return r->session && r->digests.at;
+  case BYN_RECORD_IN_STEP:
+    return r->session && r->answers;
+  case BYN_RECORD_READY:
+  case BYN_RECORD_READY_OK:
+    return r->session && r->answers && r->round;
+  case BYN_RECORD_ASK:
+    return r->round && r->digests.at;
+  case BYN_RECORD_SEEN:
+    return r->round;
+  case BYN_RECORD_DEAD:
+    return r->node.at;
+  case BYN_RECORD_DIGEST:
+    return r->digests.at;
+  case BYN_RECORD_DIFFER:
+    return r->mask;
+  case BYN_RECORD_START:
+    return has_id(r) && r->token && r->stamp && r->spec.at;
+  case BYN_RECORD_TERMINATE:
+  case BYN_RECORD_REPLY:
+    return has_id(r) && r->token;
+  case BYN_RECORD_WANT:
+    return has_id(r);
+  case BYN_RECORD_CONFIRM:
+  case BYN_RECORD_CONFIRMED:
+    return has_id(r) && r->run;
+  case BYN_RECORD_SYNC:
+  case BYN_RECORD_ACK:
+    return r->seq;
+  default:
+    return true;
+  }
+}
+
+bool byn_record_next(byn_reader *r, byn_record *record) {
+  if (byn_reader_left(r) == 0) return false;
+  byn_field whole;
+  if (!byn_get_field(r, &whole)) return false;
+  *record = (byn_record){.kind = whole.tag, .body = {whole.at, whole.n}};
+  if (whole.tag == BYN_RECORD_ENTRY || whole.tag >= BYN_RECORD_KINDS)
+    return true;
+  byn_reader fields;
+  byn_reader_init(&fields, whole.at, whole.n);
+  for (byn_field f; byn_get_field(&fields, &f);)
+    if (!read_node_field(&f, record) || !read_child_field(&f, record))
+      fields.failed = true;
+  if (!fields.failed && is_complete(record)) return true;
+  r->failed = true;
+  return false;
+}

@@ -1,0 +1,143 @@
+/* What two coordinators say to each other, as bytes.
+ *
+ *   packet   VERSION NODE INCARNATION record*        of the sender
+ *   record   kind, length, fields (fields.h)
+ *
+ *   HELLO      SESSION ANSWERS HOSTS LEAVING NODES DIGESTS KNOWN*
+ *   ENTRY      an entry (place_wire.h)
+ *   MORE, GOT  a batch of entries ends; it is here, send another
+ *   IN_STEP    SESSION ANSWERS: you have all that I had
+ *   READY      SESSION ANSWERS ROUND HOSTS: let me in
+ *   READY_OK   SESSION ANSWERS ROUND: you are in my ring, and have all that
+ *              I accepted before
+ *   LEAVING    REASON
+ *   ASK        ROUND DIGESTS SUSPECT*: do you hear of them?
+ *   SEEN       ROUND SUSPECT*: of those; you have all that I know
+ *   DEAD       NODE INCARNATION: that life is over, proven
+ *   DIGEST     DIGESTS
+ *   DIFFER     MASK: send me those buckets, mine follow
+ *   START      KEY HASH TOKEN STAMP FLAGS SPEC NODE BACKOFF
+ *   TERMINATE  KEY HASH TOKEN
+ *   REPLY      KEY HASH TOKEN CODE PID REASON NODE, or RETRY STAMP
+ *   CONFIRM    KEY HASH RUN: do you run it?
+ *   CONFIRMED  KEY HASH RUN RUNS
+ *   SYNC, ACK  SEQ: what was published up to here is there
+ *   WANT       KEY HASH: I lack its spec
+ *
+ * A packet is checked as a whole before any of it counts.
+ */
+#ifndef BYN_DIST_RECORD_H
+#define BYN_DIST_RECORD_H
+
+#include "fields.h"
+#include "parts.h"
+
+enum { BYN_PACKET_VERSION = 1, BYN_PACKET_MOST = 65536 };
+
+/* A spec that comes from elsewhere is no longer than this. */
+#define BYN_SPEC_MOST ((size_t)16 << 20)
+
+typedef enum byn_record_kind {
+  BYN_RECORD_HELLO = 1,
+  BYN_RECORD_ENTRY,
+  BYN_RECORD_MORE,
+  BYN_RECORD_GOT,
+  BYN_RECORD_IN_STEP,
+  BYN_RECORD_READY,
+  BYN_RECORD_READY_OK,
+  BYN_RECORD_LEAVING,
+  BYN_RECORD_ASK,
+  BYN_RECORD_SEEN,
+  BYN_RECORD_DEAD,
+  BYN_RECORD_DIGEST,
+  BYN_RECORD_DIFFER,
+  BYN_RECORD_START,
+  BYN_RECORD_TERMINATE,
+  BYN_RECORD_REPLY,
+  BYN_RECORD_CONFIRM,
+  BYN_RECORD_CONFIRMED,
+  BYN_RECORD_SYNC,
+  BYN_RECORD_ACK,
+  BYN_RECORD_WANT,
+  BYN_RECORD_KINDS
+} byn_record_kind;
+
+enum {
+  BYN_FIELD_SESSION = 1,
+  BYN_FIELD_ANSWERS,
+  BYN_FIELD_HOSTS,
+  BYN_FIELD_LEAVING,
+  BYN_FIELD_NODES,
+  BYN_FIELD_DIGESTS,
+  BYN_FIELD_KNOWN, /* a life of a node; FLAGS: it is a member, it hosts */
+  BYN_FIELD_ROUND,
+  BYN_FIELD_REASON,
+  BYN_FIELD_SUSPECT, /* a life of a node */
+  BYN_FIELD_NODE,
+  BYN_FIELD_INCARNATION,
+  BYN_FIELD_MASK,
+  BYN_FIELD_KEY,
+  BYN_FIELD_HASH,
+  BYN_FIELD_TOKEN,
+  BYN_FIELD_STAMP,
+  BYN_FIELD_FLAGS,
+  BYN_FIELD_SPEC,
+  BYN_FIELD_BACKOFF,
+  BYN_FIELD_CODE,
+  BYN_FIELD_RETRY,
+  BYN_FIELD_PID,
+  BYN_FIELD_RUN,
+  BYN_FIELD_RUNS,
+  BYN_FIELD_SEQ
+};
+
+enum { BYN_KNOWN_MEMBER = 1, BYN_KNOWN_HOSTS = 2, BYN_KNOWN_PROVEN = 4 };
+
+typedef struct byn_record {
+  uint8_t kind;
+  byn_dist_bytes body;
+  uint64_t session, answers, round, mask, token, stamp, flags, run, seq;
+  uint64_t incarnation, code;
+  bool hosts, leaving, retry, runs, own_backoff;
+  byn_dist_bytes nodes, digests, reason, node, spec, pid;
+  byn_dist_id id;
+  bool hashed;
+  int64_t backoff_min, backoff_max;
+  double backoff_factor, backoff_jitter;
+} byn_record;
+
+/* One record begins in d->scratch; fields are put there; then it goes to one
+ * peer or to several. To one that is not connected it does not go. */
+byn_buf *byn_record_begin(byn_dist *d, byn_record_kind kind);
+void byn_record_send(byn_dist *d, byn_peer *peer);
+void byn_record_put_id(byn_buf *b, const byn_place *p);
+void byn_record_put_node(byn_buf *b, uint8_t tag, const byn_host *host,
+                         uint64_t flags);
+void byn_record_put_digests(byn_buf *b, const byn_registry *r);
+/* A backoff, as a field. */
+void byn_record_put_backoff(byn_buf *b, const byn_backoff *backoff);
+
+/* The packets of a peer: the first, which leaves the queue, or NULL. */
+byn_packet *byn_packet_take(byn_peer *peer);
+void byn_packet_free(byn_dist *d, byn_packet *packet);
+void byn_packet_drop_all(byn_dist *d, byn_peer *peer);
+
+/* The head of a packet; `r` stands at its records then. */
+typedef struct byn_packet_head {
+  byn_dist_bytes node;
+  uint64_t incarnation;
+  byn_reader records;
+} byn_packet_head;
+bool byn_packet_open(byn_packet_head *head, const uint8_t *bytes, size_t n);
+/* The next record. false: there is none more, or (r->failed) it is malformed.
+ * ENTRY is looked at by byn_entry_check. */
+bool byn_record_next(byn_reader *r, byn_record *record);
+/* A life of a node in the fields of a record that was read. */
+bool byn_record_next_node(byn_reader *fields, uint8_t tag,
+                          byn_packet_head *node, uint64_t *flags);
+/* A list of names as NODES has it: the next one; NULL at the end. */
+const char *byn_record_next_name(byn_reader *names, size_t *n);
+/* The digest of a bucket in a field DIGESTS. */
+uint64_t byn_record_digest(byn_dist_bytes digests, uint32_t bucket);
+
+#endif

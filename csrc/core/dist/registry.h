@@ -1,0 +1,112 @@
+/* All children by their ids, and the lives of nodes that places name.
+ *
+ * Places lie in 64 buckets, by their hash; the digest of a bucket is the sum
+ * of those of its places, kept up to date with each change, so that two nodes
+ * find what they do not both know without going through it.
+ *
+ * After a place was changed it is told so once (byn_registry_changed). It is
+ * then in the queue of those to look at again, and, if others are to hear of
+ * it, in that of those to publish.
+ *
+ * Ends are kept for a while (byn_registry_expire). An end that is older than
+ * what is kept is not taken in again, so that it is not passed round for ever.
+ */
+#ifndef BYN_DIST_REGISTRY_H
+#define BYN_DIST_REGISTRY_H
+
+#include "place.h"
+#include "place_wire.h"
+#include "../map.h"
+#include "../timers.h"
+
+enum { BYN_BUCKETS = 64 };
+
+typedef struct byn_bucket {
+  byn_place *first, *last; /* in the order in which they were added */
+  uint64_t digest;
+} byn_bucket;
+
+typedef struct byn_registry {
+  const byn_alloc *alloc; /* must outlive it */
+  byn_map places, hosts;
+  byn_host *self; /* this machine: what others say of its registers is not
+                     taken in; NULL: all is */
+  bool new_hosts; /* places name some that no peer is known by */
+  byn_bucket buckets[BYN_BUCKETS];
+  byn_place *dirty, *dirty_last;
+  byn_place *published, *published_last;
+  byn_timers *ends; /* by the stamp of the oldest end of a place */
+  uint32_t count;   /* places */
+  uint64_t clock;   /* the last stamp, given or seen */
+  int64_t clock_at; /* when that was */
+  int64_t now, wall;
+  uint64_t keep_ended; /* in stamps */
+  uint32_t keep_count;
+  uint64_t forgotten; /* ends up to here were dropped for there were too many */
+} byn_registry;
+
+bool byn_registry_init(byn_registry *r, const byn_alloc *alloc,
+                       uint32_t keep_count, int64_t keep_ms);
+void byn_registry_clear(byn_registry *r);
+
+/* --- the clock ------------------------------------------------------------ */
+
+void byn_registry_time(byn_registry *r, int64_t now, int64_t wall);
+/* The time as a stamp; a stamp greater than all given and seen; one was seen.
+ */
+uint64_t byn_registry_clock(const byn_registry *r);
+uint64_t byn_registry_stamp(byn_registry *r);
+void byn_registry_saw(byn_registry *r, uint64_t stamp);
+
+/* --- hosts ---------------------------------------------------------------- */
+
+/* Made if it is new; NULL when memory is short. */
+byn_host *byn_registry_host(byn_registry *r, const char *name, size_t n,
+                            uint64_t incarnation);
+/* Frees those that nothing names any more. */
+void byn_registry_sweep_hosts(byn_registry *r);
+
+/* --- places --------------------------------------------------------------- */
+
+byn_place *byn_registry_find(const byn_registry *r, const byn_dist_id *id);
+/* Made if it is new; NULL when memory is short. */
+byn_place *byn_registry_place(byn_registry *r, const byn_dist_id *id);
+uint32_t byn_registry_bucket(uint64_t hash);
+static inline byn_dist_id byn_place_id(const byn_place *p) {
+  return (byn_dist_id){p->key, p->key_size, p->hash};
+}
+
+/* It is not what it was. */
+void byn_registry_changed(byn_registry *r, byn_place *p);
+/* Nothing changed in it, but around it. */
+void byn_registry_touch(byn_registry *r, byn_place *p);
+/* Others are to hear of it; `spec`: of all of it. */
+void byn_registry_publish(byn_registry *r, byn_place *p, bool spec);
+/* The next of each queue, which it leaves, or NULL. */
+byn_place *byn_registry_next_dirty(byn_registry *r);
+byn_place *byn_registry_next_published(byn_registry *r);
+/* Looks at every place again. O(children). */
+void byn_registry_review(byn_registry *r);
+/* All that `dropped` hosts wrote is forgotten. O(children). */
+void byn_registry_drop_hosts(byn_registry *r);
+
+/* Ends that are old, or too many, are forgotten. */
+void byn_registry_expire(byn_registry *r);
+/* The stamp before which an end is too old to be kept or taken in. */
+uint64_t byn_registry_horizon(const byn_registry *r);
+
+/* Nothing is known of it, and nothing points to it: takes it out. The caller
+ * frees it with byn_registry_free_place. */
+bool byn_registry_is_idle(const byn_place *p);
+void byn_registry_remove(byn_registry *r, byn_place *p);
+void byn_registry_free_place(byn_registry *r, byn_place *p);
+
+/* Takes in an entry that was checked. `new_before`: generations that are not
+ * known here and are older than this stamp were over long ago, and are ended
+ * (0: none are). `scratch`: room for one generation. The place is NULL where
+ * nothing of it was taken. */
+byn_merged byn_registry_merge(byn_registry *r, const uint8_t *bytes, size_t n,
+                              const byn_entry_view *entry, uint64_t new_before,
+                              byn_generation_view *scratch, byn_place **place);
+
+#endif

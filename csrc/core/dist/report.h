@@ -1,0 +1,25 @@
+/* What the owner reports of the processes of this node's children.
+ *
+ * A crash costs the child's own limit. Within it the child is queued to be
+ * started again at once. Beyond it, the child fails: it is tried again after a
+ * wait that grows with each further crash, until it has run max_ms without one.
+ * How often it failed stands in the place, so that the next host goes on from
+ * there.
+ */
+#ifndef BYN_DIST_REPORT_H
+#define BYN_DIST_REPORT_H
+
+#include "parts.h"
+
+/* As byn_dist_started, byn_dist_start_failed and byn_dist_exited. */
+bool byn_report_started(byn_dist *d, uint32_t child, byn_dist_bytes pid);
+void byn_report_failed(byn_dist *d, uint32_t child, byn_dist_failure kind,
+                       byn_dist_bytes reason);
+void byn_report_exited(byn_dist *d, uint32_t child, bool normal,
+                       byn_dist_bytes reason);
+/* The timer of a run is due: its wait is over, or it has run well. */
+void byn_report_due(byn_dist *d, byn_run *run);
+/* Takes back refusals whose reason is gone. O(children) if there are any. */
+void byn_report_retake(byn_dist *d);
+
+#endif

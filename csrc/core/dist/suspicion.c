@@ -1,0 +1,144 @@
+/* How a peer is given up: rounds of questions to all others. */
+#include "suspicion.h"
+
+#include "../assert.h"
+#include "cohort.h"
+#include "sync.h"
+
+enum { ROUND_MS = 1000, SILENCE_MS = 5000 };
+
+static bool is_due(const byn_dist *d, const byn_peer *peer) {
+  return peer->state == BYN_PEER_SUSPECT && d->now >= peer->suspect_at;
+}
+
+/* It takes part, and will answer. */
+static bool votes(const byn_peer *peer) {
+  return byn_peer_sees(peer) && peer->got_all &&
+         (peer->state == BYN_PEER_IN_STEP || peer->state == BYN_PEER_READY ||
+          peer->state == BYN_PEER_LEAVING);
+}
+
+static void ask(byn_dist *d, byn_peer *voter) {
+  byn_buf *b = byn_record_begin(d, BYN_RECORD_ASK);
+  byn_put_number_field(b, BYN_FIELD_ROUND, d->ask_round);
+  byn_record_put_digests(b, &d->registry);
+  for (const byn_peer *peer = d->peers; peer; peer = peer->next)
+    if (peer->judged_round == d->ask_round)
+      byn_record_put_node(b, BYN_FIELD_SUSPECT, peer->host,
+                          peer->proven ? BYN_KNOWN_PROVEN : 0);
+  byn_record_send(d, voter);
+  voter->asked_round = d->ask_round;
+  if (voter->asked_at == 0) voter->asked_at = d->now ? d->now : 1;
+}
+
+static void begin_round(byn_dist *d) {
+  d->ask_round++;
+  d->asked_at = d->now;
+  for (byn_peer *peer = d->peers; peer; peer = peer->next)
+    if (is_due(d, peer)) peer->judged_round = d->ask_round;
+}
+
+/* All that count have answered this round. */
+static bool is_complete(byn_dist *d) {
+  bool complete = true;
+  for (byn_peer *peer = d->peers; peer; peer = peer->next) {
+    if (peer->state == BYN_PEER_GREETING && peer->matched &&
+        d->now - peer->greeted_at < SILENCE_MS)
+      complete = false;
+    if (!votes(peer)) continue;
+    if (peer->asked_round != d->ask_round) ask(d, peer);
+    bool silent = peer->asked_at && d->now - peer->asked_at >= SILENCE_MS;
+    if (peer->answered_round != d->ask_round && !silent) complete = false;
+  }
+  return complete;
+}
+
+void byn_suspicion_review(byn_dist *d) {
+  if (!d->attached) return;
+  bool fresh = false, waits = false;
+  for (const byn_peer *peer = d->peers; peer; peer = peer->next) {
+    if (!is_due(d, peer)) continue;
+    waits = true;
+    fresh |= !d->ask_round || peer->judged_round != d->ask_round;
+  }
+  if (!waits) return;
+  if (fresh || d->now - d->asked_at >= ROUND_MS) begin_round(d);
+  if (!is_complete(d)) return;
+  for (byn_peer *peer = d->peers; peer; peer = peer->next) {
+    if (!is_due(d, peer) || peer->judged_round != d->ask_round) continue;
+    if (peer->proven || peer->seen_round != d->ask_round)
+      byn_cohort_give_up(d, peer);
+  }
+}
+
+int64_t byn_suspicion_deadline(const byn_dist *d) {
+  int64_t at = BYN_NEVER;
+  for (const byn_peer *peer = d->peers; peer; peer = peer->next) {
+    if (peer->state != BYN_PEER_SUSPECT) continue;
+    int64_t due = peer->suspect_at;
+    if (due <= d->now) due = d->now + 100; /* a round is under way */
+    if (due < at) at = due;
+  }
+  return at;
+}
+
+/* --- the others' questions ------------------------------------------------ */
+
+static void hear_proofs(byn_dist *d, const byn_record *r) {
+  byn_reader fields;
+  byn_reader_init(&fields, r->body.at, r->body.n);
+  byn_packet_head node;
+  uint64_t flags;
+  while (byn_record_next_node(&fields, BYN_FIELD_SUSPECT, &node, &flags)) {
+    byn_peer *peer =
+        byn_cohort_find(d, (const char *)node.node.at, node.node.n);
+    if ((flags & BYN_KNOWN_PROVEN) && peer && !peer->matched && peer->host &&
+        peer->host->incarnation == node.incarnation)
+      peer->proven = true;
+  }
+}
+
+void byn_suspicion_take_ask(byn_dist *d, byn_peer *peer, const byn_record *r) {
+  hear_proofs(d, r);
+  byn_sync_dump(peer, byn_sync_compare(d, r->digests));
+  peer->dump.seen = r->round;
+}
+
+void byn_suspicion_answer(byn_dist *d, byn_peer *peer) {
+  byn_buf *b = byn_record_begin(d, BYN_RECORD_SEEN);
+  byn_put_number_field(b, BYN_FIELD_ROUND, peer->dump.seen);
+  for (const byn_peer *other = d->peers; other; other = other->next)
+    if (other != peer && other->host && byn_peer_sees(other))
+      byn_record_put_node(b, BYN_FIELD_SUSPECT, other->host, 0);
+  byn_record_send(d, peer);
+  peer->dump.seen = 0;
+}
+
+void byn_suspicion_take_seen(byn_dist *d, byn_peer *peer, const byn_record *r) {
+  peer->asked_at = 0;
+  peer->answered_round = r->round;
+  if (r->round != d->ask_round) return;
+  byn_reader fields;
+  byn_reader_init(&fields, r->body.at, r->body.n);
+  byn_packet_head node;
+  uint64_t flags;
+  while (byn_record_next_node(&fields, BYN_FIELD_SUSPECT, &node, &flags)) {
+    byn_peer *seen =
+        byn_cohort_find(d, (const char *)node.node.at, node.node.n);
+    if (seen && seen->host && seen->host->incarnation == node.incarnation)
+      seen->seen_round = r->round;
+  }
+}
+
+void byn_suspicion_take_dead(byn_dist *d, const byn_record *r) {
+  byn_peer *peer = byn_cohort_find(d, (const char *)r->node.at, r->node.n);
+  if (!peer || !peer->host || peer->host->incarnation != r->incarnation) return;
+  if (peer->matched || peer->proven) return;
+  if (peer->state == BYN_PEER_SUSPECT) {
+    peer->proven = true;
+    peer->suspect_at = d->now;
+  } else if (peer->state == BYN_PEER_LOST) {
+    peer->proven = true;
+    byn_cohort_give_up(d, peer);
+  }
+}

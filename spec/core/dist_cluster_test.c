@@ -1,0 +1,339 @@
+/* A distributed supervisor in a simulated cluster of 1 to 7 nodes: faults are
+ * thrown in for a while, then they stop, and what was promised must hold:
+ *
+ *   - a child whose start was answered runs, once, if its spec is known to a
+ *     node that lives;
+ *   - nothing runs of a child whose end was answered;
+ *   - a process that no fault stopped is still the child's;
+ *   - all nodes show the process that runs.
+ *
+ * While faults go on, each node shows processes in alternation (dist_rig.h).
+ */
+#include "../../csrc/core/dist/parts.h"
+#include "dist_rig.h"
+
+enum { IDS = 60, FAULTS_MS = 20000, CALM_MS = 9000 };
+
+typedef struct child {
+  uint32_t flags;
+  int start, end;           /* requests, or -1 */
+  char first[24];           /* the process that its start was answered with */
+  bool hit;                 /* a fault stopped a process of it */
+  bool may_end;             /* one of its processes ended as it should */
+  bool forgotten;           /* no living node knew it for a moment */
+  bool over, end_forgotten; /* its end was answered; the same of that */
+} child;
+
+static rig the_rig;
+static child children[IDS];
+static int next_id;
+
+static bool is_up(const rig *r, int i) {
+  return r->nodes[i].d && r->nodes[i].attached;
+}
+
+static int some_up(rig *r) {
+  for (int tries = 0; tries < 50; tries++) {
+    int i = (int)rig_draw(r, (uint32_t)r->count);
+    if (is_up(r, i) && !r->nodes[i].left) return i;
+  }
+  return -1;
+}
+
+/* Does a node but one know its spec, or its end? */
+static bool is_known(rig *r, int id, int but, bool ended) {
+  char key[16];
+  byn_dist_id name;
+  rig_key(id, key, &name);
+  for (int i = 0; i < r->count; i++) {
+    if (i == but || !r->nodes[i].d) continue;
+    const byn_place *p = byn_registry_find(&r->nodes[i].d->registry, &name);
+    const byn_generation *g = p ? p->generations : NULL;
+    for (; g; g = g->next)
+      if (ended ? g->ended : !g->ended && g->spec_set) return true;
+  }
+  return false;
+}
+
+static void hit_node(rig *r, int i) {
+  for (int p = 0; p < r->process_count; p++)
+    if (r->processes[p].node == i && r->processes[p].state != RIG_GONE)
+      children[r->processes[p].id].hit = true;
+}
+
+/* --- faults --------------------------------------------------------------- */
+
+static void kill_node(rig *r, int i) {
+  if (!r->nodes[i].d) return;
+  hit_node(r, i);
+  for (int id = 0; id < next_id; id++) {
+    if (!is_known(r, id, i, false)) children[id].forgotten = true;
+    if (!is_known(r, id, i, true)) children[id].end_forgotten = true;
+  }
+  rig_kill(r, i);
+}
+
+static void leave_node(rig *r, int i) {
+  if (!is_up(r, i)) return;
+  hit_node(r, i);
+  rig_time(r, i);
+  RIG_TRACE(r, "leave %d", i);
+  byn_dist_leave(r->nodes[i].d, (const uint8_t *)"bye", 3);
+  rig_drain(r, i);
+}
+
+static void detach_node(rig *r, int i) {
+  if (!is_up(r, i) || r->nodes[i].left) return;
+  RIG_TRACE(r, "detach %d", i);
+  byn_dist_detach(r->nodes[i].d);
+  r->nodes[i].attached = false;
+  for (int j = 0; j < r->count; j++) {
+    if (j == i || !r->wires[j][i].up || !is_up(r, j) || r->cut[i][j]) continue;
+    rig_lose_messages(r, i, j);
+    rig_time(r, j);
+    byn_dist_peer_away(r->nodes[j].d, rig_names[i]);
+    rig_drain(r, j);
+  }
+}
+
+static void attach_node(rig *r, int i) {
+  rig_node *n = &r->nodes[i];
+  if (!n->d || n->attached) return;
+  rig_time(r, i);
+  RIG_TRACE(r, "attach %d", i);
+  byn_dist_attach(n->d, r->now);
+  n->attached = true;
+  for (int j = 0; j < r->count; j++)
+    if (r->wires[i][j].up) byn_dist_node_up(n->d, rig_names[j]);
+  rig_drain(r, i);
+}
+
+static void split(rig *r) {
+  uint32_t sides = rig_draw(r, 1u << r->count);
+  for (int i = 0; i < r->count; i++)
+    for (int j = i + 1; j < r->count; j++)
+      if ((sides >> i & 1) != (sides >> j & 1) && !r->cut[i][j])
+        rig_cut(r, i, j);
+}
+
+static void mend_all(rig *r) {
+  for (int i = 0; i < r->count; i++)
+    for (int j = i + 1; j < r->count; j++)
+      rig_mend(r, i, j);
+}
+
+static void crash_child(rig *r) {
+  if (r->process_count == 0) return;
+  rig_process *p = &r->processes[rig_draw(r, (uint32_t)r->process_count)];
+  if (p->state != RIG_RUNNING) return;
+  child *c = &children[p->id];
+  c->hit = true;
+  bool normal = rig_draw(r, 4) == 0;
+  c->may_end |= normal && c->flags == BYN_DIST_TRANSIENT;
+  rig_end(r, p, normal, "crash");
+}
+
+/* --- callers -------------------------------------------------------------- */
+
+static void start_child(rig *r) {
+  int i = some_up(r);
+  if (i < 0 || next_id == IDS) return;
+  static const uint32_t kinds[] = {0, 0, BYN_DIST_TEMPORARY,
+                                   BYN_DIST_TRANSIENT};
+  uint32_t flags = kinds[rig_draw(r, 4)];
+  children[next_id] = (child){.end = -1, .flags = flags};
+  children[next_id].start = rig_start(r, i, next_id, flags);
+  next_id++;
+}
+
+static void end_child(rig *r) {
+  int i = some_up(r);
+  if (i < 0 || next_id == 0) return;
+  int id = (int)rig_draw(r, (uint32_t)next_id);
+  if (children[id].end < 0) children[id].end = rig_terminate(r, i, id);
+}
+
+static void disturb(rig *r) {
+  int i = (int)rig_draw(r, (uint32_t)r->count);
+  int j = (int)rig_draw(r, (uint32_t)r->count);
+  switch (rig_draw(r, 24)) {
+  case 0:
+    kill_node(r, i);
+    break;
+  case 1:
+  case 2:
+    if (!r->nodes[i].d) rig_boot(r, i);
+    break;
+  case 3:
+    split(r);
+    break;
+  case 4:
+  case 5:
+    mend_all(r);
+    break;
+  case 6:
+    if (i != j && !r->cut[i][j]) rig_cut(r, i, j);
+    break;
+  case 7:
+    if (i != j) rig_mend(r, i, j);
+    break;
+  case 8:
+    detach_node(r, i);
+    break;
+  case 9:
+  case 10:
+    attach_node(r, i);
+    break;
+  case 11:
+    if (rig_draw(r, 3) == 0) leave_node(r, i);
+    break;
+  case 12:
+    crash_child(r);
+    break;
+  case 13:
+    end_child(r);
+    break;
+  case 15:
+    if (is_up(r, i) && rig_draw(r, 3) == 0) {
+      hit_node(r, i);
+      rig_time(r, i);
+      byn_dist_set_hosts(r->nodes[i].d, rig_draw(r, 2) == 0);
+      rig_drain(r, i);
+    }
+    break;
+  case 14:
+    if (is_up(r, i)) {
+      rig_time(r, i);
+      byn_dist_hold(r->nodes[i].d, rig_draw(r, 2) == 0);
+      rig_drain(r, i);
+    }
+    break;
+  default:
+    start_child(r);
+    break;
+  }
+}
+
+static void note_answers(rig *r) {
+  for (int id = 0; id < next_id; id++) {
+    child *c = &children[id];
+    const rig_request *q = &r->requests[c->start];
+    if (q->answered && q->code == BYN_DIST_OK && !c->first[0])
+      memcpy(c->first, q->pid, sizeof c->first);
+    if (c->over || c->end < 0) continue;
+    q = &r->requests[c->end];
+    c->over = q->answered && q->code == BYN_DIST_OK;
+    if (c->over) c->end_forgotten = false;
+  }
+}
+
+static void reap_leavers(rig *r) {
+  for (int i = 0; i < r->count; i++)
+    if (r->nodes[i].left) kill_node(r, i);
+}
+
+/* --- what must hold ------------------------------------------------------- */
+
+static const rig_process *first_process(const rig *r, int id) {
+  const rig_process *first = NULL;
+  for (int p = 0; p < r->process_count; p++) {
+    const rig_process *x = &r->processes[p];
+    if (x->id == id && x->pid[0] && (!first || x->begun < first->begun))
+      first = x;
+  }
+  return first;
+}
+
+/* Which of two that began apart is older, clocks must agree about. */
+static bool has_one_clock(const rig *r) {
+  return r->seed % 2 == 0;
+}
+
+static void check_child(rig *r, int id) {
+  child *c = &children[id];
+  int count;
+  rig_process *p = rig_running(r, id, &count);
+  bool acknowledged = c->first[0] != 0;
+  bool ended = c->over && !c->end_forgotten;
+  if (count > 1)
+    fail_msg("seed %" PRIu64 ": %d processes of %d", r->seed, count, id);
+  if (ended && count > 0)
+    fail_msg("seed %" PRIu64 ": %d runs after its end", r->seed, id);
+  bool lasts = c->flags != BYN_DIST_TEMPORARY && !c->may_end && c->end < 0 &&
+               id != r->poison;
+  if (acknowledged && lasts && !c->forgotten && count == 0)
+    fail_msg("seed %" PRIu64 ": %d does not run", r->seed, id);
+  const rig_process *oldest = first_process(r, id);
+  if (acknowledged && lasts && !c->hit && has_one_clock(r) &&
+      !r->config.newest && oldest->begun < p->begun)
+    fail_msg("seed %" PRIu64 ": %d lost its state: %s, not %s", r->seed, id,
+             p->pid, oldest->pid);
+  for (int i = 0; i < r->count && id != r->poison; i++)
+    if (strcmp(r->nodes[i].shown[id], p ? p->pid : "") != 0)
+      fail_msg("seed %" PRIu64 ": %s shows \"%s\" of %d, \"%s\" runs", r->seed,
+               rig_names[i], r->nodes[i].shown[id], id, p ? p->pid : "");
+}
+
+/* Of these an allocation fails now and then. */
+static bool is_short(const rig *r) {
+  return r->seed % 4 == 3;
+}
+
+static void play(uint64_t seed) {
+  rig *r = &the_rig;
+  rig_init(r, seed, 1 + (int)(seed % 7));
+  r->config.backoff.max = 1000;
+  r->config.newest = seed % 11 == 0;
+  r->poison = seed % 6 == 1 ? 3 : -1;
+  if (seed % 13 == 0) r->config.max_children = IDS / 2;
+  r->start_ms = seed % 3 == 0 ? 100 : 5;
+  r->delay_ms = seed % 5 == 0 ? 100 : 3;
+  next_id = 0;
+  for (int i = 0; i < r->count; i++) {
+    if (!has_one_clock(r)) r->nodes[i].wall = rig_some(r, 4000) - 2000;
+    rig_boot(r, i);
+  }
+  while (r->now < FAULTS_MS) {
+    byn_test_fail_nth(&r->memory, is_short(r) ? rig_draw(r, 400) : 0);
+    disturb(r);
+    rig_run(r, rig_some(r, 300));
+    note_answers(r);
+    reap_leavers(r);
+  }
+  byn_test_fail_nth(&r->memory, 0);
+  mend_all(r);
+  for (int i = 0; i < r->count; i++) {
+    attach_node(r, i);
+    if (!r->nodes[i].d) rig_boot(r, i);
+    rig_time(r, i);
+    byn_dist_hold(r->nodes[i].d, false);
+    byn_dist_set_hosts(r->nodes[i].d, true);
+  }
+  for (int ms = 0; ms < CALM_MS; ms += 100) {
+    rig_run(r, 100);
+    reap_leavers(r);
+    for (int i = 0; i < r->count; i++)
+      if (!r->nodes[i].d) rig_boot(r, i);
+  }
+  note_answers(r);
+  for (int id = 0; id < next_id; id++)
+    check_child(r, id);
+  rig_free(r);
+}
+
+static void chaos(void **state) {
+  (void)state;
+  const char *one = getenv("BYN_SEED"), *many = getenv("BYN_SCRIPTS");
+  uint64_t count = many ? strtoull(many, NULL, 10) / 1000 : 300;
+  if (one) {
+    play(strtoull(one, NULL, 10));
+    return;
+  }
+  for (uint64_t seed = 1; seed <= count; seed++)
+    play(seed);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(chaos)};
+  return cmocka_run_group_tests_name("dist cluster", tests, NULL, NULL);
+}

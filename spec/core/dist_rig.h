@@ -1,0 +1,575 @@
+/* Several byn_dist in one process, with a network, processes and callers that
+ * are a few numbers each. One event happens at a time, in the order of time.
+ *
+ *   rig r;
+ *   rig_init(&r, seed, 3);
+ *   rig_boot(&r, 0); ...           a node begins, and is connected to all
+ *   rig_start(&r, 0, id, flags);   a caller on node 0
+ *   rig_run(&r, 500);              half a second
+ *
+ * A wire between two nodes is cut and mended; each side notices after a while
+ * of its own, and what was under way is lost.
+ */
+#ifndef BYN_SPEC_DIST_RIG_H
+#define BYN_SPEC_DIST_RIG_H
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "../../csrc/core/dist/dist.h"
+#include "../../csrc/core/dist/view.h"
+#include "../../csrc/core/ring.h"
+#include "../../csrc/core/rng.h"
+#include "../../csrc/core/timers.h"
+#include "support.h"
+
+enum {
+  RIG_NODES = 10,
+  RIG_IDS = 1024,
+  RIG_PROCESSES = 16384,
+  RIG_REQUESTS = 16384
+};
+
+typedef struct rig_message {
+  struct rig_message *next;
+  int from, to;
+  uint64_t wire; /* the connection it travels on */
+  int64_t at;
+  size_t n;
+  uint8_t bytes[];
+} rig_message;
+
+typedef enum rig_process_state {
+  RIG_STARTING,
+  RIG_RUNNING,
+  RIG_STOPPING,
+  RIG_GONE
+} rig_process_state;
+
+typedef struct rig_process {
+  rig_process_state state;
+  int node, id;
+  uint64_t life; /* of the node */
+  uint32_t child;
+  int64_t due; /* its start or its stop is done */
+  int64_t begun;
+  char pid[24];
+  bool crashes; /* reported when it is due */
+} rig_process;
+
+typedef struct rig_request {
+  int node, id;
+  uint64_t life;
+  bool terminates, answered, ensure;
+  byn_dist_code code;
+  char pid[24];
+  char reason[24];
+  char where[32];
+} rig_request;
+
+typedef struct rig_node {
+  byn_dist *d; /* NULL while it is dead */
+  uint64_t life;
+  int64_t wall;            /* its clock's fault */
+  char shown[RIG_IDS][24]; /* what SHOW said */
+  uint32_t starts, stops, sends, events[8];
+  uint64_t bytes;
+  bool attached, left;
+} rig_node;
+
+/* One direction: what the side `from` believes, and what is so. */
+typedef struct rig_wire {
+  uint64_t up;    /* the connection as this side sees it; 0: none */
+  int64_t notice; /* when this side notices that it is cut */
+  int64_t last;   /* when its last message arrives */
+} rig_wire;
+
+typedef struct rig {
+  byn_test_alloc memory;
+  byn_alloc alloc;
+  byn_rng rng;
+  uint64_t seed;
+  int64_t now;
+  int count;
+  rig_node nodes[RIG_NODES];
+  rig_wire wires[RIG_NODES][RIG_NODES];
+  bool cut[RIG_NODES][RIG_NODES];
+  uint64_t wire_count;
+  rig_message *messages, *last_message;
+  rig_process processes[RIG_PROCESSES];
+  int process_count;
+  rig_request requests[RIG_REQUESTS];
+  int request_count;
+  int64_t delay_ms, start_ms, stop_ms, notice_ms;
+  int poison; /* an id whose processes crash at once, or -1 */
+  int refusing_node, failing_id;
+  bool hanging, trace;
+  byn_dist_config config;
+} rig;
+
+static const char *const rig_names[RIG_NODES] = {
+    "a@h", "b@h", "c@h", "d@h", "e@h", "f@h", "g@h", "h@h", "i@h", "j@h"};
+
+#define RIG_HOLDS(r, what)                                                     \
+  do {                                                                         \
+    if (!(what))                                                               \
+      fail_msg("seed %" PRIu64 ", %" PRId64 " ms: %s", (r)->seed, (r)->now,    \
+               #what);                                                         \
+  } while (0)
+
+/* BYN_TRACE=1 shows what happens. */
+#define RIG_TRACE(r, ...)                                                      \
+  do {                                                                         \
+    if ((r)->trace) {                                                          \
+      fprintf(stderr, "%6" PRId64 " ", (r)->now);                              \
+      fprintf(stderr, __VA_ARGS__);                                            \
+      fputc('\n', stderr);                                                     \
+    }                                                                          \
+  } while (0)
+
+static inline uint32_t rig_draw(rig *r, uint32_t bound) {
+  return (uint32_t)byn_rng_below(&r->rng, bound);
+}
+
+static inline int64_t rig_some(rig *r, int64_t most) {
+  return most <= 0 ? 0 : rig_draw(r, (uint32_t)most + 1);
+}
+
+static inline int rig_index(const char *name) {
+  for (int i = 0; i < RIG_NODES; i++)
+    if (strcmp(rig_names[i], name) == 0) return i;
+  fail_msg("no such node");
+  return -1;
+}
+
+static inline void rig_key(int id, char key[16], byn_dist_id *out) {
+  int n = snprintf(key, 16, "child %d", id);
+  *out = (byn_dist_id){(const uint8_t *)key, (size_t)n,
+                       byn_ring_hash(key, (size_t)n, BYN_KEY_STRING)};
+}
+
+static inline int rig_id(const byn_dist_id *id) {
+  char key[16] = {0};
+  memcpy(key, id->key, id->n);
+  return atoi(key + 6);
+}
+
+static inline void rig_init(rig *r, uint64_t seed, int count) {
+  memset(r, 0, sizeof *r);
+  r->alloc = byn_test_allocator(&r->memory);
+  byn_rng_seed(&r->rng, seed);
+  r->seed = seed;
+  r->trace = getenv("BYN_TRACE") != NULL;
+  r->count = count;
+  r->now = 1;
+  r->delay_ms = 3;
+  r->start_ms = 5;
+  r->stop_ms = 5;
+  r->notice_ms = 20;
+  r->poison = r->failing_id = r->refusing_node = -1;
+  r->config = (byn_dist_config){
+      .name = "sup",
+      .name_len = 3,
+      .seed = seed,
+      .hosts = true,
+      .replicas = 2,
+      .start_concurrency = 16,
+      .max_restarts = 3,
+      .max_ms = 5000,
+      .backoff = {.min = 100, .max = 30000, .factor = 2, .jitter = 0.2},
+      .max_spec = 1 << 20,
+      .keep_ended = 100000,
+      .keep_ended_ms = 60000};
+}
+
+static inline int64_t rig_wall(const rig *r, int i) {
+  return 1700000000000 + r->now + r->nodes[i].wall;
+}
+
+static void rig_drain(rig *r, int i);
+
+static inline void rig_time(rig *r, int i) {
+  if (r->nodes[i].d) byn_dist_time(r->nodes[i].d, r->now, rig_wall(r, i));
+}
+
+/* --- wires ---------------------------------------------------------------- */
+
+static inline void rig_connect(rig *r, int i, int j) {
+  if (i == j || r->cut[i][j] || !r->nodes[i].d || !r->nodes[j].d) return;
+  if (r->wires[i][j].up || r->wires[j][i].up) return;
+  uint64_t wire = ++r->wire_count;
+  RIG_TRACE(r, "connect %d %d", i, j);
+  for (int side = 0; side < 2; side++) {
+    int from = side ? j : i, to = side ? i : j;
+    r->wires[from][to] = (rig_wire){.up = wire, .notice = BYN_NEVER};
+    if (!r->nodes[from].attached) continue;
+    rig_time(r, from);
+    byn_dist_node_up(r->nodes[from].d, rig_names[to]);
+    rig_drain(r, from);
+  }
+}
+
+static inline void rig_lose_messages(rig *r, int i, int j) {
+  for (rig_message **at = &r->messages; *at;) {
+    rig_message *m = *at;
+    if ((m->from == i && m->to == j) || (m->from == j && m->to == i)) {
+      *at = m->next;
+      free(m);
+    } else {
+      at = &m->next;
+    }
+  }
+}
+
+static inline void rig_cut(rig *r, int i, int j) {
+  RIG_TRACE(r, "cut %d %d", i, j);
+  r->cut[i][j] = r->cut[j][i] = true;
+  rig_lose_messages(r, i, j);
+  for (int side = 0; side < 2; side++) {
+    rig_wire *w = side ? &r->wires[j][i] : &r->wires[i][j];
+    if (w->up && w->notice == BYN_NEVER)
+      w->notice = r->now + rig_some(r, r->notice_ms);
+  }
+}
+
+static inline void rig_mend(rig *r, int i, int j) {
+  if (r->cut[i][j]) RIG_TRACE(r, "mend %d %d", i, j);
+  r->cut[i][j] = r->cut[j][i] = false;
+}
+
+static inline void rig_notice(rig *r, int i, int j, bool proven) {
+  RIG_TRACE(r, "%d: down %d%s", i, j, proven ? " proven" : "");
+  r->wires[i][j] = (rig_wire){.notice = BYN_NEVER};
+  if (!r->nodes[i].d || !r->nodes[i].attached) return;
+  rig_time(r, i);
+  byn_dist_node_down(r->nodes[i].d, rig_names[j], proven);
+  rig_drain(r, i);
+}
+
+/* --- nodes ---------------------------------------------------------------- */
+
+static inline void rig_boot(rig *r, int i) {
+  rig_node *n = &r->nodes[i];
+  RIG_TRACE(r, "boot %d", i);
+  n->life++;
+  byn_dist_config c = r->config;
+  c.alloc = r->alloc;
+  c.node = rig_names[i];
+  c.incarnation = (uint64_t)(r->now * 1000) + n->life;
+  uint64_t fail_at = r->memory.fail_at;
+  r->memory.fail_at = 0;
+  n->d = byn_dist_new(&c, r->now, rig_wall(r, i));
+  r->memory.fail_at = fail_at;
+  n->left = false;
+  memset(n->shown, 0, sizeof n->shown);
+  RIG_HOLDS(r, n->d);
+  byn_dist_attach(n->d, r->now);
+  n->attached = true;
+  for (int j = 0; j < r->count; j++)
+    if (j != i && r->nodes[j].d && !r->cut[i][j])
+      byn_dist_expect(n->d, rig_names[j]);
+  rig_drain(r, i);
+}
+
+static inline void rig_kill(rig *r, int i) {
+  rig_node *n = &r->nodes[i];
+  RIG_TRACE(r, "kill %d", i);
+  byn_dist_free(n->d);
+  n->d = NULL;
+  n->attached = false;
+  for (int p = 0; p < r->process_count; p++)
+    if (r->processes[p].node == i) r->processes[p].state = RIG_GONE;
+  for (int j = 0; j < r->count; j++) {
+    if (j == i) continue;
+    rig_lose_messages(r, i, j);
+    r->wires[i][j] = (rig_wire){.notice = BYN_NEVER};
+    if (r->wires[j][i].up) rig_notice(r, j, i, !r->cut[i][j]);
+  }
+}
+
+/* --- actions -------------------------------------------------------------- */
+
+static inline rig_process *rig_process_of(rig *r, int node, uint32_t child) {
+  for (int p = r->process_count - 1; p >= 0; p--) {
+    rig_process *x = &r->processes[p];
+    if (x->node == node && x->child == child && x->state != RIG_GONE &&
+        x->life == r->nodes[node].life)
+      return x;
+  }
+  return NULL;
+}
+
+static inline void rig_send(rig *r, int i, const byn_dist_action *a) {
+  int j = rig_index(a->node);
+  rig_wire *w = &r->wires[i][j];
+  r->nodes[i].sends++;
+  r->nodes[i].bytes += a->bytes.n;
+  if (!w->up || r->cut[i][j] || !r->nodes[j].d) return;
+  rig_message *m = malloc(sizeof *m + a->bytes.n);
+  int64_t at = r->now + 1 + rig_some(r, r->delay_ms);
+  if (at < w->last) at = w->last;
+  w->last = at;
+  *m = (rig_message){
+      .from = i, .to = j, .wire = w->up, .at = at, .n = a->bytes.n};
+  memcpy(m->bytes, a->bytes.at, a->bytes.n);
+  rig_message **place = &r->messages;
+  if (r->last_message && r->messages && r->last_message->at <= at)
+    place = &r->last_message->next;
+  while (*place && (*place)->at <= at)
+    place = &(*place)->next;
+  m->next = *place;
+  *place = m;
+}
+
+static inline void rig_start_process(rig *r, int i, const byn_dist_action *a) {
+  int free = r->process_count;
+  if (free == RIG_PROCESSES)
+    for (free = 0; r->processes[free].state != RIG_GONE; free++) {}
+  else
+    r->process_count++;
+  r->processes[free] = (rig_process){.state = RIG_STARTING,
+                                     .node = i,
+                                     .id = rig_id(&a->id),
+                                     .life = r->nodes[i].life,
+                                     .child = a->child,
+                                     .due = r->now + rig_some(r, r->start_ms)};
+  if (r->hanging) r->processes[free].due = BYN_NEVER;
+  r->nodes[i].starts++;
+  RIG_TRACE(r, "%d: start %d", i, rig_id(&a->id));
+}
+
+static inline void rig_stop_process(rig *r, int i, const byn_dist_action *a) {
+  rig_process *p = rig_process_of(r, i, a->child);
+  r->nodes[i].stops++;
+  RIG_TRACE(r, "%d: stop %d why %d %.*s", i, rig_id(&a->id), a->why,
+            (int)a->pid.n, (const char *)a->pid.at);
+  RIG_HOLDS(r, p);
+  RIG_HOLDS(r, (p->state == RIG_STARTING) == (a->pid.at == NULL) ||
+                   r->memory.failed > 0);
+  p->state = RIG_STOPPING;
+  p->due = r->now + rig_some(r, r->stop_ms);
+}
+
+static inline void rig_answer(rig *r, int i, const byn_dist_action *a) {
+  RIG_HOLDS(r, a->request < (uint64_t)r->request_count);
+  rig_request *q = &r->requests[a->request];
+  RIG_HOLDS(r, q->node == i && !q->answered);
+  q->answered = true;
+  RIG_TRACE(r, "%d: answer %s %d: %d %.*s", i, q->terminates ? "end" : "start",
+            q->id, a->code, (int)a->pid.n, (const char *)a->pid.at);
+  q->code = a->code;
+  if (a->pid.at) memcpy(q->pid, a->pid.at, a->pid.n);
+  if (a->reason.at && a->reason.n < sizeof q->reason)
+    memcpy(q->reason, a->reason.at, a->reason.n);
+  if (a->node) snprintf(q->where, sizeof q->where, "%s", a->node);
+}
+
+/* In alternation: what was shown is what goes. */
+static inline void rig_show(rig *r, int i, const byn_dist_action *a) {
+  char *shown = r->nodes[i].shown[rig_id(&a->id)];
+  RIG_HOLDS(r, a->pid.at || a->old_pid.at);
+  RIG_TRACE(r, "%d: show %d: %.*s -> %.*s why %d%s", i, rig_id(&a->id),
+            (int)a->old_pid.n, (const char *)a->old_pid.at, (int)a->pid.n,
+            (const char *)a->pid.at, a->why, a->final ? " final" : "");
+  RIG_HOLDS(r, a->old_pid.n == strlen(shown));
+  RIG_HOLDS(r, a->old_pid.n == 0 ||
+                   memcmp(a->old_pid.at, shown, a->old_pid.n) == 0);
+  memset(shown, 0, 24);
+  if (a->pid.at) memcpy(shown, a->pid.at, a->pid.n);
+}
+
+static void rig_drain(rig *r, int i) {
+  rig_node *n = &r->nodes[i];
+  byn_dist_action a;
+  while (n->d && byn_dist_next(n->d, &a)) {
+    if (a.kind == BYN_DIST_NODE_UP || a.kind == BYN_DIST_NODE_DOWN)
+      RIG_TRACE(r, "%d: node %s %s", i,
+                a.kind == BYN_DIST_NODE_UP ? "up" : "down", a.node);
+    switch (a.kind) {
+    case BYN_DIST_SEND:
+      rig_send(r, i, &a);
+      break;
+    case BYN_DIST_START:
+      rig_start_process(r, i, &a);
+      break;
+    case BYN_DIST_STOP:
+      rig_stop_process(r, i, &a);
+      break;
+    case BYN_DIST_ANSWER:
+      rig_answer(r, i, &a);
+      break;
+    case BYN_DIST_SHOW:
+      rig_show(r, i, &a);
+      break;
+    case BYN_DIST_EVENT:
+      n->events[a.event]++;
+      break;
+    default:
+      break;
+    }
+  }
+  if (n->d && byn_dist_has_left(n->d)) n->left = true;
+}
+
+/* --- callers -------------------------------------------------------------- */
+
+static inline int rig_ask(rig *r, int node, int id, bool terminates,
+                          const byn_dist_start_spec *what, int64_t limit) {
+  RIG_HOLDS(r, r->request_count < RIG_REQUESTS);
+  int number = r->request_count++;
+  RIG_TRACE(r, "%d: %s %d", node, terminates ? "ask end" : "ask start", id);
+  r->requests[number] = (rig_request){.node = node,
+                                      .id = id,
+                                      .life = r->nodes[node].life,
+                                      .terminates = terminates};
+  char key[16];
+  byn_dist_id name;
+  rig_key(id, key, &name);
+  rig_time(r, node);
+  if (terminates)
+    byn_dist_terminate(r->nodes[node].d, (uint64_t)number, &name, limit);
+  else
+    byn_dist_start(r->nodes[node].d, (uint64_t)number, &name, what, limit);
+  rig_drain(r, node);
+  return number;
+}
+
+static inline int rig_start(rig *r, int node, int id, uint32_t flags) {
+  byn_dist_start_spec what = {
+      .spec = (const uint8_t *)"spec", .spec_len = 4, .flags = flags};
+  return rig_ask(r, node, id, false, &what, 30000);
+}
+
+static inline int rig_terminate(rig *r, int node, int id) {
+  return rig_ask(r, node, id, true, NULL, 30000);
+}
+
+/* --- processes ------------------------------------------------------------ */
+
+static inline void rig_end(rig *r, rig_process *p, bool normal,
+                           const char *reason) {
+  p->state = RIG_GONE;
+  int i = p->node;
+  rig_time(r, i);
+  byn_dist_exited(r->nodes[i].d, p->child, normal, (const uint8_t *)reason,
+                  strlen(reason));
+  rig_drain(r, i);
+}
+
+static inline void rig_begin(rig *r, rig_process *p) {
+  int i = p->node;
+  rig_time(r, i);
+  if (i == r->refusing_node || p->id == r->failing_id) {
+    byn_dist_failure kind =
+        i == r->refusing_node ? BYN_DIST_FAILED_REFUSED : BYN_DIST_FAILED_ERROR;
+    p->state = RIG_GONE;
+    byn_dist_start_failed(r->nodes[i].d, p->child, kind,
+                          (const uint8_t *)"sorry", 5);
+    rig_drain(r, i);
+    return;
+  }
+  static unsigned pids;
+  snprintf(p->pid, sizeof p->pid, "%s.%u", rig_names[i], ++pids);
+  p->state = RIG_RUNNING;
+  RIG_TRACE(r, "%d: runs %d %s", i, p->id, p->pid);
+  p->begun = r->now;
+  p->due = p->id == r->poison ? r->now + 2 : BYN_NEVER;
+  byn_dist_started(r->nodes[i].d, p->child, (const uint8_t *)p->pid,
+                   strlen(p->pid));
+  rig_drain(r, i);
+}
+
+static inline void rig_process_due(rig *r, rig_process *p) {
+  if (p->state == RIG_STARTING)
+    rig_begin(r, p);
+  else if (p->state == RIG_RUNNING)
+    rig_end(r, p, false, "crash");
+  else if (p->state == RIG_STOPPING)
+    rig_end(r, p, false, "shutdown");
+}
+
+static inline rig_process *rig_running(rig *r, int id, int *count) {
+  rig_process *found = NULL;
+  *count = 0;
+  for (int p = 0; p < r->process_count; p++) {
+    rig_process *x = &r->processes[p];
+    if (x->id != id || x->state != RIG_RUNNING) continue;
+    if (!found || x->begun < found->begun) found = x;
+    (*count)++;
+  }
+  return found;
+}
+
+/* --- time ----------------------------------------------------------------- */
+
+static inline int64_t rig_next(rig *r) {
+  int64_t at = r->messages ? r->messages->at : BYN_NEVER;
+  for (int i = 0; i < r->count; i++) {
+    if (!r->nodes[i].d) continue;
+    int64_t due = byn_dist_deadline(r->nodes[i].d);
+    if (due < at) at = due;
+    for (int j = 0; j < r->count; j++)
+      if (r->wires[i][j].up && r->wires[i][j].notice < at)
+        at = r->wires[i][j].notice;
+  }
+  for (int p = 0; p < r->process_count; p++)
+    if (r->processes[p].state != RIG_GONE && r->processes[p].due < at)
+      at = r->processes[p].due;
+  return at > r->now ? at : r->now + 1;
+}
+
+static inline void rig_receive(rig *r, rig_message *m) {
+  rig_node *n = &r->nodes[m->to];
+  if (n->d && n->attached && r->wires[m->to][m->from].up == m->wire) {
+    rig_time(r, m->to);
+    RIG_HOLDS(r, byn_dist_receive(n->d, rig_names[m->from], m->bytes, m->n));
+    rig_drain(r, m->to);
+  }
+  free(m);
+}
+
+static inline void rig_step(rig *r) {
+  while (r->messages && r->messages->at <= r->now) {
+    rig_message *m = r->messages;
+    r->messages = m->next;
+    r->last_message = NULL;
+    rig_receive(r, m);
+  }
+  for (int i = 0; i < r->count; i++)
+    for (int j = 0; j < r->count; j++)
+      if (r->wires[i][j].up && r->wires[i][j].notice <= r->now)
+        rig_notice(r, i, j, false);
+  for (int i = 0; i < r->count; i++)
+    for (int j = i + 1; j < r->count; j++)
+      rig_connect(r, i, j);
+  for (int p = 0; p < r->process_count; p++)
+    if (r->processes[p].state != RIG_GONE && r->processes[p].due <= r->now)
+      rig_process_due(r, &r->processes[p]);
+  for (int i = 0; i < r->count; i++) {
+    if (!r->nodes[i].d || byn_dist_deadline(r->nodes[i].d) > r->now) continue;
+    rig_time(r, i);
+    rig_drain(r, i);
+  }
+}
+
+static inline void rig_run(rig *r, int64_t ms) {
+  int64_t until = r->now + ms;
+  while (r->now < until) {
+    rig_step(r);
+    int64_t next = rig_next(r);
+    r->now = next < until ? next : until;
+  }
+  rig_step(r);
+}
+
+static inline void rig_free(rig *r) {
+  for (int i = 0; i < r->count; i++)
+    if (r->nodes[i].d) byn_dist_free(r->nodes[i].d);
+  for (rig_message *m = r->messages, *next; m; m = next) {
+    next = m->next;
+    free(m);
+  }
+  byn_test_assert_clean(&r->memory);
+}
+
+#endif
