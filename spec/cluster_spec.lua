@@ -26,6 +26,14 @@ local function start(id, arg, node)
   return nil, type(err) == "table" and err[1] or err
 end
 
+-- The supervisor is being started by another process.
+local function start_when_ready(id)
+  local banyan = require "banyan"
+  while not banyan.whereis("children") do banyan.sleep(1) end
+  require("banyan.distributed_supervisor").start_child("children",
+    { id = id, start = { "spec.support.worker", "start_link", { id } } })
+end
+
 local function children()
   return require("banyan.distributed_supervisor").children("children")
 end
@@ -166,7 +174,9 @@ describe("three nodes in OS processes", function()
               return node:call(members) == 3
             end)
           end
-          assert.is_true(same(all[1]:call(children), fresh:call(children)))
+          c:wait("the new one knows all children", function()
+            return same(all[1]:call(children), fresh:call(children))
+          end)
         end
         check_one_of_each(c, all, wanted)
       end)
@@ -228,7 +238,7 @@ describe("two nodes in OS processes", function()
       local b = c:launch(y, { connect = { x } })
       for _, node in ipairs { c:await(a), c:await(b) } do
         node:open(open_supervisor)
-        node:open(start, "x")
+        node:open(start_when_ready, "x")
       end
       for _, node in ipairs { a, b } do
         c:wait("both are members", function()

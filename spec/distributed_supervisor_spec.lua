@@ -4,7 +4,6 @@
 local core = require "banyan.core"
 local ds = require "banyan.distributed_supervisor"
 local support = require "spec.support.distributed"
-local registry = require "banyan.distributed_supervisor.registry"
 local run = require "spec.support.run"
 local server = require "banyan.server"
 local supervisor = require "banyan.supervisor"
@@ -85,9 +84,25 @@ describe("a distributed supervisor on one node", function()
       { start = { "spec.support.worker", "start_link", { "ignore" } } }
     assert.same({ nil, "ignore" },
       { ds.start_child(NAME, worker.spec("x", ignore)) })
-    assert.is_nil(ds.explain(NAME, "x"))
+    assert.equal("ended", ds.explain(NAME, "x").state)
     assert(ds.start_child(NAME, worker.spec("x")))
   end))
+
+  it("answers the child that runs, or starts it, if it is to be ensured",
+    with({}, function()
+      local pid, id = assert(ds.ensure_child(NAME, worker.spec("x")))
+      assert.equal("x", id)
+      assert.same({ pid, "x" }, { ds.ensure_child(NAME, worker.spec("x")) })
+      assert.same({ 1, 1 }, { ds.count(NAME) })
+    end))
+
+  it("refuses a spec that is too large to be sent", with({ max_spec = 1000 },
+    function()
+      local pid, err = ds.start_child(NAME, worker.spec(("x"):rep(2000)))
+      assert.is_nil(pid)
+      assert.equal("spec_too_large", err[1])
+      assert.is_true(err[2] > 2000 and err[2] < 5000)
+    end))
 
   it("restarts by restart type, and tells the new pid", with({}, function()
     for _, kind in ipairs { "permanent", "transient", "temporary" } do
@@ -156,19 +171,29 @@ describe("a distributed supervisor on one node", function()
     assert.has_error(function() ds.whereis(nil, "x") end,
       "distributed_supervisor: name must be a string, got nil")
     assert.is_nil(ds.whereis("other", 1))
-    assert.same({ nil, "noproc" }, { ds.call("other", 1, "x") })
-    assert.same({ nil, "noproc" }, { ds.start_child("other", worker.spec(1)) })
-    assert.same({ nil, "noproc" }, { ds.terminate_child("other", 1) })
-    assert.same({ nil, "noproc" }, { ds.children("other") })
-    assert.same({ nil, "noproc" }, { ds.node_for("other", 1) })
+    local function not_started(fn, ...)
+      assert.same({ nil, "not_started" }, { fn("other", ...) })
+    end
+    not_started(ds.call, 1, "x")
+    not_started(ds.send, 1, "x")
+    not_started(ds.start_child, worker.spec(1))
+    not_started(ds.ensure_child, worker.spec(1))
+    not_started(ds.terminate_child, 1)
+    not_started(ds.children)
+    not_started(ds.local_children)
+    not_started(ds.count)
+    not_started(ds.status)
+    not_started(ds.node_for, 1)
+    not_started(ds.nodes)
+    not_started(ds.explain, 1)
     assert.is_false(ds.is_mine("other", 1))
   end))
 
   it("keeps to max_children", with({ max_children = 2 }, function()
     assert(ds.start_child(NAME, worker.spec(1)))
     assert(ds.start_child(NAME, worker.spec(2)))
-    assert.same({ nil, "max_children" },
-      { ds.start_child(NAME, worker.spec(3)) })
+    local _, err = ds.start_child(NAME, worker.spec(3))
+    assert.same({ "no_room", "max_children" }, { err[1], err[2] })
     assert(ds.terminate_child(NAME, 1))
     assert(ds.start_child(NAME, worker.spec(3)))
   end))
@@ -213,17 +238,59 @@ describe("a distributed supervisor on one node", function()
       assert.same({}, ds.children(NAME))
       assert.same({}, ds.local_children(NAME))
       assert.equal(before, #core.processes())
+      assert.equal("ended", ds.explain(NAME, 1).state)
       core.sleep(120000)
-      local view = registry.views[core.whereis(NAME)]
-      assert.same({ 0, 0 }, { view.placement:counts() })
       assert.is_nil(ds.explain(NAME, 1))
     end)
   end)
 
-  it("ends when children crash too often", function()
+  it("sets a child aside that crashes too often, and tries it again",
+    with({ max_restarts = 1 }, function()
+      assert(ds.start_child(NAME, worker.spec("x")))
+      local healthy = assert(ds.start_child(NAME, worker.spec("y")))
+      for _ = 1, 2 do
+        ds.call(NAME, "x", "crash")
+        core.sleep(1)
+      end
+      local found = ds.explain(NAME, "x")
+      assert.equal("failing", found.state)
+      assert.equal("error", found.error[1])
+      assert.is_nil(ds.whereis(NAME, "x"))
+      assert.equal(1, ds.status(NAME).failing)
+      assert.same({ nil, "already_present" },
+        { ds.start_child(NAME, worker.spec("x")) })
+      core.sleep(200)
+      assert.equal("running", ds.explain(NAME, "x").state)
+      assert.equal(healthy, ds.whereis(NAME, "y"))
+    end))
+
+  it("heals a child that runs for long enough", with({ max_restarts = 1 },
+    function()
+      assert(ds.start_child(NAME, worker.spec("x")))
+      for _ = 1, 3 do
+        ds.call(NAME, "x", "crash")
+        core.sleep(200)
+      end
+      assert.is_true(ds.explain(NAME, "x").failures > 0)
+      core.sleep(6000)
+      assert.equal(0, ds.explain(NAME, "x").failures)
+    end))
+
+  it("ends a child that is set aside", with({ max_restarts = 0 }, function()
+    assert(ds.start_child(NAME, worker.spec("x")))
+    ds.call(NAME, "x", "crash")
+    core.sleep(1)
+    assert.equal("failing", ds.explain(NAME, "x").state)
+    assert.is_true(ds.terminate_child(NAME, "x"))
+    core.sleep(60)
+    assert.equal("ended", ds.explain(NAME, "x").state)
+  end))
+
+  it("ends when children crash too often, if that is to escalate", function()
     run(function()
       core.trap_exit(true)
-      local pid = assert(ds.start_link { name = NAME, max_restarts = 1 })
+      local pid = assert(ds.start_link { name = NAME, max_restarts = 1,
+        on_limit = "escalate" })
       assert(ds.start_child(NAME, worker.spec("x")))
       for _ = 1, 2 do
         ds.call(NAME, "x", "crash")
@@ -256,7 +323,14 @@ describe("misuse of a distributed supervisor", function()
     option('"nodes" must be a list', { name = "x", nodes = { source = 1 } })
     option('"rebalance" must be "passive"', { name = "x",
       rebalance = "active" })
-    option('"replicas" must be 2', { name = "x", replicas = 3 })
+    option('"replicas" must be an integer from 1 to 5', { name = "x",
+      replicas = 6 })
+    option('"conflict" must be "oldest" or "newest"', { name = "x",
+      conflict = "eldest" })
+    option('"on_limit" must be', { name = "x", on_limit = "end" })
+    option('"start_ms" must be a positive', { name = "x", start_ms = 0 })
+    option('"backoff": backoff.min must be', { name = "x",
+      backoff = { min = 0 } })
     option('"max_children" must be a positive', { name = "x",
       max_children = 0 })
     option('"listeners" must be a list', { name = "x",
@@ -366,10 +440,12 @@ describe("a distributed supervisor on three nodes", function()
     local launch = { start = { "spec.support.worker", "launch", { 1 } } }
     local _, err = start(net, A, id, launch)
     assert.equal("not_allowed", err[1])
+    assert.is_truthy(err[3])
     local none = { start = { "no.such.module", "start_link", {} } }
     _, err = start(net, A, id, none)
-    assert.equal("error", err[1])
+    assert.equal("module_not_found", err[1])
     assert.is_truthy(err[2]:find("no.such.module", 1, true))
+    assert.is_truthy(err[3]:find("@h:1", 1, true))
     assert(start(net, A, id))
     net:close()
   end)
@@ -466,8 +542,8 @@ describe("listeners", function()
     at(net, A, ds.terminate_child, NAME, "x")
     net:settle()
     for _, name in ipairs { A, B } do
-      assert.same({ { "on_process_stop", NAME, "x", { pid }, "shutdown" } },
-        of(name, "on_process_stop"))
+      assert.same({ { "on_process_stop", NAME, "x", { pid }, "shutdown",
+        true } }, of(name, "on_process_stop"))
     end
     pid = assert(start(net, A, "y", nil, B))
     at(net, B, core.send, "keeper", "end")
@@ -483,15 +559,19 @@ describe("listeners", function()
 
   it("hear of a child that moves, and of a temporary that ends", function()
     local net = cluster({ A, B }, { start = { listeners = { listener() } } })
-    assert(start(net, A, "stays", nil, B))
+    local lost = assert(start(net, A, "stays", nil, B))
     local gone = assert(start(net, A, "goes", { restart = "temporary" }, B))
     net:kill(B)
     net:settle()
     assert.equal(1, #of(A, "on_node_down"))
     assert.equal(0, #of(A, "on_node_terminate"))
     assert.equal(3, #of(A, "on_process_start"))
-    assert.same({ { "on_process_stop", NAME, "goes", { gone },
-      "noconnection" } }, of(A, "on_process_stop"))
+    local stops = of(A, "on_process_stop")
+    table.sort(stops, function(a, b) return a[3] < b[3] end)
+    assert.same({
+      { "on_process_stop", NAME, "goes", { gone }, "noconnection", true },
+      { "on_process_stop", NAME, "stays", { lost }, "noconnection", false },
+    }, stops)
     net:close()
   end)
 

@@ -12,8 +12,8 @@
 #include "otp/server.h"
 #include "otp/supervisor.h"
 #include "cluster/cluster.h"
+#include "cluster/dist.h"
 #include "cluster/nodes.h"
-#include "cluster/placement.h"
 #include "cluster/ring.h"
 #include "lockstep/control_seam.h"
 #include "seam.h"
@@ -44,7 +44,7 @@ int luaopen_banyan_core(lua_State *L) {
   lua_setfield(L, -2, "supervisor");
   byn_ring_open(L);
   lua_setfield(L, -2, "ring");
-  byn_placement_open(L);
-  lua_setfield(L, -2, "placement");
+  byn_dist_functions(L);
+  lua_setfield(L, -2, "dist");
   return 1;
 }

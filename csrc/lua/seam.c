@@ -27,7 +27,7 @@ static byn_node *check_node(lua_State *L) {
 
 static void set_now(lua_State *L, byn_node *node, int index) {
   lua_Integer now = luaL_checkinteger(L, index);
-  if (now > node->now) node->now = now;
+  byn_node_tell_time(node, now);
   node->clock_read = false;
 }
 
@@ -150,6 +150,7 @@ static void close_node(lua_State *L, byn_node *node) {
   free_processes(node);
   byn_map_clear(&node->monitors);
   if (node->timers) byn_timers_free(node->timers);
+  byn_slot_free(L, &w->slots, node->kept);
   byn_slot_free(L, &w->slots, node->names);
   byn_slot_free(L, &w->slots, node->clock);
   byn_slot_free(L, &w->slots, node->events);

@@ -19,10 +19,15 @@ local core = require "banyan.core"
 
 local read_spec = core.supervisor.pack
 
+local unpack = table.unpack or unpack
+
 local childspec = {}
 
 local POLICY, BACKOFF, ID, START, FN = 2, 3, 4, 5, 6 -- places
-local TEMPORARY, RESTARTS, SIGNIFICANT = 2, 4, 8 -- in the policy
+local FIRST = 7 -- and on: the arguments
+local TRANSIENT, TEMPORARY, RESTARTS, SIGNIFICANT = 1, 2, 4, 8 -- in the policy
+local ARGUMENTS, ARGUMENTS_MOST, SHUTDOWN = 16, 1024, 16384
+local KILL, INFINITY = 0, 1 -- of the shutdown: else it is ms + 2
 local LONGEST = 2147483647 -- ms, in 32 bits
 
 -- Of a back-off; reset_after is `max` by default. The rest of a child spec has
@@ -86,6 +91,19 @@ local function read_backoff(value)
     number("jitter", value.jitter, JITTER, 0, 1),
     milliseconds("reset_after", value.reset_after, max, 0),
   }
+end
+
+--- Reads a back-off as a person writes it, with the defaults filled in.
+---@param value table
+---@return table|nil backoff  min, max (ms), factor, jitter
+---@return string|nil message  what is wrong with it
+function childspec.read_backoff(value)
+  local ok, list = pcall(read_backoff, value)
+  if ok then
+    return { min = list[1], max = list[2], factor = list[3], jitter = list[4] }
+  end
+  if getmetatable(list) ~= problem then error(list, 0) end
+  return nil, list.text
 end
 
 -- --- shorthands -------------------------------------------------------------
@@ -177,6 +195,32 @@ function childspec.is_significant(packed)
   return packed[POLICY] % (2 * SIGNIFICANT) >= SIGNIFICANT
 end
 
+--- Is the child restarted after an abnormal end only?
+---@param packed table
+---@return boolean
+function childspec.is_transient(packed)
+  return packed[POLICY] % RESTARTS == TRANSIENT
+end
+
+--- How long the child has to end by itself when it is stopped.
+---@param packed table
+---@return integer|"brutal_kill"|"infinity" shutdown  ms
+function childspec.shutdown(packed)
+  local shutdown = math.floor(packed[POLICY] / SHUTDOWN)
+  if shutdown == KILL then return "brutal_kill" end
+  if shutdown == INFINITY then return "infinity" end
+  return whole(shutdown - 2)
+end
+
+--- The back-off of the child's own.
+---@param packed table
+---@return table|nil backoff  min, max (ms), factor, jitter
+function childspec.backoff(packed)
+  local list = packed[BACKOFF]
+  if not list then return nil end
+  return { min = list[1], max = list[2], factor = list[3], jitter = list[4] }
+end
+
 --- What starts the child.
 ---@param packed table
 ---@return function|string start  a function, or the name of a module
@@ -209,6 +253,16 @@ function childspec.apply(module, fn, ...)
     error(("module %q has no function %q"):format(module, fn), 0)
   end
   return found(...)
+end
+
+--- Calls the start function of a packed spec, as a supervisor does. Yields if
+-- that does.
+---@param packed table
+---@return any ...  what it returns
+function childspec.call_start(packed)
+  local count = math.floor(packed[POLICY] / ARGUMENTS) % ARGUMENTS_MOST
+  return childspec.apply(packed[START], packed[FN],
+    unpack(packed, FIRST, FIRST + count - 1))
 end
 
 --- Is that a list of arguments: with `n`, or with places from 1 on?

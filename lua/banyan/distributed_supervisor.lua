@@ -20,29 +20,29 @@
 -- Exactly one: the owner of an id on the ring serialises its starts. When a
 -- node dies, each of its permanent and transient children starts again on its
 -- own id's new owner; temporary ones end. A node that joins takes no child
--- that runs; it gets those that start from then on. If a network was split,
--- or two nodes started one id before they knew of each other, one of the two
--- processes is stopped with the event placement_conflict. The one stays that
--- was placed more often, then restarted more often, then that of a node which
--- a hash of id and node prefers.
+-- that runs; it gets those that start from then on. Where two processes of one
+-- child meet, after a split network or a long silence, the one stays that began
+-- first (`conflict`), and the other is stopped with the reason
+-- {"shutdown", {"conflict", pid}} and the event placement_conflict.
+--
+-- A child harms only itself: one that crashes more than max_restarts times in
+-- max_seconds is set aside ("failing") and tried again after a back-off, with
+-- the event child_failing. Start functions run side by side, each in a process
+-- of its own.
 --
 -- What a node that joins may be asked to run is limited: functions called
 -- start_link, and the modules listed in `modules` there.
 --
 -- All functions take the name of a supervisor that runs on the caller's node;
--- where none does, they answer `nil, "noproc"`.
+-- where none does, they answer `nil, "not_started"`.
 
 local core = require "banyan.core"
 core.skip_in_errors()
-local server = require "banyan.server"
-local Coordinator = require "banyan.distributed_supervisor.coordinator"
 local options = require "banyan.distributed_supervisor.options"
-local registry = require "banyan.distributed_supervisor.registry"
+local tree = require "banyan.distributed_supervisor.tree"
+local views = require "banyan.distributed_supervisor.views"
 
 local distributed_supervisor = {}
-
-local whereis_process = core.whereis
-local views = registry.views
 
 local READY_MS = 10000
 
@@ -59,8 +59,17 @@ local function view_of(name)
     error("distributed_supervisor: name must be a string, got " .. type(name),
       3)
   end
-  local pid = whereis_process(name)
-  return pid and views[pid]
+  return views.of(name)
+end
+
+-- Asks the coordinator of this node.
+local function ask(name, msg)
+  local view = view_of(name)
+  if not view then return nil, "not_started" end
+  msg.key = view.key
+  local first, second = core.call(name, msg, "infinity")
+  if first == nil and second == "noproc" then return nil, "not_started" end
+  return first, second
 end
 
 -- --- starting --------------------------------------------------------------
@@ -72,19 +81,30 @@ end
 ---@param opts table
 ---  name: string, the same on all nodes.
 ---  nodes: list of the names of the nodes that run children; default all that
----  run this supervisor.
+---  run this supervisor. A node runs children if it stands in its own list.
 ---  modules: list of modules any function of which may start a child here;
 ---  default none: then only functions called start_link may.
----  max_children: most children on this node; default no limit.
----  max_restarts = 3, max_seconds = 5: more restarts of children on this node
----  in that time end the supervisor here, as in banyan.supervisor.
+---  max_children: most children on this node; default no limit. What finds no
+---  room here starts on the next node of the ring.
+---  max_spec = 1048576: bytes of a child spec, as it is sent.
+---  max_restarts = 3, max_seconds = 5: for each child: more crashes in that
+---  time, and it is failing.
+---  on_limit = "park": a child that is failing is set aside and tried again
+---  after a back-off; "escalate": it ends the supervisor of its node, as OTP.
+---  backoff: {min=100, max=30000, factor=2, jitter=0.2} of a failing child that
+---  has none of its own.
+---  start_ms = 30000: the time of one start function; then it is killed, with
+---  the processes that it has spawned.
+---  start_concurrency = 16: so many start functions of a node run at once.
+---  replicas = 2: so many nodes (1 to 5) know of a start before its caller
+---  does, where there are so many.
+---  conflict = "oldest": of two processes of one child the one that began first
+---  stays; "newest": the one that began last.
 ---  listeners: list of tables with any of the callbacks below.
 ---  monitor_nodes = true: false leaves out on_node_up and on_node_down.
 ---  cache_children = true: false has lookups ask this node's supervisor in
 ---  place of reading its memory, so that they wait their turn with all other
 ---  requests; they then yield.
----  replicas = 2: so many nodes know of a start or an end before the caller
----  does, where there are so many; no other value yet.
 ---  rebalance = "passive": no other value yet.
 ---
 ---  Callbacks, on every node as it learns of the event, each table in a
@@ -94,14 +114,17 @@ end
 ---  on_node_terminate(name, node, reason, statuses): it leaves in good order;
 ---  statuses is the list of {id=, pid=, state="stopped"} of its children.
 ---  on_process_start(name, id, pid): a child has a new process.
----  on_process_stop(name, id, pids, reason): a child has ended for good.
+---  on_process_stop(name, id, pids, reason, final): a process of a child has
+---  ended; final: the child is started nowhere again. The two alternate.
 ---@return banyan.Pid|nil pid
----@return any err  {"already_started", pid} where it runs on this node
+---@return any err  {"already_started", pid} of its coordinator, where it runs
+---  on this node
 function distributed_supervisor.start_link(opts)
   opts = options.check("distributed_supervisor.start_link", opts, 2)
-  local pid, err = server.start_link(Coordinator, opts, { name = opts.name })
+  local pid, err = tree.start_link(opts)
   if not pid then return nil, err end
-  core.call(pid, { tag = "await" }, READY_MS)
+  core.call(opts.name, { tag = "await", key = views.of(opts.name).key },
+    READY_MS)
   return pid
 end
 
@@ -110,7 +133,7 @@ end
 ---@param opts table  as for start_link
 ---@return table spec
 function distributed_supervisor.child_spec(opts)
-  opts = options.check("distributed_supervisor.child_spec", opts, 2)
+  options.check("distributed_supervisor.child_spec", opts, 2)
   return {
     id = opts.name,
     start = { "banyan.distributed_supervisor", "start_link", { opts } },
@@ -118,6 +141,24 @@ function distributed_supervisor.child_spec(opts)
     shutdown = "infinity",
     type = "supervisor",
   }
+end
+
+-- What start_child and ensure_child have in common.
+local function start(what, name, spec, node, ensure)
+  check_name(what, name)
+  what = "distributed_supervisor." .. what
+  if node ~= nil and type(node) ~= "string" then
+    error(("%s: node must be a string, got %s"):format(what, type(node)), 3)
+  end
+  local packed, id = options.check_spec(what, spec, 3)
+  local pid, err = ask(name, {
+    tag = "start", id = id, spec = packed, node = node, ensure = ensure,
+  })
+  if pid then return pid, id end
+  if err == "too_large" then
+    err = core.reason { "spec_too_large", (core.dist.size(packed)) }
+  end
+  return nil, err
 end
 
 --- Starts a child on the node that the ring names for its id. Yields until the
@@ -129,40 +170,45 @@ end
 ---@param node? string  start it on this node, and keep it there while the
 ---  node lives
 ---@return banyan.Pid|nil pid
----@return any id  the id; after nil: {"already_started", pid}, {"not_allowed",
----  "module.fn"}, "max_children", "not_a_member" or "noconnection" (of the
----  node that was named), "no_nodes", "ignore", "timeout" (nobody was in
----  charge for 30 s), or what the start function answered
+---@return any id  the id; after nil: {"already_started", pid},
+---  "already_present" (it is known, but waits, fails or is lost),
+---  {"not_allowed", "module.fn", node}, {"module_not_found", text, node},
+---  {"no_room", "max_children", node}, {"spec_too_large", bytes},
+---  "not_a_member" or "noconnection" (of the node that was named), "no_nodes",
+---  "ignore", "timeout" (the start function's time is over, or nobody was in
+---  charge), "not_started", or what the start function answered
 function distributed_supervisor.start_child(name, spec, node)
-  check_name("start_child", name)
-  if node ~= nil and type(node) ~= "string" then
-    error("distributed_supervisor.start_child: node must be a string, got "
-      .. type(node), 2)
-  end
-  local packed, id =
-    options.check_spec("distributed_supervisor.start_child", spec, 2)
-  return core.call(name,
-    { tag = "start", id = id, spec = packed, node = node }, "infinity")
+  return start("start_child", name, spec, node, false)
+end
+
+--- Answers the child of that id which runs, or starts it as start_child does.
+-- Yields.
+---@param name string
+---@param spec table|string  as for start_child, with an id
+---@param node? string  where to start it, if it is to be started
+---@return banyan.Pid|nil pid
+---@return any id  as for start_child, without "already_started"
+function distributed_supervisor.ensure_child(name, spec, node)
+  return start("ensure_child", name, spec, node, true)
 end
 
 --- Terminates a child, wherever it runs. Yields until it has ended.
 ---@param name string
 ---@param child banyan.Pid|string|integer|banyan.Ref  its pid or its id
 ---@return true|nil ok
----@return any err  "not_found"
+---@return any err  "not_found", "not_started"
 function distributed_supervisor.terminate_child(name, child)
   check_name("terminate_child", name)
   child = options.check_id("distributed_supervisor.terminate_child", child, 2)
   local msg = { tag = "terminate" }
   local view = view_of(name)
   -- A pid is an id too, where a child was started under it.
-  if type(child) == "userdata" and child.send
-    and not (view and view.pids[child]) then
+  if core.is_pid(child) and not (view and view.pids[child]) then
     msg.pid = child
   else
     msg.id = child
   end
-  return core.call(name, msg, "infinity")
+  return ask(name, msg)
 end
 
 -- --- looking ---------------------------------------------------------------
@@ -175,7 +221,7 @@ local function whereis(name, id)
   local view = view_of(name)
   if view == nil or id == nil then return nil end
   if view.cached then return view.pids[id] end
-  return (core.call(name, { tag = "lookup", id = id }))
+  return (core.call(name, { tag = "lookup", id = id, key = view.key }))
 end
 distributed_supervisor.whereis = whereis
 
@@ -187,7 +233,7 @@ function distributed_supervisor.whois(name, pid)
   local view = view_of(name)
   if view == nil or pid == nil then return nil end
   if view.cached then return view.ids[pid] end
-  return (core.call(name, { tag = "lookup", pid = pid }))
+  return (core.call(name, { tag = "lookup", pid = pid, key = view.key }))
 end
 
 -- The coordinator changes the view: these two must not give way to it.
@@ -201,27 +247,27 @@ end
 local function list_of(map)
   local list = {}
   for _, value in pairs(map) do list[#list + 1] = value end
-  table.sort(list, core.placement.is_before)
+  table.sort(list, core.id_before)
   return list
 end
 
 --- Lists all children, of all nodes. Does not yield.
 ---@param name string
 ---@return table<any, banyan.Pid>|nil children  by id; a new table
----@return any err  "noproc"
+---@return any err  "not_started"
 function distributed_supervisor.children(name)
   local view = view_of(name)
-  if not view then return nil, "noproc" end
+  if not view then return nil, "not_started" end
   return core.unbroken(copy_of, view.pids)
 end
 
 --- Lists the children that run on this node. Does not yield.
 ---@param name string
 ---@return banyan.Pid[]|nil pids  in no order
----@return any err  "noproc"
+---@return any err  "not_started"
 function distributed_supervisor.local_children(name)
   local view = view_of(name)
-  if not view then return nil, "noproc" end
+  if not view then return nil, "not_started" end
   return core.unbroken(list_of, view.here)
 end
 
@@ -229,12 +275,12 @@ end
 ---@param name string
 ---@param key string|integer|banyan.Ref
 ---@return string|nil node
----@return any err  "no_nodes", "noproc"
+---@return any err  "no_nodes", "not_started"
 function distributed_supervisor.node_for(name, key)
   key = options.check_id("distributed_supervisor.node_for", key, 2)
   local view = view_of(name)
-  if not view then return nil, "noproc" end
-  local node = view.placement:owner(key)
+  if not view then return nil, "not_started" end
+  local node = view.dist:owner(key)
   if not node then return nil, "no_nodes" end
   return node
 end
@@ -246,24 +292,64 @@ end
 function distributed_supervisor.is_mine(name, key)
   key = options.check_id("distributed_supervisor.is_mine", key, 2)
   local view = view_of(name)
-  return view ~= nil and view.placement:owner(key) == view.node
+  return view ~= nil and view.dist:owner(key) == view.node
 end
 
 --- Lists the nodes that run children: the members of the ring. Does not
 -- yield.
 ---@param name string
 ---@return string[]|nil nodes  in byte order
----@return any err  "noproc"
+---@return any err  "not_started"
 function distributed_supervisor.nodes(name)
   local view = view_of(name)
-  if not view then return nil, "noproc" end
-  return view.placement:members()
+  if not view then return nil, "not_started" end
+  return view.dist:members()
 end
 
-local function why(flags, node, owner, state)
-  if state ~= "running" then return "it does not run now" end
-  if registry.is_pinned(flags) then return "it was put on this node by name" end
-  if node == owner then return "the ring names this node" end
+--- Counts the children that run. Does not yield.
+---@param name string
+---@return integer|nil here  on this node
+---@return any everywhere  after nil: "not_started"
+function distributed_supervisor.count(name)
+  local view = view_of(name)
+  if not view then return nil, "not_started" end
+  return view.dist:count()
+end
+
+--- Says how it stands with this supervisor. Does not yield.
+---@param name string
+---@return table|nil status  mode = "available", nodes (those that run
+---  children), here, everywhere (children that run), moving, lost, failing,
+---  waiting (for room): numbers
+---@return any err  "not_started"
+function distributed_supervisor.status(name)
+  local view = view_of(name)
+  if not view then return nil, "not_started" end
+  local status = view.dist:status()
+  return {
+    mode = "available", nodes = view.dist:members(), here = status.here,
+    everywhere = status.everywhere, moving = 0, lost = status.lost,
+    failing = status.failing, waiting = status.waiting,
+  }
+end
+
+local sentences = {
+  starting = "its start function runs, or waits for others to be done",
+  lost = "its node is gone, and it is to start on another",
+  failing = "it crashed too often, and is tried again after a while",
+  waiting = "no node has room for it, or may start it",
+  ended = "it has ended",
+}
+
+local function why(child)
+  if child.state ~= "running" then return sentences[child.state] end
+  if child.pinned == child.node then
+    return "it was put on this node by name"
+  elseif child.node == child.owner then
+    return "the ring names this node"
+  elseif child.refused_by_owner then
+    return "the node that the ring names refused it"
+  end
   return "it stays where it started until that node goes"
 end
 
@@ -271,30 +357,34 @@ end
 ---@param name string
 ---@param id string|integer|banyan.Ref
 ---@return table|nil explanation  id, node (where it runs), pid, state
----  ("running", "lost": its node is gone and it is to start again, "ended"),
----  owner (whom the ring names), pinned (it was put on its node by name),
----  epoch (how often it was placed), seq (what happened since: restarts, the
----  end), members (of the ring), reason (a sentence)
----@return any err  "not_found", "noproc"
+---  ("running", "starting", "lost", "failing", "waiting", "ended"), owner (whom
+---  the ring names), pinned (it was put on its node by name), failures (in a
+---  row), error (the last reason of one that fails, waits or has ended),
+---  wait_ms (until one that fails here is tried again), refusal (why the owner
+---  did not take it), members (of the ring), reason (a sentence)
+---@return any err  "not_found", "not_started"
 function distributed_supervisor.explain(name, id)
   id = options.check_id("distributed_supervisor.explain", id, 2)
   local view = view_of(name)
-  if not view then return nil, "noproc" end
-  local places = view.placement
-  local epoch, seq, state, host, flags = places:get(id)
-  if not epoch then return nil, "not_found" end
-  local pid = view.pids[id]
-  state = pid and "running" or state == registry.ENDED and "ended" or "lost"
-  local node, owner = host:node() or view.node, places:owner(id)
+  if not view then return nil, "not_started" end
+  local child = view.dist:explain(id)
+  if not child then return nil, "not_found" end
   return {
-    id = id, node = node, pid = pid, state = state, owner = owner,
-    epoch = epoch, seq = seq, members = places:members(),
-    pinned = registry.is_pinned(flags),
-    reason = why(flags, node, owner, state),
+    id = id, node = child.node, pid = child.pid, state = child.state,
+    owner = child.owner,
+    pinned = child.pinned ~= nil and child.pinned == child.node,
+    failures = child.failures, error = child.reason, wait_ms = child.wait_ms,
+    refusal = child.refusal, members = view.dist:members(),
+    reason = why(child),
   }
 end
 
 -- --- talking ---------------------------------------------------------------
+
+-- Why there is no pid for an id.
+local function absence(name)
+  return view_of(name) and "noproc" or "not_started"
+end
 
 --- Calls a child by its id, as server.call does. Yields.
 ---@param name string
@@ -304,7 +394,7 @@ end
 ---@return any ...  as server.call; `nil, "noproc"` for an id that is not known
 function distributed_supervisor.call(name, id, msg, timeout)
   local pid = whereis(name, id)
-  if not pid then return nil, "noproc" end
+  if not pid then return nil, absence(name) end
   return core.call(pid, msg, timeout)
 end
 
@@ -326,10 +416,10 @@ end
 ---@param id string|integer|banyan.Ref
 ---@param msg any
 ---@return true|nil ok
----@return any err  "noproc"
+---@return any err  "not_started"
 function distributed_supervisor.send(name, id, msg)
   local pid = whereis(name, id)
-  if not pid then return nil, "noproc" end
+  if not pid then return nil, absence(name) end
   return core.send(pid, msg)
 end
 
@@ -349,9 +439,7 @@ end
 
 core.set_resolver(function(dest)
   local view = view_of(dest.supervisor)
-  local pid = view and view.pids[dest.id]
-  if pid then return pid end
-  return nil, "noproc"
+  return view and view.pids[dest.id]
 end)
 
 return distributed_supervisor

@@ -25,6 +25,7 @@
 
 local core = require "banyan.core"
 core.skip_in_errors()
+local hosts = require "banyan.hosts"
 local nodes = require "banyan.node"
 local options = require "banyan.options"
 local run = require "banyan.run"
@@ -157,6 +158,19 @@ banyan.disconnect = core.disconnect
 ---@param on boolean
 ---@return true
 banyan.monitor_nodes = core.monitor_nodes
+
+--- From now on this node runs children of distributed supervisors, or none:
+-- those that run here are stopped then, and start on other nodes. Does not
+-- yield.
+---@param value boolean
+---@return true
+function banyan.set_hosts(value)
+  if type(value) ~= "boolean" then
+    error("banyan.set_hosts: a boolean expected, got " .. type(value), 2)
+  end
+  hosts.set(value)
+  return true
+end
 
 -- --- processes ---------------------------------------------------------------
 

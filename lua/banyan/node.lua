@@ -14,6 +14,7 @@
 
 local core = require "banyan.core"
 core.skip_in_errors()
+local hosts = require "banyan.hosts"
 local log = require "banyan.log"
 local names = require "banyan.name"
 local options = require "banyan.options"
@@ -34,6 +35,7 @@ local schema = {
   listen = "string",
   secret = "string",
   connect = "names",
+  hosts = "boolean",
   driver = "string",
   on_event = {
     "a function, or false for none",
@@ -278,6 +280,7 @@ function M.start(what, opts, defaults, level)
     if opts[name] ~= nil then return opts[name] end
     return defaults and defaults[name]
   end
+  hosts.begin(opts.name, opts.hosts)
   local sink = option "on_event"
   local node = setmetatable({
     core = core.node(core_options(opts, driver, secret, sink and true)),

@@ -43,7 +43,7 @@ end
 
 local ok, err = pcall(banyan.run, {
   name = name, secret = os.getenv("BANYAN_SECRET"), connect = peers,
-  on_event = false,
+  on_event = false, hosts = os.getenv("BANYAN_HOSTS") ~= "no",
 }, function()
   assert(server.start_link(agent, nil, { name = "agent" }))
   banyan.monitor_nodes(true)

@@ -1,11 +1,14 @@
 /* What a process calls: self, link, monitor, exit, names, process_info. */
 #include "api.h"
 
+#include <string.h>
+
 #include "../value/clock.h"
 #include "../value/compat.h"
 #include "../value/reason.h"
 #include "call.h"
 #include "dest.h"
+#include "event.h"
 #include "lookup.h"
 #include "reap.h"
 #include "relation.h"
@@ -155,6 +158,50 @@ static int l_trap_exit(lua_State *L) {
   luaL_checktype(L, 1, LUA_TBOOLEAN);
   lua_pushboolean(L, p->traps);
   p->traps = lua_toboolean(L, 1);
+  return 1;
+}
+
+/* --- parents -------------------------------------------------------------- */
+
+/* adopt(pid) -> true: the caller becomes the parent of a process of its node,
+ * as if it had spawned it, and is linked to it. */
+static int l_adopt(lua_State *L) {
+  byn_process *p = byn_process_here(L, "adopt");
+  byn_id id = *check_pid(L, 1);
+  byn_process *child =
+      id.origin == p->node->origin ? byn_node_find(p->node, &id) : NULL;
+  luaL_argcheck(L, child != p, 1, "a process cannot adopt itself");
+  if (child) {
+    child->parent = p->id.serial;
+    child->parent_index = p->id.index;
+  }
+  byn_link_to(L, p, &id);
+  lua_pushboolean(L, 1);
+  return byn_process_leave(L, p, 1);
+}
+
+static bool descends_from(const byn_process *p, const byn_id *ancestor) {
+  while (p && p->parent) {
+    byn_id parent = byn_parent_of(p);
+    if (byn_id_equal(&parent, ancestor)) return true;
+    p = byn_node_find(p->node, &parent);
+  }
+  return false;
+}
+
+/* descendants(pid) -> list of the processes that it has spawned, and they, as
+ * long as those in between live. */
+static int l_descendants(lua_State *L) {
+  const byn_id *ancestor = check_pid(L, 1);
+  byn_node *node = byn_node_here(L);
+  int n = 0;
+  lua_newtable(L);
+  for (uint32_t i = 0; i < node->table_size; i++) {
+    byn_process *p = node->table[i];
+    if (!p || p->state >= BYN_EXITING || !descends_from(p, ancestor)) continue;
+    byn_process_push(L, p);
+    lua_rawseti(L, -2, ++n);
+  }
   return 1;
 }
 
@@ -359,6 +406,46 @@ static int l_reason(lua_State *L) {
   return 1;
 }
 
+/* event(name, fields): an event of the caller's node. */
+static int l_event(lua_State *L) {
+  const char *name = luaL_checkstring(L, 1);
+  luaL_checktype(L, 2, LUA_TTABLE);
+  lua_settop(L, 2);
+  byn_node *node = byn_node_here(L);
+  if (!byn_event(L, node, name)) return 0;
+  lua_pushnil(L);
+  while (lua_next(L, 2)) {
+    lua_pushvalue(L, -2);
+    lua_insert(L, -2);
+    lua_rawset(L, 3);
+  }
+  byn_event_done(L, node);
+  return 0;
+}
+
+/* is_id(value), is_pid(value) -> bool */
+static int l_is_id(lua_State *L) {
+  lua_pushboolean(L, byn_id_at(L, 1) != NULL);
+  return 1;
+}
+
+static int l_is_pid(lua_State *L) {
+  lua_pushboolean(L, byn_pid_at(L, 1) != NULL);
+  return 1;
+}
+
+/* id_before(a, b) -> bool: an order of pids and refs that is the same on every
+ * node and in every run. */
+static int l_id_before(lua_State *L) {
+  uint8_t a[BYN_ID_BYTES], b[BYN_ID_BYTES];
+  size_t m = 0, n = 0;
+  bool known = byn_id_key(L, 1, a, &m) && byn_id_key(L, 2, b, &n);
+  luaL_argcheck(L, known, 1, "pids or refs expected");
+  int order = memcmp(a, b, m < n ? m : n);
+  lua_pushboolean(L, order < 0 || (order == 0 && m < n));
+  return 1;
+}
+
 static int l_set_resolver(lua_State *L) {
   luaL_checktype(L, 1, LUA_TFUNCTION);
   lua_settop(L, 1);
@@ -387,6 +474,12 @@ void byn_api_functions(lua_State *L) {
                                        {"processes", l_processes},
                                        {"process_info", l_process_info},
                                        {"reason", l_reason},
+                                       {"event", l_event},
+                                       {"is_id", l_is_id},
+                                       {"is_pid", l_is_pid},
+                                       {"id_before", l_id_before},
+                                       {"adopt", l_adopt},
+                                       {"descendants", l_descendants},
                                        {"set_resolver", l_set_resolver},
                                        {NULL, NULL}};
   byn_set_functions(L, functions);

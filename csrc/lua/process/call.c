@@ -324,6 +324,22 @@ static int l_cast(lua_State *L) {
   return byn_send_throttle(L, node, &to, 1);
 }
 
+/* cast_now(dest, msg) -> true: a cast that never waits, for a process that
+ * must serve others while one peer reads slowly */
+static int l_cast_now(lua_State *L) {
+  byn_node *node = byn_node_here(L);
+  lua_settop(L, 2);
+  BYN_POINT(L, node->world->running, l_cast_now, BYN_OP_CAST, 1);
+  byn_dest to;
+  byn_dest_at(L, node, 1, "cast", &to);
+  if (to.kind == BYN_DEST_REMOTE)
+    node->remote->cast(L, node, &to, 2);
+  else if (to.kind == BYN_DEST_LOCAL)
+    byn_post(L, node, &to, 2, BYN_MAIL_CAST);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
 /* reply(from, ...) -> true */
 static int l_reply(lua_State *L) {
   byn_node *node = byn_node_here(L);
@@ -336,8 +352,9 @@ static int l_reply(lua_State *L) {
 }
 
 void byn_call_functions(lua_State *L) {
-  static const luaL_Reg functions[] = {{"call", l_call},       {"ask", l_ask},
-                                       {"request", l_request}, {"cast", l_cast},
-                                       {"reply", l_reply},     {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"call", l_call}, {"ask", l_ask},           {"request", l_request},
+      {"cast", l_cast}, {"cast_now", l_cast_now}, {"reply", l_reply},
+      {NULL, NULL}};
   byn_set_functions(L, functions);
 }

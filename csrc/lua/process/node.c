@@ -17,10 +17,15 @@ static int64_t read_clock(lua_State *L, const byn_node *node) {
   return now;
 }
 
+void byn_node_tell_time(byn_node *node, int64_t now) {
+  if (now > node->now) node->now = now;
+  if (!node->time_told) node->began_at = node->now;
+  node->time_told = true;
+}
+
 int64_t byn_node_now(lua_State *L, byn_node *node) {
   if (node->clock_read || !node->clock) return node->now;
-  int64_t now = read_clock(L, node);
-  if (now > node->now) node->now = now;
+  byn_node_tell_time(node, read_clock(L, node));
   node->clock_read = true;
   return node->now;
 }

@@ -38,9 +38,12 @@ typedef struct byn_node {
   byn_map sends;    /* serial -> struct byn_send, see send.c */
   uint64_t serial;  /* of the last pid or ref made */
   int64_t now;
+  int64_t began_at; /* the first `now` it was told */
   byn_rng rng;
-  int names;         /* slot: table name -> pid */
-  int clock;         /* slot: function that answers the time, or 0 */
+  int names;          /* slot: table name -> pid */
+  uint32_t kept_made; /* how many of `kept` there ever were */
+  int kept;  /* slot: table of what upper rooms keep for its life, or 0 */
+  int clock; /* slot: function that answers the time, or 0 */
   bool system_clock; /* the clock is core.clock */
   int events; /* slot: list of events not yet fetched, or 0 if unwanted */
   int event_count;
@@ -53,6 +56,7 @@ typedef struct byn_node {
   const byn_control_points *points; /* NULL: node:step takes its steps */
   struct byn_control *control;      /* of `points` */
   uint32_t number;                  /* the control's */
+  bool time_told;                   /* began_at is known */
   bool clock_read;                  /* `now` is fresh for this slice */
   bool reaping;
   bool stepping;
@@ -77,6 +81,9 @@ static inline const char *byn_node_absence(const byn_node *node,
 
 /* The time: from the clock if there is one, at most once a slice. */
 int64_t byn_node_now(lua_State *L, byn_node *node);
+
+/* It is told the time; time that went back is ignored. */
+void byn_node_tell_time(byn_node *node, int64_t now);
 
 /* An id made here. */
 void byn_node_ref(byn_node *node, byn_id *ref);

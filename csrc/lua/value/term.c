@@ -213,7 +213,7 @@ static bool is_double(int64_t v) {
 
 static void encode_integer(lua_State *L, int index, encoder *e) {
   int64_t v = lua_tointeger(L, index);
-  if (e->to->doubles && !is_double(v))
+  if (e->to && e->to->doubles && !is_double(v))
     byn_misuse(L,
                "cannot send the integer %s to a node under LuaJIT: its "
                "numbers are doubles",

@@ -45,9 +45,10 @@ void byn_term_copy(lua_State *L, int index);
  * text, in place of the copy. */
 bool byn_term_try_copy(lua_State *L, int index);
 
-/* Appends the value at `index` to `b`. Raises what byn_term_copy raises,
- * and for functions, userdata and coroutines "cannot send a function to
- * another node"; the caller then truncates `b`. */
+/* Appends the value at `index` to `b`. Without `from` and `to` (NULL) the
+ * origin of each id is spelled out, so that anybody can read it. Raises what
+ * byn_term_copy raises, and for functions, userdata and coroutines "cannot send
+ * a function to another node"; the caller then truncates `b`. */
 void byn_term_encode(lua_State *L, int index, byn_buf *b,
                      const byn_origin *from, const byn_origin *to);
 

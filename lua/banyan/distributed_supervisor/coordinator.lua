@@ -1,232 +1,587 @@
 -- The coordinator: one process a node for each distributed supervisor. It is
 -- registered under the supervisor's name, so the coordinators find each other.
 --
--- It never waits for anything but memory: what takes time is asked for, and
--- goes on when the answer comes. After each message it compares what should
--- run here with what runs (children.reconcile), so it does not matter which
--- message it was that changed something.
---
--- Its children run under a dynamic supervisor that is linked to it. If that
--- gives up, the coordinator ends too, and the children start on other nodes.
+-- It decides nothing. Messages become inputs of the machine (csrc/core/dist);
+-- what that answers becomes messages, starts, stops, replies, events and calls
+-- of listeners. It never waits: what takes time is done by other processes. The
+-- machine belongs to the node: a coordinator that begins again after a crash
+-- finds in it what should run, and the processes (processes.lua) that do run.
 
 local core = require "banyan.core"
-local dynamic_supervisor = require "banyan.dynamic_supervisor"
+local childspec = require "banyan.childspec"
+local hosts = require "banyan.hosts"
 local listeners = require "banyan.distributed_supervisor.listeners"
-local registry = require "banyan.distributed_supervisor.registry"
+local options = require "banyan.distributed_supervisor.options"
 local server = require "banyan.server"
+local starter = require "banyan.distributed_supervisor.starter"
+local views = require "banyan.distributed_supervisor.views"
 
 local Coordinator = { name = "banyan.distributed_supervisor" }
 
-for _, part in ipairs { "members", "children", "requests" } do
-  for name, fn in pairs(require("banyan.distributed_supervisor." .. part)) do
-    Coordinator[name] = fn
+local NAMELESS = "nonode"   -- the node, where it has no name
+local CONNECT_MS = 3000     -- for a connection to a node that others have
+local PATIENCE_MS = 30000   -- of a request, besides the time of its start
+local KEEP_ENDED, KEEP_ENDED_MS = 10000, 60000
+local TEMPORARY, TRANSIENT, ENSURE = 1, 2, 4 -- of a start
+
+-- Why a link ended that proves the other node's life to be over.
+local PROOF = { shutdown = true, restarted = true, econnrefused = true }
+
+-- --- what the machine wants --------------------------------------------------
+
+local actions = {}
+
+function actions.send(self, a)
+  core.cast_now({ name = self.name, node = a.node },
+    { tag = "dist", from = self.node, bytes = a.bytes })
+end
+
+function actions.connect(_, a)
+  core.spawn(core.connect, a.node, CONNECT_MS)
+end
+
+-- What this node has against starting a child, or nil.
+local function refusal(self, spec)
+  local module, fn = childspec.start_of(spec)
+  if fn == "start_link" or self.modules[module] then return nil end
+  return core.reason {
+    "not_allowed", ("%s.%s"):format(module, fn), self.node,
+  }
+end
+
+function actions.start(self, a)
+  local refused = refusal(self, a.spec)
+  if refused then
+    return self.dist:start_failed(a.child, "refused", refused)
+  end
+  local pid, watch = starter.begin {
+    child = a.child, spec = a.spec, node = self.node, coordinator = self.me,
+    processes = self.processes, shutdown = childspec.shutdown(a.spec),
+    key = self.view.key,
+  }
+  self.watches[watch] = { what = "starter", child = a.child }
+  self.starters[a.child] = { pid = pid, watch = watch }
+  core.send_after(self.start_ms, self.me,
+    { tag = "start_overdue", child = a.child, pid = pid, key = self.view.key })
+end
+
+-- A start is over: its starter is not waited for any more.
+local function forget_starter(self, child)
+  local one = self.starters[child]
+  if not one then return nil end
+  self.starters[child] = nil
+  self.watches[one.watch] = nil
+  core.demonitor(one.watch)
+  return one.pid
+end
+
+-- The reason that a process is stopped with.
+local function stop_reason(a)
+  if a.why ~= "conflict" then return "shutdown" end
+  return core.reason {
+    "shutdown", core.reason { "conflict", a.other_pid },
+  }
+end
+
+function actions.stop(self, a)
+  if a.pid ~= nil then
+    return self:stop_process(a.child, stop_reason(a))
+  end
+  local pid = forget_starter(self, a.child)
+  if pid then starter.kill(pid) end
+  self.dist:exited(a.child, "shutdown")
+end
+
+function Coordinator:stop_process(child, reason)
+  core.cast(self.processes, {
+    tag = "stop", child = child, reason = reason, key = self.view.key,
+  })
+end
+
+local function fail(...) return nil, core.reason { ... } end
+
+-- What a caller of start_child is answered, by the code of the action.
+local answers = {}
+
+function answers.ok(a, id) return a.pid, id end
+function answers.already_started(a) return fail("already_started", a.pid) end
+function answers.error(a) return nil, a.reason end
+function answers.refused(a) return nil, a.reason end
+function answers.no_room(a) return fail("no_room", "max_children", a.node) end
+
+function actions.answer(self, a)
+  local request = self.requests[a.request]
+  self.requests[a.request] = nil
+  if not request then return end
+  if a.code == "ok" and request.what == "terminate" then
+    return core.reply(request.from, true)
+  end
+  local answer = answers[a.code]
+  if answer then return core.reply(request.from, answer(a, request.id)) end
+  core.reply(request.from, nil, a.code)
+end
+
+-- Why a process ended, for listeners.
+local function end_reason(a)
+  if a.reason ~= nil then return a.reason end
+  if a.why == "noconnection" then return "noconnection" end
+  return stop_reason(a)
+end
+
+function actions.show(self, a)
+  views.show(self.view, a)
+  if a.old_pid ~= nil then
+    listeners.tell(self.listeners, "on_process_stop", a.id, { a.old_pid },
+      end_reason(a), a.final)
+  end
+  if a.pid ~= nil then
+    listeners.tell(self.listeners, "on_process_start", a.id, a.pid)
   end
 end
 
-local TICK_MS = 1000
-local NAMELESS = "nonode" -- the node, where it has no name
+function actions.node_up(self, a)
+  if self.opts.monitor_nodes == false then return end
+  listeners.tell(self.listeners, "on_node_up", a.node, {})
+end
+
+function actions.node_down(self, a)
+  if self.opts.monitor_nodes == false then return end
+  local reason = self.down_reasons[a.node] or "noconnection"
+  listeners.tell(self.listeners, "on_node_down", a.node, { reason = reason })
+end
+
+function actions.node_terminate(self, a)
+  local statuses = {}
+  for id, pid in pairs(self.view.pids) do
+    if (pid:node() or NAMELESS) == a.node then
+      statuses[#statuses + 1] = { id = id, pid = pid, state = "stopped" }
+    end
+  end
+  table.sort(statuses, function(x, y) return core.id_before(x.pid, y.pid) end)
+  listeners.tell(self.listeners, "on_node_terminate", a.node, a.reason,
+    statuses)
+end
+
+function actions.forget() end
+
+-- The fields of each event of the machine, as a program sees them.
+local events = {}
+
+function events.child_failing(a)
+  return {
+    id = a.id, peer = a.node, reason = a.reason, why = a.why, count = a.count,
+    wait_ms = a.wait_ms,
+  }
+end
+
+function events.placement_conflict(a)
+  return { id = a.id, pid = a.pid, winner = a.other_pid, peer = a.node }
+end
+
+function events.placement_moved(a)
+  return { id = a.id, pid = a.pid, from = a.from }
+end
+
+function events.placement_member(a)
+  return { peer = a.node, member = a.joined }
+end
+
+function events.nodes_differ(a, self)
+  return { peer = a.node, mine = self.opts.nodes, theirs = a.names }
+end
+
+local function tell(self, name, fields)
+  fields.supervisor = self.name
+  core.event(name, fields)
+end
+
+function actions.event(self, a)
+  tell(self, a.event, events[a.event](a, self))
+end
+
+function actions.escalate(self) self.escalated = true end
+
+-- Carries out all that follows from an input, and sees to it that the machine
+-- hears of the time when it wants to.
+local function carry_out(self)
+  while true do
+    local a = self.dist:next()
+    if not a then break end
+    actions[a.kind](self, a)
+  end
+  local wait = self.dist:tick()
+  local at = wait and core.now() + wait
+  if self.tick_at and (not at or self.tick_at > at) then
+    core.cancel_timer(self.tick_timer)
+    self.tick_at = nil
+  end
+  if at and not self.tick_at then
+    self.tick_at = at
+    self.tick_timer = core.send_after(wait, self.me,
+      { tag = "tick", key = self.view.key })
+  end
+end
+
+-- --- the beginning -----------------------------------------------------------
 
 local function set_of(list)
-  if not list then return nil end
   local set = {}
-  for _, value in ipairs(list) do set[value] = true end
+  for _, value in ipairs(list or {}) do set[value] = true end
   return set
 end
 
-local function new_registry(self)
-  local tell = self.listeners
-  return registry.new(self.name, self.node, self.opts.cache_children ~= false,
-    function(id) return self.runs[id] or self.starting[id] end,
-    function(kind, id, pid, reason)
-      if kind == "start" then
-        listeners.tell(tell, "on_process_start", id, pid)
-      else
-        listeners.tell(tell, "on_process_stop", id, { pid }, reason)
-      end
-    end,
-    -- Its own next step could lead to that very place.
-    function(host, entry)
-      core.cast(host, { tag = "entries", list = { entry } })
-    end)
+local function open_dist(self, opts)
+  return core.dist.open {
+    name = self.name, node = self.node, hosts = self:is_host(),
+    nodes = opts.nodes, replicas = opts.replicas,
+    start_concurrency = opts.start_concurrency,
+    max_children = opts.max_children or 0,
+    newest = opts.conflict == "newest",
+    escalate = opts.on_limit == "escalate",
+    max_restarts = opts.max_restarts, max_ms = opts.max_seconds * 1000,
+    backoff = opts.backoff, max_spec = opts.max_spec,
+    keep_ended = KEEP_ENDED, keep_ended_ms = KEEP_ENDED_MS,
+  }
 end
 
-local function set_up(self, opts)
+--- Does this node run children?
+function Coordinator:is_host()
+  if not hosts.here() then return false end
+  return self.opts.nodes == nil or set_of(self.opts.nodes)[self.node] == true
+end
+
+-- Nodes that are connected are greeted; those that are being dialled are waited
+-- for before this node starts anything.
+local function meet_nodes(self)
+  if not core.node_name() then return end
+  core.monitor_nodes(true)
+  local dialled = core.connecting()
+  table.sort(dialled)
+  for _, node in ipairs(dialled) do self.dist:expect(node) end
+  for _, node in ipairs(core.nodes()) do self:meet(node) end
+end
+
+local function in_order(map)
+  local keys = {}
+  for key in pairs(map) do keys[#keys + 1] = key end
+  table.sort(keys)
+  return keys
+end
+
+-- What became of starts and processes while there was no coordinator. What is
+-- not among the processes that run has ended.
+local function find_processes(self)
+  local view, found = self.view, {}
+  local answer = core.call(self.processes,
+    { tag = "attach", pid = self.me, key = view.key })
+  for _, one in ipairs(answer and answer.running or {}) do
+    found[one.child] = one.pid
+  end
+  for _, child in ipairs(in_order(view.starters)) do
+    starter.kill(view.starters[child].pid)
+    view.starters[child] = nil
+    if found[child] then
+      view.running[child] = found[child]
+      self.dist:started(child, found[child])
+    else
+      self.dist:start_failed(child, "error", "killed")
+    end
+  end
+  for _, exit in ipairs(answer and answer.exits or {}) do
+    view.running[exit.child] = nil
+    self.dist:exited(exit.child, exit.reason)
+  end
+  for _, child in ipairs(in_order(view.running)) do
+    if not found[child] then
+      view.running[child] = nil
+      self.dist:exited(child, "killed")
+    end
+  end
+end
+
+function Coordinator:init(arg)
+  local opts = arg.opts
+  core.trap_exit(true)
   self.opts, self.name, self.me = opts, opts.name, core.self()
   self.node = core.node_name() or NAMELESS
-  self.allow, self.modules = set_of(opts.nodes), set_of(opts.modules) or {}
+  self.processes = arg.processes
+  self.modules, self.start_ms = set_of(opts.modules), opts.start_ms
   self.listeners = listeners.new(opts.name, opts.listeners or {})
-  self.registry = new_registry(self)
-  self.placement = self.registry.placement
-  self.ready, self.since = false, core.now()
-  self.peers, self.by_node = {}, {}         -- coordinators, by pid, by node
-  self.ordered, self.gossiped = {}, ""      -- the same, in the nodes' order
-  self.members = {}                         -- nodes in the ring
-  self.watches = {}                         -- monitor -> {peer=, what=}
-  self.asked, self.reaching = {}, {}        -- nodes: hello sent, dialled
-  self.acks = {}                            -- who has not yet let us in
-  self.noticed, self.dead, self.hearsay = {}, {}, {} -- hosts that are gone
-  self.differences = {}                     -- of digests, by peer
-  self.runs, self.run_count = {}, 0         -- id -> child that runs here
-  self.starting, self.local_starts = {}, 0  -- id -> start under way
-  self.stopping = {}                        -- id -> who waits for its end
-  self.elsewhere = {}                       -- id -> who is starting it
-  self.complained = {}                      -- ids whose start failed
-  self.answers = {}                         -- ref -> what goes on with it
-  self.retries, self.until_ready, self.until_open = {}, {}, {}
+  self.watches = {}      -- monitor -> {what = "starter" | "peer"}
+  self.monitored = {}    -- node -> monitor of its coordinator
+  self.asked = {}        -- ref -> who waits for another node to say whose pid
+  self.requests = {}     -- number -> {what=, from=, id=}
+  self.last_request = 0
+  self.awaiting = {}     -- who waits until it is ready
+  self.down_reasons = {} -- node -> why its link ended
+  local fresh
+  self.dist, fresh = open_dist(self, opts)
+  self.view = views.open(self.dist, self.name, fresh)
+  self.starters = self.view.starters
+  self.dist:attach()
+  self.dist:set_hosts(self:is_host())
+  self.dist:set_nodes(opts.nodes)
+  find_processes(self)
+  meet_nodes(self)
+  carry_out(self)
 end
 
-function Coordinator:init(opts)
-  core.trap_exit(true)
-  set_up(self, opts)
-  local sup, err = dynamic_supervisor.start_link {
-    max_restarts = opts.max_restarts, max_seconds = opts.max_seconds,
-    observer = self.me,
-  }
-  if not sup then return nil, err end
-  self.sup = sup
-  if core.node_name() then
-    core.monitor_nodes(true)
-    for _, node in ipairs(core.nodes()) do self:greet(node) end
-    -- Those that the node was started to connect with may know children.
-    local nodes = core.connecting()
-    table.sort(nodes)
-    self:reach(nodes)
-  end
-  self:try_ready()
-  core.send_after(TICK_MS, self.me, { tag = "tick" })
+--- Greets the coordinator of a node that is connected.
+function Coordinator:meet(node)
+  self:watch_peer(node)
+  self.dist:node_up(node)
 end
 
---- Asks another process; fn(...) goes on with the answer, or with nil and the
--- reason.
-function Coordinator:ask(dest, msg, fn)
-  self.answers[core.request(dest, msg)] = fn
+function Coordinator:watch_peer(node)
+  if self.monitored[node] then return end
+  local watch = core.monitor { name = self.name, node = node }
+  self.monitored[node] = watch
+  self.watches[watch] = { what = "peer", node = node }
 end
 
-local function after(self)
-  self:try_ready()
-  self:carry_on()
+-- --- calls -------------------------------------------------------------------
+--
+-- Other nodes may send anything. What they may ask and say is in the tables
+-- `from_others`; all else is of this node, which its key proves.
+
+local calls, calls_from_others = {}, {}
+
+local function new_request(self, what, from, id)
+  self.last_request = self.last_request + 1
+  self.requests[self.last_request] = { what = what, from = from, id = id }
+  return self.last_request
 end
 
--- --- calls -----------------------------------------------------------------
+local function flags_of(msg)
+  return (childspec.is_temporary(msg.spec) and TEMPORARY or 0)
+    + (childspec.is_transient(msg.spec) and TRANSIENT or 0)
+    + (msg.ensure and ENSURE or 0)
+end
 
-local calls = {}
+function calls.start(self, msg, from)
+  self.dist:start(new_request(self, "start", from, msg.id), msg.id, msg.spec,
+    flags_of(msg), childspec.backoff(msg.spec), msg.node,
+    self.start_ms + PATIENCE_MS)
+end
 
-function calls.start(self, msg, from) self:take_request(msg, from) end
-function calls.terminate(self, msg, from) self:take_request(msg, from) end
-function calls.serve(self, msg, from) self:take_serve(msg, from) end
-function calls.place(self, msg, from) self:take_place(msg, from) end
-function calls.ready(self, msg, from) self:take_ready(msg, from) end
+local function terminate(self, id, from)
+  self.dist:terminate(new_request(self, "terminate", from, id), id)
+end
 
--- What was published before it was asked has been taken in by now.
-function calls.shared(_, _, from) core.reply(from, true) end
+function calls.terminate(self, msg, from)
+  local id = msg.id
+  if id == nil then id = self.view.ids[msg.pid] end
+  if id ~= nil then return terminate(self, id, from) end
+  local node = msg.pid:node()
+  if node == core.node_name() then return core.reply(from, nil, "not_found") end
+  -- Its node may know of it already, where this one does not yet.
+  local ref = core.request({ name = self.name, node = node },
+    { tag = "whois", pid = msg.pid })
+  self.asked[ref] = from
+end
 
-function calls.hello(self, msg, from) core.reply(from, self:take_hello(msg)) end
-
-function calls.bucket(self, msg, from)
-  self:send_buckets(msg.pid, msg.hosts)
-  core.reply(from, true)
+function calls_from_others.whois(self, msg, from)
+  local id
+  if core.is_pid(msg.pid) then id = self.view.ids[msg.pid] end
+  core.reply(from, id)
 end
 
 function calls.lookup(self, msg, from)
-  core.reply(from, self:take_lookup(msg))
+  if msg.pid ~= nil then return core.reply(from, self.view.ids[msg.pid]) end
+  core.reply(from, self.view.pids[msg.id])
 end
 
 function calls.await(self, _, from)
-  self:when_ready(function() core.reply(from, true) end)
+  if self.dist:is_ready() then return core.reply(from, true) end
+  self.awaiting[#self.awaiting + 1] = from
+end
+
+-- Who may be asked or told that, and by whom?
+local function handler_of(self, msg, ours, from_others)
+  if type(msg) ~= "table" or type(msg.tag) ~= "string" then return nil end
+  if msg.key == self.view.key then return ours[msg.tag] end
+  return from_others[msg.tag]
 end
 
 function Coordinator:handle_call(msg, from)
-  local handler = type(msg) == "table" and calls[msg.tag]
-  if not handler then
+  local handler = handler_of(self, msg, calls, calls_from_others)
+  if handler then
+    handler(self, msg, from)
+  else
     core.reply(from, nil, "unknown_call")
-    return server.noreply
   end
-  handler(self, msg, from)
-  after(self)
+  return self:go_on()
+end
+
+-- After each message.
+function Coordinator:go_on()
+  carry_out(self)
+  if self.escalated then return server.stop_with("shutdown") end
+  if #self.awaiting > 0 and self.dist:is_ready() then
+    local list = self.awaiting
+    self.awaiting = {}
+    for _, from in ipairs(list) do core.reply(from, true) end
+  end
   return server.noreply
 end
 
--- --- casts -----------------------------------------------------------------
+-- --- messages ----------------------------------------------------------------
 
-local casts = {
-  entries = Coordinator.take_entries,
-  ready = Coordinator.take_ready,
-  unready = Coordinator.take_unready,
-  settled = Coordinator.take_settled,
-  leaving = Coordinator.take_leaving,
-  digest = Coordinator.take_digest,
-}
+local messages, messages_from_others = {}, {}
 
-function casts.down(self, msg) self:hear_down(msg.pid, msg.host, msg.digest) end
-function casts.want(self, msg) self:send_buckets(msg.pid, msg.hosts) end
-
-function Coordinator:handle_cast(msg)
-  local handler = type(msg) == "table" and casts[msg.tag]
-  if not handler then return end
-  handler(self, msg)
-  after(self)
+--- What the coordinator of another node says.
+function messages_from_others.dist(self, msg)
+  local from, bytes = msg.from, msg.bytes
+  local fine = type(from) == "string" and type(bytes) == "string"
+  if fine then self:watch_peer(from) end
+  if not fine or not self.dist:receive(from, bytes) then
+    tell(self, "peer_refused", {
+      peer = type(from) == "string" and from or nil, reason = "bad_message",
+    })
+  end
 end
 
--- --- other messages --------------------------------------------------------
-
-local infos = {
-  child = Coordinator.take_child,
-  stop_again = Coordinator.take_stop_again,
-  reached = Coordinator.reached,
-  retry = Coordinator.take_retries,
-  DOWN = Coordinator.take_down,
-}
-
-function infos.reply(self, msg)
-  local fn = self.answers[msg.ref]
-  self.answers[msg.ref] = nil
-  if fn then fn(msg[1], msg[2]) end
+function messages.started(self, msg)
+  if not forget_starter(self, msg.child) then
+    -- It was given up meanwhile.
+    return self:stop_process(msg.child, "shutdown")
+  end
+  self.view.running[msg.child] = msg.pid
+  self.dist:started(msg.child, msg.pid)
 end
 
-function infos.nodeup(self, msg) self:greet(msg.node) end
-
-function infos.tick(self)
-  core.send_after(TICK_MS, self.me, { tag = "tick" })
-  self:tick_members()
-  self.placement:review()
+function messages.start_failed(self, msg)
+  if not forget_starter(self, msg.child) then return end
+  self.dist:start_failed(msg.child, msg.kind, msg.reason)
 end
 
-function infos.EXIT(self, msg)
-  if msg.from == self.sup then return server.stop_with(msg.reason) end
+function messages.start_overdue(self, msg)
+  local one = self.starters[msg.child]
+  if not one or one.pid ~= msg.pid then return end
+  forget_starter(self, msg.child)
+  starter.kill(msg.pid)
+  self.dist:start_failed(msg.child, "timeout", "timeout")
+end
+
+function messages.exited(self, msg)
+  self.view.running[msg.child] = nil
+  self.dist:exited(msg.child, msg.reason)
+end
+
+local function starter_down(self, watch, msg)
+  forget_starter(self, watch.child)
+  self.dist:start_failed(watch.child, "error", msg.reason)
+end
+
+local function peer_down(self, watch, msg)
+  self.monitored[watch.node] = nil
+  if msg.reason ~= "noconnection" then self.dist:peer_away(watch.node) end
+end
+
+-- What the node itself sends has no key. It is looked at again, so that nobody
+-- else can say so in its place.
+
+function messages_from_others.DOWN(self, msg)
+  local watch = msg.ref ~= nil and self.watches[msg.ref]
+  if not watch then return end
+  self.watches[msg.ref] = nil
+  if watch.what == "starter" then return starter_down(self, watch, msg) end
+  peer_down(self, watch, msg)
+end
+
+function messages_from_others.reply(self, msg)
+  local from = msg.ref ~= nil and self.asked[msg.ref]
+  if not from then return end
+  self.asked[msg.ref] = nil
+  if not options.is_id(msg[1]) then
+    return core.reply(from, nil, "not_found")
+  end
+  terminate(self, msg[1], from)
+end
+
+local function is_connected(node)
+  for _, name in ipairs(core.nodes()) do
+    if name == node then return true end
+  end
+  return false
+end
+
+function messages_from_others.nodeup(self, msg)
+  if is_connected(msg.node) then self:meet(msg.node) end
+end
+
+function messages_from_others.nodedown(self, msg)
+  local info = msg.info
+  if type(msg.node) ~= "string" or type(info) ~= "table"
+    or is_connected(msg.node) then
+    return
+  end
+  local reason = info.reason
+  self.down_reasons[msg.node] = reason
+  self.dist:node_down(msg.node, PROOF[reason] or false)
+end
+
+--- This node runs children from now on, or none.
+function messages.set_hosts(self) self.dist:set_hosts(self:is_host()) end
+
+function messages.tick(self) self.tick_at = nil end
+
+function messages_from_others.EXIT(self, msg)
   listeners.ended(self.listeners, msg.from, msg.reason)
 end
 
-function Coordinator:handle_info(msg)
-  local handler = type(msg) == "table" and infos[msg.tag]
-  if not handler then return end
-  local directive = handler(self, msg)
-  if directive and msg.tag == "EXIT" then return directive end
-  after(self)
+local function take(self, msg)
+  local handler = handler_of(self, msg, messages, messages_from_others)
+  if handler then handler(self, msg) end
 end
 
--- --- the end ---------------------------------------------------------------
+function Coordinator:handle_cast(msg)
+  take(self, msg)
+  return self:go_on()
+end
+
+function Coordinator:handle_info(msg)
+  if type(msg) == "table" and msg.tag == "EXIT" and msg.from == self.processes
+    and not core.is_alive(self.processes) then
+    return server.stop_with(msg.reason)
+  end
+  take(self, msg)
+  return self:go_on()
+end
+
+-- --- the end -----------------------------------------------------------------
 
 local function in_good_order(reason)
   local code = type(reason) == "table" and reason[1] or reason
   return code == "normal" or code == "shutdown"
 end
 
---- Stops the children in order, then tells the others, who take them over.
-function Coordinator:terminate(reason)
-  local statuses = {}
-  for _, id in ipairs(self.placement:list(self.me)) do
-    local run = self.runs[id]
-    if run then
-      statuses[#statuses + 1] = { id = id, pid = run.pid, state = "stopped" }
+-- Until no child runs here any more and the others know it. Requests that come
+-- meanwhile are served by those.
+local function leave(self, reason)
+  self.dist:leave(reason)
+  for _, child in ipairs(in_order(self.starters)) do
+    starter.kill(forget_starter(self, child))
+    self.dist:exited(child, "shutdown")
+  end
+  carry_out(self)
+  while not self.dist:has_left() do
+    local msg = core.receive()
+    local tag = type(msg) == "table" and msg.tag
+    if tag == "$call" then
+      self:handle_call(msg.msg, msg.from)
+    else
+      take(self, tag == "$cast" and msg.msg or msg)
+      carry_out(self)
     end
   end
-  dynamic_supervisor.stop(self.sup, "shutdown", "infinity")
-  if in_good_order(reason) then
-    self:tell {
-      tag = "leaving", pid = self.me, reason = reason, statuses = statuses,
-    }
-  end
+end
+
+function Coordinator:terminate(reason)
+  if in_good_order(reason) then leave(self, reason) end
+  self.dist:detach()
   listeners.close(self.listeners)
+  if in_good_order(reason) then views.close(self.view) end
 end
 
 return Coordinator

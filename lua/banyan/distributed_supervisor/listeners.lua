@@ -3,7 +3,6 @@
 -- the order in which this node learned.
 
 local core = require "banyan.core"
-local placement = core.placement
 
 local listeners = {}
 
@@ -16,7 +15,7 @@ listeners.callbacks = {
 }
 
 local function failed(name, callback, reason)
-  placement.event("listener_failed",
+  core.event("listener_failed",
     { supervisor = name, callback = callback, reason = reason })
 end
 

@@ -45,9 +45,24 @@ local schema = {
     end,
   },
   replicas = {
-    "2 (other numbers are not there yet)",
-    function(value) return value == 2 end,
+    "an integer from 1 to 5",
+    function(value)
+      return type(value) == "number" and value % 1 == 0
+        and value >= 1 and value <= 5
+    end,
   },
+  conflict = {
+    '"oldest" or "newest"',
+    function(value) return value == "oldest" or value == "newest" end,
+  },
+  on_limit = {
+    '"park" or "escalate"',
+    function(value) return value == "park" or value == "escalate" end,
+  },
+  start_ms = "ms",
+  start_concurrency = "positive",
+  max_spec = "positive",
+  backoff = "table",
   rebalance = {
     '"passive" ("active" is not there yet)',
     function(value) return value == "passive" end,
@@ -67,13 +82,32 @@ local schema = {
   },
 }
 
---- Checks the options of start_link.
+local defaults = {
+  replicas = 2, conflict = "oldest", on_limit = "park", start_ms = 30000,
+  start_concurrency = 16, max_spec = 1024 * 1024, max_restarts = 3,
+  max_seconds = 5, rebalance = "passive",
+}
+
+local BACKOFF_JITTER = 0.2 -- of the supervisor's; a child's own has none
+
+--- Checks the options of start_link; answers them with the defaults filled in.
 function options.check(what, opts, level)
   opts = common.check(what, opts, schema, level + 1)
   if opts.name == nil then
     error(what .. ': option "name" is missing', level + 1)
   end
-  return opts
+  local full = {}
+  for key, value in pairs(defaults) do full[key] = value end
+  for key, value in pairs(opts) do full[key] = value end
+  local given, wait = opts.backoff or {}, {}
+  for key, value in pairs(given) do wait[key] = value end
+  if wait.jitter == nil then wait.jitter = BACKOFF_JITTER end
+  local backoff, problem = childspec.read_backoff(wait)
+  if not backoff then
+    error(('%s: option "backoff": %s'):format(what, problem), level + 1)
+  end
+  full.backoff = backoff
+  return full
 end
 
 -- --- child specs -----------------------------------------------------------
@@ -83,7 +117,7 @@ local function stuck(value, depth)
   local kind = type(value)
   if kind == "function" or kind == "thread" then return "a " .. kind end
   if kind == "userdata" then
-    return not core.placement.is_id(value) and "a userdata" or nil
+    return not core.is_id(value) and "a userdata" or nil
   end
   if kind ~= "table" then return nil end
   if depth > 90 then return "a table nested too deep" end
@@ -94,17 +128,18 @@ local function stuck(value, depth)
   end
 end
 
-local function is_id(id)
+--- May that be an id?
+function options.is_id(id)
   if type(id) == "number" then
     return id % 1 == 0 and id > -math.huge and id < math.huge
   end
   return type(id) == "string"
-    or type(id) == "userdata" and core.placement.is_id(id)
+    or type(id) == "userdata" and core.is_id(id)
 end
 
 --- Checks an id.
 function options.check_id(what, id, level)
-  if not is_id(id) then
+  if not options.is_id(id) then
     error(("%s: id must be a string, an integer or a ref, got %s")
       :format(what, type(id) == "number" and tostring(id) or type(id)),
       level + 1)

@@ -31,6 +31,8 @@ end
 
 function show(value, depth)
   if type(value) == "string" then return ("%q"):format(value) end
+  -- The address of a function is another in each run.
+  if type(value) == "function" then return "function" end
   local meta = type(value) == "table" and getmetatable(value)
   if type(value) ~= "table" or meta and meta.__tostring then
     return tostring(value)

@@ -37,7 +37,8 @@ end
 -- --- clients -----------------------------------------------------------------
 
 local FINE = {
-  already_started = true, timeout = true, no_nodes = true, noproc = true,
+  already_started = true, already_present = true, not_started = true,
+  terminated = true, timeout = true, no_nodes = true, noproc = true,
   noconnection = true, not_found = true, normal = true, error = true,
   killed = true, shutdown = true,
 }

@@ -1,0 +1,714 @@
+/* One node's part of a distributed supervisor, for Lua. */
+#include "dist.h"
+
+#include <string.h>
+
+#include "../../core/dist/dist.h"
+#include "../../core/dist/view.h"
+#include "../../core/restart.h"
+#include "../../core/wire/buffer.h"
+#include "../value/compat.h"
+#include "../value/id.h"
+#include "../value/reason.h"
+#include "../value/term.h"
+#include "../value/world.h"
+#include "../process/lookup.h"
+#include "../process/node.h"
+#include "ring.h"
+
+#define TYPE "banyan.dist"
+#define REASON_MAX 30000 /* bytes of one reason */
+#define LIVES_BITS 20    /* machines in one life of a node: a million */
+#define NODES_MAX 10000  /* names in the option `nodes` */
+
+/* The node keeps it in node->kept, by the supervisor's name. */
+typedef struct dist_box {
+  byn_dist *d;        /* NULL before it is made and after __gc */
+  byn_origin *origin; /* its node's */
+} dist_box;
+
+static int no_memory(lua_State *L) {
+  return luaL_error(L, "not enough memory");
+}
+
+/* Wall-clock time that never jumps: the incarnation of a node is the time at
+ * which it began. */
+static int64_t wall_time(const byn_node *node) {
+  return (int64_t)node->origin->incarnation + (node->now - node->began_at);
+}
+
+/* The machine at index 1, which has been told the time. */
+static byn_dist *check_dist(lua_State *L) {
+  dist_box *box = luaL_checkudata(L, 1, TYPE);
+  byn_node *node = box->d ? box->origin->node : NULL;
+  luaL_argcheck(L, node != NULL, 1, "its node is closed");
+  byn_node_now(L, node);
+  byn_dist_time(box->d, node->now, wall_time(node));
+  return box->d;
+}
+
+/* The same for a question, which changes nothing. */
+static byn_dist *check_view(lua_State *L) {
+  dist_box *box = luaL_checkudata(L, 1, TYPE);
+  luaL_argcheck(L, box->d != NULL, 1, "its node is closed");
+  return box->d;
+}
+
+static int push_truth(lua_State *L, bool truth) {
+  lua_pushboolean(L, truth);
+  return 1;
+}
+
+/* --- values as bytes ------------------------------------------------------ */
+
+static int encode_protected(lua_State *L) {
+  byn_buf *b = lua_touserdata(L, 2);
+  byn_term_encode(L, 1, b, NULL, NULL);
+  return 0;
+}
+
+/* Pushes the value at `index` as a string of bytes. false: it cannot be sent,
+ * the error is pushed. */
+static bool push_encoded(lua_State *L, int index) {
+  const byn_world *w = byn_world_of(L);
+  byn_buf b;
+  index = lua_absindex(L, index);
+  luaL_checkstack(L, 6, NULL);
+  byn_buf_init(&b, &w->alloc);
+  lua_pushcfunction(L, encode_protected);
+  lua_pushvalue(L, index);
+  lua_pushlightuserdata(L, &b);
+  bool ok = lua_pcall(L, 2, 0, 0) == LUA_OK;
+  bool full = ok && !b.failed;
+  uint8_t *copy = full ? lua_newuserdatauv(L, b.len ? b.len : 1, 0) : NULL;
+  if (copy) memcpy(copy, b.data, b.len);
+  size_t n = b.len;
+  byn_buf_free(&b);
+  if (!ok) return false;
+  if (!full) no_memory(L);
+  lua_pushlstring(L, (const char *)copy, n);
+  lua_replace(L, -2);
+  return true;
+}
+
+static byn_dist_bytes bytes_at(lua_State *L, int index) {
+  size_t n;
+  const char *at = lua_tolstring(L, index, &n);
+  return (byn_dist_bytes){.at = (const uint8_t *)at, .n = n};
+}
+
+/* Pushes the value at `index` as bytes; raises if it cannot be sent. */
+static byn_dist_bytes push_bytes(lua_State *L, int index) {
+  if (!push_encoded(L, index)) lua_error(L);
+  return bytes_at(L, -1);
+}
+
+/* The same for a reason, which becomes text if it cannot be sent, and a word
+ * if it is too long. */
+static byn_dist_bytes push_reason(lua_State *L, int index) {
+  if (!push_encoded(L, index)) {
+    byn_reason_tostring(L, index);
+    lua_replace(L, -2);
+    push_encoded(L, -1);
+    lua_replace(L, -2);
+  }
+  if (lua_rawlen(L, -1) > REASON_MAX) {
+    lua_pushliteral(L, "reason_too_large");
+    lua_replace(L, -2);
+    push_encoded(L, -1);
+    lua_replace(L, -2);
+  }
+  return bytes_at(L, -1);
+}
+
+/* Pushes what the bytes stand for; nil, and false, if that is nothing. */
+static bool push_decoded(lua_State *L, byn_dist_bytes bytes) {
+  byn_reader r;
+  if (bytes.at) {
+    byn_reader_init(&r, bytes.at, bytes.n);
+    if (byn_term_decode(L, &r, NULL, NULL)) {
+      if (byn_reader_left(&r) == 0) return true;
+      lua_pop(L, 1);
+    }
+  }
+  lua_pushnil(L);
+  return false;
+}
+
+/* Pushes the id at `index` as bytes. */
+static byn_dist_id push_key(lua_State *L, int index) {
+  byn_dist_id id = {0};
+  if (!byn_ring_key(L, index, &id.hash))
+    luaL_argerror(L, index, "id must be a string, an integer or a ref");
+  byn_dist_bytes bytes = push_bytes(L, index);
+  luaL_argcheck(L, bytes.n <= BYN_DIST_KEY_MAX, index, "the id is too long");
+  id.key = bytes.at;
+  id.n = bytes.n;
+  return id;
+}
+
+/* --- options -------------------------------------------------------------- */
+
+static lua_Integer integer_field(lua_State *L, const char *name) {
+  int whole;
+  lua_getfield(L, 1, name);
+  lua_Integer v = lua_tointegerx(L, -1, &whole);
+  if (!whole) luaL_error(L, "option %s must be an integer", name);
+  lua_pop(L, 1);
+  return v;
+}
+
+static bool boolean_field(lua_State *L, const char *name) {
+  lua_getfield(L, 1, name);
+  bool v = lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  return v;
+}
+
+static lua_Number number_at(lua_State *L, int table, const char *name) {
+  lua_getfield(L, table, name);
+  if (!lua_isnumber(L, -1)) luaL_error(L, "back-off %s must be a number", name);
+  lua_Number v = lua_tonumber(L, -1);
+  lua_pop(L, 1);
+  return v;
+}
+
+static byn_backoff backoff_at(lua_State *L, int index) {
+  luaL_checktype(L, index, LUA_TTABLE);
+  byn_backoff b = {.min = (int64_t)number_at(L, index, "min"),
+                   .max = (int64_t)number_at(L, index, "max"),
+                   .factor = number_at(L, index, "factor"),
+                   .jitter = number_at(L, index, "jitter")};
+  return b;
+}
+
+/* The names in the list at `index`, in memory of a userdata that is pushed;
+ * the strings stay in the list. NULL for nil. */
+static const char **push_names(lua_State *L, int index, uint32_t *count) {
+  *count = 0;
+  if (lua_isnoneornil(L, index)) {
+    lua_pushnil(L);
+    return NULL;
+  }
+  luaL_checktype(L, index, LUA_TTABLE);
+  size_t n = lua_rawlen(L, index);
+  luaL_argcheck(L, n <= NODES_MAX, index, "too many names");
+  const char **names = lua_newuserdatauv(L, (n + 1) * sizeof *names, 0);
+  for (size_t i = 0; i < n; i++) {
+    lua_rawgeti(L, index, (lua_Integer)i + 1);
+    if (lua_type(L, -1) != LUA_TSTRING)
+      luaL_argerror(L, index, "a list of names expected");
+    names[i] = lua_tostring(L, -1);
+    lua_pop(L, 1);
+  }
+  *count = (uint32_t)n;
+  return names;
+}
+
+/* Greater than that of any machine before, in this life of the node or in an
+ * earlier one. */
+static uint64_t next_life(byn_node *node) {
+  return node->origin->incarnation << LIVES_BITS | ++node->kept_made;
+}
+
+static byn_dist *make_dist(lua_State *L, byn_node *node) {
+  byn_dist_config c = {.alloc = node->world->alloc};
+  lua_getfield(L, 1, "name");
+  c.name = lua_tolstring(L, -1, &c.name_len);
+  lua_getfield(L, 1, "node");
+  c.node = luaL_checkstring(L, -1);
+  lua_getfield(L, 1, "nodes");
+  c.nodes = push_names(L, lua_gettop(L), &c.node_count);
+  c.incarnation = next_life(node);
+  c.seed = byn_rng_next(&node->rng);
+  c.hosts = boolean_field(L, "hosts");
+  c.replicas = (uint32_t)integer_field(L, "replicas");
+  c.start_concurrency = (uint32_t)integer_field(L, "start_concurrency");
+  c.max_children = (uint32_t)integer_field(L, "max_children");
+  c.newest = boolean_field(L, "newest");
+  c.escalate = boolean_field(L, "escalate");
+  c.max_restarts = (uint32_t)integer_field(L, "max_restarts");
+  c.max_ms = integer_field(L, "max_ms");
+  lua_getfield(L, 1, "backoff");
+  c.backoff = backoff_at(L, lua_gettop(L));
+  c.max_spec = (size_t)integer_field(L, "max_spec");
+  c.keep_ended = (uint32_t)integer_field(L, "keep_ended");
+  c.keep_ended_ms = integer_field(L, "keep_ended_ms");
+  return byn_dist_new(&c, node->now, wall_time(node));
+}
+
+/* Pushes the table name -> machine of the node, made if need be. */
+static void push_kept(lua_State *L, byn_node *node) {
+  if (!node->kept) {
+    lua_newtable(L);
+    node->kept = byn_slot_put(L, &node->world->slots);
+  }
+  byn_slot_push(L, node->kept);
+}
+
+static int l_open(lua_State *L) {
+  byn_node *node = byn_node_here(L);
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 1);
+  byn_node_now(L, node);
+  push_kept(L, node);
+  if (lua_getfield(L, 1, "name") != LUA_TSTRING)
+    return luaL_error(L, "option name must be a string");
+  lua_pushvalue(L, -1);
+  if (lua_rawget(L, 2) != LUA_TNIL) {
+    lua_pushboolean(L, false);
+    return 2;
+  }
+  lua_pop(L, 1);
+  dist_box *box = lua_newuserdatauv(L, sizeof *box, 0);
+  *box = (dist_box){.origin = node->origin};
+  luaL_setmetatable(L, TYPE);
+  lua_insert(L, 4);
+  box->d = make_dist(L, node);
+  if (!box->d) return no_memory(L);
+  node->origin->uses++;
+  lua_settop(L, 4);
+  lua_pushvalue(L, 3);
+  lua_pushvalue(L, 4);
+  lua_rawset(L, 2);
+  lua_pushboolean(L, true);
+  return 2;
+}
+
+static int l_gc(lua_State *L) {
+  dist_box *box = luaL_checkudata(L, 1, TYPE);
+  if (!box->d) return 0;
+  byn_dist_free(box->d);
+  box->d = NULL;
+  box->origin->uses--;
+  return 0;
+}
+
+/* size(value) -> bytes | nil, err */
+static int l_size(lua_State *L) {
+  luaL_checkany(L, 1);
+  if (push_encoded(L, 1)) {
+    lua_pushinteger(L, (lua_Integer)lua_rawlen(L, -1));
+    return 1;
+  }
+  lua_pushnil(L);
+  lua_insert(L, -2);
+  return 2;
+}
+
+/* --- inputs --------------------------------------------------------------- */
+
+static int l_attach(lua_State *L) {
+  byn_dist *d = check_dist(L);
+  byn_dist_attach(d, byn_node_here(L)->now);
+  return 0;
+}
+
+static int l_detach(lua_State *L) {
+  byn_dist_detach(check_dist(L));
+  return 0;
+}
+
+/* tick() -> ms until it is due again | nil */
+static int l_tick(lua_State *L) {
+  byn_dist *d = check_dist(L);
+  int64_t now = byn_node_here(L)->now, at = byn_dist_deadline(d);
+  if (at == BYN_NEVER) return 0;
+  lua_pushinteger(L, at > now ? at - now : 0);
+  return 1;
+}
+
+static int l_expect(lua_State *L) {
+  byn_dist_expect(check_dist(L), luaL_checkstring(L, 2));
+  return 0;
+}
+
+static int l_node_up(lua_State *L) {
+  byn_dist_node_up(check_dist(L), luaL_checkstring(L, 2));
+  return 0;
+}
+
+/* node_down(node, proven) */
+static int l_node_down(lua_State *L) {
+  byn_dist_node_down(check_dist(L), luaL_checkstring(L, 2),
+                     lua_toboolean(L, 3));
+  return 0;
+}
+
+static int l_peer_away(lua_State *L) {
+  byn_dist_peer_away(check_dist(L), luaL_checkstring(L, 2));
+  return 0;
+}
+
+/* receive(from, bytes) -> true | false: it is refused */
+static int l_receive(lua_State *L) {
+  byn_dist *d = check_dist(L);
+  const char *from = luaL_checkstring(L, 2);
+  size_t n;
+  const char *bytes = luaL_checklstring(L, 3, &n);
+  return push_truth(L, byn_dist_receive(d, from, (const uint8_t *)bytes, n));
+}
+
+static int l_set_hosts(lua_State *L) {
+  byn_dist_set_hosts(check_dist(L), lua_toboolean(L, 2));
+  return 0;
+}
+
+static int l_set_nodes(lua_State *L) {
+  byn_dist *d = check_dist(L);
+  uint32_t count;
+  const char **names = push_names(L, 2, &count);
+  byn_dist_set_nodes(d, names, count);
+  return 0;
+}
+
+static int l_hold(lua_State *L) {
+  byn_dist_hold(check_dist(L), lua_toboolean(L, 2));
+  return 0;
+}
+
+static int l_leave(lua_State *L) {
+  byn_dist *d = check_dist(L);
+  byn_dist_bytes reason = push_reason(L, 2);
+  byn_dist_leave(d, reason.at, reason.n);
+  return 0;
+}
+
+/* is_here() -> is it of the caller's node, and of this life of it? */
+static int l_is_here(lua_State *L) {
+  dist_box *box = luaL_checkudata(L, 1, TYPE);
+  return push_truth(L, box->d && box->origin->node == byn_node_here(L));
+}
+
+static int l_has_left(lua_State *L) {
+  return push_truth(L, byn_dist_has_left(check_view(L)));
+}
+
+static int l_is_ready(lua_State *L) {
+  return push_truth(L, byn_dist_is_ready(check_view(L)));
+}
+
+static int64_t check_limit(lua_State *L, int index) {
+  return lua_isnoneornil(L, index) ? BYN_NEVER : luaL_checkinteger(L, index);
+}
+
+/* start(request, id, spec, flags, backoff | nil, node | nil, limit | nil) */
+static int l_start(lua_State *L) {
+  byn_dist *d = check_dist(L);
+  uint64_t request = (uint64_t)luaL_checkinteger(L, 2);
+  byn_dist_start_spec what = {.flags = (uint32_t)luaL_checkinteger(L, 5)};
+  byn_backoff backoff;
+  if (!lua_isnoneornil(L, 6)) {
+    backoff = backoff_at(L, 6);
+    what.backoff = &backoff;
+  }
+  what.node = luaL_optstring(L, 7, NULL);
+  int64_t limit = check_limit(L, 8);
+  byn_dist_id id = push_key(L, 3);
+  byn_dist_bytes spec = push_bytes(L, 4);
+  what.spec = spec.at;
+  what.spec_len = spec.n;
+  byn_dist_start(d, request, &id, &what, limit);
+  return 0;
+}
+
+/* terminate(request, id, limit | nil) */
+static int l_terminate(lua_State *L) {
+  byn_dist *d = check_dist(L);
+  uint64_t request = (uint64_t)luaL_checkinteger(L, 2);
+  int64_t limit = check_limit(L, 4);
+  byn_dist_id id = push_key(L, 3);
+  byn_dist_terminate(d, request, &id, limit);
+  return 0;
+}
+
+static uint32_t check_child(lua_State *L) {
+  return (uint32_t)luaL_checkinteger(L, 2);
+}
+
+/* started(child, pid) -> is it wanted? */
+static int l_started(lua_State *L) {
+  byn_dist *d = check_dist(L);
+  uint32_t child = check_child(L);
+  luaL_argexpected(L, byn_pid_at(L, 3), 3, "pid");
+  byn_dist_bytes pid = push_bytes(L, 3);
+  return push_truth(L, byn_dist_started(d, child, pid.at, pid.n));
+}
+
+/* start_failed(child, "error" | "refused" | "timeout" | "ignore", reason) */
+static int l_start_failed(lua_State *L) {
+  static const char *const kinds[] = {"error", "refused", "timeout", "ignore",
+                                      NULL};
+  byn_dist *d = check_dist(L);
+  uint32_t child = check_child(L);
+  int kind = luaL_checkoption(L, 3, NULL, kinds);
+  lua_settop(L, 4);
+  byn_dist_bytes reason = push_reason(L, 4);
+  byn_dist_start_failed(d, child, (byn_dist_failure)kind, reason.at, reason.n);
+  return 0;
+}
+
+/* exited(child, reason) */
+static int l_exited(lua_State *L) {
+  byn_dist *d = check_dist(L);
+  uint32_t child = check_child(L);
+  lua_settop(L, 3);
+  bool normal = byn_reason_is_normal(L, 3);
+  byn_dist_bytes reason = push_reason(L, 3);
+  byn_dist_exited(d, child, normal, reason.at, reason.n);
+  return 0;
+}
+
+static int l_refusals_gone(lua_State *L) {
+  byn_dist_refusals_gone(check_dist(L));
+  return 0;
+}
+
+/* --- actions -------------------------------------------------------------- */
+
+static const char *const kinds[] = {
+    "send",    "connect",   "start",          "stop",   "answer", "show",
+    "node_up", "node_down", "node_terminate", "forget", "event",  "escalate"};
+static const char *const codes[] = {
+    "ok",        "already_started", "already_present", "error",
+    "refused",   "no_room",         "not_found",       "not_a_member",
+    "no_nodes",  "noconnection",    "timeout",         "ignore",
+    "too_large", "terminated",      "out_of_memory"};
+static const char *const whys[] = {
+    "",        "exited",  "terminated",   "conflict",
+    "ended",   "left",    "noconnection", "start_error",
+    "refused", "no_room", "timeout",      "ignore"};
+static const char *const events[] = {"child_failing", "placement_conflict",
+                                     "placement_moved", "nodes_differ",
+                                     "placement_member"};
+
+static void set_string(lua_State *L, const char *field, const char *value) {
+  if (!value) return;
+  lua_pushstring(L, value);
+  lua_setfield(L, -2, field);
+}
+
+static void set_integer(lua_State *L, const char *field, int64_t value) {
+  lua_pushinteger(L, (lua_Integer)value);
+  lua_setfield(L, -2, field);
+}
+
+static void set_boolean(lua_State *L, const char *field, bool value) {
+  lua_pushboolean(L, value);
+  lua_setfield(L, -2, field);
+}
+
+static void set_value(lua_State *L, const char *field, byn_dist_bytes bytes) {
+  if (!bytes.at) return;
+  push_decoded(L, bytes);
+  lua_setfield(L, -2, field);
+}
+
+static void set_id(lua_State *L, const byn_dist_id *id) {
+  set_value(L, "id", (byn_dist_bytes){.at = id->key, .n = id->n});
+}
+
+static void set_names(lua_State *L, const byn_dist_action *a) {
+  if (!a->names) return;
+  lua_createtable(L, (int)a->count, 0);
+  for (uint32_t i = 0; i < a->count; i++) {
+    lua_pushstring(L, a->names[i]);
+    lua_rawseti(L, -2, (lua_Integer)i + 1);
+  }
+  lua_setfield(L, -2, "names");
+}
+
+static void set_bytes(lua_State *L, const byn_dist_action *a) {
+  if (!a->bytes.at) return;
+  lua_pushlstring(L, (const char *)a->bytes.at, a->bytes.n);
+  lua_setfield(L, -2, "bytes");
+}
+
+/* next() -> action | nil */
+static int l_next(lua_State *L) {
+  byn_dist *d = check_dist(L);
+  byn_dist_action a;
+  if (!byn_dist_next(d, &a)) return 0;
+  luaL_checkstack(L, 8, NULL);
+  lua_createtable(L, 0, 8);
+  set_string(L, "kind", kinds[a.kind]);
+  set_string(L, "node", a.node);
+  set_string(L, "from", a.from);
+  set_bytes(L, &a);
+  if (a.child) set_integer(L, "child", a.child);
+  if (a.kind == BYN_DIST_ANSWER) {
+    set_integer(L, "request", (int64_t)a.request);
+    set_string(L, "code", codes[a.code]);
+  }
+  if (a.kind == BYN_DIST_EVENT) set_string(L, "event", events[a.event]);
+  set_id(L, &a.id);
+  set_value(L, "spec", a.spec);
+  set_value(L, "pid", a.pid);
+  set_value(L, "old_pid", a.old_pid);
+  set_value(L, "other_pid", a.other_pid);
+  set_value(L, "reason", a.reason);
+  if (a.why) set_string(L, "why", whys[a.why]);
+  set_boolean(L, "final", a.final);
+  set_boolean(L, "here", a.here);
+  set_boolean(L, "again", a.again);
+  set_boolean(L, "joined", a.joined);
+  set_integer(L, "flags", a.flags);
+  set_integer(L, "count", a.count);
+  set_integer(L, "wait_ms", a.wait_ms);
+  set_names(L, &a);
+  return 1;
+}
+
+/* --- questions ------------------------------------------------------------ */
+
+static const char *const states[] = {"unknown", "starting", "running", "lost",
+                                     "failing", "waiting",  "ended"};
+
+static void push_child(lua_State *L, const byn_dist_child *c) {
+  luaL_checkstack(L, 8, NULL);
+  lua_createtable(L, 0, 12);
+  set_id(L, &c->id);
+  set_string(L, "state", states[c->state]);
+  set_string(L, "node", c->node);
+  set_string(L, "owner", c->owner);
+  set_string(L, "pinned", c->pinned);
+  set_value(L, "pid", c->pid);
+  set_integer(L, "begun", (int64_t)c->begun);
+  set_integer(L, "failures", c->failures);
+  if (c->why) set_string(L, "why", whys[c->why]);
+  set_value(L, "reason", c->reason);
+  if (c->wait_ms) set_integer(L, "wait_ms", c->wait_ms);
+  set_boolean(L, "here", c->here);
+  set_boolean(L, "refused_by_owner", c->refused_by_owner);
+  set_value(L, "refusal", c->refusal);
+}
+
+static int l_explain(lua_State *L) {
+  byn_dist *d = check_view(L);
+  byn_dist_child c;
+  byn_dist_id id = push_key(L, 2);
+  byn_dist_explain(d, &id, &c);
+  if (c.state == BYN_DIST_UNKNOWN) return 0;
+  push_child(L, &c);
+  return 1;
+}
+
+/* state(id) -> state */
+static int l_state(lua_State *L) {
+  byn_dist *d = check_view(L);
+  byn_dist_child c;
+  byn_dist_id id = push_key(L, 2);
+  byn_dist_explain(d, &id, &c);
+  lua_pushstring(L, states[c.state]);
+  return 1;
+}
+
+static int l_members(lua_State *L) {
+  byn_dist *d = check_view(L);
+  uint32_t n = byn_dist_member_count(d);
+  lua_createtable(L, (int)n, 0);
+  for (uint32_t i = 0; i < n; i++) {
+    lua_pushstring(L, byn_dist_member(d, i));
+    lua_rawseti(L, -2, (lua_Integer)i + 1);
+  }
+  return 1;
+}
+
+/* nodes() -> list of {node=, state=, member=, hosts=, self=} */
+static int l_nodes(lua_State *L) {
+  byn_dist *d = check_view(L);
+  byn_dist_node node;
+  lua_Integer n = 0;
+  lua_newtable(L);
+  for (uint32_t cursor = 0; byn_dist_each_node(d, &cursor, &node);) {
+    lua_createtable(L, 0, 5);
+    set_string(L, "node", node.node);
+    set_string(L, "state", node.state);
+    set_boolean(L, "member", node.member);
+    set_boolean(L, "hosts", node.hosts);
+    set_boolean(L, "self", node.self);
+    lua_rawseti(L, -2, ++n);
+  }
+  return 1;
+}
+
+static int l_owner(lua_State *L) {
+  byn_dist *d = check_view(L);
+  uint64_t hash = 0;
+  if (!byn_ring_key(L, 2, &hash))
+    luaL_argerror(L, 2, "id must be a string, an integer or a ref");
+  lua_pushstring(L, byn_dist_owner(d, hash));
+  return 1;
+}
+
+static int l_status(lua_State *L) {
+  byn_dist_status s;
+  byn_dist_status_of(check_view(L), &s);
+  lua_createtable(L, 0, 12);
+  set_integer(L, "here", s.here);
+  set_integer(L, "everywhere", s.everywhere);
+  set_integer(L, "starting", s.starting);
+  set_integer(L, "lost", s.lost);
+  set_integer(L, "failing", s.failing);
+  set_integer(L, "waiting", s.waiting);
+  set_boolean(L, "ready", s.ready);
+  set_boolean(L, "held", s.held);
+  set_boolean(L, "hosts", s.hosts);
+  return 1;
+}
+
+/* count() -> here, everywhere */
+static int l_count(lua_State *L) {
+  uint32_t here, everywhere;
+  byn_dist_count(check_view(L), &here, &everywhere);
+  lua_pushinteger(L, here);
+  lua_pushinteger(L, everywhere);
+  return 2;
+}
+
+/* --- in Lua --------------------------------------------------------------- */
+
+static const luaL_Reg methods[] = {{"attach", l_attach},
+                                   {"detach", l_detach},
+                                   {"tick", l_tick},
+                                   {"expect", l_expect},
+                                   {"node_up", l_node_up},
+                                   {"node_down", l_node_down},
+                                   {"peer_away", l_peer_away},
+                                   {"receive", l_receive},
+                                   {"set_hosts", l_set_hosts},
+                                   {"set_nodes", l_set_nodes},
+                                   {"hold", l_hold},
+                                   {"leave", l_leave},
+                                   {"is_here", l_is_here},
+                                   {"has_left", l_has_left},
+                                   {"is_ready", l_is_ready},
+                                   {"start", l_start},
+                                   {"terminate", l_terminate},
+                                   {"started", l_started},
+                                   {"start_failed", l_start_failed},
+                                   {"exited", l_exited},
+                                   {"refusals_gone", l_refusals_gone},
+                                   {"next", l_next},
+                                   {"explain", l_explain},
+                                   {"state", l_state},
+                                   {"members", l_members},
+                                   {"nodes", l_nodes},
+                                   {"owner", l_owner},
+                                   {"status", l_status},
+                                   {"count", l_count},
+                                   {NULL, NULL}};
+
+static const luaL_Reg functions[] = {
+    {"open", l_open}, {"size", l_size}, {NULL, NULL}};
+
+void byn_dist_functions(lua_State *L) {
+  if (luaL_newmetatable(L, TYPE)) {
+    lua_pushcfunction(L, l_gc);
+    lua_setfield(L, -2, "__gc");
+    luaL_newlib(L, methods);
+    lua_setfield(L, -2, "__index");
+  }
+  lua_pop(L, 1);
+  luaL_newlib(L, functions);
+}

@@ -1,0 +1,32 @@
+/* One node's part of a distributed supervisor (core/dist), for Lua.
+ *
+ *   core.dist.open(opts) -> dist, fresh    the node keeps it by opts.name: a
+ *                                          coordinator that begins again finds
+ *                                          the one of before (fresh: false)
+ *   core.dist.size(value) -> bytes | nil, err     as it would be sent
+ *
+ * opts: name, incarnation, seed, hosts, nodes = list | nil, replicas,
+ * start_concurrency, max_children (0: none), newest, escalate, max_restarts,
+ * max_ms, backoff = {min=, max=, factor=, jitter=}, max_spec, keep_ended,
+ * keep_ended_ms. All but nodes must be there.
+ *
+ * Its methods are the inputs and questions of core/dist/dist.h and view.h, by
+ * the names there, with the node's own time. Ids, pids, reasons and specs are
+ * Lua values here; there they are bytes, encoded as terms whose pids and refs
+ * name their nodes. A reason that cannot be sent becomes text.
+ *
+ *   dist:next() -> action | nil      a table of what the action has: kind=,
+ *                                    and the fields of byn_dist_action
+ *
+ * What another node sent and what is no term is refused: receive answers
+ * false, as it does for what the machine cannot read.
+ */
+#ifndef BYN_LUA_DIST_H
+#define BYN_LUA_DIST_H
+
+#include "../value/compat.h"
+
+/* Pushes the table core.dist. */
+void byn_dist_functions(lua_State *L);
+
+#endif

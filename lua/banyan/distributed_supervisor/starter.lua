@@ -1,0 +1,104 @@
+-- One start of a child, in a process of its own: a start function that waits,
+-- hangs or crashes holds up nobody else.
+--
+-- The starter calls the start function, has the process that this returned
+-- taken over by the supervisor of the processes (processes.lua), tells the
+-- coordinator how it went, and ends. The coordinator kills it when the time of
+-- a start is over, and with it what it has spawned.
+
+local core = require "banyan.core"
+local childspec = require "banyan.childspec"
+
+local starter = {}
+
+local function failure(order, kind, reason)
+  return {
+    tag = "start_failed", child = order.child, kind = kind, reason = reason,
+  }
+end
+
+-- A module that this node does not have is no error of the start function:
+-- another node may have it.
+local function load_module(order)
+  local module = childspec.start_of(order.spec)
+  if package.loaded[module] then return true end
+  local ok, err = pcall(childspec.load, module)
+  if ok then return true end
+  local text = tostring(err)
+  if not text:find("module '" .. module .. "' not found", 1, true) then
+    return false, failure(order, "error", core.reason {
+      "error", text, "stack traceback:\n\t(in the module's main chunk)" })
+  end
+  return false, failure(order, "refused",
+    core.reason { "module_not_found", text, order.node })
+end
+
+local function handler(err)
+  if type(err) ~= "string" then return err end
+  return core.reason { "error", err, debug.traceback(err, 2) }
+end
+
+-- Why the process ended that a start function returned: its exit signal says.
+local function exit_reason(pid)
+  while true do
+    local msg, empty = core.receive(0)
+    if empty then return "noproc" end
+    local found = type(msg) == "table" and msg.tag == "EXIT"
+      and msg.from == pid
+    if found then return msg.reason end
+  end
+end
+
+-- Has the supervisor of the processes take the child over.
+local function hand_over(order, pid)
+  if not core.is_alive(pid) then
+    return failure(order, "error", exit_reason(pid))
+  end
+  local adopted = core.call(order.processes, {
+    tag = "adopt", child = order.child, pid = pid, shutdown = order.shutdown,
+    key = order.key,
+  })
+  core.unlink(pid)
+  if adopted then
+    return { tag = "started", child = order.child, pid = pid }
+  end
+  pid:exit("kill")
+  return failure(order, "error", "noproc")
+end
+
+local function start(order)
+  local loaded, missing = load_module(order)
+  if not loaded then return missing end
+  local ok, pid, err = xpcall(childspec.call_start, handler, order.spec)
+  if not ok then return failure(order, "error", pid) end
+  if core.is_pid(pid) then return hand_over(order, pid) end
+  if not pid and err == "ignore" then return failure(order, "ignore") end
+  if not pid and err ~= nil then return failure(order, "error", err) end
+  if pid == nil then pid = "nothing" end
+  return failure(order, "error", core.reason { "bad_return", pid })
+end
+
+local function run(order)
+  core.trap_exit(true)
+  local answer = start(order)
+  answer.key = order.key
+  core.send(order.coordinator, answer)
+end
+
+--- Begins a start.
+-- @param order {child=, spec= (packed), shutdown=, node=, processes=,
+--   coordinator=, key=}
+-- @return the starter's pid
+-- @return a monitor of it
+function starter.begin(order)
+  return core.spawn_monitor(run, order)
+end
+
+--- Ends a start, and all that it has spawned.
+function starter.kill(pid)
+  local spawned = core.descendants(pid)
+  pid:exit("kill")
+  for _, descendant in ipairs(spawned) do descendant:exit("kill") end
+end
+
+return starter

@@ -1,0 +1,77 @@
+-- What lookups read, from any process of a node, without asking anybody: `pids`
+-- id -> pid, `ids` pid -> id, `here` id -> pid of the children that run on this
+-- node. It has only what runs as far as is known.
+--
+-- A view belongs to the node, as the machine does (csrc/core/dist): while a
+-- coordinator that crashed begins again, lookups go on.
+
+local core = require "banyan.core"
+local hosts = require "banyan.hosts"
+
+local views = {}
+
+local by_dist = setmetatable({}, { __mode = "k" }) -- the machine -> its view
+
+-- By the name of the node, then that of the supervisor: more than one node may
+-- run in one Lua state.
+local by_node = {}
+
+local NAMELESS = "nonode"
+
+local function node_name() return core.node_name() or NAMELESS end
+
+--- The view that goes with a machine, made empty for one that is new.
+function views.open(dist, name, fresh)
+  local view = not fresh and by_dist[dist]
+  if not view then
+    view = {
+      dist = dist, name = name, node = node_name(),
+      pids = {}, ids = {}, here = {},
+      -- A function cannot come from another node: who shows this one is here.
+      key = function() end,
+      -- The coordinator's, for the one that begins after it: the starts under
+      -- way, child -> {pid=, watch=}, and the processes, child -> pid.
+      starters = {}, running = {},
+    }
+    by_dist[dist] = view
+  end
+  local of_node = by_node[view.node] or {}
+  by_node[view.node], of_node[name] = of_node, view
+  return view
+end
+
+--- The node takes no part any more.
+function views.close(view)
+  local of_node = by_node[view.node]
+  if of_node and of_node[view.name] == view then of_node[view.name] = nil end
+  if of_node and next(of_node) == nil then by_node[view.node] = nil end
+end
+
+--- The view of a supervisor on the caller's node, or nil. One of an earlier
+-- life of the node is nobody's.
+function views.of(name)
+  local of_node = by_node[node_name()]
+  local view = of_node and of_node[name]
+  return view and view.dist:is_here() and view or nil
+end
+
+--- A child has another process, or none: the action "show".
+function views.show(view, a)
+  if a.old_pid ~= nil then view.ids[a.old_pid] = nil end
+  view.pids[a.id] = a.pid
+  view.here[a.id] = a.here and a.pid or nil
+  if a.pid ~= nil then view.ids[a.pid] = a.id end
+end
+
+-- The coordinators of a node that runs children from now on, or none.
+hosts.watch(function()
+  local names = {}
+  for name in pairs(by_node[node_name()] or {}) do names[#names + 1] = name end
+  table.sort(names)
+  for _, name in ipairs(names) do
+    local view = views.of(name)
+    if view then core.cast(name, { tag = "set_hosts", key = view.key }) end
+  end
+end)
+
+return views

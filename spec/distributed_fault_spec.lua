@@ -1,0 +1,387 @@
+-- What a fault costs a distributed supervisor, on nodes that are OS processes:
+-- the child that is at fault, and nothing else. Functions that run there are
+-- sent as bytecode, so each asks for the modules that it needs.
+
+local cluster = require "spec.support.cluster"
+
+-- What runs on the nodes ------------------------------------------------------
+
+local function open(opts)
+  local ds = require "banyan.distributed_supervisor"
+  opts = opts or {}
+  opts.name = "counters"
+  _G.tree = assert(require("banyan.supervisor").start_link {
+    ds.child_spec(opts),
+  })
+end
+
+local function member_count()
+  local nodes = require("banyan.distributed_supervisor").nodes("counters")
+  return nodes and #nodes or 0
+end
+
+-- Starts children; answers why some did not start: id -> text.
+local function start(list)
+  local ds = require "banyan.distributed_supervisor"
+  local counter = require "spec.support.counter"
+  local failed = {}
+  for _, one in ipairs(list) do
+    local pid, err = ds.start_child("counters", counter.spec(one.id, one.arg),
+      one.node)
+    if not pid then failed[one.id] = tostring(err) end
+  end
+  return failed
+end
+
+local function add(id, n)
+  return require("banyan.distributed_supervisor").call("counters", id, n)
+end
+
+-- Adds n to each; answers how many say `expected` then.
+local function add_all(ids, n, expected)
+  local ds = require "banyan.distributed_supervisor"
+  local right = 0
+  for _, id in ipairs(ids) do
+    if ds.call("counters", id, n) == expected then right = right + 1 end
+  end
+  return right
+end
+
+local function child_count()
+  local _, everywhere = require("banyan.distributed_supervisor").count(
+    "counters")
+  return everywhere
+end
+
+local function explain(id)
+  local found = require("banyan.distributed_supervisor").explain("counters",
+    id)
+  return found and found.state, found and found.node
+end
+
+local function owner(id)
+  return require("banyan.distributed_supervisor").node_for("counters", id)
+end
+
+-- The test's side -------------------------------------------------------------
+
+local function ids_of(n)
+  local ids = {}
+  for i = 1, n do ids[i] = i end
+  return ids
+end
+
+local function list_of(n, arg)
+  local list = {}
+  for i = 1, n do list[i] = { id = i, arg = arg } end
+  return list
+end
+
+-- Nodes that all run the supervisor.
+local function together(c, opts, ...)
+  local nodes = { c:start(...) }
+  for _, node in ipairs(nodes) do node:open(open, opts) end
+  for _, node in ipairs(nodes) do
+    c:wait(node.name .. " knows all members", function()
+      return node:call(member_count) == #nodes
+    end)
+  end
+  return nodes
+end
+
+-- The first id of a row that belongs to a node.
+local function id_on(asked, node, skip)
+  for i = 1, 1000 do
+    local id = "id" .. i
+    if asked:call(owner, id) == node.name and not (skip and skip[id]) then
+      if skip then skip[id] = true end
+      return id
+    end
+  end
+end
+
+describe("a child that crashes again and again", function()
+  it("harms no other, is set aside, and comes back when it is well",
+    function()
+      cluster.run(function(c)
+        local nodes = together(c, { backoff = { min = 50, max = 200 } },
+          "a", "b", "d")
+        local a = nodes[1]
+        assert.same({}, a:call(start, list_of(90)))
+        assert.equal(90, a:call(add_all, ids_of(90), 1, 1))
+        assert.same({}, a:call(start,
+          { { id = "poison", arg = { crash_ms = 20 } } }))
+        c:wait("it is failing", function()
+          return a:call(explain, "poison") == "failing"
+        end)
+        c:wait("it is tried again", function()
+          return a:call(explain, "poison") == "running"
+        end)
+        for _, node in ipairs(nodes) do
+          assert.equal(3, node:call(member_count))
+        end
+        assert.equal(90, nodes[2]:call(add_all, ids_of(90), 1, 2))
+      end)
+    end)
+end)
+
+describe("a start function", function()
+  it("that is slow or hangs holds up no other start, restart or end",
+    function()
+      cluster.run(function(c)
+        local nodes = together(c, { start_ms = 60000 }, "a", "b")
+        local a, b = nodes[1], nodes[2]
+        local used = {}
+        local old, hung = id_on(a, b, used), id_on(a, b, used)
+        local fresh = id_on(a, b, used)
+        assert.same({}, a:call(start, { { id = old } }))
+        a:open(start, { { id = hung, arg = { hang = true } } })
+        c:wait("it hangs", function()
+          return a:call(explain, hung) == "starting"
+        end)
+        assert.same({}, a:call(start, { { id = fresh } }))
+        assert.equal(1, a:call(add, old, 1))
+        a:call(function(id)
+          require("banyan.distributed_supervisor").whereis("counters", id)
+            :exit("kill")
+        end, old)
+        c:wait("what crashed has been started again", function()
+          return a:call(add, old, 0) == 0
+        end)
+        b:call(function()
+          require("luv").kill(require("luv").os_getpid(), "sigterm")
+        end)
+        c:wait("the node ends", function() return b.ended end)
+      end)
+    end)
+
+  it("whose time is over is killed, with what it has spawned", function()
+    cluster.run(function(c)
+      local nodes = together(c, { start_ms = 200 }, "a", "b")
+      local a, b = nodes[1], nodes[2]
+      local id = id_on(a, b)
+      local failed = a:call(start, { { id = id, arg = { hang = true } } })
+      assert.same({ [id] = "timeout" }, failed)
+      c:wait("nothing of it is left", function()
+        return b:call(function()
+          local core = require "banyan.core"
+          for _, pid in ipairs(core.processes()) do
+            local info = core.process_info(pid)
+            if info and info.label == "spec.support.counter" then
+              return false
+            end
+          end
+          return true
+        end)
+      end)
+      assert.same({}, a:call(start, { { id = id } }))
+    end)
+  end)
+
+  it("may start another child, wherever that belongs", function()
+    cluster.run(function(c)
+      local nodes = together(c, nil, "a", "b")
+      local a, b = nodes[1], nodes[2]
+      local used = {}
+      for _, place in ipairs { a, b } do
+        local parent, other = id_on(a, b, used), id_on(a, place, used)
+        assert.same({}, a:call(start, {
+          { id = parent, arg = { start_child = { "counters", other } } },
+        }))
+        assert.equal("started", a:call(add, parent, "started"))
+        assert.equal(place.name, a:call(add, other, "node"))
+      end
+    end)
+  end)
+
+  it("runs beside others when a node is recovered from", function()
+    cluster.run(function(c)
+      local nodes = together(c, { start_concurrency = 16 }, "a", "b")
+      local a, b = nodes[1], nodes[2]
+      local list = {}
+      for i = 1, 60 do
+        list[i] = { id = i, arg = { start_ms = 20 }, node = b.name }
+      end
+      assert.same({}, a:call(start, list))
+      b:kill()
+      c:wait("all are back", function()
+        return a:call(child_count) == 60
+          and a:call(member_count) == 1
+      end)
+      assert.equal(60, a:call(add_all, ids_of(60), 1, 1))
+    end)
+  end)
+end)
+
+describe("what a node refuses", function()
+  it("is started by the next node of the ring: a module it lacks", function()
+    cluster.run(function(c)
+      local nodes = together(c, nil, "a", "b", "d")
+      local a, d = nodes[1], nodes[3]
+      d:call(function()
+        package.loaded["spec.support.counter"] = nil
+        package.path = package.path:gsub("%./%?%.lua;?", "")
+          :gsub("%./%?/init%.lua;?", "")
+      end)
+      assert.same({}, a:call(start, list_of(40)))
+      local found = a:call(function()
+        local ds = require "banyan.distributed_supervisor"
+        local elsewhere
+        for i = 1, 40 do
+          local one = ds.explain("counters", i)
+          if one.node ~= one.owner then elsewhere = one end
+        end
+        return elsewhere and elsewhere.reason
+      end)
+      assert.equal("the node that the ring names refused it", found)
+    end)
+  end)
+
+  it("is started by the next node of the ring: one child too many",
+    function()
+      cluster.run(function(c)
+        local nodes = together(c, { max_children = 10 }, "a", "b", "d")
+        local a = nodes[1]
+        assert.same({}, a:call(start, list_of(30)))
+        local failed = a:call(start, { { id = 31 } })
+        assert.is_truthy(failed[31]:find("no_room", 1, true))
+        a:call(function()
+          assert(require("banyan.distributed_supervisor").terminate_child(
+            "counters", 1))
+        end)
+        assert.same({}, a:call(start, { { id = 31 } }))
+      end)
+    end)
+end)
+
+describe("a node that runs no children", function()
+  it("starts, calls and finds those of others", function()
+    cluster.run(function(c)
+      local a, b = c:start("a", "b")
+      local w = c:await(c:launch(c:name("w"), {
+        connect = { a.name, b.name }, env = { BANYAN_HOSTS = "no" },
+      }))
+      for _, node in ipairs { a, b, w } do node:open(open) end
+      c:wait("the hosts are known", function()
+        return w:call(member_count) == 2 and a:call(member_count) == 2
+      end)
+      assert.same({}, w:call(start, list_of(20)))
+      assert.same({}, a:call(start, { { id = "x" } }))
+      assert.equal(20, w:call(add_all, ids_of(20), 1, 1))
+      assert.equal(0, w:call(function()
+        return #require("banyan.distributed_supervisor").local_children(
+          "counters")
+      end))
+      w:call(function() require("banyan").set_hosts(true) end)
+      c:wait("it is a host", function() return a:call(member_count) == 3 end)
+    end)
+  end)
+end)
+
+describe("children with much to say at their start", function()
+  it("are known to a node that joins", function()
+    cluster.run(function(c)
+      local a = together(c, nil, "a")[1]
+      local n = a:call(function()
+        local ds = require "banyan.distributed_supervisor"
+        local counter = require "spec.support.counter"
+        for i = 1, 150 do
+          assert(ds.start_child("counters",
+            counter.spec(i, { text = ("x"):rep(200000) })))
+        end
+        return (select(2, ds.count("counters")))
+      end)
+      assert.equal(150, n)
+      local b = c:start("b")
+      b:open(open)
+      for _, node in ipairs { a, b } do
+        c:wait(node.name .. " knows them all", function()
+          return node:call(child_count) == 150
+        end)
+      end
+    end)
+  end)
+end)
+
+describe("a coordinator", function()
+  it("that crashes finds the children that run", function()
+    cluster.run(function(c)
+      local nodes = together(c, nil, "a", "b")
+      local a, b = nodes[1], nodes[2]
+      assert.same({}, a:call(start, list_of(40)))
+      assert.equal(40, a:call(add_all, ids_of(40), 1, 1))
+      a:call(function()
+        local banyan = require "banyan"
+        local old = banyan.whereis("counters")
+        old:exit("kill")
+        while banyan.whereis("counters") == old
+          or not banyan.whereis("counters") do
+          banyan.sleep(5)
+        end
+      end)
+      for _, node in ipairs(nodes) do
+        c:wait(node.name .. " knows all", function()
+          return node:call(child_count) == 40
+            and node:call(member_count) == 2
+        end)
+      end
+      assert.equal(40, b:call(add_all, ids_of(40), 1, 2))
+      assert.same({}, a:call(start, { { id = "another" } }))
+    end)
+  end)
+
+  it("is not harmed by what makes no sense", function()
+    cluster.run(function(c)
+      local nodes = together(c, nil, "a", "b")
+      local a, b = nodes[1], nodes[2]
+      assert.same({}, a:call(start, list_of(20)))
+      assert.equal(20, a:call(add_all, ids_of(20), 1, 1))
+      b:call(function(there)
+        local server = require "banyan.server"
+        local dest = { name = "counters", node = there }
+        local here = require("banyan").node()
+        for _, msg in ipairs {
+          7, "x", {}, { tag = 1 }, { tag = "dist" },
+          { tag = "dist", from = {}, bytes = 1 },
+          { tag = "dist", from = here, bytes = "" },
+          { tag = "dist", from = here, bytes = ("\255"):rep(300) },
+          { tag = "started" }, { tag = "exited", child = "x" },
+          { tag = "start_failed", child = 1 }, { tag = "DOWN", ref = 1 },
+          { tag = "nodedown" }, { tag = "start" }, { tag = "set_hosts" },
+        } do
+          server.cast(dest, msg)
+          require("banyan").send(dest, msg)
+          server.call(dest, msg, 200)
+        end
+      end, a.name)
+      assert.equal(20, b:call(add_all, ids_of(20), 1, 2))
+      assert.equal(2, a:call(member_count))
+    end)
+  end)
+end)
+
+describe("a node that leaves", function()
+  it("keeps nobody else's child waiting for one of its own", function()
+    cluster.run(function(c)
+      local nodes = together(c, nil, "a", "b")
+      local a, b = nodes[1], nodes[2]
+      local slow, quick = "slow", "quick"
+      assert.same({}, a:call(start, {
+        { id = slow, arg = { end_ms = 4000 }, node = b.name },
+        { id = quick, node = b.name },
+      }))
+      b:call(function()
+        require("luv").kill(require("luv").os_getpid(), "sigterm")
+      end)
+      c:wait("the quick one is back", function()
+        return a:call(add, quick, "node") == a.name
+      end)
+      assert.is_nil(b.ended)
+      assert.same({}, a:call(start, { { id = "meanwhile" } }))
+      c:wait("the slow one is back", function()
+        return a:call(add, slow, "node") == a.name
+      end)
+      c:wait("the node has ended", function() return b.ended end)
+    end)
+  end)
+end)
