@@ -243,6 +243,39 @@ static void failed_starts(void **state) {
   rig_free(r);
 }
 
+/* A host that is lost between STARTING and RUNNING may have answered. */
+static void lost_while_starting(void **state) {
+  (void)state;
+  rig *r = rig_of(3);
+  int id = 0, running;
+  while (strcmp(explain(r, 0, id).owner, rig_names[2]) != 0)
+    id++;
+  r->start_ms = 40;
+  r->notice_ms = 300;
+  int request = rig_start(r, 2, id, 0);
+  while (explain(r, 0, id).state != BYN_DIST_STARTING ||
+         explain(r, 1, id).state != BYN_DIST_STARTING)
+    rig_run(r, 1);
+  rig_running(r, id, &running);
+  assert_int_equal(running, 0);
+  rig_cut(r, 0, 2);
+  rig_cut(r, 1, 2);
+  rig_run(r, 50);
+  rig_running(r, id, &running);
+  assert_int_equal(running, 1);
+  r->failing_id = id;
+  rig_run(r, 1000);
+  assert_answer(r, request, BYN_DIST_OK);
+  assert_int_equal(explain(r, 0, id).state, BYN_DIST_FAILING);
+  r->failing_id = -1;
+  rig_mend(r, 0, 2);
+  rig_mend(r, 1, 2);
+  rig_run(r, 1000);
+  assert_int_equal(rig_running(r, id, &running)->node, 2);
+  assert_int_equal(running, 1);
+  rig_free(r);
+}
+
 static void ends(void **state) {
   (void)state;
   rig *r = rig_of(2);
@@ -468,6 +501,28 @@ static void side_by_side(void **state) {
   rig_run(r, 500);
   assert_all_run(r, 100);
   assert_true(there > 20);
+  rig_free(r);
+}
+
+/* A restart does not wait for starts that were asked for before. */
+static void restart_first(void **state) {
+  (void)state;
+  rig *r = &the_rig;
+  rig_init(r, 3, 1);
+  r->config.start_concurrency = 1;
+  rig_boot(r, 0);
+  rig_run(r, 500);
+  start_all(r, 1);
+  r->start_ms = 40;
+  for (int id = 1; id < 60; id++)
+    rig_start(r, 0, id, 0);
+  int running;
+  rig_end(r, rig_running(r, 0, &running), false, "crash");
+  rig_run(r, 100);
+  assert_int_equal(explain(r, 0, 0).state, BYN_DIST_RUNNING);
+  assert_int_equal(explain(r, 0, 59).state, BYN_DIST_STARTING);
+  rig_run(r, 4000);
+  assert_all_run(r, 60);
   rig_free(r);
 }
 
@@ -711,20 +766,36 @@ static void idle(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(one_node),       cmocka_unit_test(three_nodes),
-      cmocka_unit_test(killed_node),    cmocka_unit_test(split),
-      cmocka_unit_test(unconfirmed),    cmocka_unit_test(poison),
-      cmocka_unit_test(failing_moves),  cmocka_unit_test(failed_starts),
-      cmocka_unit_test(ends),           cmocka_unit_test(temporary_is_lost),
-      cmocka_unit_test(refused),        cmocka_unit_test(refused_by_all),
-      cmocka_unit_test(waits_for_room), cmocka_unit_test(room_comes_back),
-      cmocka_unit_test(pinned),         cmocka_unit_test(ensured),
-      cmocka_unit_test(too_large),      cmocka_unit_test(hanging_start),
-      cmocka_unit_test(side_by_side),   cmocka_unit_test(not_enough_copies),
-      cmocka_unit_test(leaving),        cmocka_unit_test(no_hosts),
-      cmocka_unit_test(lists_differ),   cmocka_unit_test(held),
-      cmocka_unit_test(partly_cut),     cmocka_unit_test(coordinator_crashes),
-      cmocka_unit_test(newcomer),       cmocka_unit_test(large_specs),
+      cmocka_unit_test(one_node),
+      cmocka_unit_test(three_nodes),
+      cmocka_unit_test(killed_node),
+      cmocka_unit_test(split),
+      cmocka_unit_test(unconfirmed),
+      cmocka_unit_test(poison),
+      cmocka_unit_test(failing_moves),
+      cmocka_unit_test(failed_starts),
+      cmocka_unit_test(lost_while_starting),
+      cmocka_unit_test(ends),
+      cmocka_unit_test(restart_first),
+      cmocka_unit_test(temporary_is_lost),
+      cmocka_unit_test(refused),
+      cmocka_unit_test(refused_by_all),
+      cmocka_unit_test(waits_for_room),
+      cmocka_unit_test(room_comes_back),
+      cmocka_unit_test(pinned),
+      cmocka_unit_test(ensured),
+      cmocka_unit_test(too_large),
+      cmocka_unit_test(hanging_start),
+      cmocka_unit_test(side_by_side),
+      cmocka_unit_test(not_enough_copies),
+      cmocka_unit_test(leaving),
+      cmocka_unit_test(no_hosts),
+      cmocka_unit_test(lists_differ),
+      cmocka_unit_test(held),
+      cmocka_unit_test(partly_cut),
+      cmocka_unit_test(coordinator_crashes),
+      cmocka_unit_test(newcomer),
+      cmocka_unit_test(large_specs),
       cmocka_unit_test(idle),
   };
   return cmocka_run_group_tests_name("dist", tests, NULL, NULL);
