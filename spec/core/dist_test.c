@@ -742,6 +742,27 @@ static void large_specs(void **state) {
   rig_free(r);
 }
 
+/* What was published and not heard is found by its digest. */
+static void repaired(void **state) {
+  (void)state;
+  rig *r = rig_of(3);
+  start_all(r, 30);
+  for (int id = 30; id < 60; id++) {
+    rig_start(r, 0, id, 0);
+    rig_run(r, 8);
+    rig_lose_messages(r, 0, 2);
+    rig_lose_messages(r, 1, 2);
+  }
+  rig_run(r, 300);
+  int missed = 0;
+  for (int id = 30; id < 60; id++)
+    missed += explain(r, 2, id).state != BYN_DIST_RUNNING;
+  assert_true(missed > 0);
+  rig_run(r, 7000);
+  assert_all_run(r, 60);
+  rig_free(r);
+}
+
 /* An idle cluster says little, and equal digests stop all else. */
 static void idle(void **state) {
   (void)state;
@@ -796,6 +817,7 @@ int main(void) {
       cmocka_unit_test(coordinator_crashes),
       cmocka_unit_test(newcomer),
       cmocka_unit_test(large_specs),
+      cmocka_unit_test(repaired),
       cmocka_unit_test(idle),
   };
   return cmocka_run_group_tests_name("dist", tests, NULL, NULL);
