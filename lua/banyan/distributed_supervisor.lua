@@ -361,7 +361,9 @@ end
 ---  the ring names), pinned (it was put on its node by name), failures (in a
 ---  row), error (the last reason of one that fails, waits or has ended),
 ---  wait_ms (until one that fails here is tried again), refusal (why the owner
----  did not take it), members (of the ring), reason (a sentence)
+---  did not take it), epoch (greater for each start_child of the id), seq
+---  (counts what its node wrote of it since), members (of the ring), reason (a
+---  sentence)
 ---@return any err  "not_found", "not_started"
 function distributed_supervisor.explain(name, id)
   id = options.check_id("distributed_supervisor.explain", id, 2)
@@ -374,7 +376,8 @@ function distributed_supervisor.explain(name, id)
     owner = child.owner,
     pinned = child.pinned ~= nil and child.pinned == child.node,
     failures = child.failures, error = child.reason, wait_ms = child.wait_ms,
-    refusal = child.refusal, members = view.dist:members(),
+    refusal = child.refusal, epoch = child.epoch, seq = child.seq,
+    members = view.dist:members(),
     reason = why(child),
   }
 end
@@ -391,7 +394,8 @@ end
 ---@param id string|integer|banyan.Ref
 ---@param msg any
 ---@param timeout? integer|string  milliseconds, default 5000
----@return any ...  as server.call; `nil, "noproc"` for an id that is not known
+---@return any ...  as server.call; `nil, "noproc"` for an id that is not known,
+---  `nil, "not_started"` where the supervisor does not run
 function distributed_supervisor.call(name, id, msg, timeout)
   local pid = whereis(name, id)
   if not pid then return nil, absence(name) end
@@ -416,7 +420,7 @@ end
 ---@param id string|integer|banyan.Ref
 ---@param msg any
 ---@return true|nil ok
----@return any err  "not_started"
+---@return any err  "noproc" (no such child), "not_started"
 function distributed_supervisor.send(name, id, msg)
   local pid = whereis(name, id)
   if not pid then return nil, absence(name) end

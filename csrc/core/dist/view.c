@@ -39,6 +39,7 @@ static void explain_ended(const byn_place *p, byn_dist_child *c) {
     if (g->ended && (!last || g->end.stamp > last->end.stamp)) last = g;
   if (!last) return;
   c->state = BYN_DIST_ENDED;
+  c->stamp = last->stamp;
   c->node = (const char *)last->end.node.at;
   c->why = (byn_dist_why)last->end.why;
   c->reason = bytes_of(&last->end.reason);
@@ -86,6 +87,7 @@ static void explain(const byn_dist *d, const byn_place *p, byn_dist_child *c) {
     explain_ended(p, c);
     return;
   }
+  c->stamp = g->stamp;
   c->flags = g->flags;
   c->pinned = (const char *)g->node.at;
   c->failures = g->failures.count;
@@ -102,6 +104,7 @@ static void explain(const byn_dist *d, const byn_place *p, byn_dist_child *c) {
     c->node = r->host->name;
     c->pid = bytes_of(&r->pid);
     c->begun = r->begun / 1024;
+    c->version = r->version;
     c->here = r->host == d->self;
   } else if (active) {
     explain_active(d, p, g, active, c);

@@ -25,6 +25,8 @@ typedef struct byn_dist_child {
   const char *pinned;     /* the node that start_child named, or NULL */
   byn_dist_bytes pid;     /* RUNNING */
   uint64_t begun;         /* RUNNING: since when; ms since 1970, hybrid */
+  uint64_t stamp;         /* greater for each start_child of the id */
+  uint64_t version;       /* counts what the host of its process wrote */
   uint32_t flags;         /* TEMPORARY, TRANSIENT */
   uint32_t failures;      /* in a row */
   byn_dist_why why;       /* FAILING, WAITING, ENDED: the last reason */

@@ -574,6 +574,8 @@ static void push_child(lua_State *L, const byn_dist_child *c) {
   set_string(L, "pinned", c->pinned);
   set_value(L, "pid", c->pid);
   set_integer(L, "begun", (int64_t)c->begun);
+  set_integer(L, "epoch", (int64_t)(c->stamp & (BYN_EXACT - 1)));
+  set_integer(L, "seq", (int64_t)(c->version & (BYN_EXACT - 1)));
   set_integer(L, "failures", c->failures);
   if (c->why) set_string(L, "why", whys[c->why]);
   set_value(L, "reason", c->reason);
