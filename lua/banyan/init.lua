@@ -98,6 +98,8 @@ end
 ---    is made at first use
 ---  connect: list of names of nodes; a node on it is dialled now, and again
 ---    whenever it is not connected
+---  hosts: true (default); false: no child of a distributed supervisor runs on
+---    this node, which may call them all the same; see banyan.set_hosts
 ---  driver: "luv" (default) or "manual"
 ---  on_event: function(event), called with a table for each decision; see
 ---    banyan.log. false: no function
