@@ -63,6 +63,7 @@ static void forget_session(byn_dist *d, byn_peer *peer) {
   peer->matched = peer->got_all = peer->sent_all = peer->let_in = false;
   peer->regreet = false;
   peer->theirs = peer->acked_round = peer->acked_seq = peer->differ = 0;
+  peer->ready_seq = 0;
   peer->asked_round = peer->answered_round = 0;
   peer->asked_at = 0;
 }

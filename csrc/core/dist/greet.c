@@ -4,6 +4,7 @@
 #include "../assert.h"
 #include "candidate.h"
 #include "cohort.h"
+#include "request.h"
 #include "sync.h"
 #include "told.h"
 
@@ -38,6 +39,7 @@ static void forget_greeting(byn_dist *d, byn_peer *peer) {
   peer->dump = (byn_dump){0};
   peer->matched = peer->got_all = peer->sent_all = peer->let_in = false;
   peer->acked_round = peer->acked_seq = peer->differ = 0;
+  peer->ready_seq = 0;
   peer->asked_round = peer->answered_round = 0;
   peer->asked_at = 0;
   peer->greeted_at = d->now;
@@ -151,6 +153,8 @@ static void put_session(byn_buf *b, const byn_peer *peer) {
 }
 
 static void send_ready(byn_dist *d, byn_peer *peer) {
+  byn_sync_flush(d);
+  peer->ready_seq = d->seq;
   byn_buf *b = byn_record_begin(d, BYN_RECORD_READY);
   put_session(b, peer);
   byn_put_number_field(b, BYN_FIELD_ROUND, d->round);
@@ -212,6 +216,12 @@ void byn_greet_take_ready(byn_dist *d, byn_peer *peer, const byn_record *r) {
 void byn_greet_take_ready_ok(byn_dist *d, byn_peer *peer, const byn_record *r) {
   if (!is_of_session(peer, r) || r->round > d->round) return;
   if (r->round > peer->acked_round) peer->acked_round = r->round;
+  /* It has all that was said before READY, so it holds what requests wait
+   * for that were there before it came. */
+  if (r->round == d->round && peer->ready_seq > peer->acked_seq) {
+    peer->acked_seq = peer->ready_seq;
+    byn_request_review_copying(d);
+  }
   try_ready(d, peer);
   d->open_due = true;
 }

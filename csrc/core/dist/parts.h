@@ -75,6 +75,7 @@ typedef struct byn_peer {
    * answered, it was judged in, and somebody saw it in. */
   uint64_t asked_round, answered_round, judged_round, seen_round;
   uint64_t acked_seq;   /* of publications */
+  uint64_t ready_seq;   /* of those that went before the last READY to it */
   uint64_t differ;      /* buckets that differed last time */
   uint64_t contact;     /* the stamp of when it was heard last, before a gap */
   uint64_t over_before; /* see byn_registry_merge; 0 without such a gap */
