@@ -1,244 +1,387 @@
+/* Links: sessions that outlive their connections. */
 #include "link.h"
 
 #include <string.h>
 
+#include "assert.h"
 #include "coverage.h"
-#include "wire/frame.h"
-#include "wire/handshake.h"
-#include "wire/outbox.h"
 
-typedef enum link_state {
-  CONNECTING,        /* dialer: the transport is not open */
-  CHALLENGE_AWAITED, /* dialer: HELLO is sent */
-  WELCOME_AWAITED,   /* dialer: PROOF is sent */
-  HELLO_AWAITED,     /* acceptor */
-  PROOF_AWAITED,     /* acceptor: CHALLENGE is sent */
-  ADMITTING,         /* acceptor: the owner is asked */
-  UP,
-  DOWN
-} link_state;
+#define WINDOW_MAX ((size_t)1 << 20)
+#define REDIAL_MIN_MS 50
+#define REDIAL_MAX_MS 1000
 
-/* The first events are the frames, in the order of their types. */
-BYN_MACHINE("link",
-            "connecting challenge_awaited welcome_awaited hello_awaited "
-            "proof_awaited admitting up down",
-            "hello challenge proof welcome refuse message fragment heartbeat "
-            "goodbye connected closed silence beat admit refuse_it close send");
+typedef enum link_state { NEW, UP, SILENT, BROKEN, DOWN } link_state;
+
+BYN_MACHINE("link", "new up silent broken down",
+            "connect connect_failed welcomed resume resume_refused data again "
+            "acknowledged lost final dial_failed dial_refused quiet heard "
+            "redial reconnect_over silence close send");
 
 struct byn_link {
-  byn_link_config config; /* its pointers are not used after the start */
+  byn_link_config config;
+  char peer[BYN_NAME_MAX + 1];
   link_state state;
-  byn_handshake shake;
-  byn_frame_reader in;
+  bool dialled;   /* the session was begun by us */
+  bool resumable; /* both ends speak a version that resumes */
+  bool listens;   /* that life was dialled before, or says that it listens */
+  uint64_t session, previous, dial;
+  uint64_t incarnation; /* the peer's */
+  uint8_t traits;       /* the peer's */
+  uint64_t attempt;     /* of the current connection, or the last one */
+  uint64_t dialling;    /* the greatest attempt that we dialled */
+  byn_connection *current, *proving;
   byn_outbox out;
-  byn_buf parts; /* of a message whose last part has not come */
-  int64_t now;   /* the latest time told */
-  int64_t handshake_by, beat_at, silent_at;
-  bool parts_told; /* the parts were given out as a message */
-  bool tell_up, tell_down;
-  bool closing; /* DOWN once the chunk is read */
+  byn_buf parts;         /* of a message whose last part has not come */
+  uint64_t number;       /* of the last data frame on the current connection */
+  size_t unacknowledged; /* bytes of data frames since we acknowledged */
+  size_t window;         /* the peer wants to hear after a quarter of it */
+  int64_t now;           /* the latest time told */
+  int64_t heard_at, broken_at, redial_at;
+  int64_t redial_wait; /* before the next attempt, once this one has failed */
+  int64_t attempt_ms;  /* that the next attempt may take */
+  bool parts_given;    /* the parts were given out as a message */
+  bool tell_dial, tell_up, tell_broken, tell_resumed, tell_down;
   char reason[BYN_REASON_MAX + 1];
 };
 
-/* A time that may be "never". */
 static int64_t later(int64_t now, int64_t ms) {
   return now > 0 && ms > BYN_NEVER - now ? BYN_NEVER : now + ms;
 }
 
+static int64_t earlier_of(int64_t a, int64_t b) {
+  return a < b ? a : b;
+}
+
+/* What must hold between two calls. */
+static inline bool link_is_consistent(const byn_link *l) {
+  bool has = l->current != NULL;
+  return has == (l->state == UP || l->state == SILENT) &&
+         (l->state != DOWN || !l->proving) &&
+         (!l->current || l->current != l->proving) &&
+         (l->state == NEW || l->state == DOWN || l->session != 0) &&
+         (l->state != NEW || l->attempt == 0);
+}
+
+/* --- making --------------------------------------------------------------- */
+
+static bool copy_name(char to[BYN_NAME_MAX + 1], const char *name) {
+  size_t n = 0;
+  while (n <= BYN_NAME_MAX && name[n])
+    n++;
+  if (!byn_name_is_valid(name, n)) return false;
+  memcpy(to, name, n + 1);
+  return true;
+}
+
 static byn_link *link_new(const byn_link_config *config, const char *peer,
-                          const uint8_t nonce[BYN_NONCE_SIZE], int64_t now) {
-  byn_link *l = byn_new(&config->alloc, sizeof *l);
+                          int64_t now) {
+  byn_link *l = byn_new(&config->connection.alloc, sizeof *l);
   if (!l) return NULL;
   memset(l, 0, sizeof *l);
   l->config = *config;
-  l->config.name = NULL;
-  l->config.secret = NULL;
-  l->now = now;
-  l->handshake_by = later(now, config->handshake_ms);
-  l->state = peer ? CONNECTING : HELLO_AWAITED;
-  byn_frame_reader_init(&l->in, &l->config.alloc, BYN_UNPROVEN_MAX);
-  byn_outbox_init(&l->out, &l->config.alloc);
-  byn_buf_init(&l->parts, &l->config.alloc);
-  if (!byn_handshake_init(&l->shake, config->name, config->incarnation, peer,
-                          nonce, config->secret, config->secret_len)) {
-    byn_link_free(l);
-    return NULL;
-  }
-  l->shake.traits = config->traits;
-  return l;
+  l->now = l->heard_at = now;
+  byn_outbox_init(&l->out, &l->config.connection.alloc);
+  byn_buf_init(&l->parts, &l->config.connection.alloc);
+  if (copy_name(l->peer, peer)) return l;
+  byn_link_free(l);
+  return NULL;
 }
 
 byn_link *byn_link_dial(const byn_link_config *config, const char *peer,
-                        const uint8_t nonce[BYN_NONCE_SIZE], int64_t now) {
-  return peer ? link_new(config, peer, nonce, now) : NULL;
-}
-
-byn_link *byn_link_accept(const byn_link_config *config,
-                          const uint8_t nonce[BYN_NONCE_SIZE], int64_t now) {
-  return link_new(config, NULL, nonce, now);
+                        uint64_t dial, uint64_t previous, int64_t now) {
+  byn_link *l = link_new(config, peer, now);
+  if (!l) return NULL;
+  l->state = NEW;
+  l->dialled = true;
+  l->dial = dial;
+  l->previous = previous;
+  l->tell_dial = true;
+  byn_assert(link_is_consistent(l));
+  return l;
 }
 
 void byn_link_free(byn_link *link) {
   byn_alloc alloc;
   if (!link) return;
-  alloc = link->config.alloc;
-  byn_handshake_wipe(&link->shake);
-  byn_frame_reader_free(&link->in);
+  alloc = link->config.connection.alloc;
   byn_outbox_free(&link->out);
   byn_buf_free(&link->parts);
   byn_free(&alloc, link, sizeof *link);
 }
 
-/* A reason may come from a stranger and end in a log. */
-static void set_reason(byn_link *l, const char *reason, size_t n) {
-  if (n == 0) {
-    reason = "closed";
-    n = strlen(reason);
-  }
+/* So much may be on its way before the peer has to acknowledge: a small part
+ * of the queue, or senders would wait for acknowledgements. */
+static uint32_t own_window(const byn_link *l) {
+  size_t window = l->config.max_queue / 64;
+  return (uint32_t)(window < WINDOW_MAX ? window : WINDOW_MAX);
+}
+
+/* --- down, broken, up ----------------------------------------------------- */
+
+static void let_go(byn_connection **at) {
+  if (*at) byn_connection_drop(*at);
+  *at = NULL;
+}
+
+static void set_link_reason(byn_link *l, const char *reason) {
+  size_t n = strlen(reason);
   if (n > BYN_REASON_MAX) n = BYN_REASON_MAX;
-  for (size_t i = 0; i < n; i++)
-    l->reason[i] = reason[i] >= ' ' && reason[i] < 0x7f ? reason[i] : '?';
+  memcpy(l->reason, reason, n);
   l->reason[n] = '\0';
 }
 
-static void set_reason_string(byn_link *l, const char *reason) {
-  set_reason(l, reason, reason ? strlen(reason) : 0);
-}
-
-/* The end, for the reason that is set. What waits to be written stays. */
-static void go_down(byn_link *l) {
+/* The end. The current connection has said what it has to say. */
+static void go_down(byn_link *l, const char *reason) {
+  byn_assert(l->state != DOWN);
+  if (reason != l->reason) set_link_reason(l, reason);
   l->state = DOWN;
-  l->tell_up = false;
+  l->tell_dial = l->tell_up = l->tell_broken = l->tell_resumed = false;
   l->tell_down = true;
+  l->current = NULL;
+  let_go(&l->proving);
   byn_outbox_abort(&l->out);
-  byn_handshake_wipe(&l->shake);
-}
-
-static void end(byn_link *l, const char *reason) {
-  set_reason_string(l, reason);
-  go_down(l);
+  byn_outbox_forget(&l->out);
+  byn_assert(link_is_consistent(l));
 }
 
 /* The end where nobody is there to read what waits. */
-static void cut_off(byn_link *l, const char *reason) {
+static void link_cut_off(byn_link *l, const char *reason) {
+  let_go(&l->current);
   byn_outbox_clear(&l->out);
-  end(l, reason);
+  go_down(l, reason);
 }
 
-static bool send_frame(byn_link *l) {
-  if (byn_outbox_commit(&l->out, BYN_FRAGMENT_SIZE)) return true;
-  cut_off(l, "out_of_memory");
-  return false;
-}
-
-/* The end that the peer is told of; it is the end without memory too. */
-static void say_goodbye(byn_link *l, const char *reason) {
-  byn_buf *out = byn_outbox_begin(&l->out, BYN_FRAME_GOODBYE);
-  set_reason_string(l, reason);
-  byn_put_string(out, l->reason, strlen(l->reason));
-  byn_outbox_commit(&l->out, BYN_FRAGMENT_SIZE);
-  go_down(l);
-}
-
-static void turn_away(byn_link *l, const char *reason) {
-  byn_buf *out = byn_outbox_begin(&l->out, BYN_FRAME_REFUSE);
-  set_reason_string(l, reason);
-  byn_handshake_put_refuse(&l->shake, l->reason, out);
-  byn_outbox_commit(&l->out, BYN_FRAGMENT_SIZE);
-  go_down(l);
-}
-
-/* The peer broke the protocol. A stranger is not told. */
-static void fault(byn_link *l, const char *reason) {
-  if (l->state == UP)
-    say_goodbye(l, reason);
+/* The end that the peer is told of. */
+static void part_with(byn_link *l, const char *reason) {
+  if (l->current)
+    byn_connection_goodbye(l->current, reason);
   else
-    end(l, reason);
+    byn_outbox_clear(&l->out);
+  go_down(l, reason);
 }
 
-static void go_up(byn_link *l) {
+/* The first attempt is made at once, and may take a quarter of the time that
+ * there is: it may get lost itself. One that follows such an attempt may take
+ * longer, as the way may be long. */
+static void begin_dialling(byn_link *l) {
+  l->redial_at = l->now;
+  l->redial_wait = REDIAL_MIN_MS;
+  l->attempt_ms = l->config.reconnect_ms / 4;
+  if (l->attempt_ms < REDIAL_MIN_MS) l->attempt_ms = REDIAL_MIN_MS;
+}
+
+/* The current connection is lost. */
+static void go_broken(byn_link *l, const char *reason) {
+  byn_assert(l->resumable && l->current);
+  set_link_reason(l, reason);
+  let_go(&l->current);
+  if (l->state != SILENT) begin_dialling(l);
+  l->state = BROKEN;
+  l->broken_at = l->now;
+  l->tell_broken = true;
+  byn_assert(link_is_consistent(l));
+}
+
+/* This connection is the current one from now on; its first data frame is the
+ * one after `number`. */
+static void go_on_with(byn_link *l, byn_connection *c, uint64_t number,
+                       uint32_t window) {
+  byn_assert(number <= l->out.received);
   l->state = UP;
-  if ((l->config.traits | l->shake.peer_traits) & BYN_TRAIT_QUIET)
-    l->config.heartbeat_ms = l->config.down_after_ms = BYN_NEVER;
-  l->beat_at = later(l->now, l->config.heartbeat_ms);
-  l->silent_at = later(l->now, l->config.down_after_ms);
-  byn_frame_reader_limit(&l->in, BYN_FRAGMENT_SIZE);
-  byn_handshake_wipe(&l->shake);
+  l->current = c;
+  l->number = number;
+  l->window = window;
+  l->unacknowledged = 0;
+  l->heard_at = l->now;
+  l->tell_dial = l->tell_broken = false;
+  byn_assert(link_is_consistent(l));
 }
 
-static bool set_event(const byn_link *l, byn_link_event *event,
-                      byn_link_event_kind kind) {
-  event->kind = kind;
-  event->name = l->shake.peer;
-  event->incarnation = l->shake.peer_incarnation;
-  event->traits = l->shake.peer_traits;
-  return true;
+static void begin_session(byn_link *l, const byn_connection_event *e) {
+  l->session = e->opening;
+  l->incarnation = e->incarnation;
+  l->traits = e->traits;
+  l->resumable = e->resumes;
+  l->listens = l->dialled || (e->traits & BYN_TRAIT_LISTENS);
+  l->out.keeps = e->resumes;
+  if ((l->config.connection.traits | e->traits) & BYN_TRAIT_QUIET)
+    l->config.down_after_ms = BYN_NEVER;
+  l->tell_up = true;
 }
 
-/* Each take_* has one frame to judge and answers whether it made an event. */
-
-static void take_hello(byn_link *l, const byn_frame *f) {
-  byn_verdict verdict =
-      byn_handshake_on_hello(&l->shake, f->payload, f->length);
-  if (verdict == BYN_SHAKE_BAD_VERSION)
-    turn_away(l, byn_verdict_reason(verdict));
-  else if (verdict != BYN_SHAKE_OK)
-    end(l, byn_verdict_reason(verdict));
-  else {
-    byn_handshake_put_challenge(&l->shake,
-                                byn_outbox_begin(&l->out, BYN_FRAME_CHALLENGE));
-    if (send_frame(l)) l->state = PROOF_AWAITED;
+byn_link *byn_link_admit(const byn_link_config *config, byn_connection *c,
+                         const byn_connection_event *admit, int64_t now) {
+  byn_link *l = link_new(config, admit->name, now);
+  byn_resumed resumed = {0};
+  if (!l) {
+    byn_connection_refuse(c, "out_of_memory");
+    return NULL;
   }
-}
-
-static bool take_proof(byn_link *l, const byn_frame *f, byn_link_event *event) {
-  byn_verdict verdict =
-      byn_handshake_on_proof(&l->shake, f->payload, f->length);
-  if (verdict != BYN_SHAKE_OK) {
-    turn_away(l, byn_verdict_reason(verdict));
-    return false;
+  l->dial = admit->resume.attempt;
+  l->state = BROKEN; /* until it has its connection */
+  begin_session(l, admit);
+  resumed.window = own_window(l);
+  if (!byn_connection_admit(c, &resumed, &l->out, now)) {
+    byn_link_free(l);
+    return NULL;
   }
-  l->state = ADMITTING;
-  return set_event(l, event, BYN_LINK_ADMIT);
+  go_on_with(l, c, 0, admit->resume.window);
+  return l;
 }
 
-static void take_challenge(byn_link *l, const byn_frame *f) {
-  byn_verdict verdict =
-      byn_handshake_on_challenge(&l->shake, f->payload, f->length);
-  if (verdict != BYN_SHAKE_OK) {
-    end(l, byn_verdict_reason(verdict));
+/* --- dialling ------------------------------------------------------------- */
+
+static void redial_later(byn_link *l) {
+  l->redial_at = later(l->now, l->redial_wait);
+  l->redial_wait = earlier_of(2 * l->redial_wait, REDIAL_MAX_MS);
+}
+
+byn_connection *byn_link_connect(byn_link *link,
+                                 const uint8_t nonce[BYN_NONCE_SIZE],
+                                 int64_t now) {
+  byn_resume resume = {.window = own_window(link)};
+  byn_connection_config config = link->config.connection;
+  BYN_COVER(link->state, "connect");
+  byn_assert(link->state != DOWN && !link->proving);
+  link->now = now;
+  if (link->state == NEW) {
+    resume.attempt = link->dial;
+    resume.previous = link->previous;
+  } else {
+    if (link->dialling < link->attempt) link->dialling = link->attempt;
+    resume.session = link->session;
+    resume.attempt = ++link->dialling;
+    resume.received = link->out.received;
+    config.handshake_ms = earlier_of(config.handshake_ms, link->attempt_ms);
+  }
+  link->proving = byn_connection_dial(&config, link->peer, nonce, &resume, now);
+  if (!link->proving) byn_link_connect_failed(link, "out_of_memory", now);
+  return link->proving;
+}
+
+void byn_link_connect_failed(byn_link *link, const char *reason, int64_t now) {
+  BYN_COVER(link->state, "connect_failed");
+  if (link->state == DOWN) return;
+  link->now = now;
+  if (link->state == NEW)
+    go_down(link, reason);
+  else
+    redial_later(link);
+}
+
+/* Our dial was welcomed: with the life that the session is with? */
+static void on_welcome(byn_link *l, const byn_connection_event *e) {
+  byn_connection *c = l->proving;
+  BYN_COVER(l->state, "welcomed");
+  l->proving = NULL;
+  if (l->state == NEW) {
+    begin_session(l, e);
+  } else if (e->incarnation != l->incarnation) {
+    byn_connection_drop(c);
+    link_cut_off(l, "restarted");
+    return;
+  } else {
+    l->attempt = l->dialling;
+    l->tell_resumed = true;
+  }
+  if (e->resumed.after > l->out.received ||
+      !byn_outbox_acknowledge(&l->out, e->resumed.received)) {
+    byn_connection_drop(c);
+    link_cut_off(l, "bad_frame");
     return;
   }
-  byn_handshake_put_proof(&l->shake,
-                          byn_outbox_begin(&l->out, BYN_FRAME_PROOF));
-  if (send_frame(l)) l->state = WELCOME_AWAITED;
+  let_go(&l->current);
+  if (l->out.keeps) byn_outbox_rewind(&l->out);
+  byn_connection_attach(c, &l->out, l->now);
+  l->listens = true;
+  go_on_with(l, c, e->resumed.after, e->resumed.window);
 }
 
-static bool take_welcome(byn_link *l, const byn_frame *f,
-                         byn_link_event *event) {
-  byn_verdict verdict =
-      byn_handshake_on_welcome(&l->shake, f->payload, f->length);
-  if (verdict != BYN_SHAKE_OK) {
-    end(l, byn_verdict_reason(verdict));
+static void on_dial_ended(byn_link *l, const byn_connection_event *e) {
+  byn_connection *c = l->proving;
+  BYN_COVER(l->state, e->refused ? "dial_refused" : "dial_failed");
+  l->proving = NULL;
+  if (l->state == NEW || e->final || (e->refused && l->listens)) {
+    let_go(&l->current);
+    byn_outbox_clear(&l->out);
+    go_down(l, e->reason);
+  } else if (l->state != UP) {
+    if (!strcmp(e->reason, "handshake_timeout"))
+      l->attempt_ms = earlier_of(2 * l->attempt_ms, l->config.reconnect_ms);
+    redial_later(l);
+  }
+  byn_connection_drop(c);
+}
+
+/* --- connections that come in --------------------------------------------- */
+
+bool byn_link_has(const byn_link *link, const byn_connection_event *admit) {
+  return link->state != DOWN && link->resumable &&
+         link->session == admit->resume.session &&
+         link->incarnation == admit->incarnation &&
+         strcmp(link->peer, admit->name) == 0;
+}
+
+bool byn_link_is_lost(const byn_link *link, const byn_connection_event *admit) {
+  if (admit->resume.session || !admit->resumes) return false;
+  if (!byn_link_is_up(link) || link->incarnation != admit->incarnation ||
+      strcmp(link->peer, admit->name) != 0)
     return false;
-  }
-  go_up(l);
-  return set_event(l, event, BYN_LINK_UP);
+  return admit->resume.previous == link->session ||
+         (!link->dialled && admit->resume.attempt > link->dial);
 }
 
-static void take_refuse(byn_link *l, const byn_frame *f) {
-  size_t n;
-  const char *reason =
-      byn_handshake_on_refuse(&l->shake, f->payload, f->length, &n);
-  if (!reason) {
-    end(l, "bad_frame");
-    return;
-  }
-  set_reason(l, reason, n);
-  go_down(l);
+/* Is it one that both ends keep, of those that the link knows of? */
+static bool is_preferred(const byn_link *l, uint64_t attempt) {
+  if (attempt <= l->attempt) return false;
+  if (!l->proving || attempt > l->dialling) return true;
+  return attempt == l->dialling &&
+         strcmp(l->config.connection.name, l->peer) > 0;
 }
 
-static bool tell_message(byn_link_event *event, const uint8_t *bytes,
+const char *byn_link_resume(byn_link *link, byn_connection *c,
+                            const byn_connection_event *admit, int64_t now) {
+  byn_resumed resumed = {.window = own_window(link)};
+  byn_assert(byn_link_has(link, admit));
+  link->now = now;
+  if (!is_preferred(link, admit->resume.attempt)) {
+    BYN_COVER(link->state, "resume_refused");
+    byn_connection_refuse(c, "simultaneous");
+    return "simultaneous";
+  }
+  BYN_COVER(link->state, "resume");
+  if (!byn_outbox_acknowledge(&link->out, admit->resume.received)) {
+    byn_connection_refuse(c, "bad_frame");
+    part_with(link, "bad_frame");
+    return "bad_frame";
+  }
+  resumed.received = link->out.received;
+  resumed.after = link->out.acknowledged;
+  let_go(&link->proving);
+  let_go(&link->current);
+  byn_outbox_rewind(&link->out);
+  if (!byn_connection_admit(c, &resumed, &link->out, now)) {
+    byn_connection_drop(c);
+    link_cut_off(link, "out_of_memory");
+    return "out_of_memory";
+  }
+  link->attempt = admit->resume.attempt;
+  link->tell_resumed = true;
+  go_on_with(link, c, resumed.received, admit->resume.window);
+  return NULL;
+}
+
+bool byn_link_uses(const byn_link *link, const byn_connection *c) {
+  return link->current == c || link->proving == c;
+}
+
+uint64_t byn_link_session(const byn_link *link) {
+  return link->session;
+}
+
+/* --- reading -------------------------------------------------------------- */
+
+static bool give_message(byn_link_event *event, const uint8_t *bytes,
                          size_t n) {
   event->kind = BYN_LINK_MESSAGE;
   event->message = bytes;
@@ -248,219 +391,234 @@ static bool tell_message(byn_link_event *event, const uint8_t *bytes,
 
 /* Keeps one part. The parts before it are never longer than max_message, so
  * the subtraction holds. */
-static bool keep_part(byn_link *l, const byn_frame *f) {
-  if (f->length > l->config.max_message - l->parts.len)
-    fault(l, "message_too_large");
-  else {
-    byn_put_bytes(&l->parts, f->payload, f->length);
-    if (l->parts.failed) cut_off(l, "out_of_memory");
-  }
-  return l->state == UP;
-}
-
-static bool take_message(byn_link *l, const byn_frame *f,
-                         byn_link_event *event) {
-  if (l->parts.len == 0 && f->length <= l->config.max_message)
-    return tell_message(event, f->payload, f->length);
-  if (!keep_part(l, f)) return false;
-  l->parts_told = true;
-  return tell_message(event, l->parts.data, l->parts.len);
-}
-
-static void take_goodbye(byn_link *l, const byn_frame *f) {
-  byn_reader r;
-  const char *reason;
-  size_t n;
-  byn_reader_init(&r, f->payload, f->length);
-  reason = (const char *)byn_get_string(&r, &n);
-  byn_outbox_clear(&l->out);
-  set_reason(l, reason, n);
-  go_down(l);
-}
-
-static bool take_when_up(byn_link *l, const byn_frame *f,
-                         byn_link_event *event) {
-  switch (f->type) {
-  case BYN_FRAME_MESSAGE:
-    return take_message(l, f, event);
-  case BYN_FRAME_FRAGMENT:
-    if (f->length == 0)
-      fault(l, "bad_frame");
-    else
-      keep_part(l, f);
-    return false;
-  case BYN_FRAME_HEARTBEAT:
-    if (f->length) fault(l, "bad_frame");
-    return false;
-  case BYN_FRAME_GOODBYE:
-    take_goodbye(l, f);
-    return false;
-  default:
-    fault(l, "bad_frame");
+static bool keep_part(byn_link *l, const byn_connection_event *e) {
+  byn_assert(l->parts.len <= l->config.max_message);
+  if (e->length > l->config.max_message - l->parts.len) {
+    part_with(l, "message_too_large");
     return false;
   }
+  byn_put_bytes(&l->parts, e->payload, e->length);
+  if (!l->parts.failed) return true;
+  link_cut_off(l, "out_of_memory");
+  return false;
 }
 
-static bool is_dialing(const byn_link *l) {
-  return l->state == CHALLENGE_AWAITED || l->state == WELCOME_AWAITED;
+static void acknowledge_in_time(byn_link *l, size_t bytes) {
+  byn_outbox_receive(&l->out, l->number);
+  if (!l->out.keeps) return;
+  l->unacknowledged += bytes;
+  if (l->unacknowledged < l->window / 4) return;
+  l->unacknowledged = 0;
+  byn_outbox_beat(&l->out);
 }
 
-/* In the handshake each state awaits one frame, or a refusal. */
-static bool take(byn_link *l, const byn_frame *f, byn_link_event *event) {
-  BYN_COVER_NTH(l->state, f->type - 1u);
-  if (l->state == UP) return take_when_up(l, f, event);
-  if (l->state == HELLO_AWAITED && f->type == BYN_FRAME_HELLO)
-    take_hello(l, f);
-  else if (l->state == PROOF_AWAITED && f->type == BYN_FRAME_PROOF)
-    return take_proof(l, f, event);
-  else if (l->state == CHALLENGE_AWAITED && f->type == BYN_FRAME_CHALLENGE)
-    take_challenge(l, f);
-  else if (l->state == WELCOME_AWAITED && f->type == BYN_FRAME_WELCOME)
-    return take_welcome(l, f, event);
-  else if (is_dialing(l) && f->type == BYN_FRAME_REFUSE)
-    take_refuse(l, f);
+/* A frame that is here already was sent again, as this end had not told that
+ * it has it. */
+static bool on_data(byn_link *l, const byn_connection_event *e,
+                    byn_link_event *event) {
+  if (++l->number <= l->out.received) {
+    BYN_COVER(l->state, "again");
+    return false;
+  }
+  BYN_COVER(l->state, "data");
+  byn_assert(l->number == l->out.received + 1);
+  acknowledge_in_time(l, e->length + BYN_FRAME_HEADER);
+  if (e->last && l->parts.len == 0 && e->length <= l->config.max_message)
+    return give_message(event, e->payload, e->length);
+  if (!keep_part(l, e)) return false;
+  if (!e->last) return false;
+  l->parts_given = true;
+  return give_message(event, l->parts.data, l->parts.len);
+}
+
+static void on_connection_ended(byn_link *l, const byn_connection_event *e) {
+  BYN_COVER(l->state, e->final ? "final" : "lost");
+  if (!e->final && l->resumable) {
+    go_broken(l, e->reason);
+  } else {
+    if (!e->final) {
+      let_go(&l->current);
+      byn_outbox_clear(&l->out);
+    }
+    go_down(l, e->reason);
+  }
+}
+
+/* Any byte on the current connection shows that it lives. */
+static void notice_life(byn_link *l) {
+  int64_t heard_at = byn_connection_heard_at(l->current);
+  if (heard_at <= l->heard_at) return;
+  l->heard_at = heard_at;
+  if (heard_at > l->now) l->now = heard_at;
+  if (l->state != SILENT) return;
+  BYN_COVER(l->state, "heard");
+  l->state = UP;
+  l->tell_dial = false;
+  if (l->proving && !byn_connection_is_proving(l->proving)) let_go(&l->proving);
+}
+
+/* Reads the current connection until it has made an event. */
+static bool read_current(byn_link *l, byn_link_event *event) {
+  byn_connection_event e;
+  if (l->current) notice_life(l);
+  while (l->current && byn_connection_next(l->current, &e)) {
+    if (e.kind == BYN_CONNECTION_DATA) {
+      if (on_data(l, &e, event)) return true;
+    } else if (e.kind == BYN_CONNECTION_ACKNOWLEDGED) {
+      BYN_COVER(l->state, "acknowledged");
+      if (!byn_outbox_acknowledge(&l->out, e.received))
+        part_with(l, "bad_frame");
+    } else if (e.kind == BYN_CONNECTION_ENDED) {
+      on_connection_ended(l, &e);
+    }
+  }
+  return false;
+}
+
+static void read_proving(byn_link *l) {
+  byn_connection_event e;
+  while (l->proving && byn_connection_next(l->proving, &e)) {
+    if (byn_connection_heard_at(l->proving) > l->now)
+      l->now = byn_connection_heard_at(l->proving);
+    if (e.kind == BYN_CONNECTION_OPEN)
+      on_welcome(l, &e);
+    else if (e.kind == BYN_CONNECTION_ENDED)
+      on_dial_ended(l, &e);
+  }
+}
+
+static bool take_flag(bool *flag) {
+  bool was = *flag;
+  *flag = false;
+  return was;
+}
+
+static bool give_up_event(byn_link *l, byn_link_event *event) {
+  event->kind = BYN_LINK_UP;
+  event->name = l->peer;
+  event->incarnation = l->incarnation;
+  event->traits = l->traits;
+  return true;
+}
+
+/* What has changed, in the order in which it matters. */
+static bool next_change(byn_link *l, byn_link_event *event) {
+  event->reason = l->reason;
+  if (take_flag(&l->tell_up)) return give_up_event(l, event);
+  if (take_flag(&l->tell_broken))
+    event->kind = BYN_LINK_BROKEN;
+  else if (take_flag(&l->tell_resumed))
+    event->kind = BYN_LINK_RESUMED;
+  else if (take_flag(&l->tell_dial))
+    event->kind = BYN_LINK_DIAL;
   else
-    fault(l, "bad_frame");
-  return false;
+    return false;
+  return true;
 }
 
-/* No whole frame is left in the chunk, or no sense. */
-static void stop_reading(byn_link *l, byn_frame_status status) {
-  switch (status) {
-  case BYN_FRAME_BAD:
-    fault(l, "bad_frame");
-    break;
-  case BYN_FRAME_TOO_LARGE:
-    fault(l, "frame_too_large");
-    break;
-  case BYN_FRAME_NO_MEMORY:
-    cut_off(l, "out_of_memory");
-    break;
-  case BYN_FRAME_NONE:
-  case BYN_FRAME_READ:
-    if (l->closing) go_down(l);
-    break;
-  }
-}
-
-static bool read_event(byn_link *l, byn_link_event *event) {
-  byn_frame f;
-  byn_frame_status status = BYN_FRAME_READ;
-  while (l->state != DOWN && status == BYN_FRAME_READ) {
-    status = byn_frame_next(&l->in, &f);
-    if (status != BYN_FRAME_READ)
-      stop_reading(l, status);
-    else if (take(l, &f, event))
-      return true;
-  }
-  return false;
+static void dial_if_due(byn_link *l) {
+  if (l->state != SILENT && l->state != BROKEN) return;
+  if (l->proving || l->tell_dial || l->now < l->redial_at) return;
+  BYN_COVER(l->state, "redial");
+  l->redial_at = BYN_NEVER; /* until this one has failed */
+  l->tell_dial = true;
 }
 
 bool byn_link_next(byn_link *link, byn_link_event *event) {
-  *event = (byn_link_event){.kind = BYN_LINK_DOWN};
-  if (link->parts_told) {
-    link->parts_told = false;
+  if (link->parts_given) {
+    link->parts_given = false;
     byn_buf_free(&link->parts);
   }
-  if (link->tell_up) {
-    link->tell_up = false;
-    return set_event(link, event, BYN_LINK_UP);
+  if (link->tell_up) return next_change(link, event);
+  if (read_current(link, event)) return true;
+  if (link->proving) {
+    read_proving(link);
+    if (!link->tell_up && read_current(link, event)) return true;
   }
-  if (read_event(link, event)) return true;
-  if (!link->tell_down) return false;
-  link->tell_down = false;
+  dial_if_due(link);
+  byn_assert(link_is_consistent(link));
+  if (next_change(link, event)) return true;
+  if (!take_flag(&link->tell_down)) return false;
+  event->kind = BYN_LINK_DOWN;
   event->reason = link->reason;
   return true;
 }
 
-void byn_link_connected(byn_link *link, int64_t now) {
-  BYN_COVER(link->state, "connected");
-  if (link->state != CONNECTING) return;
-  link->now = now;
-  byn_handshake_put_hello(&link->shake,
-                          byn_outbox_begin(&link->out, BYN_FRAME_HELLO));
-  if (send_frame(link)) link->state = CHALLENGE_AWAITED;
+/* --- time ----------------------------------------------------------------- */
+
+/* Half of down_after_ms, but not within what a heartbeat may take. */
+static int64_t silent_at(const byn_link *l) {
+  int64_t beat = l->config.connection.heartbeat_ms;
+  int64_t down = l->config.down_after_ms, half = down / 2;
+  if (down == BYN_NEVER) return BYN_NEVER;
+  if (half < beat + beat / 2) half = beat + (down - beat) / 2;
+  return later(l->heard_at, half);
 }
 
-void byn_link_feed(byn_link *link, const uint8_t *bytes, size_t n,
-                   int64_t now) {
-  if (link->state == DOWN || n == 0) return;
-  link->now = now;
-  link->silent_at = later(now, link->config.down_after_ms);
-  if (byn_frame_reader_is_done(&link->in))
-    byn_frame_reader_feed(&link->in, bytes, n);
-  else
-    fault(link, "unread");
+static int64_t down_at(const byn_link *l) {
+  int64_t silence = later(l->heard_at, l->config.down_after_ms);
+  if (l->state != BROKEN) return silence;
+  return earlier_of(silence, later(l->broken_at, l->config.reconnect_ms));
 }
 
-void byn_link_closed(byn_link *link, const char *reason) {
-  BYN_COVER(link->state, "closed");
-  if (link->state == DOWN) return;
-  if (byn_frame_reader_is_done(&link->in))
-    cut_off(link, reason);
-  else {
-    set_reason_string(link, reason);
-    link->closing = true;
+static void tick_session(byn_link *l, int64_t now) {
+  if (now >= down_at(l)) {
+    bool waited =
+        l->state == BROKEN && now < later(l->heard_at, l->config.down_after_ms);
+    BYN_COVER(l->state, waited ? "reconnect_over" : "silence");
+    link_cut_off(l, waited ? l->reason : "timeout");
+  } else if (l->state == UP && l->resumable && now >= silent_at(l)) {
+    BYN_COVER(l->state, "quiet");
+    l->state = SILENT;
+    begin_dialling(l);
   }
 }
 
 void byn_link_tick(byn_link *link, int64_t now) {
   if (link->state == DOWN) return;
   link->now = now;
-  if (link->state != UP) {
-    if (now < link->handshake_by) return;
-    BYN_COVER(link->state, "silence");
-    cut_off(link, "handshake_timeout");
-  } else if (now >= link->silent_at) {
-    BYN_COVER(link->state, "silence");
-    cut_off(link, "timeout");
-  } else if (now >= link->beat_at) {
-    BYN_COVER(link->state, "beat");
-    byn_outbox_beat(&link->out);
-    link->beat_at = later(now, link->config.heartbeat_ms);
+  if (link->proving) byn_connection_tick(link->proving, now);
+  if (link->current) {
+    notice_life(link);
+    byn_connection_tick(link->current, now);
   }
+  if (link->state != NEW) tick_session(link, now);
+  byn_assert(link_is_consistent(link));
 }
 
 int64_t byn_link_deadline(const byn_link *link) {
-  if (link->state == DOWN) return BYN_NEVER;
-  if (link->state != UP) return link->handshake_by;
-  return link->beat_at < link->silent_at ? link->beat_at : link->silent_at;
+  int64_t at = BYN_NEVER;
+  if (link->state == DOWN) return at;
+  if (link->tell_dial) return link->now;
+  if (link->proving) at = byn_connection_deadline(link->proving);
+  if (link->current)
+    at = earlier_of(at, byn_connection_deadline(link->current));
+  if (link->state == NEW) return at;
+  at = earlier_of(at, down_at(link));
+  if (link->state == UP)
+    return link->resumable ? earlier_of(at, silent_at(link)) : at;
+  return link->proving ? at : earlier_of(at, link->redial_at);
 }
 
-void byn_link_admit(byn_link *link, int64_t now) {
-  BYN_COVER(link->state, "admit");
-  if (link->state != ADMITTING) return;
-  link->now = now;
-  byn_handshake_put_welcome(&link->shake,
-                            byn_outbox_begin(&link->out, BYN_FRAME_WELCOME));
-  if (!send_frame(link)) return;
-  go_up(link);
-  link->tell_up = true;
-}
-
-void byn_link_refuse(byn_link *link, const char *reason) {
-  BYN_COVER(link->state, "refuse_it");
-  if (link->state == ADMITTING) turn_away(link, reason);
-}
+/* --- writing -------------------------------------------------------------- */
 
 void byn_link_close(byn_link *link, const char *reason) {
   BYN_COVER(link->state, "close");
-  if (link->state == UP)
-    say_goodbye(link, reason);
-  else if (link->state != DOWN)
-    cut_off(link, reason);
+  if (link->state != DOWN) part_with(link, reason);
 }
 
 byn_buf *byn_link_begin(byn_link *link) {
   BYN_COVER(link->state, "send");
-  if (link->state != UP) return NULL;
+  if (!byn_link_is_up(link)) return NULL;
   return byn_outbox_begin(&link->out, BYN_FRAME_MESSAGE);
 }
 
-bool byn_link_commit(byn_link *link) {
+bool byn_link_commit(byn_link *link, bool urgent) {
+  size_t max = link->config.max_queue, reserve = urgent ? max : 0;
   if (!byn_outbox_commit(&link->out, link->config.max_message)) return false;
-  if (byn_link_queued(link) <= link->config.max_queue) return true;
-  cut_off(link, "overflow");
+  if (byn_link_queued(link) <= max || byn_link_queued(link) - max <= reserve)
+    return true;
+  link_cut_off(link, "overflow");
   return false;
 }
 
@@ -468,20 +626,10 @@ void byn_link_abort(byn_link *link) {
   byn_outbox_abort(&link->out);
 }
 
-size_t byn_link_output(byn_link *link, const uint8_t **bytes) {
-  size_t n = byn_outbox_take(&link->out, bytes);
-  if (n) link->beat_at = later(link->now, link->config.heartbeat_ms);
-  return n;
-}
-
-void byn_link_wrote(byn_link *link, size_t n) {
-  byn_outbox_wrote(&link->out, n);
-}
-
 size_t byn_link_queued(const byn_link *link) {
   return byn_outbox_queued(&link->out);
 }
 
 bool byn_link_is_up(const byn_link *link) {
-  return link->state == UP;
+  return link->state == UP || link->state == SILENT || link->state == BROKEN;
 }

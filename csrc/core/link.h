@@ -1,45 +1,55 @@
-/* One connection to one peer, from the first byte to the last.
+/* The link to another node: a session between one life of this node and one
+ * life of the other, which outlives its connections.
  *
- * The link is a machine without a socket. Its owner tells it what happened
- * (the transport opened, bytes came, time passed, bytes were written) and
- * asks what follows: bytes to write, events, the next deadline.
+ * A connection (connection.h) may break or fall silent at any time. The link
+ * keeps what the peer has not acknowledged and counts what came, so that
+ * another connection goes on where the last one ended: every message comes
+ * once and in order, or the link is DOWN. Like a connection it has no socket:
+ * its owner makes connections when the link asks, tells them what happened,
+ * and takes what follows with byn_link_next.
  *
- *   dialer    CONNECTING -> HELLO sent -> PROVING -> UP -> DOWN
- *   acceptor  HELLO awaited -> PROOF awaited -> ADMITTING -> UP -> DOWN
+ *   NEW      we dial; the session begins when the peer welcomes us
+ *   UP       a proven connection, on which the peer was heard lately
+ *   SILENT   the same, not heard for half of down_after_ms: dialled again,
+ *            and kept until another one is proven or a byte comes
+ *   BROKEN   no connection: dialled again by both ends, at once and then
+ *            after waits that double from 50 ms
+ *   DOWN     the end, told once; what was not sent is lost
  *
- * Both ends prove that they know the cluster secret before any other byte
- * is read; the dialer proves first, so an acceptor gives nothing to a
- * stranger (wire/handshake.h). After UP: messages in order, each whole; one
- * that is longer than a fragment goes in fragments; a heartbeat passes
- * between fragments. A heartbeat goes out when nothing else did for
- * heartbeat_ms; any byte that comes is a sign of life, and a link that hears
- * nothing for down_after_ms is DOWN; between two of which one is quiet
- * (BYN_TRAIT_QUIET) there is neither. DOWN is final: what was not delivered
- * is lost, so a broken link loses a suffix and never a middle.
+ * A link has at most one connection that is proven, its current one, and one
+ * of its own that is being proven. What comes in for its session is offered
+ * with byn_link_resume.
  *
- * Reading: byn_link_feed lends the link a chunk, byn_link_next walks it, and
- * a message that lies in one chunk is given as a view of it. So the fed
- * bytes must stay until byn_link_next has answered false, and only then may
- * more be fed.
+ * Names. A session is named by the first 8 bytes of the nonce of its first
+ * HELLO, and by the names and incarnations of its two ends. Every further
+ * connection of it has an attempt number, one above all that its dialer knows
+ * of. Of two that are proven at once the one with the greater number stays; of
+ * equal ones that which the node with the smaller name dialled. One that is
+ * not above the current one is stale. So both ends keep the same, in whatever
+ * order they see them. Who is not kept is refused as "simultaneous".
  *
- * Writing: byn_link_output hands out bytes, the owner gives all of them to
- * the transport, in order, and confirms with byn_link_wrote; until then
- * byn_link_output answers 0. After DOWN a last word may still be there, a
- * refusal or a goodbye behind what was queued: the owner writes on until
- * byn_link_queued is 0, for as long as it cares, and closes the transport.
+ * Numbers. Data frames are numbered per direction from 1 (wire/outbox.h).
+ * PROOF and WELCOME say how many each end has; both send on from there. The
+ * acceptor changes over when it admits, the dialer when it is welcomed, and
+ * nothing more is read from the connection before. The dialer may have read
+ * on from that since it dialled: a frame that it has already is dropped.
  *
- * Ownership: what the config and the arguments point to is copied. The bytes
- * of a MESSAGE stay valid until the next call on the link; names and reasons
- * until it is freed.
- * Failure: nothing here raises. What goes wrong becomes the DOWN event with
- * a reason: "closed", "timeout", "handshake_timeout", "bad_secret",
- * "bad_version", "bad_frame", "frame_too_large", "message_too_large",
- * "wrong_name", "overflow", "out_of_memory", the reason of the peer's
- * goodbye ("shutdown"; or "bad_frame" and its like, where the peer could not
- * read on), the reason of a refusal ("refused" where it came unproven),
- * "unread" (misuse: see byn_link_feed), or the reason the owner gave. A reason
- * has at most BYN_REASON_MAX bytes, more are cut off; a byte that is not a
- * printable ASCII character becomes "?".
+ * Down. Kept out of the session for good, and told of by a goodbye where a
+ * connection is there, is what one end refuses: "bad_frame", "overflow",
+ * "message_too_large", "frame_too_large", "out_of_memory", the reason of
+ * byn_link_close, of a goodbye, or of a proven refusal ("session_unknown": the
+ * peer has given the session up). A life that has listened before and whose
+ * host refuses a dial is over: "econnrefused". Otherwise a broken link is down
+ * reconnect_ms after the break, for its reason, and any link "timeout" when
+ * nothing was heard for down_after_ms; between two of which one is quiet
+ * (BYN_TRAIT_QUIET) silence means nothing. With a peer that cannot resume
+ * (wire minor 1) a link ends with its connection.
+ *
+ * Ownership: what the config points to must stay while the link does. The
+ * owner frees connections, each before the link, and before that only those
+ * that the link does not use (byn_link_uses) and that are at their end. The
+ * bytes of a MESSAGE stay valid until the next call on the link, names and
+ * reasons until it is freed.
  */
 #ifndef BYN_LINK_H
 #define BYN_LINK_H
@@ -48,6 +58,7 @@
 #include <stdint.h>
 
 #include "alloc.h"
+#include "connection.h"
 #include "timers.h"
 #include "wire/buffer.h"
 #include "wire/limits.h"
@@ -55,93 +66,101 @@
 typedef struct byn_link byn_link;
 
 typedef struct byn_link_config {
-  byn_alloc alloc;
-  const char *name;     /* this node's, NUL-ended, at most BYN_NAME_MAX */
-  uint64_t incarnation; /* of this node */
-  uint8_t traits;       /* of this node: see wire/handshake.h */
-  const uint8_t *secret;
-  size_t secret_len;     /* not 0 */
-  int64_t heartbeat_ms;  /* a sign of life at least this often */
+  byn_connection_config connection;
   int64_t down_after_ms; /* silence that ends the link */
-  int64_t handshake_ms;  /* from dial or accept to UP, at most */
+  int64_t reconnect_ms;  /* so long a broken link waits for its other end */
   size_t max_message;    /* bytes of one whole message, either way */
-  size_t max_queue;      /* bytes waiting to be written; more is "overflow" */
+  size_t max_queue;      /* bytes not acknowledged or not written; more is
+                            "overflow" */
 } byn_link_config;
 
 typedef enum byn_link_event_kind {
-  BYN_LINK_ADMIT,   /* acceptor only: the peer proved itself; answer with
-                       byn_link_admit or byn_link_refuse */
-  BYN_LINK_UP,      /* messages may flow */
+  BYN_LINK_DIAL,    /* wants a connection: answer with byn_link_connect or
+                       byn_link_connect_failed */
+  BYN_LINK_UP,      /* messages may flow; told once */
   BYN_LINK_MESSAGE, /* one whole message came */
+  BYN_LINK_BROKEN,  /* its connection is lost, see `reason` */
+  BYN_LINK_RESUMED, /* it goes on with another connection */
   BYN_LINK_DOWN     /* the end; told once */
 } byn_link_event_kind;
 
+/* Only what its kind says is set. */
 typedef struct byn_link_event {
   byn_link_event_kind kind;
-  const char *name;       /* ADMIT, UP: the peer's proven name */
-  uint64_t incarnation;   /* ADMIT, UP: the peer's */
-  uint8_t traits;         /* ADMIT, UP: the peer's */
+  const char *name;       /* UP: the peer's proven name */
+  uint64_t incarnation;   /* UP: the peer's */
+  uint8_t traits;         /* UP: the peer's */
   const uint8_t *message; /* MESSAGE */
   size_t length;          /* MESSAGE */
-  const char *reason;     /* DOWN */
+  const char *reason;     /* BROKEN, DOWN */
 } byn_link_event;
 
-/* A link that dials `peer`; it waits for byn_link_connected. `nonce` must be
- * fresh from a cryptographic source. NULL when memory is short, the secret
- * is empty or a name is not valid (byn_name_is_valid in wire/handshake.h).
- */
+/* A link that dials `peer`: a DIAL is its first event. `dial` is a number that
+ * grows with each link that this node dials, `previous` the last session that
+ * it had with that node, or 0. NULL when memory is short or a name is not
+ * valid. */
 byn_link *byn_link_dial(const byn_link_config *config, const char *peer,
-                        const uint8_t nonce[BYN_NONCE_SIZE], int64_t now);
-/* A link for a connection that came in. */
-byn_link *byn_link_accept(const byn_link_config *config,
-                          const uint8_t nonce[BYN_NONCE_SIZE], int64_t now);
+                        uint64_t dial, uint64_t previous, int64_t now);
+/* Answers the ADMIT of a connection that begins a session: it is welcomed, and
+ * the link is UP. NULL when memory is short: the connection is refused. */
+byn_link *byn_link_admit(const byn_link_config *config, byn_connection *c,
+                         const byn_connection_event *admit, int64_t now);
+/* Its connections have been freed. */
 void byn_link_free(byn_link *link);
 
-/* The dialer's transport is open. */
-void byn_link_connected(byn_link *link, int64_t now);
-/* Bytes came; they are lent, see above. Feeding a chunk while one is unread
- * would lose bytes, so it ends the link with "unread". */
-void byn_link_feed(byn_link *link, const uint8_t *bytes, size_t n, int64_t now);
-/* The transport is gone: DOWN with `reason` unless DOWN already, after the
- * events of the bytes that were fed before. */
-void byn_link_closed(byn_link *link, const char *reason);
-/* Time passed: sends heartbeats, notices silence. An owner that was held up
- * feeds what came in the meantime first, or it sees silence where none was.
- */
+/* Answers DIAL: a new connection, for the owner to dial and to free. NULL when
+ * memory is short: as _failed. `nonce` as for byn_connection_dial. */
+byn_connection *byn_link_connect(byn_link *link,
+                                 const uint8_t nonce[BYN_NONCE_SIZE],
+                                 int64_t now);
+void byn_link_connect_failed(byn_link *link, const char *reason, int64_t now);
+
+/* Answers the ADMIT of a connection that resumes a session of the peer's life,
+ * which byn_link_has names. NULL: it is the current one now. Otherwise the
+ * reason for which it was refused. */
+const char *byn_link_resume(byn_link *link, byn_connection *c,
+                            const byn_connection_event *admit, int64_t now);
+/* Is it the session that this connection wants to resume? */
+bool byn_link_has(const byn_link *link, const byn_connection_event *admit);
+/* Does a peer that begins a session here show by it that it has lost this one?
+ * It dialled this one, and has dialled again since; or it names it. */
+bool byn_link_is_lost(const byn_link *link, const byn_connection_event *admit);
+/* Is it the link's current connection, or the one that is being proven? */
+bool byn_link_uses(const byn_link *link, const byn_connection *c);
+/* The session's name, or 0 before it began. */
+uint64_t byn_link_session(const byn_link *link);
+
+/* Time passed: notices silence, dials again. Ticks its connections too. An
+ * owner that was held up feeds what came in the meantime first, or it sees
+ * silence where none was. */
 void byn_link_tick(byn_link *link, int64_t now);
 /* When byn_link_tick is due next, or BYN_NEVER. */
 int64_t byn_link_deadline(const byn_link *link);
 
-/* The next event; false when there is none for now. */
+/* The next event; false when there is none for now. Reads its connections:
+ * after each of them was told anything, it must be called until false. */
 bool byn_link_next(byn_link *link, byn_link_event *event);
 
-/* Answers ADMIT: UP follows. */
-void byn_link_admit(byn_link *link, int64_t now);
-/* Answers ADMIT: tells the peer `reason`, DOWN with it follows. */
-void byn_link_refuse(byn_link *link, const char *reason);
-
-/* Says goodbye (if UP) with `reason` and ends the link: DOWN here at once,
- * the goodbye is still in the output. What was fed and is unread is lost. */
+/* Says goodbye with `reason`, if there is a connection, and ends the link:
+ * DOWN here at once, the goodbye is still in the connection's output. What was
+ * fed and is unread is lost. */
 void byn_link_close(byn_link *link, const char *reason);
 
 /* One message, written in place: begin answers the buffer to append to (or
- * NULL if the link is not UP), then exactly one of commit or abort follows,
+ * NULL if the link is not up), then exactly one of commit or abort follows,
  * with no other call on the link between. commit is false when the message
  * is refused (too large, memory), nothing is then sent; a full queue ends
- * the link with "overflow", which is false too. */
+ * the link with "overflow", which is false too. Above max_queue there is as
+ * much again for what is `urgent`: signals of the runtime, which cannot
+ * wait. */
 byn_buf *byn_link_begin(byn_link *link);
-bool byn_link_commit(byn_link *link);
+bool byn_link_commit(byn_link *link, bool urgent);
 void byn_link_abort(byn_link *link);
 
-/* The bytes to write now: a view valid until the next call, all that waits
- * or about 256 KiB of it (BYN_VIEW_MAX in wire/outbox.h), so that a
- * heartbeat has only these before it. 0 until byn_link_wrote has confirmed
- * every byte of the last view, in one call or in several. */
-size_t byn_link_output(byn_link *link, const uint8_t **bytes);
-void byn_link_wrote(byn_link *link, size_t n);
-
-/* Bytes accepted for sending that byn_link_wrote has not confirmed. */
+/* Bytes accepted for sending that the peer has not acknowledged (or, where it
+ * cannot, that were not handed out). */
 size_t byn_link_queued(const byn_link *link);
+/* Was UP told, and no DOWN? It may be without a connection for a while. */
 bool byn_link_is_up(const byn_link *link);
 
 #endif

@@ -26,6 +26,7 @@ typedef struct member {
   uint32_t link; /* in DIALING (0 while asked), ADMITTED and UP; else 0 */
   uint32_t held; /* entries of the queue, and `taken`, that point here */
   uint64_t incarnation;
+  uint64_t session;  /* the last one, for the links */
   int64_t wait;      /* after the next failure, without jitter */
   int64_t due;       /* the time of the next dial; only used in IDLE */
   int64_t forget_at; /* only used in IDLE, of one that was learned */
@@ -495,6 +496,17 @@ void byn_membership_link_down(byn_membership *m, uint32_t link,
   redial_after_wait(m, p, now);
   update_deadline(m);
   byn_assert(is_sound(m));
+}
+
+void byn_membership_set_session(byn_membership *m, const char *name,
+                                uint64_t session) {
+  member *p = member_named(m, name);
+  if (p) p->session = session;
+}
+
+uint64_t byn_membership_session(const byn_membership *m, const char *name) {
+  const member *p = member_named(m, name);
+  return p ? p->session : 0;
 }
 
 /* With no memory for the DIAL, another try after the shortest wait. */

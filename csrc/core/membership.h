@@ -128,6 +128,12 @@ void byn_membership_link_up(byn_membership *m, const char *name,
 void byn_membership_link_down(byn_membership *m, uint32_t link,
                               const char *reason, int64_t now);
 
+/* The last session with a node, or 0: its name for the links (link.h), kept
+ * here for as long as the node is known. */
+void byn_membership_set_session(byn_membership *m, const char *name,
+                                uint64_t session);
+uint64_t byn_membership_session(const byn_membership *m, const char *name);
+
 /* Time passed: makes dials due, forgets. */
 void byn_membership_tick(byn_membership *m, int64_t now);
 /* When _tick is due next, or BYN_NEVER (timers.h). O(1). */

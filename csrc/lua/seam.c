@@ -18,6 +18,7 @@
 #include "process/step.h"
 #include "cluster/cluster.h"
 #include "cluster/nodes.h"
+#include "cluster/transport.h"
 
 #define ATTEMPTS 100 /* recoveries from errors in one close */
 
@@ -257,7 +258,8 @@ static int l_preempt(lua_State *L) {
   return 1;
 }
 
-/* --- links ---------------------------------------------------------------- */
+/* --- connections
+ * ---------------------------------------------------------------- */
 
 static byn_cluster *check_cluster(lua_State *L, byn_node *node) {
   if (!node->cluster) luaL_error(L, "the node has no name, so no links");
@@ -269,15 +271,15 @@ static int l_action(lua_State *L) {
   return node->cluster ? byn_cluster_action(L, node->cluster) : 0;
 }
 
-/* accepted(now) -> link | nil, err */
+/* accepted(now) -> connection | nil, err */
 static int l_accepted(lua_State *L) {
   byn_node *node = check_node(L);
   byn_cluster *c = check_cluster(L, node);
   const char *why;
   set_now(L, node, 2);
-  byn_peer *peer = byn_cluster_accept(L, c, &why);
-  if (peer) {
-    lua_pushinteger(L, peer->number);
+  byn_transport *t = byn_cluster_accept(L, c, &why);
+  if (t) {
+    lua_pushinteger(L, t->number);
     return 1;
   }
   lua_pushnil(L);
@@ -285,19 +287,21 @@ static int l_accepted(lua_State *L) {
   return 2;
 }
 
-/* The peer whose link number is argument 2, or NULL. */
-static byn_peer *peer_argument(lua_State *L, byn_node *node, int now) {
+/* The connection whose number is argument 2, or NULL. */
+static byn_transport *transport_argument(lua_State *L, byn_node *node,
+                                         int now) {
   byn_cluster *c = check_cluster(L, node);
   set_now(L, node, now);
-  return byn_peer_number(c, (uint32_t)luaL_checkinteger(L, 2));
+  return byn_transport_number(c, (uint32_t)luaL_checkinteger(L, 2));
 }
 
-/* Polls a link that its driver has told something, and acts on the result. */
-static int react_to_link_protected(lua_State *L) {
+/* Polls a connection that its driver has told something, and acts on the
+ * result. */
+static int react_to_input_protected(lua_State *L) {
   byn_node *node = lua_touserdata(L, 1);
-  byn_peer *peer = lua_touserdata(L, 2);
+  byn_transport *t = lua_touserdata(L, 2);
   luaL_checkstack(L, 40, NULL);
-  byn_peer_poll(L, node->cluster, peer);
+  byn_cluster_poll(L, node->cluster, t);
   byn_cluster_act(L, node->cluster);
   byn_node_reap(L, node);
   return 0;
@@ -305,15 +309,15 @@ static int react_to_link_protected(lua_State *L) {
 
 /* No process is to blame for an error here: memory has run out. It ends the
  * link, whose input is gone when this returns; the next step signals that. */
-static int react_to_link(lua_State *L, byn_node *node, byn_peer *peer) {
+static int react_to_input(lua_State *L, byn_node *node, byn_transport *t) {
   byn_process *running = node->world->running;
-  lua_pushcfunction(L, react_to_link_protected);
+  lua_pushcfunction(L, react_to_input_protected);
   lua_pushlightuserdata(L, node);
-  lua_pushlightuserdata(L, peer);
+  lua_pushlightuserdata(L, t);
   int status = lua_pcall(L, 2, 0, 0);
   if (status == LUA_OK) return 0;
-  byn_link_close(peer->link, status == LUA_ERRMEM ? "out_of_memory" : "error");
-  node->cluster->broken = true;
+  byn_cluster_give_up(node->cluster, t,
+                      status == LUA_ERRMEM ? "out_of_memory" : "error");
   node->world->running = NULL;
   byn_node_recover(L, node);
   node->world->running = running;
@@ -322,38 +326,40 @@ static int react_to_link(lua_State *L, byn_node *node, byn_peer *peer) {
 
 static int l_connected(lua_State *L) {
   byn_node *node = check_node(L);
-  byn_peer *peer = peer_argument(L, node, 3);
-  if (!peer || peer->down) return 0;
-  byn_link_connected(peer->link, node->now);
-  return react_to_link(L, node, peer);
+  byn_transport *t = transport_argument(L, node, 3);
+  if (!t) return 0;
+  byn_connection_opened(t->connection, node->now);
+  return react_to_input(L, node, t);
 }
 
 static int l_received(lua_State *L) {
   byn_node *node = check_node(L);
   size_t n;
   const char *bytes = luaL_checklstring(L, 3, &n);
-  byn_peer *peer = peer_argument(L, node, 4);
-  if (!peer || peer->down) return 0;
-  byn_link_feed(peer->link, (const uint8_t *)bytes, n, node->now);
-  return react_to_link(L, node, peer);
+  byn_transport *t = transport_argument(L, node, 4);
+  if (!t || byn_connection_is_ended(t->connection)) return 0;
+  byn_connection_feed(t->connection, (const uint8_t *)bytes, n, node->now);
+  return react_to_input(L, node, t);
 }
 
 static int l_written(lua_State *L) {
   byn_node *node = check_node(L);
   lua_Integer n = luaL_checkinteger(L, 3);
-  byn_peer *peer = peer_argument(L, node, 4);
-  if (peer && n > 0) byn_peer_wrote(node->cluster, peer, (size_t)n);
+  byn_transport *t = transport_argument(L, node, 4);
+  if (!t || n <= 0) return 0;
+  byn_transport_wrote(node->cluster, t, (size_t)n);
+  if (t->peer) byn_peer_calm(node->cluster, t->peer);
   return 0;
 }
 
 static int l_closed(lua_State *L) {
   byn_node *node = check_node(L);
   const char *reason = luaL_optstring(L, 3, "closed");
-  byn_peer *peer = peer_argument(L, node, 4);
-  if (!peer) return 0;
-  peer->gone = true;
-  byn_link_closed(peer->link, reason);
-  return react_to_link(L, node, peer);
+  byn_transport *t = transport_argument(L, node, 4);
+  if (!t) return 0;
+  t->gone = true;
+  byn_connection_closed(t->connection, reason);
+  return react_to_input(L, node, t);
 }
 
 static int l_shutdown(lua_State *L) {

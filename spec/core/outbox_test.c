@@ -37,14 +37,13 @@ static void put_message(size_t m, size_t n) {
   assert_true(byn_outbox_commit(&box, MAX));
 }
 
-/* Takes and confirms all; answers the number of views. */
+/* Takes all; answers the number of views. */
 static size_t drain(byn_buf *into) {
   const uint8_t *bytes;
   size_t n, views = 0;
   while ((n = byn_outbox_take(&box, &bytes)) > 0) {
     assert_true(n <= BYN_VIEW_MAX);
     byn_put_bytes(into, bytes, n);
-    byn_outbox_wrote(&box, n);
     views++;
   }
   assert_false(into->failed);
@@ -102,21 +101,105 @@ static void many_small_messages_leave_in_one_view(void **state) {
   byn_buf_free(&all);
 }
 
-static void
-nothing_is_handed_out_before_the_last_view_is_confirmed(void **state) {
+/* All data frames so far, and acknowledges them one by one. */
+static void a_frame_stays_until_it_is_acknowledged(void **state) {
+  const uint8_t *bytes;
+  size_t queued = 0;
+  (void)state;
+  box.keeps = true;
+  for (size_t m = 0; m < 10; m++) {
+    put_message(m, m * 30000);
+    queued += m * 30000 + BYN_FRAME_HEADER * (1 + (m * 30000) / 65536);
+  }
+  assert_int_equal(byn_outbox_queued(&box), queued);
+  assert_false(byn_outbox_acknowledge(&box, 1));
+  while (byn_outbox_take(&box, &bytes) > 0) {}
+  assert_int_equal(byn_outbox_waiting(&box), 0);
+  assert_int_equal(byn_outbox_queued(&box), queued);
+  for (uint64_t n = 0; byn_outbox_queued(&box) > 0; n++) {
+    size_t before = byn_outbox_queued(&box);
+    assert_true(byn_outbox_acknowledge(&box, n));
+    assert_true(byn_outbox_acknowledge(&box, n / 2));
+    assert_true(n == 0 || byn_outbox_queued(&box) < before);
+  }
+  assert_false(byn_outbox_acknowledge(&box, box.acknowledged + 1));
+}
+
+static void what_is_not_acknowledged_is_handed_out_again(void **state) {
+  const size_t sizes[] = {1000, 70000, 0, 300000, 5};
+  const uint8_t *bytes;
+  byn_buf all;
+  (void)state;
+  byn_buf_init(&all, &alloc);
+  box.keeps = true;
+  for (size_t m = 0; m < 4; m++)
+    put_message(m, sizes[m]);
+  byn_outbox_take(&box, &bytes);
+  assert_true(byn_outbox_acknowledge(&box, 1));
+  byn_outbox_rewind(&box);
+  put_message(4, sizes[4]);
+  byn_put_bytes(&all, "\0\0\3\xe9\6", 5);
+  for (size_t i = 0; i < 1000; i++)
+    byn_put_u8(&all, pattern(0, i));
+  drain(&all);
+  assert_messages(&all, sizes, 5);
+  assert_true(byn_outbox_acknowledge(&box, 10));
+  assert_int_equal(byn_outbox_queued(&box), 0);
+  byn_buf_free(&all);
+}
+
+static uint64_t number_in(const uint8_t *frame) {
+  byn_reader r;
+  assert_int_equal(frame[4], BYN_FRAME_HEARTBEAT);
+  byn_reader_init(&r, frame + BYN_FRAME_HEADER, 8);
+  return byn_get_u64(&r);
+}
+
+static void an_acknowledgement_rides_before_a_view(void **state) {
   const uint8_t *bytes;
   (void)state;
+  box.keeps = true;
+  byn_outbox_receive(&box, 3);
+  assert_int_equal(byn_outbox_take(&box, &bytes), 0);
+  put_message(0, 10);
+  put_message(1, 10);
+  byn_outbox_receive(&box, 5);
+  assert_int_equal(byn_outbox_take(&box, &bytes), 13 + 15 + 15);
+  assert_int_equal(number_in(bytes), 5);
+  put_message(2, 10);
+  assert_int_equal(byn_outbox_take(&box, &bytes), 15);
+  byn_outbox_receive(&box, 6);
+  byn_outbox_beat(&box);
+  assert_int_equal(byn_outbox_take(&box, &bytes), 13);
+  assert_int_equal(number_in(bytes), 6);
+  put_message(3, 10);
+  assert_int_equal(byn_outbox_take(&box, &bytes), 15);
+  assert_true(byn_outbox_acknowledge(&box, 4));
+  assert_int_equal(byn_outbox_queued(&box), 0);
+}
+
+static void one_that_goes_out_again_says_the_latest(void **state) {
+  const uint8_t *bytes;
+  (void)state;
+  box.keeps = true;
+  byn_outbox_receive(&box, 1);
+  put_message(0, 10);
+  byn_outbox_take(&box, &bytes);
+  byn_outbox_receive(&box, 8);
+  byn_outbox_rewind(&box);
+  assert_int_equal(byn_outbox_take(&box, &bytes), 13 + 15);
+  assert_int_equal(number_in(bytes), 8);
+}
+
+static void nothing_is_owed_to_one_that_does_not_keep(void **state) {
+  const uint8_t *bytes;
+  (void)state;
+  byn_outbox_receive(&box, 3);
   put_message(0, 10);
   assert_int_equal(byn_outbox_take(&box, &bytes), 15);
-  put_message(1, 20);
-  assert_int_equal(byn_outbox_take(&box, &bytes), 0);
-  byn_outbox_wrote(&box, 10);
-  assert_int_equal(byn_outbox_take(&box, &bytes), 0);
-  assert_int_equal(byn_outbox_queued(&box), 30);
-  byn_outbox_wrote(&box, 5);
-  assert_int_equal(byn_outbox_take(&box, &bytes), 25);
-  byn_outbox_wrote(&box, 1000);
   assert_int_equal(byn_outbox_queued(&box), 0);
+  byn_outbox_beat(&box);
+  assert_int_equal(byn_outbox_take(&box, &bytes), BYN_FRAME_HEADER);
 }
 
 static void a_heartbeat_passes_a_large_message(void **state) {
@@ -132,10 +215,8 @@ static void a_heartbeat_passes_a_large_message(void **state) {
   byn_put_bytes(&all, bytes, n);
   byn_outbox_beat(&box);
   byn_outbox_beat(&box);
-  byn_outbox_wrote(&box, n);
   assert_int_equal(byn_outbox_take(&box, &bytes), sizeof beat);
   assert_memory_equal(bytes, beat, sizeof beat);
-  byn_outbox_wrote(&box, sizeof beat);
   assert_true(byn_outbox_queued(&box) > 700000);
   drain(&all);
   assert_messages(&all, sizes, 1);
@@ -148,13 +229,12 @@ static void heartbeats_do_not_starve_what_waits(void **state) {
   put_message(0, 10);
   for (size_t i = 0; i < 2; i++) {
     byn_outbox_beat(&box);
-    byn_outbox_wrote(&box, byn_outbox_take(&box, &bytes));
+    byn_outbox_take(&box, &bytes);
   }
   assert_int_equal(byn_outbox_queued(&box), 0);
   for (size_t i = 0; i < 2; i++) {
     byn_outbox_beat(&box);
     assert_int_equal(byn_outbox_take(&box, &bytes), BYN_FRAME_HEADER);
-    byn_outbox_wrote(&box, BYN_FRAME_HEADER);
   }
 }
 
@@ -171,7 +251,6 @@ static void a_frame_being_written_is_not_handed_out(void **state) {
   n = byn_outbox_take(&box, &bytes);
   assert_int_equal(n, 8);
   byn_put_bytes(&all, bytes, n);
-  byn_outbox_wrote(&box, n);
   assert_int_equal(byn_outbox_take(&box, &bytes), 0);
   for (size_t i = 1; i < 4; i++)
     byn_put_u8(&box.bytes, pattern(1, i));
@@ -251,8 +330,7 @@ static void clearing_keeps_only_what_was_handed_out(void **state) {
   put_message(1, 10);
   byn_outbox_beat(&box);
   byn_outbox_clear(&box);
-  assert_int_equal(byn_outbox_queued(&box), 15);
-  byn_outbox_wrote(&box, 15);
+  assert_int_equal(byn_outbox_queued(&box), 0);
   assert_int_equal(byn_outbox_take(&box, &bytes), 0);
   put_message(2, 4);
   assert_int_equal(byn_outbox_take(&box, &bytes), 9);
@@ -264,7 +342,11 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(messages_of_all_sizes_leave_in_order),
       TEST(many_small_messages_leave_in_one_view),
-      TEST(nothing_is_handed_out_before_the_last_view_is_confirmed),
+      TEST(a_frame_stays_until_it_is_acknowledged),
+      TEST(what_is_not_acknowledged_is_handed_out_again),
+      TEST(an_acknowledgement_rides_before_a_view),
+      TEST(one_that_goes_out_again_says_the_latest),
+      TEST(nothing_is_owed_to_one_that_does_not_keep),
       TEST(a_heartbeat_passes_a_large_message),
       TEST(heartbeats_do_not_starve_what_waits),
       TEST(a_frame_being_written_is_not_handed_out),

@@ -1,3 +1,4 @@
+/* Buffers: bytes being written, and readers of bytes. */
 #include "buffer.h"
 
 #include <string.h>

@@ -1,3 +1,4 @@
+/* Frames: headers, and the reader that finds frames in chunks. */
 #include "frame.h"
 
 #define LENGTH_SIZE 4
@@ -13,9 +14,9 @@ void byn_frame_header(uint8_t *at, byn_frame_type type, size_t payload) {
 }
 
 size_t byn_frame_size(const uint8_t *at) {
-  byn_reader r;
-  byn_reader_init(&r, at, LENGTH_SIZE);
-  return LENGTH_SIZE + (size_t)byn_get_u32(&r);
+  uint32_t length = (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 |
+                    (uint32_t)at[2] << 8 | at[3];
+  return LENGTH_SIZE + (size_t)length;
 }
 
 void byn_frame_reader_init(byn_frame_reader *r, const byn_alloc *alloc,

@@ -14,12 +14,15 @@
  *                   | traits u8 |
  *   2 CHALLENGE     | major u8 | minor u8 | nonce 32 bytes |
  *                   | incarnation u64 | name string | traits u8 |
- *   3 PROOF         | proof of the dialer, 32 bytes |
- *   4 WELCOME       | proof of the acceptor, 32 bytes |
+ *   3 PROOF         | session u64 | attempt u64 | received u64 |
+ *                   | previous session u64 | window u32 |
+ *                   | proof of the dialer, 32 bytes |
+ *   4 WELCOME       | received u64 | goes on after u64 | window u32 |
+ *                   | proof of the acceptor, 32 bytes |
  *   5 REFUSE        | reason string | nothing, or proof 32 bytes |
  *   6 MESSAGE       | a message, or the last part of one |
  *   7 FRAGMENT      | a part of a message; more follow |
- *   8 HEARTBEAT     nothing
+ *   8 HEARTBEAT     | received u64 |
  *   9 GOODBYE       | reason string |
  *
  * 1 to 5 are the handshake, see handshake.h; the others come after it.
@@ -27,6 +30,9 @@
  * A message is any number of FRAGMENT frames and then one MESSAGE frame.
  * Only one message is under way in each direction, so order is kept; between
  * two of its parts only a HEARTBEAT may stand. A FRAGMENT is never empty.
+ * These two types are the data frames: each direction of a session numbers
+ * them from 1, without saying the number. `received` acknowledges all up to
+ * that one.
  *
  * Versions: HELLO and CHALLENGE carry the major and the minor version of
  * their sender. Unequal majors cannot talk: the acceptor refuses with
@@ -34,7 +40,9 @@
  * versions. With equal majors both ends speak the smaller minor; a minor
  * version may add fields at the end of HELLO and CHALLENGE, which a reader
  * that does not know them passes over, and may send new frame types only to
- * a peer whose minor knows them. Minor 1 added the traits.
+ * a peer whose minor knows them. Minor 1 added the traits. Minor 2 added what
+ * PROOF, WELCOME and HEARTBEAT carry before or besides the proofs; a peer of
+ * minor 1 sends and gets them without.
  */
 #ifndef BYN_WIRE_FRAME_H
 #define BYN_WIRE_FRAME_H
@@ -47,7 +55,7 @@
 
 #define BYN_WIRE_MAGIC 0x4259414eu
 #define BYN_WIRE_MAJOR 1
-#define BYN_WIRE_MINOR 1
+#define BYN_WIRE_MINOR 2
 
 #define BYN_FRAME_HEADER 5
 

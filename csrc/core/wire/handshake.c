@@ -1,3 +1,4 @@
+/* The handshake: payloads written and judged. */
 #include "handshake.h"
 
 #include <string.h>
@@ -7,6 +8,10 @@
 #define DIALER "banyan dialer"
 #define ACCEPTOR "banyan acceptor"
 #define REFUSAL "banyan refusal:"
+
+#define RESUMES 2       /* the minor version that brought it */
+#define RESUME_SIZE 36  /* bytes of a byn_resume */
+#define RESUMED_SIZE 20 /* bytes of a byn_resumed */
 
 bool byn_name_is_valid(const char *name, size_t n) {
   if (n == 0 || n > BYN_NAME_MAX) return false;
@@ -50,6 +55,7 @@ bool byn_handshake_init(byn_handshake *h, const char *name,
   if (peer && !set_name(h->peer, peer)) return false;
   memcpy(h->nonce, nonce, BYN_NONCE_SIZE);
   h->incarnation = incarnation;
+  h->minor = BYN_WIRE_MINOR;
   crypto_auth_hmacsha256_init(&h->transcript, secret, secret_len);
   return true;
 }
@@ -57,6 +63,10 @@ bool byn_handshake_init(byn_handshake *h, const char *name,
 void byn_handshake_wipe(byn_handshake *h) {
   sodium_memzero(&h->transcript, sizeof h->transcript);
   h->complete = h->proven = false;
+}
+
+bool byn_handshake_resumes(const byn_handshake *h) {
+  return h->minor >= RESUMES;
 }
 
 /* Adds a whole payload to the transcript. */
@@ -96,9 +106,26 @@ static void put_proof(const byn_handshake *h, const char *label,
   byn_put_bytes(out, proof, sizeof proof);
 }
 
+/* The name of a session: what the first connection's HELLO begins with. */
+static uint64_t opening_of(const uint8_t nonce[BYN_NONCE_SIZE]) {
+  byn_reader r;
+  uint64_t opening;
+  byn_reader_init(&r, nonce, BYN_NONCE_SIZE);
+  opening = byn_get_u64(&r);
+  return opening ? opening : 1;
+}
+
+/* The payload of a PROOF or a WELCOME: `n` bytes that are in `out` from
+ * `start` on, and the proof that covers them. */
+static void put_proven(const byn_handshake *h, const char *label, size_t start,
+                       byn_buf *out) {
+  size_t n = out->len - start;
+  if (!out->failed) put_proof(h, label, n ? out->data + start : NULL, n, out);
+}
+
 static void put_identity(const byn_handshake *h, byn_buf *out) {
   byn_put_u8(out, BYN_WIRE_MAJOR);
-  byn_put_u8(out, BYN_WIRE_MINOR);
+  byn_put_u8(out, h->minor);
   byn_put_bytes(out, h->nonce, BYN_NONCE_SIZE);
   byn_put_u64(out, h->incarnation);
   byn_put_string(out, h->name, strlen(h->name));
@@ -110,6 +137,7 @@ void byn_handshake_put_hello(byn_handshake *h, byn_buf *out) {
   put_identity(h, out);
   byn_put_string(out, h->peer, strlen(h->peer));
   byn_put_u8(out, h->traits);
+  h->opening = opening_of(h->nonce);
   if (!out->failed) absorb(h, out->data + start, out->len - start);
 }
 
@@ -123,11 +151,25 @@ void byn_handshake_put_challenge(byn_handshake *h, byn_buf *out) {
 }
 
 void byn_handshake_put_proof(const byn_handshake *h, byn_buf *out) {
-  put_proof(h, DIALER, NULL, 0, out);
+  size_t start = out->len;
+  if (byn_handshake_resumes(h)) {
+    byn_put_u64(out, h->resume.session);
+    byn_put_u64(out, h->resume.attempt);
+    byn_put_u64(out, h->resume.received);
+    byn_put_u64(out, h->resume.previous);
+    byn_put_u32(out, h->resume.window);
+  }
+  put_proven(h, DIALER, start, out);
 }
 
 void byn_handshake_put_welcome(const byn_handshake *h, byn_buf *out) {
-  put_proof(h, ACCEPTOR, NULL, 0, out);
+  size_t start = out->len;
+  if (byn_handshake_resumes(h)) {
+    byn_put_u64(out, h->resumed.received);
+    byn_put_u64(out, h->resumed.after);
+    byn_put_u32(out, h->resumed.window);
+  }
+  put_proven(h, ACCEPTOR, start, out);
 }
 
 void byn_handshake_put_refuse(const byn_handshake *h, const char *reason,
@@ -146,7 +188,7 @@ static byn_verdict get_version(byn_handshake *h, byn_reader *r) {
   uint8_t major = byn_get_u8(r), minor = byn_get_u8(r);
   if (r->failed) return BYN_SHAKE_BAD_FRAME;
   if (major != BYN_WIRE_MAJOR) return BYN_SHAKE_BAD_VERSION;
-  h->minor = smaller(minor, BYN_WIRE_MINOR);
+  h->minor = smaller(minor, h->minor);
   return BYN_SHAKE_OK;
 }
 
@@ -170,18 +212,20 @@ byn_verdict byn_handshake_on_hello(byn_handshake *h, const uint8_t *payload,
   byn_reader r;
   byn_verdict verdict;
   const char *name, *dialed;
+  const uint8_t *nonce;
   size_t name_len, dialed_len;
   byn_reader_init(&r, payload, n);
   if (byn_get_u32(&r) != BYN_WIRE_MAGIC) return BYN_SHAKE_BAD_FRAME;
   verdict = get_version(h, &r);
   if (verdict != BYN_SHAKE_OK) return verdict;
-  byn_get_bytes(&r, BYN_NONCE_SIZE);
+  nonce = byn_get_bytes(&r, BYN_NONCE_SIZE);
   h->peer_incarnation = byn_get_u64(&r);
   name = get_name(&r, &name_len);
   dialed = get_name(&r, &dialed_len);
   if (!name || !dialed || !get_traits(h, &r)) return BYN_SHAKE_BAD_FRAME;
   memcpy(h->peer, name, name_len);
   h->peer[name_len] = '\0';
+  h->opening = opening_of(nonce);
   h->misdialed = !is_name(h->name, dialed, dialed_len);
   absorb(h, payload, n);
   return BYN_SHAKE_OK;
@@ -208,15 +252,33 @@ byn_verdict byn_handshake_on_challenge(byn_handshake *h, const uint8_t *payload,
 
 byn_verdict byn_handshake_on_proof(byn_handshake *h, const uint8_t *payload,
                                    size_t n) {
-  if (!is_proved(h, DIALER, NULL, 0, payload, n)) return BYN_SHAKE_BAD_SECRET;
+  byn_reader r;
+  size_t size = byn_handshake_resumes(h) ? RESUME_SIZE : 0;
+  if (n < size) return BYN_SHAKE_BAD_SECRET;
+  if (!is_proved(h, DIALER, payload, size, payload + size, n - size))
+    return BYN_SHAKE_BAD_SECRET;
   h->proven = true;
+  byn_reader_init(&r, payload, size);
+  h->resume.session = byn_get_u64(&r);
+  h->resume.attempt = byn_get_u64(&r);
+  h->resume.received = byn_get_u64(&r);
+  h->resume.previous = byn_get_u64(&r);
+  h->resume.window = byn_get_u32(&r);
   return h->misdialed ? BYN_SHAKE_WRONG_NAME : BYN_SHAKE_OK;
 }
 
-byn_verdict byn_handshake_on_welcome(const byn_handshake *h,
-                                     const uint8_t *payload, size_t n) {
-  return is_proved(h, ACCEPTOR, NULL, 0, payload, n) ? BYN_SHAKE_OK
-                                                     : BYN_SHAKE_BAD_SECRET;
+byn_verdict byn_handshake_on_welcome(byn_handshake *h, const uint8_t *payload,
+                                     size_t n) {
+  byn_reader r;
+  size_t size = byn_handshake_resumes(h) ? RESUMED_SIZE : 0;
+  if (n < size) return BYN_SHAKE_BAD_SECRET;
+  if (!is_proved(h, ACCEPTOR, payload, size, payload + size, n - size))
+    return BYN_SHAKE_BAD_SECRET;
+  byn_reader_init(&r, payload, size);
+  h->resumed.received = byn_get_u64(&r);
+  h->resumed.after = byn_get_u64(&r);
+  h->resumed.window = byn_get_u32(&r);
+  return BYN_SHAKE_OK;
 }
 
 /* What a stranger may say. */

@@ -5,15 +5,21 @@
  *     | HELLO{versions, nonce, incarnation, name, whom I dial,    |
  *     |       traits} ->                                          |
  *     | <- CHALLENGE{versions, nonce, incarnation, name, traits}  |
- *     | PROOF{dialer's proof} ->                                  |
+ *     | PROOF{what it resumes, dialer's proof} ->                 |
  *     |               (the acceptor judges; its owner may refuse) |
- *     | <- WELCOME{acceptor's proof}  or  REFUSE{reason, proof}   |
+ *     | <- WELCOME{where it goes on, acceptor's proof}            |
+ *     |                                 or  REFUSE{reason, proof} |
  *
  *   proof = HMAC-SHA256(secret,
  *             u32 length of HELLO's payload     | HELLO's payload |
  *             u32 length of CHALLENGE's payload | CHALLENGE's payload |
- *             "banyan dialer" or "banyan acceptor" or
+ *             "banyan dialer" and what it resumes, or
+ *             "banyan acceptor" and where it goes on, or
  *             "banyan refusal:" and the reason)
+ *
+ * What is resumed and where it goes on (see link.h) are told from minor
+ * version 2 on; between two of which one is older they are not there, and
+ * byn_handshake_resumes answers false.
  *
  * So a proof covers both nonces, names, incarnations, versions and traits,
  * and whom the dialer meant. A recorded proof is worthless under another nonce;
@@ -58,6 +64,24 @@ typedef enum byn_verdict {
 #define BYN_TRAIT_DOUBLES 1 /* its numbers are doubles, without integers */
 #define BYN_TRAIT_HIDDEN 2  /* it looks on: its links make nobody a member */
 #define BYN_TRAIT_QUIET 4   /* no heartbeats, and silence means nothing */
+#define BYN_TRAIT_LISTENS                                                      \
+  8 /* it can be dialled: who is refused knows it dead */
+
+/* What the dialer has: in PROOF. */
+typedef struct byn_resume {
+  uint64_t session;  /* that goes on here; 0: a fresh one begins */
+  uint64_t attempt;  /* of this session; of the node's dials if it is fresh */
+  uint64_t received; /* data frames of the session that the dialer has */
+  uint64_t previous; /* fresh: the last session of the two nodes, or 0 */
+  uint32_t window;   /* acknowledge after a quarter of so many bytes */
+} byn_resume;
+
+/* What the acceptor has: in WELCOME. */
+typedef struct byn_resumed {
+  uint64_t received; /* data frames of the session that the acceptor has */
+  uint64_t after;    /* its first data frame here is the one after this */
+  uint32_t window;
+} byn_resumed;
 
 typedef struct byn_handshake {
   crypto_auth_hmacsha256_state transcript; /* keyed with the secret */
@@ -68,10 +92,14 @@ typedef struct byn_handshake {
   uint64_t peer_incarnation;
   uint8_t traits; /* 0 unless set after init */
   uint8_t peer_traits;
-  uint8_t minor;  /* of the versions' the smaller one */
-  bool misdialed; /* acceptor: the dialer meant another name */
-  bool complete;  /* HELLO and CHALLENGE are both in the transcript */
-  bool proven;    /* acceptor: the dialer proved itself */
+  uint8_t minor;     /* of the versions' the smaller one; set before HELLO: the
+                        newest to speak */
+  bool misdialed;    /* acceptor: the dialer meant another name */
+  bool complete;     /* HELLO and CHALLENGE are both in the transcript */
+  bool proven;       /* acceptor: the dialer proved itself */
+  uint64_t opening;  /* the first 8 bytes of the dialer's nonce, never 0 */
+  byn_resume resume; /* dialer: set before PROOF; acceptor: after it */
+  byn_resumed resumed; /* acceptor: set before WELCOME; dialer: after it */
 } byn_handshake;
 
 /* 1 to BYN_NAME_MAX bytes without blanks and control characters. */
@@ -87,6 +115,10 @@ bool byn_handshake_init(byn_handshake *h, const char *name,
                         const uint8_t *secret, size_t secret_len);
 /* Forgets all that came from the secret; the names stay. */
 void byn_handshake_wipe(byn_handshake *h);
+
+/* Do both ends speak a version that resumes sessions? Known to the acceptor
+ * after HELLO, to the dialer after CHALLENGE. */
+bool byn_handshake_resumes(const byn_handshake *h);
 
 /* Each writes a payload; memory that is short shows in `out`. */
 void byn_handshake_put_hello(byn_handshake *h, byn_buf *out);
@@ -104,8 +136,8 @@ byn_verdict byn_handshake_on_challenge(byn_handshake *h, const uint8_t *payload,
                                        size_t n);
 byn_verdict byn_handshake_on_proof(byn_handshake *h, const uint8_t *payload,
                                    size_t n);
-byn_verdict byn_handshake_on_welcome(const byn_handshake *h,
-                                     const uint8_t *payload, size_t n);
+byn_verdict byn_handshake_on_welcome(byn_handshake *h, const uint8_t *payload,
+                                     size_t n);
 /* The reason to believe: `length` bytes, in the payload or static. NULL if
  * the payload makes no sense. */
 const char *byn_handshake_on_refuse(const byn_handshake *h,

@@ -1,11 +1,11 @@
+/* The outbox: frames that wait to be written or acknowledged. */
 #include "outbox.h"
 
 #include <string.h>
 
-#define STEP (BYN_FRAGMENT_SIZE + BYN_FRAME_HEADER)
+#include "../assert.h"
 
-static const uint8_t heartbeat[BYN_FRAME_HEADER] = {0, 0, 0, 1,
-                                                    BYN_FRAME_HEARTBEAT};
+#define STEP (BYN_FRAGMENT_SIZE + BYN_FRAME_HEADER)
 
 void byn_outbox_init(byn_outbox *o, const byn_alloc *alloc) {
   *o = (byn_outbox){0};
@@ -16,24 +16,47 @@ void byn_outbox_free(byn_outbox *o) {
   byn_buf_free(&o->bytes);
 }
 
+static inline bool outbox_is_in_order(const byn_outbox *o) {
+  return o->kept <= o->taken && o->taken <= o->whole &&
+         o->whole <= o->bytes.len && (o->keeps || o->kept == o->taken);
+}
+
 void byn_outbox_abort(byn_outbox *o) {
   byn_buf_truncate(&o->bytes, o->whole);
   o->open = false;
 }
 
+static void write_acknowledgement(const byn_outbox *o, uint8_t *at) {
+  byn_frame_header(at, BYN_FRAME_HEARTBEAT, 8);
+  for (int i = 0; i < 8; i++)
+    at[BYN_FRAME_HEADER + i] = (uint8_t)(o->received >> (56 - 8 * i));
+}
+
+/* An acknowledgement that is owed goes before the first frame of a view, in
+ * the same write. Its number is put right when the view is taken. */
+static void put_acknowledgement(byn_outbox *o) {
+  if (!o->owes || o->whole > o->taken) return;
+  if (!byn_put_space(&o->bytes, BYN_ACKNOWLEDGEMENT_SIZE)) return;
+  write_acknowledgement(o, o->bytes.data + o->whole);
+  o->whole += BYN_ACKNOWLEDGEMENT_SIZE;
+  o->owes = false;
+}
+
 byn_buf *byn_outbox_begin(byn_outbox *o, byn_frame_type type) {
   uint8_t *header;
   byn_outbox_abort(o);
+  put_acknowledgement(o);
   header = byn_put_space(&o->bytes, BYN_FRAME_HEADER);
   if (header) byn_frame_header(header, type, 0);
   o->open = true;
+  byn_assert(outbox_is_in_order(o));
   return &o->bytes;
 }
 
 /* Spreads a payload of `length` bytes into frames. Part 0 stands where it
  * should; the others move up by one header for each part before them, the
  * last one first, so that none is overwritten. */
-static void cut(byn_outbox *o, size_t length) {
+static void cut_into_fragments(byn_outbox *o, size_t length) {
   size_t parts = (length - 1) / BYN_FRAGMENT_SIZE;
   size_t last = length - parts * BYN_FRAGMENT_SIZE;
   uint8_t *base;
@@ -49,10 +72,11 @@ static void cut(byn_outbox *o, size_t length) {
   byn_frame_header(base, BYN_FRAME_FRAGMENT, BYN_FRAGMENT_SIZE);
 }
 
-static void finish(byn_outbox *o, size_t length) {
+static void finish_frame(byn_outbox *o, size_t length) {
   uint8_t *header = o->bytes.data + o->whole;
+  byn_assert(length <= BYN_FRAGMENT_SIZE || header[4] == BYN_FRAME_MESSAGE);
   if (length > BYN_FRAGMENT_SIZE)
-    cut(o, length);
+    cut_into_fragments(o, length);
   else
     byn_frame_header(header, (byn_frame_type)header[4], length);
 }
@@ -65,7 +89,7 @@ bool byn_outbox_commit(byn_outbox *o, size_t max) {
     if (length > max)
       o->bytes.failed = true;
     else
-      finish(o, length);
+      finish_frame(o, length);
   }
   if (o->bytes.failed) {
     byn_outbox_abort(o);
@@ -73,6 +97,7 @@ bool byn_outbox_commit(byn_outbox *o, size_t max) {
   }
   o->whole = o->bytes.len;
   o->open = false;
+  byn_assert(outbox_is_in_order(o));
   return true;
 }
 
@@ -80,23 +105,59 @@ void byn_outbox_beat(byn_outbox *o) {
   o->beat = true;
 }
 
+void byn_outbox_receive(byn_outbox *o, uint64_t received) {
+  byn_assert(received >= o->received);
+  o->received = received;
+  o->owes = o->keeps;
+}
+
 void byn_outbox_clear(byn_outbox *o) {
   o->whole = o->taken;
   o->beat = false;
   byn_outbox_abort(o);
+  byn_assert(outbox_is_in_order(o));
 }
 
 /* Moves what is left to the front once it is no more than what is gone, so
  * that every byte moves at most once on average. */
 static void compact(byn_outbox *o) {
-  if (o->bytes.len == o->taken && o->bytes.cap > BYN_VIEW_MAX)
+  size_t left = o->bytes.len - o->kept;
+  if (left == 0 && o->bytes.cap > BYN_VIEW_MAX)
     byn_buf_free(&o->bytes);
-  else if (o->taken < o->bytes.len - o->taken)
+  else if (o->kept < left || o->kept == 0)
     return;
   else
-    byn_buf_drop(&o->bytes, o->taken);
-  o->whole -= o->taken;
-  o->taken = 0;
+    byn_buf_drop(&o->bytes, o->kept);
+  o->whole -= o->kept;
+  o->taken -= o->kept;
+  o->kept = 0;
+}
+
+static bool is_data(const uint8_t *frame) {
+  return frame[4] == BYN_FRAME_MESSAGE || frame[4] == BYN_FRAME_FRAGMENT;
+}
+
+bool byn_outbox_acknowledge(byn_outbox *o, uint64_t number) {
+  while (o->acknowledged < number) {
+    const uint8_t *frame = o->bytes.data + o->kept;
+    if (o->kept == o->taken) return false;
+    o->acknowledged += is_data(frame);
+    o->kept += byn_frame_size(frame);
+    byn_assert(outbox_is_in_order(o));
+  }
+  compact(o);
+  return true;
+}
+
+void byn_outbox_rewind(byn_outbox *o) {
+  byn_assert(o->keeps);
+  o->taken = o->kept;
+  o->beat = o->beat_was_last = false;
+}
+
+void byn_outbox_forget(byn_outbox *o) {
+  o->keeps = o->owes = o->beat = false;
+  o->kept = o->taken;
 }
 
 /* As many whole frames as fit into a view; `at` has more than fit. */
@@ -113,32 +174,47 @@ static size_t whole_frames(const uint8_t *at) {
  * writes no more often than the heart beats must get its messages out. */
 static bool beats_now(byn_outbox *o) {
   bool now = o->beat && !(o->beat_was_last && o->whole > o->taken);
-  o->beat = false;
+  if (now) o->beat = false;
   o->beat_was_last = now;
   return now;
 }
 
+static size_t take_heartbeat(byn_outbox *o, const uint8_t **bytes) {
+  *bytes = o->heartbeat;
+  if (!o->keeps) {
+    byn_frame_header(o->heartbeat, BYN_FRAME_HEARTBEAT, 0);
+    return BYN_FRAME_HEADER;
+  }
+  write_acknowledgement(o, o->heartbeat);
+  o->owes = false;
+  return BYN_ACKNOWLEDGEMENT_SIZE;
+}
+
 size_t byn_outbox_take(byn_outbox *o, const uint8_t **bytes) {
   size_t n;
+  uint8_t *at;
   *bytes = NULL;
-  if (o->unconfirmed) return 0;
-  if (beats_now(o)) {
-    *bytes = heartbeat;
-    return o->unconfirmed = sizeof heartbeat;
-  }
+  if (beats_now(o)) return take_heartbeat(o, bytes);
   compact(o);
   n = o->whole - o->taken;
   if (n == 0) return 0;
-  *bytes = o->bytes.data + o->taken;
-  if (n > BYN_VIEW_MAX) n = whole_frames(*bytes);
+  at = o->bytes.data + o->taken;
+  if (o->keeps && at[4] == BYN_FRAME_HEARTBEAT) {
+    write_acknowledgement(o, at);
+    o->owes = false;
+  }
+  if (n > BYN_VIEW_MAX) n = whole_frames(at);
   o->taken += n;
-  return o->unconfirmed = n;
+  if (!o->keeps) o->kept = o->taken;
+  byn_assert(outbox_is_in_order(o));
+  *bytes = at;
+  return n;
 }
 
-void byn_outbox_wrote(byn_outbox *o, size_t n) {
-  o->unconfirmed -= n < o->unconfirmed ? n : o->unconfirmed;
+size_t byn_outbox_waiting(const byn_outbox *o) {
+  return o->whole - o->taken;
 }
 
 size_t byn_outbox_queued(const byn_outbox *o) {
-  return o->whole - o->taken + o->unconfirmed;
+  return o->whole - o->kept;
 }

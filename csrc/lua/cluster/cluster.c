@@ -1,5 +1,5 @@
-/* A node's links: what they report, what the membership wants of them, and
- * what the driver has to do for them. */
+/* A node's links: the connections that they get, what they report, and what
+ * the membership wants of them. */
 #include "cluster.h"
 
 #include <string.h>
@@ -13,11 +13,11 @@
 #include "defaults.h"
 #include "nodes.h"
 #include "remote.h"
+#include "transport.h"
 
 #define MESSAGE_MIN 1024 /* of max_message: any signal fits */
 #define FORGET_AFTER_MS 600000
 #define STRANGERS_MAX 128 /* connections that have not proved themselves */
-#define LINGER_MS 1000    /* for each write after the link is down */
 
 /* Parts of max_queue: above the first senders wait, below the second they go
  * on. The rest of the queue is for senders that cannot wait. */
@@ -38,7 +38,6 @@ static bool peer_is_up(const byn_peer *peer) {
 /* Is its state one that cluster.h has? */
 static bool peer_is_sound(const byn_peer *peer) {
   if (peer->down != (peer->reason != NULL)) return false;
-  if (!peer->opened && !peer->dialled) return false;
   if (!peer->end_reported) return true;
   return peer->down && !peer->relations.first && !peer->relations.count &&
          !peer->monitors.count && !peer->blocked.count;
@@ -102,51 +101,50 @@ static bool fresh_nonce(lua_State *L, byn_cluster *c,
 static void peer_free(byn_cluster *c, byn_peer *peer) {
   const byn_alloc *alloc = &c->node->world->alloc;
   byn_assert(!peer->relations.first && !peer->monitors.count);
-  byn_assert(!peer->draft);
-  if (peer->link) byn_link_free(peer->link);
-  if (peer->dialled) byn_free(alloc, peer->dialled, strlen(peer->dialled) + 1);
+  byn_assert(!peer->draft && !byn_transport_of(c, peer));
+  byn_link_free(peer->link);
+  if (peer->name) byn_free(alloc, peer->name, strlen(peer->name) + 1);
   if (peer->origin) peer->origin->uses--;
   byn_map_clear(&peer->monitors);
   byn_map_clear(&peer->blocked);
   byn_free(alloc, peer, sizeof *peer);
 }
 
-static bool peer_make_link(byn_cluster *c, byn_peer *peer, const char *name,
-                           const uint8_t nonce[BYN_NONCE_SIZE]) {
-  int64_t now = c->node->now;
-  if (!name) {
-    peer->link = byn_link_accept(&c->config, nonce, now);
-    peer->opened = true;
-    return peer->link != NULL;
-  }
-  peer->dialled = byn_new(&c->node->world->alloc, strlen(name) + 1);
-  if (peer->dialled) strcpy(peer->dialled, name);
-  peer->link = byn_link_dial(&c->config, name, nonce, now);
-  return peer->dialled && peer->link;
-}
-
-/* A peer with a link: dialled where `name` is given. NULL, and why not. */
-static byn_peer *peer_new(lua_State *L, byn_cluster *c, const char *name,
-                          const char **why) {
+/* A peer without a link, not listed. NULL without memory. */
+static byn_peer *peer_new(byn_cluster *c, const char *name, bool dialled) {
   const byn_alloc *alloc = &c->node->world->alloc;
-  uint8_t nonce[BYN_NONCE_SIZE];
-  *why = c->stopping ? "shutdown" : "no_entropy";
-  if (c->stopping || !fresh_nonce(L, c, nonce)) return NULL;
-  *why = "out_of_memory";
   byn_peer *peer = byn_new(alloc, sizeof *peer);
   if (!peer) return NULL;
-  *peer = (byn_peer){.number = ++c->last_number};
+  *peer = (byn_peer){.number = ++c->last_link, .dialled = dialled};
   byn_map_init(&peer->monitors, alloc);
   byn_map_init(&peer->blocked, alloc);
-  if (!peer_make_link(c, peer, name, nonce)) {
+  peer->name = byn_new(alloc, strlen(name) + 1);
+  if (!peer->name) {
     peer_free(c, peer);
     return NULL;
   }
+  strcpy(peer->name, name);
+  return peer;
+}
+
+static void list_peer(byn_cluster *c, byn_peer *peer) {
+  byn_assert(peer->link);
   peer->next = c->peers;
   c->peers = peer;
-  byn_assert(peer->opened == !name);
   byn_assert(cluster_is_sound(c));
-  return peer;
+}
+
+/* Frees the peers whose end is reported and whose connections are closed. */
+static void sweep_peers(byn_cluster *c) {
+  for (byn_peer **at = &c->peers; *at;) {
+    byn_peer *peer = *at;
+    if (!peer->end_reported || byn_transport_of(c, peer)) {
+      at = &peer->next;
+      continue;
+    }
+    *at = peer->next;
+    peer_free(c, peer);
+  }
 }
 
 static void link_event(lua_State *L, byn_cluster *c, const char *event,
@@ -159,19 +157,28 @@ static void link_event(lua_State *L, byn_cluster *c, const char *event,
   byn_event_done(L, c->node);
 }
 
-/* Links that came in and have not proved whose they are. */
-static int count_strangers(const byn_cluster *c) {
-  int count = 0;
-  for (const byn_peer *p = c->peers; p; p = p->next)
-    count += !p->dialled && !p->origin && !p->down;
-  return count;
-}
-
-byn_peer *byn_cluster_accept(lua_State *L, byn_cluster *c, const char **why) {
-  if (count_strangers(c) < STRANGERS_MAX) return peer_new(L, c, NULL, why);
+byn_transport *byn_cluster_accept(lua_State *L, byn_cluster *c,
+                                  const char **why) {
+  uint8_t nonce[BYN_NONCE_SIZE];
   *why = "too_many_handshakes";
-  link_event(L, c, "link_refused", NULL, *why);
-  return NULL;
+  if (byn_transport_strangers(c) >= STRANGERS_MAX) {
+    link_event(L, c, "link_refused", NULL, *why);
+    return NULL;
+  }
+  *why = c->stopping ? "shutdown" : "no_entropy";
+  if (c->stopping || !fresh_nonce(L, c, nonce)) return NULL;
+  *why = "out_of_memory";
+  byn_transport *t = byn_transport_new(c);
+  if (!t) return NULL;
+  t->opened = true;
+  t->connection =
+      byn_connection_accept(&c->config.connection, nonce, c->node->now);
+  if (!t->connection) {
+    byn_transport_free(c, t);
+    return NULL;
+  }
+  byn_transport_add(c, t);
+  return t;
 }
 
 /* --- backpressure --------------------------------------------------------- */
@@ -202,9 +209,7 @@ static void wake_blocked_senders(byn_cluster *c, byn_peer *peer) {
   byn_assert(peer->blocked.count == 0);
 }
 
-void byn_peer_wrote(byn_cluster *c, byn_peer *peer, size_t n) {
-  byn_link_wrote(peer->link, n);
-  peer->linger_by = c->node->now + LINGER_MS;
+void byn_peer_calm(byn_cluster *c, byn_peer *peer) {
   if (byn_link_queued(peer->link) <= c->config.max_queue / CALM_PART)
     wake_blocked_senders(c, peer);
 }
@@ -212,24 +217,28 @@ void byn_peer_wrote(byn_cluster *c, byn_peer *peer, size_t n) {
 /* --- the events of a link ------------------------------------------------- */
 
 /* Tells the membership if this link makes nobody a member. */
-static void note_hidden(byn_cluster *c, const byn_peer *peer,
-                        const byn_link_event *e) {
-  if ((c->config.traits | e->traits) & BYN_TRAIT_HIDDEN)
-    byn_membership_hide(c->membership, e->name, peer->number);
+static void note_hidden(byn_cluster *c, const byn_peer *peer, uint8_t traits) {
+  if ((c->config.connection.traits | traits) & BYN_TRAIT_HIDDEN)
+    byn_membership_hide(c->membership, peer->name, peer->number);
 }
 
-static void answer_admit(lua_State *L, byn_cluster *c, byn_peer *peer,
-                         const byn_link_event *e) {
+/* Answers DIAL: a link wants a connection. */
+static void connect_link(lua_State *L, byn_cluster *c, byn_peer *peer) {
+  uint8_t nonce[BYN_NONCE_SIZE];
   int64_t now = c->node->now;
-  const char *no = byn_membership_admit(c->membership, e->name, e->incarnation,
-                                        peer->number, now);
-  if (no) {
-    link_event(L, c, "link_refused", e->name, no);
-    byn_link_refuse(peer->link, no);
-  } else {
-    note_hidden(c, peer, e);
-    byn_link_admit(peer->link, now);
+  bool fresh = !c->stopping && fresh_nonce(L, c, nonce);
+  byn_transport *t = fresh ? byn_transport_new(c) : NULL;
+  if (!t) {
+    byn_link_connect_failed(peer->link, fresh ? "out_of_memory" : "no_entropy",
+                            now);
+    return;
   }
+  t->peer = peer;
+  t->connection = byn_link_connect(peer->link, nonce, now);
+  if (t->connection)
+    byn_transport_add(c, t);
+  else
+    byn_transport_free(c, t);
 }
 
 static void peer_up(lua_State *L, byn_cluster *c, byn_peer *peer,
@@ -247,7 +256,9 @@ static void peer_up(lua_State *L, byn_cluster *c, byn_peer *peer,
   origin->uses++;
   origin->doubles = e->traits & BYN_TRAIT_DOUBLES;
   byn_assert(cluster_is_sound(c));
-  note_hidden(c, peer, e);
+  note_hidden(c, peer, e->traits);
+  byn_membership_set_session(c->membership, e->name,
+                             byn_link_session(peer->link));
   byn_membership_link_up(c->membership, e->name, e->incarnation, peer->number,
                          c->node->now);
   byn_cluster_act(L, c); /* nodeup comes before its first message */
@@ -259,20 +270,24 @@ static bool is_replaced(const char *reason) {
          !strcmp(reason, "already_connected");
 }
 
+/* A connection ended before it was known who is at its other end. */
+static void report_failure(lua_State *L, byn_cluster *c, const char *name,
+                           const byn_transport *t, const char *reason) {
+  bool refused = t && !t->gone && strcmp(reason, "handshake_timeout");
+  link_event(L, c, refused ? "link_refused" : "link_failed", name, reason);
+}
+
 static void peer_down(lua_State *L, byn_cluster *c, byn_peer *peer,
                       const char *reason) {
   byn_assert(!peer->down && reason);
   uint64_t key = origin_key(peer->origin);
   peer->down = true;
   peer->reason = reason;
-  peer->linger_by = c->node->now + LINGER_MS;
   if (byn_map_get(&c->by_origin, key) == peer)
     byn_map_remove(&c->by_origin, key);
   byn_assert(cluster_is_sound(c));
-  if (peer->origin || is_replaced(reason)) return;
-  bool refused = !peer->gone && strcmp(reason, "handshake_timeout");
-  link_event(L, c, refused ? "link_refused" : "link_failed", peer->dialled,
-             reason);
+  if (!peer->origin && !is_replaced(reason))
+    report_failure(L, c, peer->name, byn_transport_of(c, peer), reason);
 }
 
 /* Breaks the relations to processes of that node, wakes and answers those that
@@ -287,9 +302,8 @@ static void peer_report_end(lua_State *L, byn_cluster *c, byn_peer *peer) {
   lua_settop(L, top);
   byn_map_clear(&peer->monitors);
   wake_blocked_senders(c, peer);
-  const char *name = peer->origin ? peer->origin->name : peer->dialled;
-  if (name && !is_replaced(peer->reason))
-    byn_nodes_answer(L, c, name, peer->reason);
+  if ((peer->origin || peer->dialled) && !is_replaced(peer->reason))
+    byn_nodes_answer(L, c, peer->name, peer->reason);
   byn_membership_link_down(c->membership, peer->number, peer->reason,
                            c->node->now);
   peer->end_reported = true;
@@ -305,13 +319,13 @@ static void peer_receive(lua_State *L, byn_cluster *c, byn_peer *peer,
     byn_link_close(peer->link, "bad_message");
 }
 
-void byn_peer_poll(lua_State *L, byn_cluster *c, byn_peer *peer) {
+static void poll_peer(lua_State *L, byn_cluster *c, byn_peer *peer) {
   byn_link_event e;
   luaL_checkstack(L, 40, NULL);
   while (!peer->down && byn_link_next(peer->link, &e)) {
     switch (e.kind) {
-    case BYN_LINK_ADMIT:
-      answer_admit(L, c, peer, &e);
+    case BYN_LINK_DIAL:
+      connect_link(L, c, peer);
       break;
     case BYN_LINK_UP:
       peer_up(L, c, peer, &e);
@@ -319,16 +333,123 @@ void byn_peer_poll(lua_State *L, byn_cluster *c, byn_peer *peer) {
     case BYN_LINK_MESSAGE:
       peer_receive(L, c, peer, &e);
       break;
+    case BYN_LINK_BROKEN:
+      link_event(L, c, "link_broken", peer->name, e.reason);
+      break;
+    case BYN_LINK_RESUMED:
+      link_event(L, c, "link_resumed", peer->name, NULL);
+      break;
     case BYN_LINK_DOWN:
       peer_down(L, c, peer, e.reason);
       break;
     }
   }
   if (peer->down && !peer->end_reported) peer_report_end(L, c, peer);
+  if (peer->blocked.count) byn_peer_calm(c, peer);
   byn_assert(cluster_is_sound(c));
 }
 
+/* --- connections that came in --------------------------------------------- */
+
+/* A session that is known here goes on with this connection. */
+static void resume_session(lua_State *L, byn_cluster *c, byn_transport *t,
+                           const byn_connection_event *e) {
+  for (byn_peer *p = c->peers; p; p = p->next) {
+    if (!byn_link_has(p->link, e)) continue;
+    if (!byn_link_resume(p->link, t->connection, e, c->node->now)) t->peer = p;
+    poll_peer(L, c, p);
+    return;
+  }
+  byn_connection_refuse(t->connection, "session_unknown");
+  link_event(L, c, "link_refused", e->name, "session_unknown");
+}
+
+/* The node has lost the session that is still there on this side. */
+static void end_lost_session(lua_State *L, byn_cluster *c,
+                             const byn_connection_event *e) {
+  for (byn_peer *p = c->peers; p; p = p->next) {
+    if (!byn_link_is_lost(p->link, e)) continue;
+    byn_link_close(p->link, "session_lost");
+    poll_peer(L, c, p);
+  }
+}
+
+static void begin_session(lua_State *L, byn_cluster *c, byn_transport *t,
+                          const byn_connection_event *e) {
+  int64_t now = c->node->now;
+  end_lost_session(L, c, e);
+  byn_peer *peer = peer_new(c, e->name, false);
+  const char *no =
+      !peer ? "out_of_memory"
+            : byn_membership_admit(c->membership, e->name, e->incarnation,
+                                   peer->number, now);
+  if (no) {
+    if (peer) peer_free(c, peer);
+    byn_connection_refuse(t->connection, no);
+    link_event(L, c, "link_refused", e->name, no);
+    return;
+  }
+  note_hidden(c, peer, e->traits);
+  peer->link = byn_link_admit(&c->config, t->connection, e, now);
+  if (!peer->link) {
+    byn_membership_link_down(c->membership, peer->number, "out_of_memory", now);
+    peer_free(c, peer);
+    return;
+  }
+  t->peer = peer;
+  list_peer(c, peer);
+  poll_peer(L, c, peer);
+}
+
+static void poll_stranger(lua_State *L, byn_cluster *c, byn_transport *t) {
+  byn_connection_event e;
+  while (!t->peer && byn_connection_next(t->connection, &e)) {
+    if (e.kind == BYN_CONNECTION_ENDED)
+      report_failure(L, c, NULL, t, e.reason);
+    else if (c->stopping)
+      byn_connection_refuse(t->connection, "shutdown");
+    else if (e.resume.session)
+      resume_session(L, c, t, &e);
+    else
+      begin_session(L, c, t, &e);
+  }
+}
+
+void byn_cluster_poll(lua_State *L, byn_cluster *c, byn_transport *t) {
+  luaL_checkstack(L, 40, NULL);
+  if (t->peer)
+    poll_peer(L, c, t->peer);
+  else
+    poll_stranger(L, c, t);
+}
+
+void byn_cluster_give_up(byn_cluster *c, byn_transport *t, const char *reason) {
+  if (t->peer)
+    byn_link_close(t->peer->link, reason);
+  else
+    byn_connection_drop(t->connection);
+  c->broken = true;
+}
+
 /* --- the actions of the membership ---------------------------------------- */
+
+/* A peer that is dialled; NULL and why not. */
+static byn_peer *dial_peer(byn_cluster *c, const char *name, const char **why) {
+  uint64_t previous = byn_membership_session(c->membership, name);
+  *why = "shutdown";
+  if (c->stopping) return NULL;
+  *why = "out_of_memory";
+  byn_peer *peer = peer_new(c, name, true);
+  if (!peer) return NULL;
+  peer->link =
+      byn_link_dial(&c->config, name, ++c->dials, previous, c->node->now);
+  if (peer->link) {
+    list_peer(c, peer);
+    return peer;
+  }
+  peer_free(c, peer);
+  return NULL;
+}
 
 static void dial_member(lua_State *L, byn_cluster *c, const char *name) {
   char copy[BYN_NAME_MAX + 1];
@@ -336,10 +457,13 @@ static void dial_member(lua_State *L, byn_cluster *c, const char *name) {
   byn_assert(strlen(name) <= BYN_NAME_MAX);
   strncpy(copy, name, BYN_NAME_MAX);
   copy[BYN_NAME_MAX] = 0;
-  byn_peer *peer = peer_new(L, c, copy, &why);
-  uint32_t number = peer ? peer->number : ++c->last_number;
+  byn_peer *peer = dial_peer(c, copy, &why);
+  uint32_t number = peer ? peer->number : ++c->last_link;
   byn_membership_dialing(c->membership, copy, number);
-  if (peer) return;
+  if (peer) {
+    poll_peer(L, c, peer);
+    return;
+  }
   byn_membership_link_down(c->membership, number, why, c->node->now);
   byn_nodes_answer(L, c, copy, why);
   link_event(L, c, "link_failed", copy, why);
@@ -350,7 +474,7 @@ static void close_member_link(lua_State *L, byn_cluster *c,
   byn_peer *peer = byn_peer_number(c, a->link);
   if (!peer || peer->down) return;
   byn_link_close(peer->link, a->reason);
-  byn_peer_poll(L, c, peer);
+  poll_peer(L, c, peer);
 }
 
 static void report_member_up(lua_State *L, byn_cluster *c,
@@ -407,24 +531,25 @@ void byn_cluster_tick(lua_State *L, byn_cluster *c) {
   int64_t now = c->node->now;
   for (byn_peer *p = c->peers; p; p = p->next) {
     byn_link_tick(p->link, now);
-    byn_peer_poll(L, c, p);
+    poll_peer(L, c, p);
+  }
+  for (byn_transport *t = c->transports; t; t = t->next) {
+    if (t->peer) continue;
+    byn_connection_tick(t->connection, now);
+    poll_stranger(L, c, t);
   }
   c->broken = false;
   if (!c->stopping) byn_membership_tick(c->membership, now);
   byn_cluster_act(L, c);
 }
 
-static int64_t peer_deadline(const byn_peer *p) {
-  if (!p->down) return byn_link_deadline(p->link);
-  return byn_link_queued(p->link) ? p->linger_by : BYN_NEVER;
-}
-
 int64_t byn_cluster_deadline(const byn_cluster *c) {
   if (c->broken) return c->node->now;
-  int64_t next =
-      c->stopping ? BYN_NEVER : byn_membership_deadline(c->membership);
+  int64_t next = byn_transport_deadline(c);
+  if (!c->stopping && byn_membership_deadline(c->membership) < next)
+    next = byn_membership_deadline(c->membership);
   for (const byn_peer *p = c->peers; p; p = p->next) {
-    int64_t at = peer_deadline(p);
+    int64_t at = byn_link_deadline(p->link);
     if (at < next) next = at;
   }
   return next;
@@ -435,62 +560,15 @@ void byn_cluster_shutdown(lua_State *L, byn_cluster *c) {
   c->stopping = true;
   for (byn_peer *p = c->peers; p; p = p->next) {
     byn_link_close(p->link, "shutdown");
-    byn_peer_poll(L, c, p);
+    poll_peer(L, c, p);
   }
   byn_cluster_act(L, c);
 }
 
-/* --- the driver's actions ------------------------------------------------- */
-
-/* Pushes what the driver is to do for this peer next, and answers how many
- * values that are; 0: nothing. */
-static int peer_action(lua_State *L, byn_peer *p) {
-  const uint8_t *bytes;
-  byn_assert(p->opened || p->dialled);
-  if (!p->opened) {
-    p->opened = true;
-    p->gone = p->down;
-    if (p->gone) return 0;
-    lua_pushliteral(L, "dial");
-    lua_pushinteger(L, p->number);
-    lua_pushstring(L, p->dialled);
-    return 3;
-  }
-  size_t n = p->gone ? 0 : byn_link_output(p->link, &bytes);
-  if (!n) return 0;
-  lua_pushliteral(L, "write");
-  lua_pushinteger(L, p->number);
-  lua_pushlstring(L, (const char *)bytes, n);
-  return 3;
-}
-
-/* Whether nothing more is to be done for a peer. */
-static bool peer_is_finished(const byn_cluster *c, const byn_peer *p) {
-  return p->end_reported &&
-         (p->gone || !byn_link_queued(p->link) || c->node->now >= p->linger_by);
-}
-
 int byn_cluster_action(lua_State *L, byn_cluster *c) {
-  if (!c->cursor) c->cursor = &c->peers;
-  luaL_checkstack(L, 4, NULL);
-  while (*c->cursor) {
-    byn_peer *p = *c->cursor;
-    int pushed = peer_action(L, p);
-    if (pushed) return pushed;
-    if (!peer_is_finished(c, p)) {
-      c->cursor = &p->next;
-      continue;
-    }
-    bool gone = p->gone;
-    *c->cursor = p->next;
-    lua_pushliteral(L, "close");
-    lua_pushinteger(L, p->number);
-    peer_free(c, p);
-    if (!gone) return 2;
-    lua_pop(L, 2);
-  }
-  c->cursor = NULL;
-  return 0;
+  int pushed = byn_transport_action(L, c);
+  if (!pushed) sweep_peers(c);
+  return pushed;
 }
 
 /* --- opening and closing -------------------------------------------------- */
@@ -530,8 +608,8 @@ static void copy_secret(lua_State *L, byn_cluster *c, int options) {
   c->secret = byn_new(&c->node->world->alloc, n);
   if (!c->secret) luaL_error(L, "not enough memory");
   memcpy(c->secret, secret, n);
-  c->config.secret = (const uint8_t *)c->secret;
-  c->config.secret_len = n;
+  c->config.connection.secret = (const uint8_t *)c->secret;
+  c->config.connection.secret_len = n;
   lua_pop(L, 1);
 }
 
@@ -540,19 +618,23 @@ static void cluster_configure(lua_State *L, byn_cluster *c, int options) {
   if (!byn_name_is_valid(node->name, strlen(node->name)))
     luaL_error(L, "option name must be one that others can dial, such as "
                   "\"a@127.0.0.1:9101\"");
-  c->config.alloc = node->world->alloc;
-  c->config.name = node->name;
-  c->config.incarnation = node->origin->incarnation;
-  c->config.traits =
+  byn_connection_config *cc = &c->config.connection;
+  cc->alloc = node->world->alloc;
+  cc->name = node->name;
+  cc->incarnation = node->origin->incarnation;
+  cc->traits =
       (uint8_t)((BYN_DOUBLES ? BYN_TRAIT_DOUBLES : 0) |
                 trait_option(L, options, "hidden", BYN_TRAIT_HIDDEN) |
-                trait_option(L, options, "quiet", BYN_TRAIT_QUIET));
-  c->config.heartbeat_ms =
+                trait_option(L, options, "quiet", BYN_TRAIT_QUIET) |
+                trait_option(L, options, "listens", BYN_TRAIT_LISTENS));
+  cc->heartbeat_ms =
       integer_option(L, options, "heartbeat_ms", BYN_HEARTBEAT_MS);
+  cc->handshake_ms =
+      integer_option(L, options, "handshake_ms", BYN_HANDSHAKE_MS);
   c->config.down_after_ms =
       integer_option(L, options, "down_after_ms", BYN_DOWN_AFTER_MS);
-  c->config.handshake_ms =
-      integer_option(L, options, "handshake_ms", BYN_HANDSHAKE_MS);
+  c->config.reconnect_ms =
+      integer_option(L, options, "reconnect_ms", BYN_RECONNECT_MS);
   c->config.max_message =
       (size_t)integer_option(L, options, "max_message", BYN_MAX_MESSAGE);
   if (c->config.max_message < MESSAGE_MIN)
@@ -630,6 +712,7 @@ void byn_cluster_functions(lua_State *L) {
   } defaults[] = {
       {"heartbeat_ms", BYN_HEARTBEAT_MS},
       {"down_after_ms", BYN_DOWN_AFTER_MS},
+      {"reconnect_ms", BYN_RECONNECT_MS},
       {"handshake_ms", BYN_HANDSHAKE_MS},
       {"max_message", BYN_MAX_MESSAGE},
       {"max_queue", BYN_MAX_QUEUE},
@@ -671,6 +754,7 @@ void byn_cluster_close(lua_State *L, byn_node *node) {
   byn_cluster *c = node->cluster;
   byn_slots *slots = &node->world->slots;
   if (!c) return;
+  byn_transports_close(c);
   while (c->peers) {
     byn_peer *p = c->peers;
     c->peers = p->next;
@@ -679,8 +763,8 @@ void byn_cluster_close(lua_State *L, byn_node *node) {
   if (c->membership) byn_membership_free(c->membership);
   byn_map_clear(&c->by_origin);
   if (c->secret) {
-    memset(c->secret, 0, c->config.secret_len);
-    byn_free(&node->world->alloc, c->secret, c->config.secret_len);
+    memset(c->secret, 0, c->config.connection.secret_len);
+    byn_free(&node->world->alloc, c->secret, c->config.connection.secret_len);
   }
   byn_slot_free(L, slots, c->entropy);
   byn_nodes_close(L, c);

@@ -1,6 +1,6 @@
-/* The node's side of its cluster: one peer per link, and the membership that
- * decides about them. The driver brings and takes the bytes; what processes see
- * of a cluster is in nodes.h.
+/* The node's side of its cluster: one peer per link, the connections that they
+ * have (transport.h), and the membership that decides about links. The driver
+ * brings and takes the bytes; what processes see of a cluster is in nodes.h.
  */
 #ifndef BYN_CLUSTER_H
 #define BYN_CLUSTER_H
@@ -14,34 +14,32 @@
 #include "../process/node.h"
 #include "../process/process.h"
 
-/* One link, from dial or accept until the driver has to close it.
+struct byn_transport;
+
+/* One link, from dial or admission until its last connection is closed.
  *
- *   dialled or accepted -> up -> down -> end_reported -> freed
+ *   dialled or admitted -> up -> down -> end_reported -> freed
  *
  *   up            it has an origin, and by_origin has it
  *   down          the link has reported DOWN, for `reason`
  *   end_reported  relations to processes of that node are broken, and whoever
  *                 waited for the link was woken or answered
- *   freed         by byn_cluster_action, once what is queued is written, or
- *                 can no longer be
+ *   freed         by byn_cluster_action, once it has no connection
  *
- * A link may go down before it was up. `opened` and `gone` are what the driver
- * knows, apart from these states.
+ * A link may go down before it was up.
  */
 typedef struct byn_peer {
   struct byn_peer *next;
-  uint32_t number; /* the link's, for the driver and the membership */
+  uint32_t number; /* the link's, for the membership */
   byn_link *link;
-  char *dialled;      /* the name, where we dial */
+  char *name;         /* the node's */
+  bool dialled;       /* the link was, by this node */
   byn_origin *origin; /* once UP */
   byn_relation_list relations;
   byn_map monitors;    /* serial -> relation whose a is there */
   byn_map blocked;     /* serial -> index + 1 of a process that waits to send */
   struct draft *draft; /* the signal that is being written, see remote.c */
-  int64_t linger_by;   /* once it is down: when it is closed in any case */
   const char *reason;  /* the link's; NULL until it is down */
-  bool opened;         /* the driver has a transport for it, or has to dial */
-  bool gone;           /* the driver has no transport for it any more */
   bool down, end_reported;
 } byn_peer;
 
@@ -49,11 +47,13 @@ typedef struct byn_cluster {
   byn_node *node;
   byn_membership *membership;
   byn_peer *peers;
-  byn_peer **cursor; /* where byn_cluster_action goes on, or NULL */
-  byn_map by_origin; /* origin's address -> peer that is UP */
+  struct byn_transport *transports;
+  struct byn_transport **cursor; /* where byn_transport_action goes on */
+  byn_map by_origin;             /* origin's address -> peer that is UP */
   byn_link_config config;
-  char *secret;         /* config points here */
-  uint32_t last_number; /* of a link */
+  char *secret;                       /* config points here */
+  uint32_t last_link, last_transport; /* numbers */
+  uint64_t dials;                     /* how many links were dialled */
   bool broken;   /* a link ended while it was written to: poll them all */
   bool stopping; /* after byn_cluster_shutdown: no link comes up */
   int entropy;   /* slot: the driver's source of nonces */
@@ -74,17 +74,20 @@ byn_peer *byn_peer_named(const byn_node *node, const char *name);
 /* The peer with that link number, in whatever state; or NULL. */
 byn_peer *byn_peer_number(const byn_cluster *c, uint32_t number);
 
-/* The transport has taken `n` bytes: may wake processes that wait to send. */
-void byn_peer_wrote(byn_cluster *c, byn_peer *peer, size_t n);
+/* A connection came in, or NULL and why not: "shutdown", "no_entropy",
+ * "out_of_memory" or "too_many_handshakes". */
+struct byn_transport *byn_cluster_accept(lua_State *L, byn_cluster *c,
+                                         const char **why);
 
-/* A connection came in: its peer, or NULL and why not: "shutdown",
- * "no_entropy" or "out_of_memory". */
-byn_peer *byn_cluster_accept(lua_State *L, byn_cluster *c, const char **why);
-
-/* Takes the events of a link, which follow from input or time: messages, up,
- * down. May raise when memory is short: the owner then closes the link, and the
- * next tick goes on with what is left to do. */
-void byn_peer_poll(lua_State *L, byn_cluster *c, byn_peer *peer);
+/* Takes what a connection, and the link that has it, have to tell after
+ * input: messages, up, down. May raise when memory is short: the owner then
+ * calls _give_up, and the next tick goes on with what is left to do. */
+void byn_cluster_poll(lua_State *L, byn_cluster *c, struct byn_transport *t);
+/* Ends what had that connection, its link or itself. */
+void byn_cluster_give_up(byn_cluster *c, struct byn_transport *t,
+                         const char *reason);
+/* Wakes those that wait to send to a peer, if its queue is short enough. */
+void byn_peer_calm(byn_cluster *c, byn_peer *peer);
 
 /* Fires due deadlines of links and membership, and carries out the membership's
  * actions. _deadline: when that is due again, or BYN_NEVER. */

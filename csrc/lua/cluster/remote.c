@@ -70,10 +70,11 @@ static bool draft_begin(byn_node *node, const byn_origin *to, uint8_t kind,
   return true;
 }
 
-static bool draft_end(draft *d) {
+/* `urgent`: see byn_link_commit. */
+static bool draft_end(draft *d, bool urgent) {
   byn_assert(d->peer->draft == d);
   d->peer->draft = NULL;
-  return byn_link_commit(d->peer->link);
+  return byn_link_commit(d->peer->link, urgent);
 }
 
 /* Ends the draft of a signal whose loss is nobody's error. Where it cannot be
@@ -81,7 +82,7 @@ static bool draft_end(draft *d) {
  * their processes. */
 static bool draft_commit(draft *d) {
   bool memory = d->b->failed;
-  if (draft_end(d)) return true;
+  if (draft_end(d, true)) return true;
   byn_link_close(d->peer->link, memory ? "out_of_memory" : "message_too_large");
   d->node->cluster->broken = true;
   return false;
@@ -92,7 +93,7 @@ static bool draft_commit(draft *d) {
 static bool draft_commit_message(lua_State *L, draft *d) {
   size_t size = d->b->len;
   bool memory = d->b->failed;
-  if (draft_end(d)) return true;
+  if (draft_end(d, false)) return true;
   if (!byn_link_is_up(d->peer->link)) {
     d->node->cluster->broken = true;
     return false;

@@ -1,0 +1,52 @@
+/* Connections as the driver knows them: each a number, from its dial or its
+ * accept until the driver is told to close it.
+ *
+ * A connection that came in belongs to no link until it has proved which; it
+ * is a stranger's. One that is at its end stays until its last words are
+ * written, as long as that goes on.
+ */
+#ifndef BYN_TRANSPORT_H
+#define BYN_TRANSPORT_H
+
+#include <stdbool.h>
+
+#include "../../core/connection.h"
+#include "../value/compat.h"
+#include "cluster.h"
+
+typedef struct byn_transport {
+  struct byn_transport *next;
+  uint32_t number; /* for the driver; never 0, never used twice */
+  byn_connection *connection;
+  struct byn_peer *peer; /* whose link has it, or NULL: a stranger's */
+  int64_t linger_by;     /* at its end: when it is closed in any case; or 0 */
+  bool opened;           /* the driver knows of it */
+  bool gone;             /* the driver has no transport for it any more */
+} byn_transport;
+
+/* A record without a connection yet, not listed; NULL without memory. */
+byn_transport *byn_transport_new(byn_cluster *c);
+/* Lists it: its connection is there. */
+void byn_transport_add(byn_cluster *c, byn_transport *t);
+/* Frees one that is not listed, and its connection. */
+void byn_transport_free(byn_cluster *c, byn_transport *t);
+void byn_transports_close(byn_cluster *c);
+
+byn_transport *byn_transport_number(const byn_cluster *c, uint32_t number);
+/* One of those of a peer, or NULL. */
+byn_transport *byn_transport_of(const byn_cluster *c,
+                                const struct byn_peer *peer);
+/* How many have not proved who they are. */
+int byn_transport_strangers(const byn_cluster *c);
+
+/* The driver has written so much. */
+void byn_transport_wrote(byn_cluster *c, byn_transport *t, size_t n);
+
+/* When the next one is due: a stranger's handshake, or last words that nobody
+ * takes; or BYN_NEVER. */
+int64_t byn_transport_deadline(const byn_cluster *c);
+
+/* The driver's next action: pushes its values and answers how many. */
+int byn_transport_action(lua_State *L, byn_cluster *c);
+
+#endif
