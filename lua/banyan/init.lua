@@ -105,6 +105,8 @@ end
 ---    banyan.log. false: no function
 ---  heartbeat_ms (1000), down_after_ms (5000): milliseconds; a peer is down
 ---    when it has been silent for the latter
+---  reconnect_ms (2000): milliseconds; when the connection to a peer broke and
+---    no other one replaced it for so long, the peer is down
 ---  handshake_ms: milliseconds that the handshake of a connection may take
 ---  max_message: integer, bytes of the greatest message to another node
 ---  max_queue: integer, bytes that may wait for one peer; its link fails when

@@ -383,8 +383,8 @@ end
 ---  seed: integer from 1, what the random numbers inside of the nodes begin
 ---    with; by default the tape says
 ---  window: integer (65536), bytes that a connection takes before they are read
----  heartbeat_ms, down_after_ms, handshake_ms, max_message, max_queue: as for
----    banyan.start
+---  heartbeat_ms, down_after_ms, reconnect_ms, handshake_ms, max_message,
+---    max_queue: as for banyan.start
 ---@return banyan.Cluster cluster  nodes (list of names); see
 ---  lua/banyan/lockstep/cluster.lua for what it can do
 function lockstep.cluster(opts)

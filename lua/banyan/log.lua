@@ -23,6 +23,8 @@ local levels = {
   child_start_failed = "warning",
   link_refused = "warning",
   link_failed = "info",
+  link_broken = "info",
+  link_resumed = "info",
   node_up = "info",
   node_down = "warning",
   child_restarted = "info",
@@ -57,6 +59,9 @@ function log.level(event)
   if type(event) ~= "table" then return levels[event] or "debug" end
   local name, reason = event.event, event.reason
   if name == "node_down" and in_order[reason] then return "info" end
+  if name == "link_refused" and reason == "session_unknown" then
+    return "info" -- the peer missed that this node had given it up
+  end
   if name == "link_failed" and alarming[reason] then return "warning" end
   return levels[name] or "debug"
 end

@@ -43,6 +43,7 @@ local schema = {
   },
   heartbeat_ms = "ms",
   down_after_ms = "ms",
+  reconnect_ms = "ms",
   handshake_ms = "ms",
   max_message = "positive",
   max_queue = "positive",
@@ -67,8 +68,8 @@ local LATEST = 2 ^ 53 -- the greatest time of a step, in ms: exact in a double
 
 -- The options that the C node gets unchanged.
 local passed = {
-  "name", "heartbeat_ms", "down_after_ms", "handshake_ms", "max_message",
-  "max_queue",
+  "name", "heartbeat_ms", "down_after_ms", "reconnect_ms", "handshake_ms",
+  "max_message", "max_queue",
 }
 
 local function misuse(what, why, level)
@@ -227,6 +228,7 @@ local function core_options(opts, driver, secret, events)
     clock = driver.clock,
     secret = secret,
     events = events,
+    listens = not driver.by_hand,
   }
   for _, key in ipairs(passed) do result[key] = opts[key] end
   return result

@@ -397,13 +397,14 @@ end
 ---@param finish fun()  closes the node itself
 function Session:close(finish)
   self.leaving = true
-  if self.server then self:drop(self.server) end
   self.core:shutdown()
   local from = Driver.clock()
   local function gone()
     return not next(self.links) or Driver.clock() - from >= LINGER_MS
   end
+  -- Who is refused takes this node for dead: so the server goes last.
   local function last()
+    if self.server then self:drop(self.server) end
     finish()
     self:release()
   end

@@ -143,6 +143,7 @@ local function start_node(self, name)
     seed = random(SEEDS),
     entropy = entropy_from(random),
     events = self.world.on_events ~= nil,
+    listens = true,
   }
   for key, value in pairs(self.settings) do settings[key] = value end
   local made = core.node(settings)
@@ -629,13 +630,15 @@ local schema = {
   window = "positive",
   heartbeat_ms = "ms",
   down_after_ms = "ms",
+  reconnect_ms = "ms",
   handshake_ms = "ms",
   max_message = "positive",
   max_queue = "positive",
 }
 
 local passed = {
-  "heartbeat_ms", "down_after_ms", "handshake_ms", "max_message", "max_queue",
+  "heartbeat_ms", "down_after_ms", "reconnect_ms", "handshake_ms",
+  "max_message", "max_queue",
 }
 
 local function names_of(nodes)
@@ -688,8 +691,8 @@ end
 ---@param opts? table  nodes (3): how many, or a list of their names; seed:
 ---  positive integer, what the nodes' own random numbers begin with, by default
 ---  from the tape; window: bytes that a connection takes before anybody reads;
----  and of banyan.start's heartbeat_ms, down_after_ms, handshake_ms,
----  max_message, max_queue
+---  and of banyan.start's heartbeat_ms, down_after_ms, reconnect_ms,
+---  handshake_ms, max_message, max_queue
 ---@param level integer  whom misuse points at, as for error()
 ---@return banyan.Cluster cluster
 function cluster.new(world, opts, level)
