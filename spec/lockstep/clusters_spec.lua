@@ -7,3 +7,9 @@ describe("processes of several nodes under lockstep", function()
   suite.test(it, "get signals of each other in order, and each end once",
     "remote", 100)
 end)
+
+-- Connections that break between nodes that live: see the script.
+describe("links between nodes under lockstep", function()
+  suite.test(it, "lose and double nothing when connections break",
+    "reconnects", 10)
+end)

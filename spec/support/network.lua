@@ -74,6 +74,7 @@ function Network:node(name, opts, direct)
     secret = "secret",
     seed = #self.virtual.names + 1,
     events = true,
+    listens = true,
     entropy = function(n)
       byte = byte + 1
       return string.char(byte % 256):rep(n)

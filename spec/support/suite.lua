@@ -15,13 +15,14 @@ suite.scripts = {
   dynamic = { settle = true, no_leftovers = true },
   restart_loop = { settle = true, no_leftovers = true },
   remote = { max_steps = 200000 },
+  reconnects = { max_steps = 400000, clock = "idle" },
   distributed = { max_steps = 200000 },
 }
 
 --- In the order in which they are played.
 suite.names = {
   "processes", "servers", "supervisors", "dynamic", "restart_loop", "remote",
-  "distributed",
+  "reconnects", "distributed",
 }
 
 --- The strategies that find bugs by chance.
