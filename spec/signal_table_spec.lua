@@ -62,7 +62,7 @@ local function make(where, s, fn)
 end
 
 local function lose()
-  net:cut(A, B)
+  net:on(A, function() core.disconnect(B) end)
   net:settle()
   net:on(A, function() assert.same({}, core.nodes()) end)
 end
