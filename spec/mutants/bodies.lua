@@ -22,5 +22,8 @@ body("intensity", "spec.mutants.bodies.intensity", idle)
 body("stream", "spec.mutants.bodies.stream", far)
 body("links", "spec.mutants.bodies.links", far)
 body("starts", "spec.mutants.bodies.starts", far)
+body("conflict", "spec.mutants.bodies.conflict", far)
+body("limit", "spec.mutants.bodies.limit", far)
+body("leave", "spec.mutants.bodies.leave", far)
 
 return bodies
