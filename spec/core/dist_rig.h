@@ -572,4 +572,58 @@ static inline void rig_free(rig *r) {
   byn_test_assert_clean(&r->memory);
 }
 
+/* --- what tests ask ------------------------------------------------------ */
+
+static inline rig *rig_all(rig *r, int count) {
+  rig_init(r, 7, count);
+  for (int i = 0; i < count; i++)
+    rig_boot(r, i);
+  rig_run(r, 500);
+  for (int i = 0; i < count; i++)
+    RIG_HOLDS(r, byn_dist_is_ready(r->nodes[i].d));
+  return r;
+}
+
+static inline void rig_assert_answer(rig *r, int request, byn_dist_code code) {
+  RIG_HOLDS(r, r->requests[request].answered);
+  assert_int_equal(r->requests[request].code, code);
+}
+
+static inline void rig_start_all(rig *r, int count) {
+  int requests[RIG_IDS];
+  for (int id = 0; id < count; id++)
+    requests[id] = rig_start(r, id % r->count, id, 0);
+  rig_run(r, 1000);
+  for (int id = 0; id < count; id++)
+    rig_assert_answer(r, requests[id], BYN_DIST_OK);
+}
+
+/* Each runs once, and every node shows that very process. */
+static inline void rig_assert_all_run(rig *r, int count) {
+  for (int id = 0; id < count; id++) {
+    int running;
+    rig_process *p = rig_running(r, id, &running);
+    if (running != 1) fail_msg("child %d: %d processes", id, running);
+    for (int i = 0; i < r->count; i++)
+      if (r->nodes[i].d && r->nodes[i].attached && !r->nodes[i].left)
+        assert_string_equal(r->nodes[i].shown[id], p->pid);
+  }
+}
+
+static inline byn_dist_child rig_explain(rig *r, int node, int id) {
+  char key[16];
+  byn_dist_id name;
+  byn_dist_child c;
+  rig_key(id, key, &name);
+  byn_dist_explain(r->nodes[node].d, &name, &c);
+  return c;
+}
+
+static inline uint32_t rig_starts(const rig *r) {
+  uint32_t all = 0;
+  for (int i = 0; i < r->count; i++)
+    all += r->nodes[i].starts;
+  return all;
+}
+
 #endif

@@ -1,0 +1,376 @@
+/* Nodes of a distributed supervisor that come, go, and lose sight of each
+ * other, one promise at a time.
+ */
+#include "dist_rig.h"
+
+static rig the_rig;
+
+static void killed_node(void **state) {
+  (void)state;
+  rig *r = rig_all(&the_rig, 3);
+  rig_start_all(r, 60);
+  rig_kill(r, 1);
+  rig_run(r, 1000);
+  rig_assert_all_run(r, 60);
+  rig_boot(r, 1);
+  rig_run(r, 1000);
+  rig_assert_all_run(r, 60);
+  rig_free(r);
+}
+
+static void split(void **state) {
+  (void)state;
+  rig *r = rig_all(&the_rig, 3);
+  rig_start_all(r, 60);
+  char before[60][24];
+  for (int id = 0; id < 60; id++)
+    memcpy(before[id], r->nodes[0].shown[id], 24);
+  rig_cut(r, 0, 1);
+  rig_cut(r, 0, 2);
+  rig_run(r, 3000);
+  uint32_t here, everywhere;
+  byn_dist_count(r->nodes[0].d, &here, &everywhere);
+  assert_int_equal(here, 60);
+  rig_mend(r, 0, 1);
+  rig_mend(r, 0, 2);
+  rig_run(r, 2000);
+  rig_assert_all_run(r, 60);
+  for (int id = 0; id < 60; id++)
+    assert_string_equal(r->nodes[1].shown[id], before[id]);
+  rig_free(r);
+}
+
+/* A copy began after what it was copied from, whatever clocks say. */
+static void clocks_differ(void **state) {
+  (void)state;
+  rig *r = &the_rig;
+  rig_init(r, 7, 3);
+  for (int i = 0; i < 3; i++) {
+    r->nodes[i].wall = -10000 * i;
+    rig_boot(r, i);
+  }
+  rig_run(r, 500);
+  rig_start_all(r, 60);
+  char before[60][24];
+  for (int id = 0; id < 60; id++)
+    memcpy(before[id], r->nodes[0].shown[id], 24);
+  rig_cut(r, 0, 1);
+  rig_cut(r, 1, 2);
+  rig_cut(r, 0, 2);
+  rig_run(r, 3000);
+  rig_mend(r, 0, 1);
+  rig_mend(r, 0, 2);
+  rig_mend(r, 1, 2);
+  rig_run(r, 2000);
+  rig_assert_all_run(r, 60);
+  for (int id = 0; id < 60; id++)
+    assert_string_equal(r->nodes[1].shown[id], before[id]);
+  rig_free(r);
+}
+
+/* The loser of a conflict stops only when the winner was asked: here the
+ * winner is out of sight again before it can answer. */
+static void unconfirmed(void **state) {
+  (void)state;
+  rig *r = rig_all(&the_rig, 2);
+  rig_start_all(r, 1);
+  int running, loser = 1 - rig_running(r, 0, &running)->node;
+  rig_cut(r, 0, 1);
+  rig_run(r, 2000);
+  rig_running(r, 0, &running);
+  assert_int_equal(running, 2);
+  char own[24];
+  memcpy(own, r->nodes[loser].shown[0], sizeof own);
+  r->delay_ms = 50;
+  rig_mend(r, 0, 1);
+  while (strcmp(r->nodes[loser].shown[0], own) == 0)
+    rig_run(r, 1);
+  rig_cut(r, 0, 1);
+  rig_run(r, 3000);
+  rig_running(r, 0, &running);
+  assert_int_equal(running, 2);
+  assert_string_equal(r->nodes[loser].shown[0], own);
+  r->delay_ms = 3;
+  rig_mend(r, 0, 1);
+  rig_run(r, 500);
+  rig_assert_all_run(r, 1);
+  rig_free(r);
+}
+
+static void not_enough_copies(void **state) {
+  (void)state;
+  rig *r = &the_rig;
+  rig_init(r, 3, 4);
+  r->config.replicas = 4;
+  r->delay_ms = 50;
+  for (int i = 0; i < 4; i++)
+    rig_boot(r, i);
+  rig_run(r, 2000);
+  int request = rig_start(r, 0, 1, 0);
+  while (!r->requests[request].answered)
+    rig_run(r, 1);
+  rig_assert_answer(r, request, BYN_DIST_OK);
+  for (int i = 0; i < 4; i++)
+    assert_int_equal(rig_explain(r, i, 1).state, BYN_DIST_RUNNING);
+  rig_free(r);
+}
+
+static void leaving(void **state) {
+  (void)state;
+  rig *r = rig_all(&the_rig, 3);
+  rig_start_all(r, 60);
+  r->stop_ms = 3000;
+  byn_dist_leave(r->nodes[1].d, (const uint8_t *)"shutdown", 8);
+  rig_drain(r, 1);
+  rig_run(r, 50);
+  assert_int_equal(byn_dist_member_count(r->nodes[0].d), 2);
+  int requests[10];
+  for (int i = 0; i < 10; i++)
+    requests[i] = rig_start(r, i % 3, 60 + i, 0);
+  rig_run(r, 200);
+  for (int i = 0; i < 10; i++)
+    if (i % 3 != 1) rig_assert_answer(r, requests[i], BYN_DIST_OK);
+  rig_run(r, 3500);
+  RIG_HOLDS(r, r->nodes[1].left);
+  rig_kill(r, 1);
+  rig_run(r, 500);
+  rig_assert_all_run(r, 60);
+  rig_free(r);
+}
+
+static void no_hosts(void **state) {
+  (void)state;
+  rig *r = &the_rig;
+  rig_init(r, 5, 2);
+  r->config.hosts = false;
+  rig_boot(r, 0);
+  rig_run(r, 200);
+  int nobody = rig_start(r, 0, 1, 0);
+  rig_run(r, 200);
+  rig_assert_answer(r, nobody, BYN_DIST_NO_NODES);
+  r->config.hosts = true;
+  rig_boot(r, 1);
+  rig_run(r, 500);
+  rig_start_all(r, 20);
+  for (int id = 0, n; id < 20; id++)
+    assert_int_equal(rig_running(r, id, &n)->node, 1);
+  rig_time(r, 0);
+  byn_dist_set_hosts(r->nodes[0].d, true);
+  rig_drain(r, 0);
+  rig_run(r, 200);
+  assert_int_equal(byn_dist_member_count(r->nodes[1].d), 2);
+  rig_time(r, 1);
+  byn_dist_set_hosts(r->nodes[1].d, false);
+  rig_drain(r, 1);
+  rig_run(r, 1000);
+  rig_assert_all_run(r, 20);
+  for (int id = 0, n; id < 20; id++)
+    assert_int_equal(rig_running(r, id, &n)->node, 0);
+  rig_free(r);
+}
+
+static void lists_differ(void **state) {
+  (void)state;
+  rig *r = &the_rig;
+  rig_init(r, 5, 2);
+  const char *some[] = {"a@h", "b@h"}, *one[] = {"a@h"};
+  r->config.nodes = some;
+  r->config.node_count = 2;
+  rig_boot(r, 0);
+  r->config.nodes = one;
+  r->config.node_count = 1;
+  rig_boot(r, 1);
+  rig_run(r, 500);
+  assert_int_equal(r->nodes[0].events[BYN_DIST_NODES_DIFFER], 1);
+  assert_int_equal(r->nodes[1].events[BYN_DIST_NODES_DIFFER], 1);
+  assert_int_equal(byn_dist_member_count(r->nodes[1].d), 1);
+  rig_start_all(r, 5);
+  for (int id = 0, n; id < 5; id++)
+    assert_int_equal(rig_running(r, id, &n)->node, 0);
+  byn_dist_set_nodes(r->nodes[1].d, some, 2);
+  rig_drain(r, 1);
+  rig_run(r, 500);
+  assert_int_equal(byn_dist_member_count(r->nodes[0].d), 2);
+  rig_free(r);
+}
+
+static void held(void **state) {
+  (void)state;
+  rig *r = rig_all(&the_rig, 2);
+  rig_start_all(r, 20);
+  byn_dist_hold(r->nodes[0].d, true);
+  rig_cut(r, 0, 1);
+  rig_run(r, 3000);
+  uint32_t here, everywhere;
+  byn_dist_count(r->nodes[0].d, &here, &everywhere);
+  assert_true(here < 20);
+  rig_mend(r, 0, 1);
+  rig_run(r, 1500);
+  byn_dist_hold(r->nodes[0].d, false);
+  rig_run(r, 500);
+  rig_assert_all_run(r, 20);
+  rig_free(r);
+}
+
+/* A cut between two of three harms nobody: the third sees both. */
+static void partly_cut(void **state) {
+  (void)state;
+  rig *r = rig_all(&the_rig, 3);
+  rig_start_all(r, 40);
+  uint32_t before = rig_starts(r);
+  rig_cut(r, 0, 1);
+  rig_run(r, 8000);
+  assert_int_equal(rig_starts(r), before);
+  rig_mend(r, 0, 1);
+  rig_run(r, 2000);
+  assert_int_equal(rig_starts(r), before);
+  rig_assert_all_run(r, 40);
+  rig_free(r);
+}
+
+static void coordinator_crashes(void **state) {
+  (void)state;
+  rig *r = rig_all(&the_rig, 3);
+  rig_start_all(r, 40);
+  uint32_t before = rig_starts(r);
+  rig_node *n = &r->nodes[1];
+  byn_dist_detach(n->d);
+  for (int j = 0; j < 3; j += 2) {
+    rig_lose_messages(r, 1, j);
+    byn_dist_peer_away(r->nodes[j].d, rig_names[1]);
+    rig_drain(r, j);
+  }
+  n->attached = false;
+  rig_run(r, 500);
+  byn_dist_attach(n->d, r->now);
+  n->attached = true;
+  for (int j = 0; j < 3; j += 2)
+    byn_dist_node_up(n->d, rig_names[j]);
+  rig_drain(r, 1);
+  rig_run(r, 1000);
+  assert_int_equal(rig_starts(r), before);
+  rig_assert_all_run(r, 40);
+  rig_start_all(r, 0);
+  rig_free(r);
+}
+
+/* What was ended and forgotten while a node was away does not come back with
+ * it; what it started on its own does. */
+static void newcomer(void **state) {
+  (void)state;
+  rig *r = &the_rig;
+  rig_init(r, 9, 3);
+  r->config.keep_ended_ms = 15000;
+  for (int i = 0; i < 3; i++)
+    rig_boot(r, i);
+  rig_run(r, 500);
+  rig_start_all(r, 30);
+  rig_run(r, 12000);
+  rig_cut(r, 0, 2);
+  rig_cut(r, 1, 2);
+  rig_run(r, 2000);
+  for (int id = 0; id < 15; id++)
+    rig_terminate(r, 0, id);
+  int alone = rig_start(r, 2, 40, 0);
+  rig_run(r, 40000);
+  rig_assert_answer(r, alone, BYN_DIST_OK);
+  assert_int_equal(rig_explain(r, 0, 3).state, BYN_DIST_UNKNOWN);
+  assert_int_equal(rig_explain(r, 2, 3).state, BYN_DIST_RUNNING);
+  rig_mend(r, 0, 2);
+  rig_mend(r, 1, 2);
+  rig_run(r, 3000);
+  for (int id = 0; id < 15; id++) {
+    int running;
+    rig_running(r, id, &running);
+    assert_int_equal(running, 0);
+  }
+  for (int id = 15; id < 30; id++)
+    assert_int_equal(rig_explain(r, 1, id).state, BYN_DIST_RUNNING);
+  assert_int_equal(rig_explain(r, 1, 40).state, BYN_DIST_RUNNING);
+  rig_free(r);
+}
+
+static void large_specs(void **state) {
+  (void)state;
+  rig *r = &the_rig;
+  rig_init(r, 9, 2);
+  rig_boot(r, 0);
+  rig_run(r, 500);
+  uint8_t *spec = calloc(1, 200000);
+  byn_dist_start_spec what = {.spec = spec, .spec_len = 200000};
+  for (int id = 0; id < 50; id++)
+    rig_ask(r, 0, id, false, &what, 1000);
+  rig_run(r, 200);
+  rig_boot(r, 1);
+  rig_run(r, 1000);
+  rig_assert_all_run(r, 50);
+  rig_kill(r, 0);
+  rig_run(r, 500);
+  rig_assert_all_run(r, 50);
+  free(spec);
+  rig_free(r);
+}
+
+/* What was published and not heard is found by its digest. */
+static void repaired(void **state) {
+  (void)state;
+  rig *r = rig_all(&the_rig, 3);
+  rig_start_all(r, 30);
+  for (int id = 30; id < 60; id++) {
+    rig_start(r, 0, id, 0);
+    rig_run(r, 8);
+    rig_lose_messages(r, 0, 2);
+    rig_lose_messages(r, 1, 2);
+  }
+  rig_run(r, 300);
+  int missed = 0;
+  for (int id = 30; id < 60; id++)
+    missed += rig_explain(r, 2, id).state != BYN_DIST_RUNNING;
+  assert_true(missed > 0);
+  rig_run(r, 7000);
+  rig_assert_all_run(r, 60);
+  rig_free(r);
+}
+
+/* An idle cluster says little, and equal digests stop all else. */
+static void idle(void **state) {
+  (void)state;
+  rig *r = rig_all(&the_rig, 3);
+  rig_start_all(r, 100);
+  rig_run(r, 5000);
+  uint64_t bytes = 0;
+  uint32_t sends = 0;
+  for (int i = 0; i < 3; i++) {
+    bytes -= r->nodes[i].bytes;
+    sends -= r->nodes[i].sends;
+  }
+  rig_run(r, 10000);
+  for (int i = 0; i < 3; i++) {
+    bytes += r->nodes[i].bytes;
+    sends += r->nodes[i].sends;
+  }
+  assert_true(sends <= 33);
+  assert_true(bytes <= 33 * 600);
+  rig_free(r);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(killed_node),
+      cmocka_unit_test(split),
+      cmocka_unit_test(clocks_differ),
+      cmocka_unit_test(unconfirmed),
+      cmocka_unit_test(not_enough_copies),
+      cmocka_unit_test(leaving),
+      cmocka_unit_test(no_hosts),
+      cmocka_unit_test(lists_differ),
+      cmocka_unit_test(held),
+      cmocka_unit_test(partly_cut),
+      cmocka_unit_test(coordinator_crashes),
+      cmocka_unit_test(newcomer),
+      cmocka_unit_test(large_specs),
+      cmocka_unit_test(repaired),
+      cmocka_unit_test(idle),
+  };
+  return cmocka_run_group_tests_name("dist nodes", tests, NULL, NULL);
+}
