@@ -6,7 +6,7 @@
 #include "assert.h"
 #include "coverage.h"
 
-#define WINDOW_MAX ((size_t)1 << 20)
+#define WINDOW_MAX ((size_t)1 << 18)
 #define REDIAL_MIN_MS 50
 #define REDIAL_MAX_MS 1000
 
