@@ -205,8 +205,8 @@ describe("a start function", function()
       assert.same({}, a:call(start, list))
       b:kill()
       c:wait("all are back", function()
-        return a:call(child_count) == 60
-          and a:call(member_count) == 1
+        return a:call(member_count) == 1
+          and a:call(child_count) == 60
       end)
       assert.equal(60, a:call(add_all, ids_of(60), 1, 1))
     end)
@@ -382,6 +382,52 @@ describe("a node that leaves", function()
         return a:call(add, slow, "node") == a.name
       end)
       c:wait("the node has ended", function() return b.ended end)
+    end)
+  end)
+end)
+
+describe("a node that stood still", function()
+  it("takes over nobody's child when it goes on #slow", function()
+    cluster.run(function(c)
+      local uv = require "luv"
+      local a = c:start("a")
+      local b = c:await(c:launch(c:name("b"), {
+        connect = { a.name }, env = { BANYAN_STAYS_MS = "60000" },
+      }))
+      local nodes = { a, b }
+      for _, node in ipairs(nodes) do node:open(open) end
+      c:wait("both are members", function()
+        return a:call(member_count) == 2 and b:call(member_count) == 2
+      end)
+      local mine, theirs = {}, {}
+      for i = 1, 40 do
+        local list = i % 2 == 0 and mine or theirs
+        list[#list + 1] = { id = i, node = (i % 2 == 0 and a or b).name }
+      end
+      local ids = {}
+      for i, one in ipairs(mine) do ids[i] = one.id end
+      assert.same({}, a:call(start, mine))
+      assert.same({}, a:call(start, theirs))
+      assert.equal(20, a:call(add_all, ids, 1, 1))
+      uv.kill(b.pid, "sigstop")
+      c:wait("it is given up", function() return a:call(member_count) == 1 end)
+      uv.kill(b.pid, "sigcont")
+      for _, node in ipairs(nodes) do
+        c:wait("they are together again", function()
+          return node:call(member_count) == 2 and node:call(child_count) == 40
+        end)
+      end
+      assert.equal(20, a:call(add_all, ids, 1, 2))
+      local moved = a:call(function(list)
+        local ds = require "banyan.distributed_supervisor"
+        local count = 0
+        for _, id in ipairs(list) do
+          local pid = ds.whereis("counters", id)
+          if pid:node() ~= require("banyan").node() then count = count + 1 end
+        end
+        return count
+      end, ids)
+      assert.equal(0, moved)
     end)
   end)
 end)

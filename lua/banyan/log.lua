@@ -30,6 +30,7 @@ local levels = {
   child_restarted = "info",
   placement_conflict = "warning",
   child_failing = "warning",
+  clock_gap = "warning",
   nodes_differ = "warning",
   peer_refused = "warning",
   placement_moved = "info",

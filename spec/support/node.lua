@@ -10,6 +10,8 @@ local banyan = require "banyan"
 local server = require "banyan.server"
 
 local name, parent = arg[1], arg[2]
+-- BANYAN_STAYS_MS: it waits so long for PARENT to be back.
+local STAYS_MS = tonumber(os.getenv "BANYAN_STAYS_MS")
 local peers = { parent }
 for i = 3, #arg do peers[#peers + 1] = arg[i] end
 
@@ -47,10 +49,14 @@ local ok, err = pcall(banyan.run, {
 }, function()
   assert(server.start_link(agent, nil, { name = "agent" }))
   banyan.monitor_nodes(true)
+  local patience = "infinity"
   while true do
-    local msg = banyan.receive()
-    if msg == "end" or msg.tag == "nodedown" and msg.node == parent then
-      return
+    local msg = banyan.receive(patience)
+    if msg == nil or msg == "end" then return end
+    if msg.node == parent and msg.tag == "nodeup" then patience = "infinity" end
+    if msg.node == parent and msg.tag == "nodedown" then
+      if not STAYS_MS then return end
+      patience = STAYS_MS
     end
   end
 end)
