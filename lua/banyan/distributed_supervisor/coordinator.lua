@@ -314,9 +314,8 @@ function Coordinator:init(arg)
   self.last_request = 0
   self.awaiting = {}     -- who waits until it is ready
   self.down_reasons = {} -- node -> why its link ended
-  local fresh
-  self.dist, fresh = open_dist(self, opts)
-  self.view = views.open(self.dist, self.name, fresh)
+  self.dist = open_dist(self, opts)
+  self.view = views.open(self.dist, self.name)
   self.starters = self.view.starters
   self.dist:attach()
   self.dist:set_hosts(self:is_host())

@@ -10,8 +10,6 @@ local hosts = require "banyan.hosts"
 
 local views = {}
 
-local by_dist = setmetatable({}, { __mode = "k" }) -- the machine -> its view
-
 -- By the name of the node, then that of the supervisor: more than one node may
 -- run in one Lua state.
 local by_node = {}
@@ -20,12 +18,14 @@ local NAMELESS = "nonode"
 
 local function node_name() return core.node_name() or NAMELESS end
 
---- The view that goes with a machine, made empty for one that is new.
-function views.open(dist, name, fresh)
-  local view = not fresh and by_dist[dist]
-  if not view then
+--- The view that goes with a machine of the caller's node, made empty for one
+-- that is new.
+function views.open(dist, name)
+  local node = node_name()
+  local view = by_node[node] and by_node[node][name]
+  if not view or view.dist ~= dist then
     view = {
-      dist = dist, name = name, node = node_name(),
+      dist = dist, name = name, node = node,
       pids = {}, ids = {}, here = {},
       -- A function cannot come from another node: who shows this one is here.
       key = function() end,
@@ -33,26 +33,24 @@ function views.open(dist, name, fresh)
       -- way, child -> {pid=, watch=}, and the processes, child -> pid.
       starters = {}, running = {},
     }
-    by_dist[dist] = view
   end
-  local of_node = by_node[view.node] or {}
-  by_node[view.node], of_node[name] = of_node, view
+  local of_node = by_node[node] or {}
+  by_node[node], of_node[name] = of_node, view
+  view.closed = false
   return view
 end
 
---- The node takes no part any more.
-function views.close(view)
-  local of_node = by_node[view.node]
-  if of_node and of_node[view.name] == view then of_node[view.name] = nil end
-  if of_node and next(of_node) == nil then by_node[view.node] = nil end
-end
+--- The node takes no part any more. The view stays with its machine, for a
+-- supervisor that is started again.
+function views.close(view) view.closed = true end
 
 --- The view of a supervisor on the caller's node, or nil. One of an earlier
 -- life of the node is nobody's.
 function views.of(name)
   local of_node = by_node[node_name()]
   local view = of_node and of_node[name]
-  return view and view.dist:is_here() and view or nil
+  if not view or view.closed or not view.dist:is_here() then return nil end
+  return view
 end
 
 --- A child has another process, or none: the action "show".
