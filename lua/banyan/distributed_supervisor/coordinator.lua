@@ -75,6 +75,21 @@ local function forget_starter(self, child)
   return one.pid
 end
 
+function Coordinator:stop_process(child, reason)
+  core.cast(self.processes, {
+    tag = "stop", child = child, reason = reason, key = self.view.key,
+  })
+end
+
+-- Gives up a start that is under way, if it is: its process, should that have
+-- been taken over just now, is not wanted any more.
+local function give_up_start(self, child)
+  local pid = forget_starter(self, child)
+  if not pid then return end
+  starter.kill(pid)
+  self:stop_process(child, "kill")
+end
+
 -- The reason that a process is stopped with.
 local function stop_reason(a)
   if a.why ~= "conflict" then return "shutdown" end
@@ -87,15 +102,8 @@ function actions.stop(self, a)
   if a.pid ~= nil then
     return self:stop_process(a.child, stop_reason(a))
   end
-  local pid = forget_starter(self, a.child)
-  if pid then starter.kill(pid) end
+  give_up_start(self, a.child)
   self.dist:exited(a.child, "shutdown")
-end
-
-function Coordinator:stop_process(child, reason)
-  core.cast(self.processes, {
-    tag = "stop", child = child, reason = reason, key = self.view.key,
-  })
 end
 
 local function fail(...) return nil, core.reason { ... } end
@@ -500,8 +508,7 @@ end
 function messages.start_overdue(self, msg)
   local one = self.starters[msg.child]
   if not one or one.pid ~= msg.pid then return end
-  forget_starter(self, msg.child)
-  starter.kill(msg.pid)
+  give_up_start(self, msg.child)
   self.dist:start_failed(msg.child, "timeout", "timeout")
 end
 
@@ -607,7 +614,7 @@ end
 local function leave(self, reason)
   self.dist:leave(reason)
   for _, child in ipairs(in_order(self.starters)) do
-    starter.kill(forget_starter(self, child))
+    give_up_start(self, child)
     self.dist:exited(child, "shutdown")
   end
   carry_out(self)
