@@ -332,8 +332,7 @@ specs:
 QUICK := core/ process signal signal_table node run ring options finalizer \
   remote_call remote_message remote_signal lost_connection hidden_node \
   spec/server_* spec/supervisor_[!m]* simple_one_for_one dynamic_supervisor \
-  distributed_supervisor lockstep lockstep_network lockstep_cluster \
-  lockstep/processes lockstep/servers docstring log
+  distributed_supervisor lockstep lockstep_network docstring log
 # Of the one test that plays a million scripts.
 FEWER := BYN_SCRIPTS=20000
 BASE ?= $(or $(shell git merge-base HEAD main 2>/dev/null || \
