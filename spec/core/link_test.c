@@ -1,4 +1,6 @@
 /* The link: two of them, and connections that come and go. */
+#include <stdlib.h>
+
 #include "link_rig.h"
 
 static rig r;
@@ -53,10 +55,17 @@ static void a_cut_loses_nothing(void **state) {
   assert_string_equal(r.sides[A].reason, "closed");
 }
 
+/* So many random plays; fewer where each instruction costs more (memcheck).
+ * BYN_SCRIPTS=400000 link_test plays 400. */
+static uint64_t count_of_plays(void) {
+  const char *many = getenv("BYN_SCRIPTS");
+  return many ? strtoull(many, NULL, 10) / 1000 : 100;
+}
+
 /* Cuts at random points of random streams, in both directions. */
 static void every_message_comes_once_and_in_order(void **state) {
   (void)state;
-  for (uint64_t seed = 1; seed <= 400; seed++) {
+  for (uint64_t seed = 1; seed <= count_of_plays(); seed++) {
     size_t steps = 0;
     rig_close(&r);
     rig_init(&r, seed);
@@ -196,7 +205,7 @@ static void frames_that_come_twice_are_taken_once(void **state) {
 /* Both dial at the same moment; either PROOF may be read first. */
 static void of_two_attempts_both_keep_the_same(void **state) {
   (void)state;
-  for (uint64_t seed = 0; seed < 300; seed++) {
+  for (uint64_t seed = 0; seed < count_of_plays(); seed++) {
     rig_close(&r);
     rig_init(&r, seed);
     r.chunk = 50;
