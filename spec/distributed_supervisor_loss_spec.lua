@@ -163,9 +163,9 @@ describe("the loss of a node", function()
     net:cut(A, B)
     net:pass(20000)
     for i = 1, 30 do assert.equal(1, alive(net, i)) end
-    local kids = at(net, A, ds.children, NAME)
-    assert.same(kids, at(net, B, ds.children, NAME))
-    assert.same(kids, at(net, C, ds.children, NAME))
+    local children = at(net, A, ds.children, NAME)
+    assert.same(children, at(net, B, ds.children, NAME))
+    assert.same(children, at(net, C, ds.children, NAME))
     net:close()
   end)
 end)
@@ -246,10 +246,10 @@ describe("a node that was out of sight for a while", function()
         local net = after_a_split(where)
         for i = 1, 30 do assert.equal(0, alive(net, i)) end
         for i = 31, 60 do assert.equal(1, alive(net, i)) end
-        local kids = at(net, A, ds.children, NAME)
-        for i = 1, 30 do assert.is_nil(kids[i]) end
-        assert.same(kids, at(net, B, ds.children, NAME))
-        assert.same(kids, at(net, C, ds.children, NAME))
+        local children = at(net, A, ds.children, NAME)
+        for i = 1, 30 do assert.is_nil(children[i]) end
+        assert.same(children, at(net, B, ds.children, NAME))
+        assert.same(children, at(net, C, ds.children, NAME))
         assert.is_nil(crashes(net))
         net:close()
       end)
@@ -290,10 +290,10 @@ describe("a message that another one overtakes", function()
     methods.receive = receive
     assert.is_nil(at(net, C, ds.whereis, NAME, ids[1]))
     net:pass(10000)
-    local kids = at(net, A, ds.children, NAME)
-    assert.is_nil(kids[old])
-    assert.is_truthy(kids[ids[1]])
-    assert.same(kids, at(net, C, ds.children, NAME))
+    local children = at(net, A, ds.children, NAME)
+    assert.is_nil(children[old])
+    assert.is_truthy(children[ids[1]])
+    assert.same(children, at(net, C, ds.children, NAME))
     net:close()
   end)
 end)
@@ -329,10 +329,10 @@ describe("nodes that meet", function()
       end
       join(net, A, { B, C })
       net:pass(5000)
-      local kids = at(net, A, ds.children, NAME)
+      local children = at(net, A, ds.children, NAME)
       for _, name in ipairs { A, B, C } do
         assert.same({ A, B, C }, at(net, name, ds.nodes, NAME))
-        assert.same(kids, at(net, name, ds.children, NAME))
+        assert.same(children, at(net, name, ds.children, NAME))
         assert.equal(1, alive(net, name))
       end
       for i = 1, 10 do assert.equal(1, alive(net, i)) end
@@ -568,14 +568,14 @@ describe("a storm of starts", function()
           if ok and up then counts[one.id] = (counts[one.id] or 0) + 1 end
         end
       end
-      local kids = at(net, A, ds.children, NAME)
+      local children = at(net, A, ds.children, NAME)
       for id, wanted in pairs(storm.wanted) do
         assert.equal(wanted and 1 or 0, counts[id] or 0)
-        assert.equal(wanted, kids[id] ~= nil)
+        assert.equal(wanted, children[id] ~= nil)
       end
       for _, name in ipairs { B, C, D } do
         if net:find(name) then
-          assert.same(kids, at(net, name, ds.children, NAME))
+          assert.same(children, at(net, name, ds.children, NAME))
         end
       end
       assert.equal(0, net:count("placement_conflict"))

@@ -108,7 +108,7 @@ local last_words = load [[
 
 local function crowd()
   local guard = setmetatable({}, { __close = function()
-    core.send("main", { "farewell" })
+    core.send("main", { "goodbye" })
     core.spawn(core.receive, { "too late" })
   end })
   node:spawn(function()

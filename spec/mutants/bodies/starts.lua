@@ -8,7 +8,7 @@ local worker = require "spec.support.worker"
 
 local choose = lockstep.choose
 
-local NAME = "kids"
+local NAME = "children"
 local IDS = { "one", "two", "three" }
 
 local function keep(cluster, node, state)
