@@ -43,7 +43,7 @@ end
 
 local test = can_trace() and it or pending
 
-describe("gdb #slow", function()
+describe("gdb", function()
   test("shows pids, processes and mailboxes", function()
     local said = gdb("break byn_process_end", "run", "print p->id",
       "byn-pid p", "byn-processes", "byn-mailbox p", "kill")
