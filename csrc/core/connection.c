@@ -23,12 +23,12 @@ BYN_MACHINE("connection",
             "connecting challenge_awaited welcome_awaited hello_awaited "
             "proof_awaited admitting open ended",
             "hello challenge proof welcome refuse message fragment heartbeat "
-            "goodbye opened closed silence beat admit refuse_it attach "
+            "goodbye opened closed silence gap beat admit refuse_it attach "
             "say_goodbye drop");
 
 struct byn_connection {
   byn_alloc alloc;
-  int64_t heartbeat_ms;
+  int64_t heartbeat_ms, handshake_ms;
   connection_state state;
   byn_handshake shake;
   byn_frame_reader in;
@@ -57,6 +57,7 @@ static byn_connection *connection_new(const byn_connection_config *config,
   memset(c, 0, sizeof *c);
   c->alloc = config->alloc;
   c->heartbeat_ms = config->heartbeat_ms;
+  c->handshake_ms = config->handshake_ms;
   c->now = c->heard_at = now;
   c->handshake_by = later(now, config->handshake_ms);
   c->beat_at = BYN_NEVER;
@@ -452,6 +453,15 @@ void byn_connection_tick(byn_connection *c, int64_t now) {
     byn_outbox_beat(c->out);
     c->beat_at = later(now, c->heartbeat_ms);
   }
+}
+
+void byn_connection_after_gap(byn_connection *c, int64_t now) {
+  if (c->state == ENDED) return;
+  BYN_COVER(c->state, "gap");
+  byn_assert(now >= c->now);
+  c->now = now;
+  if (c->state != OPEN) c->handshake_by = later(now, c->handshake_ms);
+  byn_assert(c->state == OPEN || c->handshake_by >= now);
 }
 
 int64_t byn_connection_deadline(const byn_connection *c) {

@@ -120,6 +120,10 @@ void byn_connection_feed(byn_connection *c, const uint8_t *bytes, size_t n,
 void byn_connection_closed(byn_connection *c, const char *reason);
 /* Time passed: sends heartbeats, gives up handshakes. */
 void byn_connection_tick(byn_connection *c, int64_t now);
+/* This node stood still until now: a handshake has all its time again. To be
+ * called before byn_connection_tick, which would take that time for the
+ * peer's. */
+void byn_connection_after_gap(byn_connection *c, int64_t now);
 /* When byn_connection_tick is due next, or BYN_NEVER. */
 int64_t byn_connection_deadline(const byn_connection *c);
 

@@ -15,7 +15,7 @@ typedef enum link_state { NEW, UP, SILENT, BROKEN, DOWN } link_state;
 BYN_MACHINE("link", "new up silent broken down",
             "connect connect_failed welcomed resume resume_refused data again "
             "acknowledged lost final dial_failed dial_refused quiet heard "
-            "redial reconnect_over silence close send");
+            "redial reconnect_over silence gap close send");
 
 struct byn_link {
   byn_link_config config;
@@ -39,6 +39,7 @@ struct byn_link {
   int64_t heard_at, broken_at, redial_at;
   int64_t redial_wait; /* before the next attempt, once this one has failed */
   int64_t attempt_ms;  /* that the next attempt may take */
+  bool patient;        /* silence ends it reconnect_ms later */
   bool parts_given;    /* the parts were given out as a message */
   bool tell_dial, tell_up, tell_broken, tell_resumed, tell_down;
   char reason[BYN_REASON_MAX + 1];
@@ -444,6 +445,14 @@ static void on_connection_ended(byn_link *l, const byn_connection_event *e) {
   }
 }
 
+/* A link that was SILENT needs no other connection now. */
+static void end_silence(byn_link *l) {
+  byn_assert(l->state == SILENT && l->current);
+  l->state = UP;
+  l->tell_dial = false;
+  if (l->proving && !byn_connection_is_proving(l->proving)) let_go(&l->proving);
+}
+
 /* Any byte on the current connection shows that it lives. */
 static void notice_life(byn_link *l) {
   int64_t heard_at = byn_connection_heard_at(l->current);
@@ -452,9 +461,7 @@ static void notice_life(byn_link *l) {
   if (heard_at > l->now) l->now = heard_at;
   if (l->state != SILENT) return;
   BYN_COVER(l->state, "heard");
-  l->state = UP;
-  l->tell_dial = false;
-  if (l->proving && !byn_connection_is_proving(l->proving)) let_go(&l->proving);
+  end_silence(l);
 }
 
 /* Reads the current connection until it has made an event. */
@@ -555,16 +562,20 @@ static int64_t silent_at(const byn_link *l) {
   return later(l->heard_at, half);
 }
 
+static int64_t silence_over_at(const byn_link *l) {
+  int64_t at = later(l->heard_at, l->config.down_after_ms);
+  return l->patient ? later(at, l->config.reconnect_ms) : at;
+}
+
 static int64_t down_at(const byn_link *l) {
-  int64_t silence = later(l->heard_at, l->config.down_after_ms);
+  int64_t silence = silence_over_at(l);
   if (l->state != BROKEN) return silence;
   return earlier_of(silence, later(l->broken_at, l->config.reconnect_ms));
 }
 
 static void tick_session(byn_link *l, int64_t now) {
   if (now >= down_at(l)) {
-    bool waited =
-        l->state == BROKEN && now < later(l->heard_at, l->config.down_after_ms);
+    bool waited = l->state == BROKEN && now < silence_over_at(l);
     BYN_COVER(l->state, waited ? "reconnect_over" : "silence");
     link_cut_off(l, waited ? l->reason : "timeout");
   } else if (l->state == UP && l->resumable && now >= silent_at(l)) {
@@ -584,6 +595,35 @@ void byn_link_tick(byn_link *link, int64_t now) {
   }
   if (link->state != NEW) tick_session(link, now);
   byn_assert(link_is_consistent(link));
+}
+
+/* A connection that is being proven and one that is lost had no time either:
+ * each begins its own again. */
+void byn_link_after_gap(byn_link *link, int64_t now) {
+  if (link->state == DOWN) return;
+  BYN_COVER(link->state, "gap");
+  byn_assert(now >= link->now && link_is_consistent(link));
+  link->now = link->heard_at = now;
+  if (link->proving) byn_connection_after_gap(link->proving, now);
+  if (link->current) byn_connection_after_gap(link->current, now);
+  if (link->state == SILENT) end_silence(link);
+  if (link->state == BROKEN) {
+    link->broken_at = now;
+    if (!link->proving && !link->tell_dial) begin_dialling(link);
+  }
+  byn_assert(link_is_consistent(link) && link->state != SILENT);
+}
+
+bool byn_link_silence(const byn_link *link, int64_t *since) {
+  uint8_t traits = link->config.connection.traits | link->traits;
+  if (!byn_link_is_up(link)) return false;
+  if (traits & (BYN_TRAIT_QUIET | BYN_TRAIT_HIDDEN)) return false;
+  *since = link->heard_at;
+  return true;
+}
+
+void byn_link_be_patient(byn_link *link, bool patient) {
+  link->patient = patient;
 }
 
 int64_t byn_link_deadline(const byn_link *link) {

@@ -43,7 +43,9 @@
  * reconnect_ms after the break, for its reason, and any link "timeout" when
  * nothing was heard for down_after_ms; between two of which one is quiet
  * (BYN_TRAIT_QUIET) silence means nothing. With a peer that cannot resume
- * (wire minor 1) a link ends with its connection.
+ * (wire minor 1) a link ends with its connection. Time in which this node
+ * stood still ends no link (byn_link_after_gap); where all peers fell silent
+ * at once, silence does so only reconnect_ms later (byn_link_be_patient).
  *
  * Ownership: what the config points to must stay while the link does. The
  * owner frees connections, each before the link, and before that only those
@@ -130,10 +132,22 @@ bool byn_link_uses(const byn_link *link, const byn_connection *c);
 /* The session's name, or 0 before it began. */
 uint64_t byn_link_session(const byn_link *link);
 
-/* Time passed: notices silence, dials again. Ticks its connections too. An
- * owner that was held up feeds what came in the meantime first, or it sees
- * silence where none was. */
+/* Time passed: notices silence, dials again. Ticks its connections too. */
 void byn_link_tick(byn_link *link, int64_t now);
+/* This node stood still until `now`, and did not hear what came: the peer has
+ * all its time again. Silence, reconnect_ms of a BROKEN link and the time of a
+ * handshake count from now, so the link is not down before the lesser of
+ * down_after_ms and reconnect_ms has passed again, unless the peer or its host
+ * ends it. A link that was SILENT is UP; a BROKEN one is dialled at once. It
+ * must precede byn_link_tick, and what has come is read after it as well as
+ * before it. */
+void byn_link_after_gap(byn_link *link, int64_t now);
+/* Since when the peer was not heard. false: that means nothing, as the link is
+ * not up, or one of its ends is quiet or hidden. */
+bool byn_link_silence(const byn_link *link, int64_t *since);
+/* All peers of this node fell silent at once (silence.h), or do so no more:
+ * silence ends the link reconnect_ms later, or not. */
+void byn_link_be_patient(byn_link *link, bool patient);
 /* When byn_link_tick is due next, or BYN_NEVER. */
 int64_t byn_link_deadline(const byn_link *link);
 

@@ -291,6 +291,23 @@ static void a_handshake_has_a_deadline(void **state) {
   rig_assert_down(&r.b, "handshake_timeout");
 }
 
+/* What came meanwhile waits to be read: it is not the peer that was slow. */
+static void a_handshake_has_all_its_time_after_a_gap(void **state) {
+  (void)state;
+  assert_true(rig_open(&r, "b@host:2"));
+  rig_feed(&r, &r.b, "\0\0\0", 3);
+  byn_connection_after_gap(r.b.link, r.now + 12000);
+  byn_connection_tick(r.b.link, r.now + 12000 + 2999);
+  rig_events(&r, &r.b);
+  assert_int_equal(r.b.downs, 0);
+  assert_int_equal(byn_connection_deadline(r.b.link), r.now + 12000 + 3000);
+  byn_connection_tick(r.b.link, r.now + 12000 + 3000);
+  rig_events(&r, &r.b);
+  rig_assert_down(&r.b, "handshake_timeout");
+  byn_connection_after_gap(r.b.link, r.now + 30000);
+  assert_true(byn_connection_is_ended(r.b.link));
+}
+
 static void a_dialer_whose_transport_never_opens_gives_up(void **state) {
   uint8_t nonce[BYN_NONCE_SIZE] = {0};
   (void)state;
@@ -665,6 +682,7 @@ int main(void) {
       TEST(another_version_is_told_to_both),
       TEST(a_refusal_by_a_stranger_is_only_a_refusal),
       TEST(a_handshake_has_a_deadline),
+      TEST(a_handshake_has_all_its_time_after_a_gap),
       TEST(a_dialer_whose_transport_never_opens_gives_up),
       TEST(an_empty_secret_or_a_bad_name_makes_no_link),
       TEST(a_frame_out_of_turn_is_bad),

@@ -253,6 +253,160 @@ static void break_and_silence_do_not_add_up(void **state) {
   rig_assert_down(&r, A, "timeout");
 }
 
+/* A stands still, and what B says waits. */
+static void a_gap_is_nobodys_silence(void **state) {
+  (void)state;
+  rig_open(&r);
+  r.wires[0].dark = r.unreachable = true;
+  rig_run(&r, 1000 + 4000);
+  r.now = 1000 + 20000;
+  byn_link_after_gap(r.sides[A].link, r.now);
+  rig_tick(&r);
+  rig_assert_down(&r, B, "timeout");
+  assert_int_equal(r.sides[A].downs, 0);
+  rig_run(&r, 1000 + 20000 + 4999);
+  assert_int_equal(r.sides[A].downs, 0);
+  rig_run(&r, 1000 + 20000 + 5000);
+  rig_assert_down(&r, A, "timeout");
+}
+
+static void after_a_gap_a_silent_link_is_up_and_heard(void **state) {
+  (void)state;
+  rig_open(&r);
+  r.wires[0].dark = r.unreachable = true;
+  rig_run(&r, 1000 + 4000);
+  r.wires[0].dark = r.unreachable = false;
+  r.now = 1000 + 20000;
+  byn_link_after_gap(r.sides[A].link, r.now);
+  byn_link_after_gap(r.sides[B].link, r.now);
+  rig_run(&r, 1000 + 40000);
+  rig_assert_up(&r);
+  assert_true(rig_send(&r, A, 10) && rig_send(&r, B, 10));
+  rig_pump(&r);
+  assert_int_equal(r.sides[A].messages, 1);
+  assert_int_equal(r.sides[B].messages, 1);
+}
+
+static void a_broken_link_has_all_its_time_after_a_gap(void **state) {
+  (void)state;
+  rig_open(&r);
+  r.unreachable = true;
+  rig_cut_all(&r);
+  rig_pump(&r);
+  rig_run(&r, 1000 + 1000);
+  r.now = 1000 + 9000;
+  byn_link_after_gap(r.sides[A].link, r.now);
+  byn_link_after_gap(r.sides[B].link, r.now);
+  rig_run(&r, 1000 + 9000 + 1999);
+  rig_assert_up(&r);
+  rig_run(&r, 1000 + 9000 + 2000);
+  rig_assert_down(&r, A, "closed");
+  rig_assert_down(&r, B, "closed");
+}
+
+static void a_broken_link_is_resumed_after_a_gap(void **state) {
+  (void)state;
+  rig_open(&r);
+  r.unreachable = true;
+  rig_cut_all(&r);
+  rig_pump(&r);
+  rig_run(&r, 1000 + 300);
+  r.unreachable = false;
+  r.now = 1000 + 9000;
+  byn_link_after_gap(r.sides[A].link, r.now);
+  byn_link_after_gap(r.sides[B].link, r.now);
+  rig_run(&r, 1000 + 9000 + 1000);
+  rig_assert_up(&r);
+  assert_true(rig_send(&r, A, 10));
+  rig_pump(&r);
+  assert_int_equal(r.sides[B].messages, 1);
+}
+
+/* It had no time to hear that its dial was answered. */
+static void a_dial_has_all_its_time_after_a_gap(void **state) {
+  (void)state;
+  rig_dial(&r);
+  rig_events(&r, A);
+  r.now += 12000;
+  byn_link_after_gap(r.sides[A].link, r.now);
+  rig_tick(&r);
+  assert_int_equal(r.sides[A].downs, 0);
+  byn_connection_after_gap(last_wire()->ends[B], r.now);
+  rig_pump(&r);
+  rig_assert_up(&r);
+}
+
+static void a_link_that_is_down_stays_so_after_a_gap(void **state) {
+  (void)state;
+  rig_open(&r);
+  byn_link_close(r.sides[A].link, "enough");
+  rig_events(&r, A);
+  byn_link_after_gap(r.sides[A].link, r.now + 12000);
+  rig_events(&r, A);
+  rig_assert_down(&r, A, "enough");
+  assert_int_equal(byn_link_deadline(r.sides[A].link), BYN_NEVER);
+}
+
+static void a_patient_link_waits_for_another_connection(void **state) {
+  (void)state;
+  rig_open(&r);
+  r.wires[0].dark = r.unreachable = true;
+  byn_link_be_patient(r.sides[A].link, true);
+  rig_run(&r, 1000 + 6999);
+  rig_assert_down(&r, B, "timeout");
+  assert_int_equal(r.sides[B].down_at, 1000 + 5000);
+  assert_int_equal(r.sides[A].downs, 0);
+  rig_run(&r, 1000 + 7000);
+  rig_assert_down(&r, A, "timeout");
+}
+
+static void patience_may_end(void **state) {
+  (void)state;
+  rig_open(&r);
+  r.wires[0].dark = r.unreachable = true;
+  byn_link_be_patient(r.sides[A].link, true);
+  rig_run(&r, 1000 + 6000);
+  assert_int_equal(r.sides[A].downs, 0);
+  byn_link_be_patient(r.sides[A].link, false);
+  assert_true(byn_link_deadline(r.sides[A].link) <= r.now);
+  rig_tick(&r);
+  rig_assert_down(&r, A, "timeout");
+}
+
+/* A connection that broke is another matter than silence. */
+static void patience_is_for_silence_alone(void **state) {
+  (void)state;
+  rig_open(&r);
+  r.unreachable = true;
+  byn_link_be_patient(r.sides[A].link, true);
+  rig_cut_all(&r);
+  rig_pump(&r);
+  rig_run(&r, 1000 + 2000);
+  rig_assert_down(&r, A, "closed");
+}
+
+static void silence_of_the_hidden_and_the_quiet_means_nothing(void **state) {
+  static const uint8_t traits[] = {BYN_TRAIT_HIDDEN, BYN_TRAIT_QUIET};
+  int64_t since = 0;
+  (void)state;
+  rig_dial(&r);
+  assert_false(byn_link_silence(r.sides[A].link, &since));
+  rig_pump(&r);
+  assert_true(byn_link_silence(r.sides[A].link, &since));
+  assert_int_equal(since, r.now);
+  for (int i = 0; i < 2; i++) {
+    rig_close(&r);
+    rig_init(&r, 1);
+    r.config[B].connection.traits |= traits[i];
+    rig_open(&r);
+    assert_false(byn_link_silence(r.sides[A].link, &since));
+    assert_false(byn_link_silence(r.sides[B].link, &since));
+  }
+  byn_link_close(r.sides[A].link, "enough");
+  rig_events(&r, A);
+  assert_false(byn_link_silence(r.sides[A].link, &since));
+}
+
 static void a_refused_dial_ends_it_where_that_life_listened(void **state) {
   (void)state;
   for (int side = 0; side < 2; side++) {
@@ -575,6 +729,16 @@ int main(void) {
       TEST(of_two_attempts_both_keep_the_same),
       TEST(a_broken_link_waits_as_long_as_it_was_told),
       TEST(break_and_silence_do_not_add_up),
+      TEST(a_gap_is_nobodys_silence),
+      TEST(after_a_gap_a_silent_link_is_up_and_heard),
+      TEST(a_broken_link_has_all_its_time_after_a_gap),
+      TEST(a_broken_link_is_resumed_after_a_gap),
+      TEST(a_dial_has_all_its_time_after_a_gap),
+      TEST(a_link_that_is_down_stays_so_after_a_gap),
+      TEST(a_patient_link_waits_for_another_connection),
+      TEST(patience_may_end),
+      TEST(patience_is_for_silence_alone),
+      TEST(silence_of_the_hidden_and_the_quiet_means_nothing),
       TEST(a_refused_dial_ends_it_where_that_life_listened),
       TEST(a_refused_dial_means_nothing_where_none_listened),
       TEST(a_session_that_was_given_up_is_unknown),

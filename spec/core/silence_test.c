@@ -1,0 +1,57 @@
+#include "support.h"
+
+#include "../../csrc/core/silence.h"
+
+enum { BEAT = 1000 };
+
+static byn_silence of(const int64_t *heard_at, size_t n) {
+  byn_silence s = {0};
+  for (size_t i = 0; i < n; i++)
+    byn_silence_add(&s, heard_at[i]);
+  return s;
+}
+
+static void one_peer_alone_is_never_all(void **state) {
+  (void)state;
+  byn_silence none = {0}, one = of((int64_t[]){5000}, 1);
+  assert_false(byn_silence_is_common(&none, BEAT, 100000));
+  assert_false(byn_silence_is_common(&one, BEAT, 100000));
+}
+
+static void all_within_a_heartbeat_are(void **state) {
+  (void)state;
+  byn_silence s = of((int64_t[]){5400, 5000, 6000}, 3);
+  assert_true(byn_silence_is_common(&s, BEAT, 10000));
+}
+
+static void one_that_was_heard_later_tells_them_apart(void **state) {
+  (void)state;
+  byn_silence s = of((int64_t[]){5400, 5000, 6001}, 3);
+  assert_false(byn_silence_is_common(&s, BEAT, 10000));
+  s = of((int64_t[]){5000, 9900}, 2);
+  assert_false(byn_silence_is_common(&s, BEAT, 10000));
+}
+
+static void who_beats_is_not_silent(void **state) {
+  (void)state;
+  byn_silence s = of((int64_t[]){5400, 5000}, 2);
+  assert_false(byn_silence_is_common(&s, BEAT, 6399));
+  assert_true(byn_silence_is_common(&s, BEAT, 6400));
+}
+
+static void times_before_zero_count_too(void **state) {
+  (void)state;
+  byn_silence s = of((int64_t[]){-300, -900}, 2);
+  assert_true(byn_silence_is_common(&s, BEAT, 1000));
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(one_peer_alone_is_never_all),
+      cmocka_unit_test(all_within_a_heartbeat_are),
+      cmocka_unit_test(one_that_was_heard_later_tells_them_apart),
+      cmocka_unit_test(who_beats_is_not_silent),
+      cmocka_unit_test(times_before_zero_count_too),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
