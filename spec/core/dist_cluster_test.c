@@ -202,11 +202,7 @@ static void disturb(rig *r) {
     }
     break;
   case 14:
-    if (is_up(r, i)) {
-      rig_time(r, i);
-      byn_dist_hold(r->nodes[i].d, rig_draw(r, 2) == 0);
-      rig_drain(r, i);
-    }
+    if (is_up(r, i)) rig_gap(r, i, 1 + rig_draw(r, 8000));
     break;
   default:
     start_child(r);
@@ -306,7 +302,6 @@ static void play(uint64_t seed) {
     attach_node(r, i);
     if (!r->nodes[i].d) rig_boot(r, i);
     rig_time(r, i);
-    byn_dist_hold(r->nodes[i].d, false);
     byn_dist_set_hosts(r->nodes[i].d, true);
   }
   for (int ms = 0; ms < CALM_MS; ms += 100) {

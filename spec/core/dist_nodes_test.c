@@ -194,21 +194,160 @@ static void lists_differ(void **state) {
   rig_free(r);
 }
 
-static void held(void **state) {
+static uint32_t here(const rig *r, int i) {
+  uint32_t mine, everywhere;
+  byn_dist_count(r->nodes[i].d, &mine, &everywhere);
+  return mine;
+}
+
+/* Two nodes with 20 children; how many are on the first. */
+static uint32_t two_nodes(rig *r) {
+  rig_all(r, 2);
+  rig_start_all(r, 20);
+  uint32_t mine = here(r, 0);
+  assert_true(mine > 0 && mine < 20);
+  return mine;
+}
+
+/* The others have given it up: it hears that first, and nothing of them. */
+static void after_a_gap_it_takes_nothing_over(void **state) {
+  (void)state;
+  rig *r = &the_rig;
+  uint32_t mine = two_nodes(r), starts = r->nodes[0].starts;
+  rig_gap(r, 0, 12000);
+  rig_cut(r, 0, 1);
+  rig_run(r, 4000);
+  assert_true(rig_is_held(r, 0));
+  assert_int_equal(here(r, 0), mine);
+  rig_mend(r, 0, 1);
+  rig_run(r, 500);
+  assert_false(rig_is_held(r, 0));
+  assert_int_equal(r->nodes[0].starts, starts);
+  rig_run(r, 1500);
+  rig_assert_all_run(r, 20);
+  rig_free(r);
+}
+
+static void an_answer_ends_the_hold(void **state) {
+  (void)state;
+  rig *r = &the_rig;
+  two_nodes(r);
+  rig_gap(r, 0, 12000);
+  assert_true(rig_is_held(r, 0));
+  rig_run(r, 50);
+  assert_false(rig_is_held(r, 0));
+  rig_cut(r, 0, 1);
+  rig_run(r, 3000);
+  assert_int_equal(here(r, 0), 20);
+  rig_free(r);
+}
+
+/* What the other had sent before says nothing of the time since. */
+static void what_was_under_way_does_not_end_it(void **state) {
+  (void)state;
+  rig *r = &the_rig;
+  uint32_t mine = two_nodes(r);
+  for (int id = 20; id < 30; id++)
+    rig_start(r, 1, id, 0);
+  rig_run(r, 2);
+  assert_non_null(r->messages);
+  r->cut[0][1] = true; /* what it sends is lost */
+  rig_gap(r, 0, 12000);
+  rig_run(r, 100);
+  assert_true(rig_is_held(r, 0));
+  rig_cut(r, 0, 1);
+  rig_run(r, 4000);
+  assert_true(rig_is_held(r, 0));
+  assert_true(here(r, 0) < mine + 10);
+  rig_mend(r, 0, 1);
+  rig_run(r, 2000);
+  rig_free(r);
+}
+
+static void the_hold_ends_with_its_time(void **state) {
+  (void)state;
+  rig *r = &the_rig;
+  uint32_t mine = two_nodes(r);
+  rig_gap(r, 0, 12000);
+  rig_cut(r, 0, 1);
+  rig_run(r, 4990);
+  assert_int_equal(here(r, 0), mine);
+  rig_run(r, 500);
+  assert_false(rig_is_held(r, 0));
+  assert_int_equal(here(r, 0), 20);
+  rig_free(r);
+}
+
+static void a_proven_end_ends_the_hold(void **state) {
+  (void)state;
+  rig *r = &the_rig;
+  two_nodes(r);
+  r->cut[0][1] = true; /* what it asks is lost */
+  rig_gap(r, 0, 12000);
+  rig_run(r, 500);
+  assert_true(rig_is_held(r, 0));
+  r->cut[0][1] = false;
+  rig_kill(r, 1);
+  rig_run(r, 500);
+  assert_false(rig_is_held(r, 0));
+  assert_int_equal(here(r, 0), 20);
+  rig_free(r);
+}
+
+/* One is proven dead, and another may have its children by now. */
+static void a_proven_end_is_not_all(void **state) {
+  (void)state;
+  rig *r = rig_all(&the_rig, 3);
+  rig_start_all(r, 30);
+  uint32_t mine = here(r, 0);
+  rig_gap(r, 0, 12000);
+  rig_cut(r, 0, 2);
+  rig_kill(r, 1);
+  rig_run(r, 3000);
+  assert_true(rig_is_held(r, 0));
+  assert_int_equal(here(r, 0), mine);
+  rig_mend(r, 0, 2);
+  rig_run(r, 2000);
+  assert_false(rig_is_held(r, 0));
+  rig_assert_all_run(r, 30);
+  rig_free(r);
+}
+
+static void a_short_gap_holds_nothing_up(void **state) {
+  (void)state;
+  rig *r = &the_rig;
+  two_nodes(r);
+  rig_gap(r, 0, 4000);
+  assert_false(rig_is_held(r, 0));
+  rig_gap(r, 0, 4001);
+  assert_true(rig_is_held(r, 0)); /* it was silent a heartbeat before */
+  rig_free(r);
+}
+
+/* A wait that was under way does not end by the time of a gap. */
+static void a_suspect_has_its_time_again(void **state) {
   (void)state;
   rig *r = rig_all(&the_rig, 2);
   rig_start_all(r, 20);
-  byn_dist_hold(r->nodes[0].d, true);
-  rig_cut(r, 0, 1);
-  rig_run(r, 3000);
-  uint32_t here, everywhere;
-  byn_dist_count(r->nodes[0].d, &here, &everywhere);
-  assert_true(here < 20);
-  rig_mend(r, 0, 1);
-  rig_run(r, 1500);
-  byn_dist_hold(r->nodes[0].d, false);
+  uint32_t mine = here(r, 0);
+  rig_time(r, 0);
+  byn_dist_peer_away(r->nodes[0].d, "b@h"); /* 2000 ms */
+  rig_drain(r, 0);
+  r->now += 3000;
+  rig_gap(r, 0, 3000);
+  assert_int_equal(here(r, 0), mine);
+  byn_dist_node_up(r->nodes[0].d, "b@h");
+  rig_drain(r, 0);
   rig_run(r, 500);
-  rig_assert_all_run(r, 20);
+  assert_int_equal(here(r, 0), mine);
+  rig_free(r);
+}
+
+static void a_node_alone_is_not_held(void **state) {
+  (void)state;
+  rig *r = rig_all(&the_rig, 1);
+  rig_gap(r, 0, 12000);
+  assert_false(rig_is_held(r, 0));
   rig_free(r);
 }
 
@@ -364,7 +503,15 @@ int main(void) {
       cmocka_unit_test(leaving),
       cmocka_unit_test(no_hosts),
       cmocka_unit_test(lists_differ),
-      cmocka_unit_test(held),
+      cmocka_unit_test(after_a_gap_it_takes_nothing_over),
+      cmocka_unit_test(an_answer_ends_the_hold),
+      cmocka_unit_test(what_was_under_way_does_not_end_it),
+      cmocka_unit_test(the_hold_ends_with_its_time),
+      cmocka_unit_test(a_proven_end_ends_the_hold),
+      cmocka_unit_test(a_proven_end_is_not_all),
+      cmocka_unit_test(a_short_gap_holds_nothing_up),
+      cmocka_unit_test(a_suspect_has_its_time_again),
+      cmocka_unit_test(a_node_alone_is_not_held),
       cmocka_unit_test(partly_cut),
       cmocka_unit_test(coordinator_crashes),
       cmocka_unit_test(newcomer),

@@ -179,7 +179,9 @@ static inline void rig_init(rig *r, uint64_t seed, int count) {
       .backoff = {.min = 100, .max = 30000, .factor = 2, .jitter = 0.2},
       .max_spec = 1 << 20,
       .keep_ended = 100000,
-      .keep_ended_ms = 60000};
+      .keep_ended_ms = 60000,
+      .heartbeat_ms = 1000,
+      .down_after_ms = 5000};
 }
 
 static inline int64_t rig_wall(const rig *r, int i) {
@@ -190,6 +192,20 @@ static void rig_drain(rig *r, int i);
 
 static inline void rig_time(rig *r, int i) {
   if (r->nodes[i].d) byn_dist_time(r->nodes[i].d, r->now, rig_wall(r, i));
+}
+
+/* The node stood still for so long, until now. */
+static inline void rig_gap(rig *r, int i, int64_t ms) {
+  RIG_TRACE(r, "%d: gap of %" PRId64 " ms", i, ms);
+  byn_dist_gap(r->nodes[i].d, ms, r->now);
+  rig_time(r, i);
+  rig_drain(r, i);
+}
+
+static inline bool rig_is_held(const rig *r, int i) {
+  byn_dist_status s;
+  byn_dist_status_of(r->nodes[i].d, &s);
+  return s.held;
 }
 
 /* --- wires ---------------------------------------------------------------- */

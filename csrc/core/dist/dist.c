@@ -77,6 +77,8 @@ static void configure(byn_dist *d, const byn_dist_config *c) {
   d->backoff = c->backoff;
   d->max_spec = c->max_spec < BYN_SPEC_MOST ? c->max_spec : BYN_SPEC_MOST;
   d->keep_ended_ms = c->keep_ended_ms;
+  d->heartbeat_ms = c->heartbeat_ms;
+  d->down_after_ms = c->down_after_ms;
   d->hosts_wanted = c->hosts;
   d->hosts =
       c->hosts && (!c->nodes || is_listed(c->node, c->nodes, c->node_count));
@@ -215,6 +217,10 @@ static void tick(byn_dist *d) {
   byn_sync_tick(d);
 }
 
+void byn_dist_gap(byn_dist *d, int64_t ms, int64_t now) {
+  byn_suspicion_gap(d, ms, now > d->now ? now : d->now);
+}
+
 void byn_dist_time(byn_dist *d, int64_t now, int64_t wall) {
   if (now < d->now) now = d->now;
   d->now = now;
@@ -302,11 +308,6 @@ void byn_dist_set_nodes(byn_dist *d, const char *const *nodes, uint32_t count) {
   if (!encode_nodes(d, nodes, count)) return;
   byn_greet_tell_list(d);
   update_hosts(d);
-}
-
-void byn_dist_hold(byn_dist *d, bool held) {
-  if (d->held && !held) d->review_due = true;
-  d->held = held;
 }
 
 void byn_dist_leave(byn_dist *d, const uint8_t *reason, size_t n) {

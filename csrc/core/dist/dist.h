@@ -10,7 +10,8 @@
  *   reconcile  what should run here, and what runs here
  *   cohort     the nodes that take part
  *
- * Order of calls. byn_dist_time comes before any other input of an instant.
+ * Order of calls. byn_dist_time comes before any other input of an instant,
+ * but for byn_dist_gap.
  * After each input byn_dist_next is called until it answers false; the actions
  * are carried out in their order. byn_dist_time is due again at
  * byn_dist_deadline.
@@ -76,6 +77,8 @@ typedef struct byn_dist_config {
   size_t max_spec;            /* bytes */
   uint32_t keep_ended;        /* so many ends are remembered, */
   int64_t keep_ended_ms;      /* for so long */
+  int64_t heartbeat_ms;       /* of the node's links */
+  int64_t down_after_ms;      /* so much silence, and a node is given up */
 } byn_dist_config;
 
 /* NULL when memory is short. */
@@ -92,6 +95,12 @@ void byn_dist_free(byn_dist *d);
 void byn_dist_attach(byn_dist *d, int64_t now);
 void byn_dist_detach(byn_dist *d);
 
+/* This node stood still for `ms`, until now: what others did not do meanwhile
+ * says nothing about them. Precedes byn_dist_time of that time, and so each
+ * node_down that the gap is the cause of; it may be told of a gap more than
+ * once, as that grows. After one in which the others may have given this node
+ * up, it takes over no child until it has heard them again (suspicion.h). */
+void byn_dist_gap(byn_dist *d, int64_t ms, int64_t now);
 void byn_dist_time(byn_dist *d, int64_t now, int64_t wall);
 /* BYN_NEVER (timers.h) if nothing is to come. */
 int64_t byn_dist_deadline(const byn_dist *d);
@@ -118,9 +127,6 @@ bool byn_dist_receive(byn_dist *d, const char *from, const uint8_t *bytes,
 void byn_dist_set_hosts(byn_dist *d, bool hosts);
 /* The option `nodes` has another value; NULL, 0: there is no list now. */
 void byn_dist_set_nodes(byn_dist *d, const char *const *nodes, uint32_t count);
-/* While held, this node takes over no child of a lost node: it suspects
- * itself. */
-void byn_dist_hold(byn_dist *d, bool held);
 /* Out of the ring, on all nodes; then a STOP for each child, which the others
  * start as it ends. `reason` is told to the others (NODE_TERMINATE). */
 void byn_dist_leave(byn_dist *d, const uint8_t *reason, size_t n);

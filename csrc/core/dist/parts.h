@@ -68,6 +68,7 @@ typedef struct byn_peer {
   bool terminates;    /* NODE_TERMINATE is due */
   bool leaving;       /* it said so */
   bool told_differs;  /* its list of nodes */
+  bool unheard;       /* not heard since the last long gap */
   uint64_t told_life; /* of NODE_UP */
   uint64_t session, theirs; /* of the connection: this side's, its side's */
   uint64_t acked_round;     /* of this node's readiness */
@@ -188,6 +189,7 @@ struct byn_dist {
   byn_backoff backoff;
   size_t max_spec;
   int64_t keep_ended_ms;
+  int64_t heartbeat_ms, down_after_ms;
 
   byn_registry registry;
   byn_rng rng;
@@ -208,8 +210,12 @@ struct byn_dist {
   uint64_t sessions;  /* the last one given */
   uint64_t round;     /* of readiness */
   uint64_t ask_round; /* of suspicion */
-  uint64_t seq;       /* of publications */
-  bool sync_due;      /* peers are to acknowledge seq */
+  /* Since the last long gap: until when it is held, the round of questions
+   * that began then, the last session before. */
+  int64_t held_until;
+  uint64_t held_round, held_session;
+  uint64_t seq;  /* of publications */
+  bool sync_due; /* peers are to acknowledge seq */
   bool review_due, peers_due, open_due;
   bool retake_room, retake_all; /* refusals of this node may be over */
   byn_peer *digest_turn;        /* who is told digests next; NULL: the first */

@@ -2,13 +2,18 @@
 #include "suspicion.h"
 
 #include "../assert.h"
+#include "../coverage.h"
 #include "cohort.h"
 #include "sync.h"
 
+BYN_MACHINE("dist: a gap", "free held", "short_gap gap heard waited");
+
 enum { ROUND_MS = 1000, SILENCE_MS = 5000 };
 
+/* While this node suspects itself it judges only whose end is proven. */
 static bool is_due(const byn_dist *d, const byn_peer *peer) {
-  return peer->state == BYN_PEER_SUSPECT && d->now >= peer->suspect_at;
+  return peer->state == BYN_PEER_SUSPECT && d->now >= peer->suspect_at &&
+         (!d->held || peer->proven);
 }
 
 /* It takes part, and will answer. */
@@ -53,8 +58,80 @@ static bool is_complete(byn_dist *d) {
   return complete;
 }
 
+/* --- after a gap ---------------------------------------------------------- */
+
+static void add_time(int64_t *at, int64_t now, int64_t more) {
+  if (*at > now) *at += more;
+}
+
+/* What this node waits for in others has the time again that was told last. */
+static void give_time_again(byn_dist *d, int64_t more) {
+  for (byn_peer *peer = d->peers; peer; peer = peer->next) {
+    add_time(&peer->suspect_at, d->now, more);
+    add_time(&peer->expected_until, d->now, more);
+    peer->greeted_at += more;
+    if (peer->asked_at) peer->asked_at += more;
+  }
+}
+
+/* The others have heard this node a heartbeat before the gap, at the latest. */
+static bool may_be_given_up(const byn_dist *d, int64_t ms) {
+  return ms > d->down_after_ms - d->heartbeat_ms;
+}
+
+void byn_suspicion_gap(byn_dist *d, int64_t ms, int64_t now) {
+  byn_assert(ms > 0 && now >= d->now);
+  give_time_again(d, now - d->now);
+  d->now = now;
+  bool lasting = may_be_given_up(d, ms);
+  BYN_COVER(d->held, lasting ? "gap" : "short_gap");
+  if (!lasting) return;
+  begin_round(d);
+  d->held = true;
+  d->held_until = now + d->down_after_ms;
+  d->held_round = d->ask_round;
+  d->held_session = d->sessions;
+  for (byn_peer *peer = d->peers; peer; peer = peer->next)
+    peer->unheard = peer->host && !peer->host->gone;
+  d->open_due = true;
+}
+
+/* Is it still to be heard, after the gap? An answer to what was asked then
+ * counts, and a session that began then; but not what was on its way before. */
+static bool is_awaited(const byn_dist *d, const byn_peer *peer) {
+  if (!peer->unheard || peer->proven) return false;
+  switch (peer->state) {
+  case BYN_PEER_UNKNOWN:
+  case BYN_PEER_LOST:
+  case BYN_PEER_DEAD:
+    return false;
+  case BYN_PEER_IN_STEP:
+  case BYN_PEER_READY:
+  case BYN_PEER_LEAVING:
+    return peer->session <= d->held_session;
+  default:
+    return true;
+  }
+}
+
+static void review_hold(byn_dist *d) {
+  bool awaits = false;
+  for (byn_peer *peer = d->peers; peer; peer = peer->next) {
+    if (!is_awaited(d, peer)) continue;
+    awaits = true;
+    if (votes(peer) && peer->asked_round < d->held_round) ask(d, peer);
+  }
+  if (awaits && d->now < d->held_until) return;
+  BYN_COVER(d->held, awaits ? "waited" : "heard");
+  d->held = false;
+  d->review_due = true;
+}
+
+/* --- the rounds ----------------------------------------------------------- */
+
 void byn_suspicion_review(byn_dist *d) {
   if (!d->attached) return;
+  if (d->held) review_hold(d);
   bool fresh = false, waits = false;
   for (const byn_peer *peer = d->peers; peer; peer = peer->next) {
     if (!is_due(d, peer)) continue;
@@ -72,9 +149,10 @@ void byn_suspicion_review(byn_dist *d) {
 }
 
 int64_t byn_suspicion_deadline(const byn_dist *d) {
-  int64_t at = BYN_NEVER;
+  int64_t at = d->held ? d->held_until : BYN_NEVER;
   for (const byn_peer *peer = d->peers; peer; peer = peer->next) {
     if (peer->state != BYN_PEER_SUSPECT) continue;
+    if (d->held && !peer->proven) continue;
     int64_t due = peer->suspect_at;
     if (due <= d->now) due = d->now + 100; /* a round is under way */
     if (due < at) at = due;
@@ -117,6 +195,10 @@ void byn_suspicion_answer(byn_dist *d, byn_peer *peer) {
 void byn_suspicion_take_seen(byn_dist *d, byn_peer *peer, const byn_record *r) {
   peer->asked_at = 0;
   peer->answered_round = r->round;
+  if (r->round >= d->held_round) {
+    d->open_due |= peer->unheard;
+    peer->unheard = false;
+  }
   if (r->round != d->ask_round) return;
   byn_reader fields;
   byn_reader_init(&fields, r->body.at, r->body.n);

@@ -6,6 +6,14 @@
  * too long to count, those that nobody sees are LOST, and of those that are
  * proven dead all that is known has come. A new round begins each second for
  * those that are left.
+ *
+ * After a gap that was long enough for the others to give this node up, it
+ * suspects itself: it is held. It takes over no child and judges no suspect
+ * whose end is not proven until it has heard all peers again, in answer to a
+ * question of its own or in a session that began since, or they were proven
+ * dead, or down_after_ms has passed.
+ *
+ *   free --- a long gap --> held --- heard, proven or waited --> free
  */
 #ifndef BYN_DIST_SUSPICION_H
 #define BYN_DIST_SUSPICION_H
@@ -13,9 +21,13 @@
 #include "parts.h"
 #include "record.h"
 
-/* Begins rounds, and judges. */
+/* This node stood still for `ms` until `now`, the time of this call. Comes
+ * before all else of that time. The time since the last input does not count
+ * for anybody. */
+void byn_suspicion_gap(byn_dist *d, int64_t ms, int64_t now);
+/* Begins rounds, and judges; ends the hold. */
 void byn_suspicion_review(byn_dist *d);
-/* When a suspect is due to be judged, or BYN_NEVER. */
+/* When a suspect is due to be judged, or the hold is over, or BYN_NEVER. */
 int64_t byn_suspicion_deadline(const byn_dist *d);
 void byn_suspicion_take_ask(byn_dist *d, byn_peer *peer, const byn_record *r);
 void byn_suspicion_take_seen(byn_dist *d, byn_peer *peer, const byn_record *r);

@@ -14,6 +14,8 @@
 #include "../value/world.h"
 #include "../process/lookup.h"
 #include "../process/node.h"
+#include "cluster.h"
+#include "defaults.h"
 #include "ring.h"
 
 #define TYPE "banyan.dist"
@@ -23,8 +25,10 @@
 
 /* The node keeps it in node->kept, by the supervisor's name. */
 typedef struct dist_box {
-  byn_dist *d;        /* NULL before it is made and after __gc */
-  byn_origin *origin; /* its node's */
+  byn_dist *d;          /* NULL before it is made and after __gc */
+  byn_origin *origin;   /* its node's */
+  uint64_t gap_count;   /* of the node's gaps, what the machine */
+  int64_t gap_total_ms; /* was told of */
 } dist_box;
 
 static int no_memory(lua_State *L) {
@@ -37,12 +41,30 @@ static int64_t wall_time(const byn_node *node) {
   return (int64_t)node->origin->incarnation + (node->now - node->began_at);
 }
 
-/* The machine at index 1, which has been told the time. */
+static void note_gaps(dist_box *box, const byn_gap *gap) {
+  box->gap_count = gap->count;
+  box->gap_total_ms = gap->total_ms;
+}
+
+/* Tells the machine of the node's gaps since it was told last, in all; of one
+ * that has grown since, its whole length. */
+static void tell_gaps(dist_box *box, const byn_node *node) {
+  const byn_gap *gap = &node->gap;
+  if (box->gap_total_ms == gap->total_ms) return;
+  bool grown = box->gap_count == gap->count;
+  int64_t ms = grown ? gap->ms : gap->total_ms - box->gap_total_ms;
+  note_gaps(box, gap);
+  byn_dist_gap(box->d, ms, node->now);
+}
+
+/* The machine at index 1, which has been told the time, and before that of a
+ * gap in it. */
 static byn_dist *check_dist(lua_State *L) {
   dist_box *box = luaL_checkudata(L, 1, TYPE);
   byn_node *node = box->d ? box->origin->node : NULL;
   luaL_argcheck(L, node != NULL, 1, "its node is closed");
   byn_node_now(L, node);
+  tell_gaps(box, node);
   byn_dist_time(box->d, node->now, wall_time(node));
   return box->d;
 }
@@ -234,6 +256,12 @@ static byn_dist *make_dist(lua_State *L, byn_node *node) {
   c.max_spec = (size_t)integer_field(L, "max_spec");
   c.keep_ended = (uint32_t)integer_field(L, "keep_ended");
   c.keep_ended_ms = integer_field(L, "keep_ended_ms");
+  c.heartbeat_ms = BYN_HEARTBEAT_MS;
+  c.down_after_ms = BYN_DOWN_AFTER_MS;
+  if (node->cluster) {
+    c.heartbeat_ms = node->cluster->config.connection.heartbeat_ms;
+    c.down_after_ms = node->cluster->config.down_after_ms;
+  }
   return byn_dist_new(&c, node->now, wall_time(node));
 }
 
@@ -262,6 +290,7 @@ static int l_open(lua_State *L) {
   lua_pop(L, 1);
   dist_box *box = lua_newuserdatauv(L, sizeof *box, 0);
   *box = (dist_box){.origin = node->origin};
+  note_gaps(box, &node->gap);
   luaL_setmetatable(L, TYPE);
   lua_insert(L, 4);
   box->d = make_dist(L, node);
@@ -359,11 +388,6 @@ static int l_set_nodes(lua_State *L) {
   uint32_t count;
   const char **names = push_names(L, 2, &count);
   byn_dist_set_nodes(d, names, count);
-  return 0;
-}
-
-static int l_hold(lua_State *L) {
-  byn_dist_hold(check_dist(L), lua_toboolean(L, 2));
   return 0;
 }
 
@@ -680,7 +704,6 @@ static const luaL_Reg methods[] = {{"attach", l_attach},
                                    {"receive", l_receive},
                                    {"set_hosts", l_set_hosts},
                                    {"set_nodes", l_set_nodes},
-                                   {"hold", l_hold},
                                    {"leave", l_leave},
                                    {"is_here", l_is_here},
                                    {"has_left", l_has_left},

@@ -346,47 +346,6 @@ function Coordinator:watch_peer(node)
   self.watches[watch] = { what = "peer", node = node }
 end
 
--- --- a node that stood still -------------------------------------------------
---
--- A node that was stopped, or blocked by a C function, for longer than others
--- wait for a sign of life has been given up by them: it is this node that was
--- gone. What it hears first, that its links have ended, says nothing about the
--- others. So it takes no child over until it is in step with all nodes that it
--- knew, or has waited as long again.
-
-local STILL_MS = core.defaults.down_after_ms
-
-local IN_TOUCH = { ready = true, in_step = true, leaving = true, dead = true }
-
-local function is_in_touch(self)
-  for _, one in ipairs(self.dist:nodes()) do
-    if not one.self and one.state ~= "unknown" and not IN_TOUCH[one.state] then
-      return false
-    end
-  end
-  return true
-end
-
--- Before each message: was it this node that stood still?
-local function notice_gap(self)
-  local now = core.now()
-  local late = self.tick_at and now - self.tick_at or 0
-  if late > STILL_MS then
-    self.tick_at = now
-    self.held_until = now + STILL_MS
-    self.dist:hold(true)
-    core.send_after(STILL_MS, self.me, { tag = "held", key = self.view.key })
-    core.event("clock_gap", { supervisor = self.name, ms = late })
-  end
-end
-
-local function end_hold(self)
-  if not self.held_until then return end
-  if core.now() < self.held_until and not is_in_touch(self) then return end
-  self.held_until = nil
-  self.dist:hold(false)
-end
-
 -- --- calls -------------------------------------------------------------------
 --
 -- Other nodes may send anything. What they may ask and say is in the tables
@@ -452,7 +411,6 @@ local function handler_of(self, msg, ours, from_others)
 end
 
 function Coordinator:handle_call(msg, from)
-  notice_gap(self)
   local handler = handler_of(self, msg, calls, calls_from_others)
   if handler then
     handler(self, msg, from)
@@ -464,7 +422,6 @@ end
 
 -- After each message.
 function Coordinator:go_on()
-  end_hold(self)
   carry_out(self)
   if self.escalated then return server.stop_with("shutdown") end
   if #self.awaiting > 0 and self.dist:is_ready() then
@@ -579,11 +536,7 @@ function messages_from_others.EXIT(self, msg)
   listeners.ended(self.listeners, msg.from, msg.reason)
 end
 
---- It has waited for the others for as long as they waited for it.
-function messages.held() end
-
 local function take(self, msg)
-  notice_gap(self)
   local handler = handler_of(self, msg, messages, messages_from_others)
   if handler then handler(self, msg) end
 end
