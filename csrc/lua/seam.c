@@ -17,6 +17,7 @@
 #include "process/spawn.h"
 #include "process/step.h"
 #include "cluster/cluster.h"
+#include "cluster/defaults.h"
 #include "cluster/nodes.h"
 #include "cluster/transport.h"
 
@@ -76,6 +77,7 @@ static void name_node(lua_State *L, byn_node *node) {
 
 static void fill_node(lua_State *L, byn_node *node) {
   byn_slots *slots = &node->world->slots;
+  byn_gap_init(&node->gap, BYN_HEARTBEAT_MS);
   byn_rng_seed(&node->rng, (uint64_t)optional_integer(L, "seed"));
   byn_map_init(&node->monitors, &node->world->alloc);
   byn_map_init(&node->sends, &node->world->alloc);

@@ -13,6 +13,7 @@
 #include "defaults.h"
 #include "nodes.h"
 #include "remote.h"
+#include "silence.h"
 #include "transport.h"
 
 #define MESSAGE_MIN 1024 /* of max_message: any signal fits */
@@ -421,6 +422,7 @@ void byn_cluster_poll(lua_State *L, byn_cluster *c, byn_transport *t) {
     poll_peer(L, c, t->peer);
   else
     poll_stranger(L, c, t);
+  if (c->all_silent) byn_cluster_review_silence(c);
 }
 
 void byn_cluster_give_up(byn_cluster *c, byn_transport *t, const char *reason) {
@@ -529,6 +531,7 @@ void byn_cluster_act(lua_State *L, byn_cluster *c) {
 
 void byn_cluster_tick(lua_State *L, byn_cluster *c) {
   int64_t now = c->node->now;
+  byn_cluster_review_silence(c);
   for (byn_peer *p = c->peers; p; p = p->next) {
     byn_link_tick(p->link, now);
     poll_peer(L, c, p);
@@ -539,6 +542,7 @@ void byn_cluster_tick(lua_State *L, byn_cluster *c) {
     poll_stranger(L, c, t);
   }
   c->broken = false;
+  if (c->all_silent) byn_cluster_review_silence(c);
   if (!c->stopping) byn_membership_tick(c->membership, now);
   byn_cluster_act(L, c);
 }
@@ -701,6 +705,7 @@ static const byn_remote_ops remote_ops = {
     .demonitor = byn_remote_demonitor,
     .down = byn_remote_down,
     .block = block_sender,
+    .after_gap = byn_cluster_after_gap,
     .tick = tick_cluster,
     .deadline = cluster_deadline,
 };
@@ -736,6 +741,7 @@ void byn_cluster_open(lua_State *L, byn_node *node, int options) {
   node->remote = &remote_ops;
   byn_map_init(&c->by_origin, &node->world->alloc);
   cluster_configure(L, c, options);
+  byn_gap_init(&node->gap, c->config.connection.heartbeat_ms);
   byn_membership_config config = {
       .alloc = node->world->alloc,
       .name = node->name,

@@ -4,6 +4,7 @@
 #include "../../core/assert.h"
 #include "../value/compat.h"
 #include "../process/node_handle.h"
+#include "../process/step.h"
 #include "../cluster/cluster.h"
 #include "control.h"
 #include "control_view.h"
@@ -227,7 +228,7 @@ static int l_deadline(lua_State *L) {
 static int l_set_now(lua_State *L) {
   byn_node *node = byn_control_check_node(L, byn_control_check(L))->node;
   lua_Integer now = luaL_checkinteger(L, 3);
-  if (now > node->now) node->now = now;
+  byn_node_jump(L, node, now);
   return 0;
 }
 

@@ -19,6 +19,7 @@ static int64_t read_clock(lua_State *L, const byn_node *node) {
 
 void byn_node_tell_time(byn_node *node, int64_t now) {
   if (now > node->now) node->now = now;
+  byn_gap_told(&node->gap, node->now);
   if (!node->time_told) node->began_at = node->now;
   node->time_told = true;
 }

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "../../core/gap.h"
 #include "../../core/map.h"
 #include "../../core/pool.h"
 #include "../../core/rng.h"
@@ -39,6 +40,8 @@ typedef struct byn_node {
   uint64_t serial;  /* of the last pid or ref made */
   int64_t now;
   int64_t began_at; /* the first `now` it was told */
+  byn_gap gap;
+  int64_t untold_gap_ms; /* that the event is still to tell of, or 0 */
   byn_rng rng;
   int names;          /* slot: table name -> pid */
   uint32_t kept_made; /* how many of `kept` there ever were */

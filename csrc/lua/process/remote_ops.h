@@ -67,6 +67,9 @@ typedef struct byn_remote_ops {
   bool (*block)(struct byn_node *node, const byn_origin *origin,
                 struct byn_process *p);
 
+  /* The node stood still until now: what its links wait for has all its time
+   * again. Precedes the next tick. */
+  void (*after_gap)(struct byn_node *node);
   /* Does what is due; _deadline: when that is again, or BYN_NEVER. */
   void (*tick)(lua_State *L, struct byn_node *node);
   int64_t (*deadline)(const struct byn_node *node);

@@ -93,10 +93,38 @@ void byn_node_recover(lua_State *L, byn_node *node) {
   byn_assert(byn_stack_top(L) == top && byn_node_lists_sound(node));
 }
 
+/* --- gaps ----------------------------------------------------------------- */
+
+/* A gap of that length, if it is not 0, is over: it is nobody else's fault. */
+static void node_after_gap(byn_node *node, int64_t ms) {
+  byn_assert(ms >= 0 && node->gap.state != BYN_GAP_LATE);
+  if (!ms) return;
+  node->untold_gap_ms = ms;
+  if (node->remote) node->remote->after_gap(node);
+}
+
+/* The step has ended. One that an error broke off at its very end, and that
+ * was tried again, has ended before. */
+static void rest_node(byn_node *node) {
+  if (node->gap.state == BYN_GAP_WAITING) return;
+  node_after_gap(node, byn_gap_rest(&node->gap, node->now));
+}
+
+/* May raise when memory is short: it is told of in the next try. */
+static void report_gap(lua_State *L, byn_node *node) {
+  if (!node->untold_gap_ms) return;
+  if (byn_event(L, node, "clock_gap")) {
+    lua_pushinteger(L, node->untold_gap_ms);
+    lua_setfield(L, -2, "ms");
+    byn_event_done(L, node);
+  }
+  node->untold_gap_ms = 0;
+}
+
 /* --- steps ---------------------------------------------------------------- */
 
-static int64_t next_deadline(const byn_node *node) {
-  if (node->ready) return node->now;
+/* Of timers and links. */
+static int64_t next_due(const byn_node *node) {
   int64_t next = byn_timers_next(node->timers);
   int64_t links = node->remote ? node->remote->deadline(node) : BYN_NEVER;
   return links < next ? links : next;
@@ -105,6 +133,7 @@ static int64_t next_deadline(const byn_node *node) {
 static int step_protected(lua_State *L) {
   byn_node *node = lua_touserdata(L, 1);
   luaL_checkstack(L, 40, NULL);
+  report_gap(L, node);
   node->reaping = false; /* an error may have left it so */
   byn_node_reap(L, node);
   while (byn_timers_pop(node->timers, node->now, &node->due))
@@ -113,13 +142,19 @@ static int step_protected(lua_State *L) {
   if (node->remote) node->remote->tick(L, node);
   byn_node_reap(L, node);
   byn_node_run(L, node, SLICES);
-  int64_t next = next_deadline(node);
+  node->clock_read = false;
+  byn_node_now(L, node); /* how long it took */
+  rest_node(node);
+  report_gap(L, node);
+  int64_t next = node->ready ? node->now : next_due(node);
+  byn_gap_ask(&node->gap, node->now, next);
   if (next == BYN_NEVER) return 0;
   lua_pushinteger(L, next);
   return 1;
 }
 
 bool byn_node_step(lua_State *L, byn_node *node) {
+  node_after_gap(node, byn_gap_step(&node->gap, node->now));
   for (int i = 0; i < ATTEMPTS; i++) {
     lua_pushcfunction(L, step_protected);
     lua_pushlightuserdata(L, node);
@@ -129,5 +164,17 @@ bool byn_node_step(lua_State *L, byn_node *node) {
     }
     byn_node_recover(L, node);
   }
+  rest_node(node);
   return false;
+}
+
+void byn_node_jump(lua_State *L, byn_node *node, int64_t now) {
+  byn_gap *gap = &node->gap;
+  if (now <= node->now && gap->state != BYN_GAP_LATE) return;
+  if (gap->state == BYN_GAP_STEPPING) byn_gap_rest(gap, node->now);
+  if (gap->state == BYN_GAP_WAITING)
+    byn_gap_ask(gap, node->now, next_due(node));
+  if (now > node->now) node->now = now;
+  node_after_gap(node, byn_gap_step(gap, node->now));
+  report_gap(L, node);
 }

@@ -12,6 +12,11 @@
  * Raises nothing. */
 bool byn_node_step(lua_State *L, byn_node *node);
 
+/* The time of a node whose steps a control takes goes on to `now`: it is as
+ * if it had asked for its next deadline, and is stepped now. May raise when
+ * memory is short. */
+void byn_node_jump(lua_State *L, byn_node *node, int64_t now);
+
 /* Does what the timer in node->due is for. Raises when memory is short:
  * byn_node_recover sets it again. */
 void byn_node_run_timer(lua_State *L, byn_node *node);

@@ -5,9 +5,18 @@
 
 #include <time.h>
 
+/* Darwin's CLOCK_MONOTONIC counts a suspended machine; where there is another
+ * clock for that, an old kernel may lack it, for as long as it runs. */
+static void read_time(struct timespec *t) {
+#ifdef CLOCK_BOOTTIME
+  if (clock_gettime(CLOCK_BOOTTIME, t) == 0) return;
+#endif
+  clock_gettime(CLOCK_MONOTONIC, t);
+}
+
 int64_t byn_clock(void) {
   struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
+  read_time(&t);
   return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 

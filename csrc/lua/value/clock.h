@@ -1,4 +1,5 @@
-/* A clock for drivers: the system's own, which only goes forward.
+/* A clock for drivers: the system's own, which only goes forward, also while
+ * the machine is suspended.
  *
  * A node never looks at it by itself. It asks the clock that its driver gave
  * it; where that is core.clock, it need not go through Lua to do so.

@@ -19,11 +19,13 @@ local LINGER_MS = 1000 -- that the peer has to read the last bytes of a link
 local BACKLOG = 512
 local KEEPALIVE_S = 60
 local RETRY_MS = 100 -- after a turn that failed
+local LONGEST_MS = 5000 -- timer: see Session:schedule
 
 local Driver = { name = "luv", files = uv }
 
---- Milliseconds of a clock that never goes back. The C node knows this function
--- and reads the clock without calling Lua.
+--- Milliseconds of a clock that never goes back, and counts the time of a
+-- suspended machine. The C node knows this function and reads the clock without
+-- calling Lua.
 ---@return integer
 Driver.clock = core.clock
 
@@ -272,6 +274,8 @@ function Session:act()
   end
 end
 
+-- The clock of the loop stands still while the machine is suspended, so its
+-- timer may end late by as long as it was set for.
 function Session:schedule(deadline)
   local now = Driver.clock()
   local busy = self.again or deadline and deadline <= now
@@ -283,7 +287,8 @@ function Session:schedule(deadline)
   self.armed = deadline
   if not deadline then return self.timer:stop() end
   uv.update_time() -- the step took time that the loop does not know of
-  self.timer:start(deadline - now, 0, function() self.armed = nil end)
+  self.timer:start(math.min(deadline - now, LONGEST_MS), 0,
+    function() self.armed = nil end)
 end
 
 function Session:turn()

@@ -1,0 +1,17 @@
+/* When the silence of a node's links counts: not after a gap of this node, and
+ * only later where all peers fell silent at once.
+ */
+#ifndef BYN_CLUSTER_SILENCE_H
+#define BYN_CLUSTER_SILENCE_H
+
+#include "cluster.h"
+
+/* Looks whether all peers are silent, and tells the links if that has changed:
+ * before they are ticked, and, while they are (c->all_silent), after input. */
+void byn_cluster_review_silence(byn_cluster *c);
+
+/* The node stood still until now: links, and connections of strangers, have
+ * all their time again. Precedes the next tick. */
+void byn_cluster_after_gap(byn_node *node);
+
+#endif
