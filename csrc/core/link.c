@@ -5,6 +5,7 @@
 
 #include "assert.h"
 #include "coverage.h"
+#include "silence.h"
 
 #define WINDOW_MAX ((size_t)1 << 18)
 #define REDIAL_MIN_MS 50
@@ -15,7 +16,7 @@ typedef enum link_state { NEW, UP, SILENT, BROKEN, DOWN } link_state;
 BYN_MACHINE("link", "new up silent broken down",
             "connect connect_failed welcomed resume resume_refused data again "
             "acknowledged lost final dial_failed dial_refused quiet heard "
-            "redial reconnect_over silence gap close send");
+            "redial reconnect_over silence patient gap close send");
 
 struct byn_link {
   byn_link_config config;
@@ -39,7 +40,7 @@ struct byn_link {
   int64_t heard_at, broken_at, redial_at;
   int64_t redial_wait; /* before the next attempt, once this one has failed */
   int64_t attempt_ms;  /* that the next attempt may take */
-  bool patient;        /* silence ends it reconnect_ms later */
+  bool patient;        /* this silence ends it reconnect_ms later */
   bool parts_given;    /* the parts were given out as a message */
   bool tell_dial, tell_up, tell_broken, tell_resumed, tell_down;
   char reason[BYN_REASON_MAX + 1];
@@ -194,6 +195,7 @@ static void go_on_with(byn_link *l, byn_connection *c, uint64_t number,
   l->window = window;
   l->unacknowledged = 0;
   l->heard_at = l->now;
+  l->patient = false;
   l->tell_dial = l->tell_broken = false;
   byn_assert(link_is_consistent(l));
 }
@@ -458,6 +460,7 @@ static void notice_life(byn_link *l) {
   int64_t heard_at = byn_connection_heard_at(l->current);
   if (heard_at <= l->heard_at) return;
   l->heard_at = heard_at;
+  l->patient = false;
   if (heard_at > l->now) l->now = heard_at;
   if (l->state != SILENT) return;
   BYN_COVER(l->state, "heard");
@@ -553,13 +556,10 @@ bool byn_link_next(byn_link *link, byn_link_event *event) {
 
 /* --- time ----------------------------------------------------------------- */
 
-/* Half of down_after_ms, but not within what a heartbeat may take. */
 static int64_t silent_at(const byn_link *l) {
-  int64_t beat = l->config.connection.heartbeat_ms;
-  int64_t down = l->config.down_after_ms, half = down / 2;
-  if (down == BYN_NEVER) return BYN_NEVER;
-  if (half < beat + beat / 2) half = beat + (down - beat) / 2;
-  return later(l->heard_at, half);
+  return later(l->heard_at,
+               byn_silence_noticed_ms(l->config.connection.heartbeat_ms,
+                                      l->config.down_after_ms));
 }
 
 static int64_t silence_over_at(const byn_link *l) {
@@ -604,6 +604,7 @@ void byn_link_after_gap(byn_link *link, int64_t now) {
   BYN_COVER(link->state, "gap");
   byn_assert(now >= link->now && link_is_consistent(link));
   link->now = link->heard_at = now;
+  link->patient = false;
   if (link->proving) byn_connection_after_gap(link->proving, now);
   if (link->current) byn_connection_after_gap(link->current, now);
   if (link->state == SILENT) end_silence(link);
@@ -622,8 +623,9 @@ bool byn_link_silence(const byn_link *link, int64_t *since) {
   return true;
 }
 
-void byn_link_be_patient(byn_link *link, bool patient) {
-  link->patient = patient;
+void byn_link_be_patient(byn_link *link) {
+  BYN_COVER(link->state, "patient");
+  link->patient = true;
 }
 
 int64_t byn_link_deadline(const byn_link *link) {

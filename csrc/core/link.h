@@ -145,9 +145,10 @@ void byn_link_after_gap(byn_link *link, int64_t now);
 /* Since when the peer was not heard. false: that means nothing, as the link is
  * not up, or one of its ends is quiet or hidden. */
 bool byn_link_silence(const byn_link *link, int64_t *since);
-/* All peers of this node fell silent at once (silence.h), or do so no more:
- * silence ends the link reconnect_ms later, or not. */
-void byn_link_be_patient(byn_link *link, bool patient);
+/* All peers of this node fell silent at once (silence.h): this silence ends the
+ * link only reconnect_ms after down_after_ms. The next one, after the peer was
+ * heard again, does not wait. */
+void byn_link_be_patient(byn_link *link);
 /* When byn_link_tick is due next, or BYN_NEVER. */
 int64_t byn_link_deadline(const byn_link *link);
 

@@ -2,8 +2,8 @@
  *
  * One peer that falls silent is gone, or cut off. Where all do so at once it
  * is more likely this node that is cut off, for a moment: so none of them is
- * taken for gone before they all have had the time in which a connection is
- * made again. One peer alone cannot tell the two apart.
+ * taken for gone before each has had the time in which a connection is made
+ * again. One peer alone cannot tell the two apart.
  */
 #ifndef BYN_SILENCE_H
 #define BYN_SILENCE_H
@@ -18,9 +18,13 @@ typedef struct byn_silence {
 } byn_silence;
 
 void byn_silence_add(byn_silence *silence, int64_t heard_at);
-/* Is nobody heard any more, for a heartbeat, and were all of them, two at
- * least, heard last within one heartbeat? */
+/* So long a silence is noticed: half of down_after_ms, but not within what a
+ * heartbeat may take. BYN_NEVER of BYN_NEVER (timers.h). */
+int64_t byn_silence_noticed_ms(int64_t heartbeat_ms, int64_t down_after_ms);
+
+/* Were all of them, two at least, heard last within one heartbeat, so long ago
+ * that the first of them is noticed to be silent? */
 bool byn_silence_is_common(const byn_silence *silence, int64_t heartbeat_ms,
-                           int64_t now);
+                           int64_t down_after_ms, int64_t now);
 
 #endif

@@ -343,6 +343,24 @@ static void a_suspect_has_its_time_again(void **state) {
   rig_free(r);
 }
 
+/* The other said itself that it lives. */
+static void whoever_gave_it_up_is_waited_for(void **state) {
+  (void)state;
+  rig *r = &the_rig;
+  uint32_t mine = two_nodes(r);
+  rig_lose_messages(r, 0, 1);
+  r->cut[0][1] = r->cut[1][0] = true;
+  r->wires[0][1] = r->wires[1][0] = (rig_wire){.notice = BYN_NEVER};
+  rig_time(r, 0);
+  byn_dist_given_up(r->nodes[0].d, "b@h");
+  rig_drain(r, 0);
+  rig_run(r, 4900);
+  assert_int_equal(here(r, 0), mine);
+  rig_run(r, 300);
+  assert_int_equal(here(r, 0), 20);
+  rig_free(r);
+}
+
 static void a_node_alone_is_not_held(void **state) {
   (void)state;
   rig *r = rig_all(&the_rig, 1);
@@ -511,6 +529,7 @@ int main(void) {
       cmocka_unit_test(a_proven_end_is_not_all),
       cmocka_unit_test(a_short_gap_holds_nothing_up),
       cmocka_unit_test(a_suspect_has_its_time_again),
+      cmocka_unit_test(whoever_gave_it_up_is_waited_for),
       cmocka_unit_test(a_node_alone_is_not_held),
       cmocka_unit_test(partly_cut),
       cmocka_unit_test(coordinator_crashes),

@@ -351,7 +351,7 @@ static void a_patient_link_waits_for_another_connection(void **state) {
   (void)state;
   rig_open(&r);
   r.wires[0].dark = r.unreachable = true;
-  byn_link_be_patient(r.sides[A].link, true);
+  byn_link_be_patient(r.sides[A].link);
   rig_run(&r, 1000 + 6999);
   rig_assert_down(&r, B, "timeout");
   assert_int_equal(r.sides[B].down_at, 1000 + 5000);
@@ -360,17 +360,22 @@ static void a_patient_link_waits_for_another_connection(void **state) {
   rig_assert_down(&r, A, "timeout");
 }
 
-static void patience_may_end(void **state) {
+static void patience_is_for_one_silence(void **state) {
   (void)state;
   rig_open(&r);
   r.wires[0].dark = r.unreachable = true;
-  byn_link_be_patient(r.sides[A].link, true);
+  byn_link_be_patient(r.sides[A].link);
+  byn_link_be_patient(r.sides[B].link);
   rig_run(&r, 1000 + 6000);
-  assert_int_equal(r.sides[A].downs, 0);
-  byn_link_be_patient(r.sides[A].link, false);
-  assert_true(byn_link_deadline(r.sides[A].link) <= r.now);
-  rig_tick(&r);
+  rig_assert_up(&r);
+  r.wires[0].dark = false;
+  rig_pump(&r);
+  r.wires[0].dark = true;
+  rig_run(&r, 1000 + 6000 + 4999);
+  rig_assert_up(&r);
+  rig_run(&r, 1000 + 6000 + 5000);
   rig_assert_down(&r, A, "timeout");
+  rig_assert_down(&r, B, "timeout");
 }
 
 /* A connection that broke is another matter than silence. */
@@ -378,7 +383,7 @@ static void patience_is_for_silence_alone(void **state) {
   (void)state;
   rig_open(&r);
   r.unreachable = true;
-  byn_link_be_patient(r.sides[A].link, true);
+  byn_link_be_patient(r.sides[A].link);
   rig_cut_all(&r);
   rig_pump(&r);
   rig_run(&r, 1000 + 2000);
@@ -736,7 +741,7 @@ int main(void) {
       TEST(a_dial_has_all_its_time_after_a_gap),
       TEST(a_link_that_is_down_stays_so_after_a_gap),
       TEST(a_patient_link_waits_for_another_connection),
-      TEST(patience_may_end),
+      TEST(patience_is_for_one_silence),
       TEST(patience_is_for_silence_alone),
       TEST(silence_of_the_hidden_and_the_quiet_means_nothing),
       TEST(a_refused_dial_ends_it_where_that_life_listened),

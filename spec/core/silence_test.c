@@ -1,8 +1,9 @@
 #include "support.h"
 
 #include "../../csrc/core/silence.h"
+#include "../../csrc/core/timers.h"
 
-enum { BEAT = 1000 };
+enum { BEAT = 1000, DOWN = 5000 };
 
 static byn_silence of(const int64_t *heard_at, size_t n) {
   byn_silence s = {0};
@@ -14,35 +15,45 @@ static byn_silence of(const int64_t *heard_at, size_t n) {
 static void one_peer_alone_is_never_all(void **state) {
   (void)state;
   byn_silence none = {0}, one = of((int64_t[]){5000}, 1);
-  assert_false(byn_silence_is_common(&none, BEAT, 100000));
-  assert_false(byn_silence_is_common(&one, BEAT, 100000));
+  assert_false(byn_silence_is_common(&none, BEAT, DOWN, 100000));
+  assert_false(byn_silence_is_common(&one, BEAT, DOWN, 100000));
 }
 
 static void all_within_a_heartbeat_are(void **state) {
   (void)state;
   byn_silence s = of((int64_t[]){5400, 5000, 6000}, 3);
-  assert_true(byn_silence_is_common(&s, BEAT, 10000));
+  assert_true(byn_silence_is_common(&s, BEAT, DOWN, 10000));
 }
 
 static void one_that_was_heard_later_tells_them_apart(void **state) {
   (void)state;
   byn_silence s = of((int64_t[]){5400, 5000, 6001}, 3);
-  assert_false(byn_silence_is_common(&s, BEAT, 10000));
+  assert_false(byn_silence_is_common(&s, BEAT, DOWN, 10000));
   s = of((int64_t[]){5000, 9900}, 2);
-  assert_false(byn_silence_is_common(&s, BEAT, 10000));
+  assert_false(byn_silence_is_common(&s, BEAT, DOWN, 10000));
 }
 
-static void who_beats_is_not_silent(void **state) {
+static void it_shows_when_the_first_is_noticed(void **state) {
   (void)state;
   byn_silence s = of((int64_t[]){5400, 5000}, 2);
-  assert_false(byn_silence_is_common(&s, BEAT, 6399));
-  assert_true(byn_silence_is_common(&s, BEAT, 6400));
+  assert_false(byn_silence_is_common(&s, BEAT, DOWN, 7499));
+  assert_true(byn_silence_is_common(&s, BEAT, DOWN, 7500));
+}
+
+static void silence_is_not_noticed_within_a_heartbeat(void **state) {
+  (void)state;
+  assert_int_equal(byn_silence_noticed_ms(1000, 5000), 2500);
+  assert_int_equal(byn_silence_noticed_ms(1000, 3000), 1500);
+  assert_int_equal(byn_silence_noticed_ms(1000, 2000), 1500);
+  assert_int_equal(byn_silence_noticed_ms(1000, 1100), 1050);
+  assert_int_equal(byn_silence_noticed_ms(1000, BYN_NEVER), BYN_NEVER);
 }
 
 static void times_before_zero_count_too(void **state) {
   (void)state;
   byn_silence s = of((int64_t[]){-300, -900}, 2);
-  assert_true(byn_silence_is_common(&s, BEAT, 1000));
+  assert_false(byn_silence_is_common(&s, BEAT, DOWN, 1599));
+  assert_true(byn_silence_is_common(&s, BEAT, DOWN, 1600));
 }
 
 int main(void) {
@@ -50,7 +61,8 @@ int main(void) {
       cmocka_unit_test(one_peer_alone_is_never_all),
       cmocka_unit_test(all_within_a_heartbeat_are),
       cmocka_unit_test(one_that_was_heard_later_tells_them_apart),
-      cmocka_unit_test(who_beats_is_not_silent),
+      cmocka_unit_test(it_shows_when_the_first_is_noticed),
+      cmocka_unit_test(silence_is_not_noticed_within_a_heartbeat),
       cmocka_unit_test(times_before_zero_count_too),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,3 +15,7 @@ describe("a distributed supervisor under lockstep", function()
       if not report.ok then error(tostring(report), 0) end
     end)
 end)
+
+describe("a node that stood still, under lockstep", function()
+  suite.test(it, "takes over nobody's child", "pauses", 6)
+end)

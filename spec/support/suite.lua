@@ -17,12 +17,13 @@ suite.scripts = {
   remote = { max_steps = 200000 },
   reconnects = { max_steps = 400000, clock = "idle" },
   distributed = { max_steps = 200000 },
+  pauses = { max_steps = 1000000, clock = "idle" },
 }
 
 --- In the order in which they are played.
 suite.names = {
   "processes", "servers", "supervisors", "dynamic", "restart_loop", "remote",
-  "reconnects", "distributed",
+  "reconnects", "distributed", "pauses",
 }
 
 --- The strategies that find bugs by chance.

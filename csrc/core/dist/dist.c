@@ -263,13 +263,23 @@ void byn_dist_node_up(byn_dist *d, const char *node) {
   if (peer && !peer->connected) byn_greet(d, peer);
 }
 
-void byn_dist_node_down(byn_dist *d, const char *node, bool proven) {
+static void lose_connection(byn_dist *d, const char *node, bool proven,
+                            int64_t after_ms) {
   byn_peer *peer = d->attached ? peer_named(d, node) : NULL;
   if (!peer) return;
-  byn_cohort_suspect(d, peer, proven, 0);
+  byn_cohort_suspect(d, peer, proven, after_ms);
   if (peer->host) peer->host->unseen = d->review_due = true;
   peer->connected = false;
   peer->expected_until = 0;
+}
+
+void byn_dist_node_down(byn_dist *d, const char *node, bool proven) {
+  lose_connection(d, node, proven, 0);
+}
+
+void byn_dist_given_up(byn_dist *d, const char *node) {
+  int64_t wait = d->down_after_ms;
+  lose_connection(d, node, false, wait > AWAY_MS ? wait : AWAY_MS);
 }
 
 void byn_dist_peer_away(byn_dist *d, const char *node) {

@@ -116,6 +116,9 @@ void byn_dist_node_up(byn_dist *d, const char *node);
 /* Not connected any more. `proven`: its life has ended (it refused the dial,
  * said goodbye, is there as another incarnation). */
 void byn_dist_node_down(byn_dist *d, const char *node, bool proven);
+/* Not connected any more, as that node has given this one up: it lives. So it
+ * is judged only when it was away for down_after_ms. */
+void byn_dist_given_up(byn_dist *d, const char *node);
 /* Its coordinator ended, or there is none, while the node lives. A
  * coordinator that begins greets the others itself. */
 void byn_dist_peer_away(byn_dist *d, const char *node);

@@ -422,7 +422,6 @@ void byn_cluster_poll(lua_State *L, byn_cluster *c, byn_transport *t) {
     poll_peer(L, c, t->peer);
   else
     poll_stranger(L, c, t);
-  if (c->all_silent) byn_cluster_review_silence(c);
 }
 
 void byn_cluster_give_up(byn_cluster *c, byn_transport *t, const char *reason) {
@@ -531,7 +530,7 @@ void byn_cluster_act(lua_State *L, byn_cluster *c) {
 
 void byn_cluster_tick(lua_State *L, byn_cluster *c) {
   int64_t now = c->node->now;
-  byn_cluster_review_silence(c);
+  byn_cluster_note_silence(c);
   for (byn_peer *p = c->peers; p; p = p->next) {
     byn_link_tick(p->link, now);
     poll_peer(L, c, p);
@@ -542,7 +541,6 @@ void byn_cluster_tick(lua_State *L, byn_cluster *c) {
     poll_stranger(L, c, t);
   }
   c->broken = false;
-  if (c->all_silent) byn_cluster_review_silence(c);
   if (!c->stopping) byn_membership_tick(c->membership, now);
   byn_cluster_act(L, c);
 }

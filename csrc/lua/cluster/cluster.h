@@ -54,11 +54,10 @@ typedef struct byn_cluster {
   char *secret;                       /* config points here */
   uint32_t last_link, last_transport; /* numbers */
   uint64_t dials;                     /* how many links were dialled */
-  bool broken;     /* a link ended while it was written to: poll them all */
-  bool stopping;   /* after byn_cluster_shutdown: no link comes up */
-  bool all_silent; /* all peers at once; links are patient (silence.h) */
-  int entropy;     /* slot: the driver's source of nonces */
-  int waiting;     /* slot: name -> list of refs of callers of connect */
+  bool broken;   /* a link ended while it was written to: poll them all */
+  bool stopping; /* after byn_cluster_shutdown: no link comes up */
+  int entropy;   /* slot: the driver's source of nonces */
+  int waiting;   /* slot: name -> list of refs of callers of connect */
 } byn_cluster;
 
 /* `defaults`: into the table on top. */

@@ -357,6 +357,11 @@ static int l_node_up(lua_State *L) {
   return 0;
 }
 
+static int l_given_up(lua_State *L) {
+  byn_dist_given_up(check_dist(L), luaL_checkstring(L, 2));
+  return 0;
+}
+
 /* node_down(node, proven) */
 static int l_node_down(lua_State *L) {
   byn_dist_node_down(check_dist(L), luaL_checkstring(L, 2),
@@ -700,6 +705,7 @@ static const luaL_Reg methods[] = {{"attach", l_attach},
                                    {"expect", l_expect},
                                    {"node_up", l_node_up},
                                    {"node_down", l_node_down},
+                                   {"given_up", l_given_up},
                                    {"peer_away", l_peer_away},
                                    {"receive", l_receive},
                                    {"set_hosts", l_set_hosts},

@@ -6,9 +6,9 @@
 
 #include "cluster.h"
 
-/* Looks whether all peers are silent, and tells the links if that has changed:
- * before they are ticked, and, while they are (c->all_silent), after input. */
-void byn_cluster_review_silence(byn_cluster *c);
+/* Has all links wait longer if all peers fell silent at once. Precedes each
+ * tick of the links, which may judge one of them. */
+void byn_cluster_note_silence(byn_cluster *c);
 
 /* The node stood still until now: links, and connections of strangers, have
  * all their time again. Precedes the next tick. */

@@ -26,6 +26,8 @@ local TEMPORARY, TRANSIENT, ENSURE = 1, 2, 4 -- of a start
 
 -- Why a link ended that proves the other node's life to be over.
 local PROOF = { shutdown = true, restarted = true, econnrefused = true }
+-- Why one ended that the other node, which lives, had given up.
+local GIVEN_UP = { session_unknown = true, session_lost = true }
 
 -- --- what the machine wants --------------------------------------------------
 
@@ -524,6 +526,7 @@ function messages_from_others.nodedown(self, msg)
   end
   local reason = info.reason
   self.down_reasons[msg.node] = reason
+  if GIVEN_UP[reason] then return self.dist:given_up(msg.node) end
   self.dist:node_down(msg.node, PROOF[reason] or false)
 end
 
