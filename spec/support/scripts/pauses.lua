@@ -3,6 +3,8 @@
 -- so what must hold:
 --
 --  * no such node starts a child of another;
+--  * none that goes on gives another up for silence before that has had all its
+--    time again;
 --  * where none hears any other, nobody is told that a node is down;
 --  * afterwards each child is the process that it was, on all nodes, alone.
 
@@ -15,6 +17,7 @@ local choose = lockstep.choose
 
 local NODES, IDS, ROUNDS = 3, 9, 3
 local NAME = "children"
+local DOWN_AFTER_MS = 5000
 local STILL_MS = { 12000, 5500, 4500, 1500 }
 local LATE_MS = { 5800, 5200 } -- and a heartbeat more is less than 7000
 local LATER_MS = { 0, 0, 400, 1000 }
@@ -46,7 +49,14 @@ local function keep(node)
     banyan.monitor_nodes(true)
     while true do
       local message = banyan.receive()
-      if message.tag == "nodedown" then run.downs = run.downs + 1 end
+      if message.tag == "nodedown" then
+        run.downs = run.downs + 1
+        local went_on = run.went_on[node]
+        if message.info.reason == "timeout" and went_on
+          and run.cluster.world.now < went_on + DOWN_AFTER_MS then
+          wrong("%s gave up a node at once", node)
+        end
+      end
     end
   end)
 end
@@ -68,10 +78,15 @@ end
 --
 -- Each answers the nodes that may start nothing, as a set.
 
+local function go_on(name)
+  run.cluster:resume(name)
+  run.went_on[name] = run.cluster.world.now
+end
+
 local function pause(name)
   run.cluster:pause(name)
   banyan.sleep(STILL_MS[choose(#STILL_MS)])
-  run.cluster:resume(name)
+  go_on(name)
   return { [name] = true }
 end
 
@@ -79,10 +94,10 @@ local function pause_two(one, other)
   run.cluster:pause(one)
   run.cluster:pause(other)
   banyan.sleep(STILL_MS[choose(#STILL_MS)])
-  run.cluster:resume(one)
+  go_on(one)
   local later = LATER_MS[choose(#LATER_MS)]
   if later > 0 then banyan.sleep(later) end
-  run.cluster:resume(other)
+  go_on(other)
   return { [one] = true, [other] = true }
 end
 
@@ -158,7 +173,7 @@ return function()
   Child.started = {}
   run = {
     cluster = lockstep.cluster { nodes = NODES, handshake_ms = HANDSHAKE_MS },
-    first = {}, downs = 0,
+    first = {}, downs = 0, went_on = {},
   }
   local this = run
   lockstep.invariant(function() return not this.problem, this.problem end)
