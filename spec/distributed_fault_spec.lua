@@ -387,47 +387,71 @@ describe("a node that leaves", function()
 end)
 
 describe("a node that stood still", function()
-  it("takes over nobody's child when it goes on #slow", function()
-    cluster.run(function(c)
-      local uv = require "luv"
-      local a = c:start("a")
-      local b = c:await(c:launch(c:name("b"), {
-        connect = { a.name }, env = { BANYAN_STAYS_MS = "60000" },
-      }))
-      local nodes = { a, b }
-      for _, node in ipairs(nodes) do node:open(open) end
-      c:wait("both are members", function()
-        return a:call(member_count) == 2 and b:call(member_count) == 2
-      end)
-      local mine, theirs = {}, {}
-      for i = 1, 40 do
-        local list = i % 2 == 0 and mine or theirs
-        list[#list + 1] = { id = i, node = (i % 2 == 0 and a or b).name }
-      end
-      local ids = {}
-      for i, one in ipairs(mine) do ids[i] = one.id end
-      assert.same({}, a:call(start, mine))
-      assert.same({}, a:call(start, theirs))
-      assert.equal(20, a:call(add_all, ids, 1, 1))
-      uv.kill(b.pid, "sigstop")
-      c:wait("it is given up", function() return a:call(member_count) == 1 end)
-      uv.kill(b.pid, "sigcont")
-      for _, node in ipairs(nodes) do
-        c:wait("they are together again", function()
-          return node:call(member_count) == 2 and node:call(child_count) == 40
-        end)
-      end
-      assert.equal(20, a:call(add_all, ids, 1, 2))
-      local moved = a:call(function(list)
-        local ds = require "banyan.distributed_supervisor"
-        local count = 0
-        for _, id in ipairs(list) do
-          local pid = ds.whereis("counters", id)
-          if pid:node() ~= require("banyan").node() then count = count + 1 end
-        end
-        return count
-      end, ids)
-      assert.equal(0, moved)
+  local uv = require "luv"
+
+  local function events(name) return _G.events[name] or 0 end
+
+  local QUICK = { BANYAN_QUICK = "1", BANYAN_STAYS_MS = "60000" }
+
+  -- Two nodes with 20 children each, `stop` has the second one stand still
+  -- until the first has given it up, and `go_on` ends that.
+  local function stand_still(c, stop, go_on)
+    local a = c:await(c:launch(c:name("a"), { env = QUICK }))
+    local b = c:await(c:launch(c:name("b"), {
+      connect = { a.name }, env = QUICK,
+    }))
+    for _, node in ipairs { a, b } do node:open(open) end
+    c:wait("both are members", function()
+      return a:call(member_count) == 2 and b:call(member_count) == 2
     end)
+    local list, ids = {}, {}
+    for i = 1, 40 do
+      list[i] = { id = i, node = (i % 2 == 0 and a or b).name }
+      ids[i] = i
+    end
+    assert.same({}, a:call(start, list))
+    assert.equal(40, a:call(add_all, ids, 1, 1))
+    local gaps = b:call(events, "clock_gap")
+    stop(b)
+    c:wait("it is given up", function() return a:call(member_count) == 1 end)
+    go_on(b)
+    for _, node in ipairs { a, b } do
+      c:wait("they are together again", function()
+        return node:call(member_count) == 2 and node:call(child_count) == 40
+      end)
+    end
+    c:wait("each process is where it was", function()
+      return a:call(function(nodes)
+        local ds = require "banyan.distributed_supervisor"
+        for id = 1, 40 do
+          local pid = ds.whereis("counters", id)
+          if not pid or pid:node() ~= nodes[id % 2 + 1] then return false end
+        end
+        return true
+      end, { a.name, b.name })
+    end)
+    assert.equal(40, a:call(add_all, ids, 1, 2))
+    assert.equal(0, b:call(events, "placement_moved"))
+    assert.is_true(b:call(events, "clock_gap") > gaps)
+  end
+
+  it("takes over nobody's child when it goes on after a SIGSTOP", function()
+    cluster.run(function(c)
+      stand_still(c, function(b) uv.kill(b.pid, "sigstop") end,
+        function(b) uv.kill(b.pid, "sigcont") end)
+    end)
+  end)
+
+  it("takes over nobody's child when it was blocked in C", function()
+    local path = os.tmpname()
+    os.remove(path)
+    cluster.run(function(c)
+      stand_still(c, function(b)
+        b:open(function(file)
+          os.execute(("until [ -e %s ]; do sleep 0.1; done"):format(file))
+        end, path)
+      end, function() assert(io.open(path, "w")):close() end)
+    end)
+    os.remove(path)
   end)
 end)
