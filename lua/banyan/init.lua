@@ -104,7 +104,8 @@ end
 ---  on_event: function(event), called with a table for each decision; see
 ---    banyan.log. false: no function
 ---  heartbeat_ms (1000), down_after_ms (5000): milliseconds; a peer is down
----    when it has been silent for the latter
+---    when it has been silent for the latter; if all are, two at least, and
+---    fell silent within one heartbeat, reconnect_ms later
 ---  reconnect_ms (2000): milliseconds; when the connection to a peer broke and
 ---    no other one replaced it for so long, the peer is down
 ---  handshake_ms: milliseconds that the handshake of a connection may take

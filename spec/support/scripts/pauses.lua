@@ -164,7 +164,9 @@ local function look()
     if lives[id] ~= 1 then wrong("%s runs %d times", id, lives[id] or 0) end
     for _, node in ipairs(run.cluster.nodes) do
       local pid = on(node, function() return ds.whereis(NAME, id) end)
-      if pid ~= run.first[id].pid then wrong("%s knows another %s", node, id) end
+      if pid ~= run.first[id].pid then
+        wrong("%s knows another %s", node, id)
+      end
     end
   end
 end
