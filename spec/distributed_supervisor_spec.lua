@@ -198,9 +198,17 @@ describe("a distributed supervisor on one node", function()
     assert(ds.start_child(NAME, worker.spec(3)))
   end))
 
+  it("looks up in memory, without asking its process", with({}, function()
+    local pid = ds.start_child(NAME, worker.spec("x"))
+    assert.equal(pid, core.unbroken(ds.whereis, NAME, "x"))
+    assert.equal("x", core.unbroken(ds.whois, NAME, pid))
+  end))
+
   it("looks up through its process if it is not to be cached",
     with({ cache_children = false }, function()
       local pid = ds.start_child(NAME, worker.spec("x"))
+      assert.has_error(function() core.unbroken(ds.whereis, NAME, "x") end)
+      assert.has_error(function() core.unbroken(ds.whois, NAME, pid) end)
       assert.equal(pid, ds.whereis(NAME, "x"))
       assert.equal("x", ds.whois(NAME, pid))
       assert.equal("x", (ds.call(NAME, "x", "hi")))

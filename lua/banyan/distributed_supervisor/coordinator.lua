@@ -326,6 +326,7 @@ function Coordinator:init(arg)
   self.down_reasons = {} -- node -> why its link ended
   self.dist = open_dist(self, opts)
   self.view = views.open(self.dist, self.name)
+  self.view.cached = opts.cache_children ~= false
   self.starters = self.view.starters
   self.dist:attach()
   self.dist:set_hosts(self:is_host())
