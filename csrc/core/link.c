@@ -8,8 +8,11 @@
 #include "silence.h"
 
 #define WINDOW_MAX ((size_t)1 << 18)
-#define REDIAL_MIN_MS 50
+/* A killed host closes its connections before the socket on which it listens:
+ * a first attempt may fall between the two, and then the next shows the end. */
+#define REDIAL_MIN_MS 4
 #define REDIAL_MAX_MS 1000
+#define ATTEMPT_MIN_MS 50
 
 typedef enum link_state { NEW, UP, SILENT, BROKEN, DOWN } link_state;
 
@@ -169,7 +172,7 @@ static void begin_dialling(byn_link *l) {
   l->redial_at = l->now;
   l->redial_wait = REDIAL_MIN_MS;
   l->attempt_ms = l->config.reconnect_ms / 4;
-  if (l->attempt_ms < REDIAL_MIN_MS) l->attempt_ms = REDIAL_MIN_MS;
+  if (l->attempt_ms < ATTEMPT_MIN_MS) l->attempt_ms = ATTEMPT_MIN_MS;
 }
 
 /* The current connection is lost. */

@@ -13,7 +13,7 @@
  *   SILENT   the same, not heard for half of down_after_ms: dialled again,
  *            and kept until another one is proven or a byte comes
  *   BROKEN   no connection: dialled again by both ends, at once and then
- *            after waits that double from 50 ms
+ *            after waits that double from 4 ms
  *   DOWN     the end, told once; what was not sent is lost
  *
  * A link has at most one connection that is proven, its current one, and one

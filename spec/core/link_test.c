@@ -426,6 +426,19 @@ static void a_refused_dial_ends_it_where_that_life_listened(void **state) {
   }
 }
 
+/* A killed host still listens when it closes its connections. */
+static void a_dial_that_is_closed_is_soon_made_again(void **state) {
+  (void)state;
+  rig_open(&r);
+  rig_hang_up(&r, &r.wires[0], A, "closed");
+  assert_int_equal(last_wire()->dialer, A);
+  r.deaf[B] = r.unreachable = true;
+  rig_hang_up(&r, last_wire(), A, "closed");
+  assert_int_equal(r.sides[A].downs, 0);
+  rig_run(&r, r.now + 10);
+  rig_assert_down(&r, A, "econnrefused");
+}
+
 /* B does not listen, it dialled out: that A cannot dial it means nothing. */
 static void a_refused_dial_means_nothing_where_none_listened(void **state) {
   (void)state;
@@ -745,6 +758,7 @@ int main(void) {
       TEST(patience_is_for_silence_alone),
       TEST(silence_of_the_hidden_and_the_quiet_means_nothing),
       TEST(a_refused_dial_ends_it_where_that_life_listened),
+      TEST(a_dial_that_is_closed_is_soon_made_again),
       TEST(a_refused_dial_means_nothing_where_none_listened),
       TEST(a_session_that_was_given_up_is_unknown),
       TEST(another_life_does_not_have_the_session),
