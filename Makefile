@@ -92,6 +92,7 @@ LUA_LIBS ?= $(if $(filter luajit,$(LUA)),-lluajit-5.1,-l$(LUA))
 
 # -- sources ------------------------------------------------------------------
 
+comma := ,
 find = $(sort $(shell find $(1) -name '$(2)' 2>/dev/null))
 
 CORE_SRC := $(call find,csrc/core,*.c)
@@ -102,6 +103,7 @@ FUZZ_SRC := $(sort $(wildcard spec/fuzz/*.c))
 HOST_SRC := $(sort $(wildcard spec/alloc/*_test.c) \
   $(shell grep -ls 'csrc/lua/' $(FUZZ_SRC) $(TEST_SRC) /dev/null))
 BENCH_SRC := $(sort $(wildcard bench/*.c))
+BENCH_MODULE_SRC := $(sort $(wildcard bench/module/*.c))
 C_FILES := $(call find,csrc spec bench,*.[ch])
 LUA_FILES := $(call find,lua spec examples bench .ci,*.lua)
 LUA_LIB := $(patsubst lua/%,%,$(call find,lua,*.lua))
@@ -114,7 +116,8 @@ CORE_OBJ := $(call obj,$(CORE_SRC))
 BIND_OBJ := $(call obj,$(BIND_SRC))
 HELP_OBJ := $(call obj,$(HELP_SRC))
 ALL_OBJ := $(CORE_OBJ) $(BIND_OBJ) \
-  $(call obj,$(TEST_SRC) $(HELP_SRC) $(FUZZ_SRC) $(BENCH_SRC))
+  $(call obj,$(TEST_SRC) $(HELP_SRC) $(FUZZ_SRC) $(BENCH_SRC) \
+  $(BENCH_MODULE_SRC))
 
 MODULE := $(BUILD)/banyan/core.so
 CORE_LIB := $(BUILD)/libbanyan_core.a
@@ -123,6 +126,11 @@ TESTS := $(call program,$(TEST_SRC))
 FUZZERS := $(call program,$(FUZZ_SRC))
 HOSTS := $(call program,$(HOST_SRC))
 BENCHES := $(call program,$(BENCH_SRC))
+# The module with functions of its own replaced, where the linker can do that.
+ifneq ($(shell uname -s),Darwin)
+BENCH_MODULES := $(patsubst bench/module/%.c,\
+  $(BUILD)/bench/%/banyan/core.so,$(BENCH_MODULE_SRC))
+endif
 
 # The words of SPEC: "ring" is each file of that name, what comes before
 # _spec.lua, _test.c or _fuzz.c; "lockstep/" all that is in spec/lockstep;
@@ -181,7 +189,7 @@ build: $(MODULE) ; @: ## build the C module (the default)
 objects: $(ALL_OBJ) ; @:
 test-programs: $(call program,$(call chosen,$(TEST_SRC))) ; @:
 fuzzers: $(call program,$(call chosen,$(FUZZ_SRC))) ; @:
-bench-programs: $(BENCHES) ; @:
+bench-programs: $(BENCHES) $(BENCH_MODULES) ; @:
 
 # A stamp changes only when its text does: other flags, or a source that came
 # or went, rebuild what depends on them.
@@ -254,6 +262,15 @@ $(filter-out $(HOSTS),$(FUZZERS)) $(BENCHES): $(BUILD)/%: $(BUILD)/obj/%.o \
 	@mkdir -p $(@D)
 	$(call say,ld $@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $< $(CORE_LIB) -o $@ $(LIBS) -lm
+
+REPLACED := byn_connection_dial byn_connection_accept
+$(BENCH_MODULES): $(BUILD)/bench/%/banyan/core.so: \
+    $(BUILD)/obj/bench/module/%.o $(MODULE)
+	@mkdir -p $(@D)
+	$(call say,ld $@)
+	$(Q)$(CC) $(CFLAGS) $(or $(LIBFLAG),-shared) $(LDFLAGS) $(MODULE_LDFLAGS) \
+	  $(addprefix -Wl$(comma)--wrap=,$(REPLACED)) $< $(CORE_OBJ) $(BIND_OBJ) \
+	  -o $@ $(EXTRA_LDFLAGS) $(LIBS)
 
 -include $(ALL_OBJ:.o=.d)
 
@@ -404,9 +421,10 @@ $(ERLANG)/built: $(BENCH_ERL)
 	$(Q)erlc -Werror -o $(@D) $(BENCH_ERL)
 	@touch $@
 
-# BENCH=call: of the comparison, the rows whose key has "call", and no other
-# program. ROUNDS=9 for steadier figures.
-RUN_BENCH = $(if $(BENCH),'$(LUA) bench/compare.lua',\
+# BENCH=call: the rows whose key has "call", of the comparison or of the Lua
+# programs that SPEC names, and no other program. ROUNDS=9 for steadier figures.
+RUN_BENCH = $(if $(BENCH),$(patsubst %,'$(LUA) %',\
+    $(if $(SPEC),$(call chosen,$(BENCH_LUA)),bench/compare.lua)),\
   $(call program,$(call chosen,$(BENCH_SRC))) \
   $(patsubst %,'$(LUA) %',$(call chosen,$(BENCH_LUA))))
 .PHONY: bench

@@ -11,14 +11,15 @@
 
 local ROUNDS = tonumber(os.getenv "ROUNDS") or 3
 local WORDS = os.getenv "BENCH" or ""
-local LIMIT_S = 120 -- for one measurement
 
 local here = arg[0]:match "^(.*/)" or "./"
+package.path = here .. "harness/?.lua;" .. package.path
+local sheet = require "sheet"
+local sides_of = require "sides"
 
--- key: the name of the measurement in the programs; unit, scale: how it is
--- shown; least, most: the aim for Banyan's figure divided by OTP's; most_alone:
--- the aim for Banyan's own figure; sides: the sides that have it, all if
--- absent; as: its name in all programs but Elixir's.
+-- See harness/sheet.lua. key is the name of the measurement in the programs;
+-- sides: the sides that have it, all if absent; as: its name in all programs
+-- but Elixir's.
 local BOTH, ELIXIR = { "banyan", "otp" }, { "banyan", "elixir" }
 local ROWS = {
   { key = "call", text = "server call, integers",
@@ -64,42 +65,16 @@ Plain Lua copies no message; its calls have no monitor and no time-out.]]
 
 -- --- the sides ---------------------------------------------------------------
 
-local function first_line(command)
-  local pipe = assert(io.popen(command))
-  local line = pipe:read "*l"
-  pipe:close()
-  return line
-end
-
-local function is_there(program)
-  return first_line("command -v " .. program) ~= nil
-end
-
--- A side is a table {command=}, the command with "%s" for the key; without a
--- command where its program is missing.
-local function lua_side(lua, file)
-  local try = lua .. [[ -e "print((pcall(require, 'luv')))" 2>&1]]
-  if first_line(try) ~= "true" then return {} end
-  return { command = lua .. " " .. here .. file .. " %s" }
-end
-
-local function erlang_side(command)
-  local beams = here .. "../build/erlang"
-  local found = io.open(beams .. "/measure.beam")
-  if found then found:close() end
-  if not (found and is_there(command:match "^%S+")) then return {} end
-  return { command = command:gsub("BEAMS", beams) .. "" }
-end
-
 local function find_sides()
+  local beams = here .. "../build/erlang"
   local erl = "erl -noshell -pa BEAMS -run measure main %s"
   local elixir = [[elixir -pa BEAMS -e ':measure.main([~c"%s"])']]
   return {
-    otp = erlang_side(erl),
-    elixir = erlang_side(elixir),
-    banyan = lua_side(arg[-1], "banyan/run.lua"),
-    plain = lua_side("lua5.4", "plain/run.lua"),
-    jit = lua_side("luajit", "plain/run.lua"),
+    otp = sides_of.erlang(erl, beams),
+    elixir = sides_of.erlang(elixir, beams),
+    banyan = sides_of.lua(arg[-1], here .. "banyan/run.lua"),
+    plain = sides_of.lua("lua5.4", here .. "plain/run.lua"),
+    jit = sides_of.lua("luajit", here .. "plain/run.lua"),
   }
 end
 
@@ -110,22 +85,10 @@ local failed = false
 
 -- Makes one measurement. Returns the figure, or nil.
 local function measure(side, key)
-  local command = ("timeout %d "):format(LIMIT_S) .. side.command:format(key)
-  local line = first_line(command) or "nothing"
-  local value = tonumber(line:match(key .. " (%S+) %S+$"))
-  if not value then
-    failed = true
-    io.stderr:write(("%s\nfailed, it printed: %s\n"):format(command, line))
-  end
-  return value
-end
-
-local function chosen(key)
-  if WORDS == "" then return true end
-  for word in WORDS:gmatch "[^%s,]+" do
-    if key:find(word, 1, true) then return true end
-  end
-  return false
+  local figures = sides_of.measure(side, key)
+  local list = figures and figures[key]
+  failed = failed or not list
+  return list and list[1]
 end
 
 -- The rows that were chosen and that can be measured on this machine.
@@ -134,12 +97,9 @@ local function choose_rows(sides)
   for _, row in ipairs(ROWS) do
     keys[#keys + 1] = row.key
     local possible = row.sides ~= ELIXIR or sides.elixir.command
-    if chosen(row.key) and possible then rows[#rows + 1] = row end
+    if sheet.chosen(row.key, WORDS) and possible then rows[#rows + 1] = row end
   end
-  if #rows == 0 then
-    io.stderr:write("BENCH is one or more of: ", table.concat(keys, " "), "\n")
-    os.exit(1)
-  end
+  if #rows == 0 then sheet.nothing_chosen(keys) end
   return rows
 end
 
@@ -162,69 +122,20 @@ end
 
 -- --- the table ---------------------------------------------------------------
 
--- A figure with three significant digits.
-local function show(value)
-  local digits = value < 9.995 and 2 or value < 99.95 and 1 or 0
-  return ("%." .. digits .. "f"):format(value)
-end
-
-local function median(list)
-  table.sort(list)
-  local n = #list
-  return (list[math.floor((n + 1) / 2)] + list[math.floor(n / 2) + 1]) / 2
-end
-
-local function middle(row, list)
-  if not list or #list == 0 then return "-" end
-  return show(median(list) * (row.scale or 1))
-end
-
--- The median, and in brackets the least and the most.
-local function cell(row, list)
-  if not list or #list == 0 then return "-" end
-  local value, scale = middle(row, list), row.scale or 1
-  return ("%s (%s-%s)"):format(value, show(list[1] * scale),
-    show(list[#list] * scale))
-end
-
--- Does Banyan reach the aim?
-local function judge(row, ours, ratio)
-  if row.most_alone then
-    return ("<= %g %s"):format(row.most_alone, row.unit),
-      ours <= row.most_alone
-  end
-  if row.most then
-    return ("<= 1/%.0f"):format(1 / row.most), ratio and ratio <= row.most
-  end
-  if row.least then
-    return (">= %g"):format(row.least), ratio and ratio >= row.least
-  end
-  return ""
-end
-
 local FORMAT = "%-35s %-4s %20s %20s %6s  %-8s %-3s %9s %7s"
-
-local function line(...)
-  print((FORMAT:format(...):gsub("%s+$", "")))
-end
 
 local function print_row(row)
   local figures = row.figures
-  local theirs = figures.otp or figures.elixir or {}
-  local ours, ratio = figures.banyan, nil
-  if #ours == 0 then return end
-  if #theirs > 0 then ratio = median(ours) / median(theirs) end
-  local aim, holds = judge(row, median(ours), ratio)
-  local mark = holds == nil and "" or holds and "yes" or "no"
-  line(row.text, row.unit, cell(row, ours), cell(row, theirs),
-    ratio and show(ratio) or "-", aim, mark, middle(row, figures.plain),
-    middle(row, figures.jit))
+  if #figures.banyan == 0 then return end
+  local ours, theirs, ratio, aim, mark = sheet.cells(row, figures.banyan,
+    figures.otp or figures.elixir)
+  sheet.line(FORMAT, row.text, row.unit, ours, theirs, ratio, aim, mark,
+    sheet.middle(row, figures.plain), sheet.middle(row, figures.jit))
 end
 
 local function print_table(rows, sides)
-  local erl = sides.otp.command
-  line("", "", "Banyan", erl and first_line(erl:format "about") or "OTP",
-    "ratio", "aim", "", "plain Lua", "LuaJIT")
+  sheet.line(FORMAT, "", "", "Banyan", sides.otp.about or "OTP", "ratio",
+    "aim", "", "plain Lua", "LuaJIT")
   for _, row in ipairs(rows) do print_row(row) end
   print()
   print(NOTES:format(ROUNDS))
