@@ -385,6 +385,53 @@ static void partly_cut(void **state) {
   rig_free(r);
 }
 
+/* Two that only the third sees start and end each other's children by way of
+ * it, as fast as others do. */
+static void relayed(void **state) {
+  (void)state;
+  rig *r = rig_all(&the_rig, 3);
+  rig_cut(r, 0, 2);
+  rig_run(r, 200);
+  int starts[30], ends[30];
+  for (int id = 0; id < 30; id++)
+    starts[id] = rig_start(r, id % 2 * 2, id, 0);
+  rig_run(r, 200);
+  for (int id = 0; id < 30; id++)
+    rig_assert_answer(r, starts[id], BYN_DIST_OK);
+  int again = rig_start(r, 0, 1, 0);
+  for (int id = 0; id < 30; id += 3)
+    ends[id] = rig_terminate(r, id % 2 * 2, id);
+  rig_run(r, 200);
+  rig_assert_answer(r, again, BYN_DIST_ALREADY_STARTED);
+  for (int id = 0; id < 30; id += 3)
+    rig_assert_answer(r, ends[id], BYN_DIST_OK);
+  rig_mend(r, 0, 2);
+  rig_run(r, 2000);
+  for (int id = 0; id < 30; id++) {
+    int running;
+    rig_running(r, id, &running);
+    assert_int_equal(running, id % 3 != 0);
+  }
+  rig_free(r);
+}
+
+/* What was asked before the cut was noticed is asked again, by the third. */
+static void relayed_under_way(void **state) {
+  (void)state;
+  rig *r = rig_all(&the_rig, 3);
+  int starts[30];
+  for (int id = 0; id < 30; id++)
+    starts[id] = rig_start(r, 0, id, 0);
+  rig_cut(r, 0, 2);
+  rig_run(r, 300);
+  for (int id = 0; id < 30; id++)
+    rig_assert_answer(r, starts[id], BYN_DIST_OK);
+  rig_mend(r, 0, 2);
+  rig_run(r, 2000);
+  rig_assert_all_run(r, 30);
+  rig_free(r);
+}
+
 static void coordinator_crashes(void **state) {
   (void)state;
   rig *r = rig_all(&the_rig, 3);
@@ -532,6 +579,8 @@ int main(void) {
       cmocka_unit_test(whoever_gave_it_up_is_waited_for),
       cmocka_unit_test(a_node_alone_is_not_held),
       cmocka_unit_test(partly_cut),
+      cmocka_unit_test(relayed),
+      cmocka_unit_test(relayed_under_way),
       cmocka_unit_test(coordinator_crashes),
       cmocka_unit_test(newcomer),
       cmocka_unit_test(large_specs),

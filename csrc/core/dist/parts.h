@@ -81,6 +81,8 @@ typedef struct byn_peer {
   uint64_t contact;     /* the stamp of when it was heard last, before a gap */
   uint64_t over_before; /* see byn_registry_merge; 0 without such a gap */
   int64_t greeted_at, expected_until, suspect_at, asked_at, gone_at;
+  struct byn_peer *via; /* a peer that says that it sees it, or NULL */
+  int64_t missed_until; /* somebody has lost sight of it */
   byn_dump dump;
   byn_packet *packets, *last_packet;
   byn_blob nodes; /* its list, as in HELLO; absent: none */

@@ -7,6 +7,7 @@
 #include "place_wire.h"
 #include "reconcile.h"
 #include "record.h"
+#include "relay.h"
 #include "request.h"
 #include "serve.h"
 #include "suspicion.h"
@@ -17,8 +18,13 @@ static bool is_sound(byn_dist *d, byn_packet_head *head) {
   byn_record r;
   while (byn_record_next(&records, &r)) {
     byn_entry_view entry;
-    if (r.kind == BYN_RECORD_ENTRY &&
-        !byn_entry_check(r.body.at, r.body.n, BYN_SPEC_MOST, &entry, &d->view))
+    byn_record inner = r;
+    if ((r.kind == BYN_RECORD_RELAY || r.kind == BYN_RECORD_RELAYED) &&
+        !byn_relay_open(&r, &inner))
+      return false;
+    if (inner.kind == BYN_RECORD_ENTRY &&
+        !byn_entry_check(inner.body.at, inner.body.n, BYN_SPEC_MOST, &entry,
+                         &d->view))
       return false;
   }
   return !records.failed;
@@ -45,7 +51,8 @@ static void take_entry(byn_dist *d, byn_peer *peer, const byn_record *r) {
                                          &entry, over_before, &d->view, &p);
   if (merged == BYN_MERGED_NO_MEMORY) peer->regreet = true;
   if (merged != BYN_MERGED_NEWS) return;
-  if (over_before) byn_registry_publish(&d->registry, p, false);
+  if (over_before || byn_relay_is_missed(d, peer))
+    byn_registry_publish(&d->registry, p, false);
   ask_spec(d, peer, p);
 }
 
@@ -97,9 +104,11 @@ static bool take_node_record(byn_dist *d, byn_peer *peer, const byn_record *r) {
     return true;
   case BYN_RECORD_ASK:
     byn_suspicion_take_ask(d, peer, r);
+    byn_relay_hear_ask(d, r);
     return true;
   case BYN_RECORD_SEEN:
     byn_suspicion_take_seen(d, peer, r);
+    byn_relay_hear_seen(d, peer, r);
     return true;
   case BYN_RECORD_DEAD:
     byn_suspicion_take_dead(d, r);
@@ -156,6 +165,16 @@ static void take_record(byn_dist *d, byn_peer *peer, const byn_record *r) {
   }
 }
 
+static void take_relayed(byn_dist *d, byn_peer *via, const byn_record *r) {
+  byn_record inner;
+  byn_peer *from = byn_relay_source(d, via, r);
+  if (!from || !byn_relay_open(r, &inner)) return;
+  bool of_children =
+      inner.kind == BYN_RECORD_ENTRY || inner.kind == BYN_RECORD_START ||
+      inner.kind == BYN_RECORD_TERMINATE || inner.kind == BYN_RECORD_REPLY;
+  if (of_children) take_record(d, from, &inner);
+}
+
 bool byn_receive(byn_dist *d, const char *from, const uint8_t *bytes,
                  size_t n) {
   byn_packet_head head;
@@ -172,7 +191,13 @@ bool byn_receive(byn_dist *d, const char *from, const uint8_t *bytes,
     bool known = peer->host && peer->host->incarnation == head.incarnation;
     if (r.kind == BYN_RECORD_HELLO)
       byn_greet_take_hello(d, peer, &r, head.incarnation);
-    else if (known && byn_peer_sees(peer) && !take_node_record(d, peer, &r))
+    else if (!known || !byn_peer_sees(peer))
+      continue;
+    else if (r.kind == BYN_RECORD_RELAY)
+      byn_relay_pass_on(d, peer, &r);
+    else if (r.kind == BYN_RECORD_RELAYED)
+      take_relayed(d, peer, &r);
+    else if (!take_node_record(d, peer, &r))
       take_record(d, peer, &r);
   }
   if (d->registry.new_hosts) byn_cohort_learn_hosts(d);

@@ -234,6 +234,8 @@ static bool read_node_field(const byn_field *f, byn_record *v) {
     return eight(f, &v->mask);
   case BYN_FIELD_SEQ:
     return byn_field_number(f, UINT64_MAX, &v->seq);
+  case BYN_FIELD_RECORD:
+    return bytes_of(f, UINT32_MAX / 2, &v->record);
   default:
     return true;
   }
@@ -306,6 +308,9 @@ static bool is_complete(const byn_record *r) {
     return has_id(r) && r->token;
   case BYN_RECORD_WANT:
     return has_id(r);
+  case BYN_RECORD_RELAY:
+  case BYN_RECORD_RELAYED:
+    return r->node.at && r->record.at;
   case BYN_RECORD_CONFIRM:
   case BYN_RECORD_CONFIRMED:
     return has_id(r) && r->run;

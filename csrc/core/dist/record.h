@@ -23,6 +23,8 @@
  *   CONFIRMED  KEY HASH RUN RUNS
  *   SYNC, ACK  SEQ: what was published up to here is there
  *   WANT       KEY HASH: I lack its spec
+ *   RELAY      NODE INCARNATION RECORD: pass that on to that life of a node
+ *   RELAYED    NODE INCARNATION RECORD: that life of a node says so (relay.h)
  *
  * A packet is checked as a whole before any of it counts.
  */
@@ -59,6 +61,8 @@ typedef enum byn_record_kind {
   BYN_RECORD_SYNC,
   BYN_RECORD_ACK,
   BYN_RECORD_WANT,
+  BYN_RECORD_RELAY,
+  BYN_RECORD_RELAYED,
   BYN_RECORD_KINDS
 } byn_record_kind;
 
@@ -88,7 +92,8 @@ enum {
   BYN_FIELD_PID,
   BYN_FIELD_RUN,
   BYN_FIELD_RUNS,
-  BYN_FIELD_SEQ
+  BYN_FIELD_SEQ,
+  BYN_FIELD_RECORD /* one, as in a packet */
 };
 
 enum { BYN_KNOWN_MEMBER = 1, BYN_KNOWN_HOSTS = 2, BYN_KNOWN_PROVEN = 4 };
@@ -99,7 +104,7 @@ typedef struct byn_record {
   uint64_t session, answers, round, mask, token, stamp, flags, run, seq;
   uint64_t incarnation, code;
   bool hosts, leaving, retry, runs, own_backoff;
-  byn_dist_bytes nodes, digests, reason, node, spec, pid;
+  byn_dist_bytes nodes, digests, reason, node, spec, pid, record;
   byn_dist_id id;
   bool hashed;
   int64_t backoff_min, backoff_max;

@@ -6,6 +6,7 @@
 #include "candidate.h"
 #include "cohort.h"
 #include "reconcile.h"
+#include "relay.h"
 #include "serve.h"
 
 BYN_MACHINE("dist: a request", "opening asked copying answered",
@@ -139,7 +140,7 @@ static byn_peer *peer_of(const byn_dist *d, const byn_host *host) {
 /* Is that host known to live just now? */
 static bool is_seen(const byn_dist *d, const byn_host *host) {
   const byn_peer *peer = peer_of(d, host);
-  return host == d->self || (peer && byn_peer_sees(peer));
+  return host == d->self || (peer && byn_relay_reaches(peer));
 }
 
 /* Enough nodes hold it: this one, its host if it has one, and those that
@@ -175,7 +176,7 @@ static void send_start(byn_dist *d, byn_request *q, byn_peer *owner) {
   byn_put_bytes_field(b, BYN_FIELD_SPEC, q->spec.at, q->spec.n);
   byn_put_bytes_field(b, BYN_FIELD_NODE, q->node.at, q->node.n);
   if (q->own_backoff) byn_record_put_backoff(b, &q->backoff);
-  byn_record_send(d, owner);
+  byn_relay_send(d, owner);
 }
 
 /* The generation that was asked for is over, unheard of: ask for another. */
@@ -267,7 +268,7 @@ static void send_terminate(byn_dist *d, byn_request *q, const byn_generation *g,
   byn_buf *b = byn_record_begin(d, BYN_RECORD_TERMINATE);
   byn_record_put_id(b, q->place);
   byn_put_number_field(b, BYN_FIELD_TOKEN, g->token);
-  byn_record_send(d, peer);
+  byn_relay_send(d, peer);
 }
 
 /* One generation that is to end; true if it is over already. */
@@ -342,6 +343,14 @@ void byn_request_review_copying(byn_dist *d) {
   for (byn_request *q = d->requests; q; q = q->after)
     if (q->state == BYN_REQUEST_COPYING)
       byn_registry_touch(&d->registry, q->place);
+}
+
+void byn_request_ask_again(byn_dist *d) {
+  for (byn_request *q = d->requests; q; q = q->after) {
+    if (q->state != BYN_REQUEST_ASKED) continue;
+    q->retry_at = d->now;
+    byn_registry_touch(&d->registry, q->place);
+  }
 }
 
 void byn_request_take_reply(byn_dist *d, const byn_record *r) {

@@ -26,6 +26,9 @@ void byn_request_due(byn_dist *d, byn_request *q);
 /* Peers acknowledged something, came or went: looks at those that wait for it.
  */
 void byn_request_review_copying(byn_dist *d);
+/* A way to their owners or hosts was found: those that were asked already are
+ * asked again. */
+void byn_request_ask_again(byn_dist *d);
 void byn_request_take_reply(byn_dist *d, const byn_record *r);
 bool byn_request_next(byn_dist *d, byn_dist_action *a);
 void byn_request_free(byn_dist *d, byn_request *q);

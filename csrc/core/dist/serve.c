@@ -6,6 +6,7 @@
 #include "candidate.h"
 #include "cohort.h"
 #include "reconcile.h"
+#include "relay.h"
 #include "sync.h"
 
 BYN_MACHINE("dist: the start of an id at its owner",
@@ -149,7 +150,7 @@ static void reply(byn_dist *d, byn_peer *peer, const byn_record *r,
     if (s->node)
       byn_put_bytes_field(b, BYN_FIELD_NODE, s->node, strlen(s->node));
   }
-  byn_record_send(d, peer);
+  byn_relay_send(d, peer);
 }
 
 void byn_serve_take_start(byn_dist *d, byn_peer *peer, const byn_record *r) {

@@ -5,13 +5,14 @@
 #include "cohort.h"
 #include "greet.h"
 #include "place_wire.h"
+#include "relay.h"
 #include "suspicion.h"
 
 enum { AHEAD = 16 }; /* batches that a peer has not confirmed */
 
 void byn_sync_send_place(byn_dist *d, byn_peer *peer, const byn_place *p) {
   byn_place_put(byn_record_begin(d, BYN_RECORD_ENTRY), p, false);
-  byn_record_send(d, peer);
+  byn_relay_send(d, peer);
 }
 
 void byn_sync_flush(byn_dist *d) {
