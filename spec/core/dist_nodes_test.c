@@ -494,6 +494,42 @@ static void newcomer(void **state) {
   rig_free(r);
 }
 
+/* Two that lost each other for longer than ends are kept each start the same
+ * child: one process of it stays, by whatever way each hears of the other. */
+static void newcomer_in_conflict(void **state) {
+  (void)state;
+  for (int order = 0; order < 8; order++) {
+    rig *r = &the_rig;
+    rig_init(r, (uint64_t)order, 3);
+    r->config.keep_ended_ms = 15000;
+    for (int i = 0; i < 3; i++)
+      rig_boot(r, i);
+    rig_run(r, 500);
+    rig_cut(r, 0, 1);
+    rig_cut(r, 0, 2);
+    rig_cut(r, 1, 2);
+    rig_run(r, 40000);
+    int starts[20];
+    for (int id = 0; id < 20; id++) {
+      starts[id] = rig_start(r, id % 2 * 2, id, 0);
+      rig_run(r, 20);
+      rig_start(r, 2 - id % 2 * 2, id, 0);
+      rig_run(r, 20);
+    }
+    rig_run(r, 200);
+    for (int step = 0; step < 3; step++) {
+      int i = (order + step) % 3;
+      rig_mend(r, i, (i + 1) % 3);
+      rig_run(r, order & 4 ? 8 : 3000);
+    }
+    rig_run(r, 3000);
+    rig_assert_all_run(r, 20);
+    for (int id = 0; id < 20; id++)
+      assert_string_equal(r->nodes[1].shown[id], r->requests[starts[id]].pid);
+    rig_free(r);
+  }
+}
+
 static void large_specs(void **state) {
   (void)state;
   rig *r = &the_rig;
@@ -583,6 +619,7 @@ int main(void) {
       cmocka_unit_test(relayed_under_way),
       cmocka_unit_test(coordinator_crashes),
       cmocka_unit_test(newcomer),
+      cmocka_unit_test(newcomer_in_conflict),
       cmocka_unit_test(large_specs),
       cmocka_unit_test(repaired),
       cmocka_unit_test(idle),

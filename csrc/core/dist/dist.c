@@ -197,7 +197,8 @@ static void drop_long_lost(byn_dist *d) {
   for (byn_peer *peer = d->peers; peer; peer = peer->next) {
     if (peer->state != BYN_PEER_LOST || peer->host->dropped) continue;
     if (d->now - peer->gone_at <= d->keep_ended_ms) continue;
-    peer->host->dropped = dropped = true;
+    if (d->now - peer->host->heard_at <= d->keep_ended_ms) continue;
+    peer->host->dropped = peer->host->away = dropped = true;
   }
   if (dropped) byn_registry_drop_hosts(&d->registry);
 }

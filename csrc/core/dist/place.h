@@ -49,6 +49,8 @@ typedef struct byn_host {
   bool gone;
   bool unseen;  /* not connected: what it runs is not shown */
   bool dropped; /* its registers are to be dropped, and are not taken in */
+  bool away;    /* dropped as it was lost for long: it may come back */
+  int64_t heard_at; /* it came back then, or somebody who saw it did */
   bool named;   /* by a peer: not freed */
   size_t name_size;
   char name[];
