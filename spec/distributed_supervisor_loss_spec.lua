@@ -156,6 +156,23 @@ describe("the loss of a node", function()
     net:close()
   end)
 
+  it("that left lets it come back as a newcomer", function()
+    local net = cluster { A, B }
+    for i = 1, 20 do assert(start(net, A, i)) end
+    at(net, B, core.send, "keeper", "end")
+    net:settle()
+    assert.is_nil(at(net, B, ds.whereis, NAME, 1))
+    open(net, B)
+    net:settle()
+    assert.same({ A, B }, at(net, A, ds.nodes, NAME))
+    assert.same(at(net, A, ds.children, NAME), at(net, B, ds.children, NAME))
+    for i = 21, 60 do assert(start(net, B, i)) end
+    net:settle()
+    assert.is_true(#at(net, B, ds.local_children, NAME) > 0)
+    for i = 1, 60 do assert.equal(1, alive(net, i)) end
+    net:close()
+  end)
+
   it("is mended by what a broken connection leaves: one of each", function()
     local net = cluster { A, B, C }
     for i = 1, 30 do assert(start(net, A, i)) end

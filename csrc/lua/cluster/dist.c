@@ -304,6 +304,21 @@ static int l_open(lua_State *L) {
   return 2;
 }
 
+/* close(name): the node forgets it; who opens that name again begins anew. */
+static int l_close(lua_State *L) {
+  luaL_checkudata(L, 1, TYPE);
+  luaL_checkstring(L, 2);
+  lua_settop(L, 2);
+  push_kept(L, byn_node_here(L));
+  lua_pushvalue(L, 2);
+  lua_rawget(L, 3);
+  if (!lua_rawequal(L, 1, 4)) return 0;
+  lua_pushvalue(L, 2);
+  lua_pushnil(L);
+  lua_rawset(L, 3);
+  return 0;
+}
+
 static int l_gc(lua_State *L) {
   dist_box *box = luaL_checkudata(L, 1, TYPE);
   if (!box->d) return 0;
@@ -711,6 +726,7 @@ static const luaL_Reg methods[] = {{"attach", l_attach},
                                    {"set_hosts", l_set_hosts},
                                    {"set_nodes", l_set_nodes},
                                    {"leave", l_leave},
+                                   {"close", l_close},
                                    {"is_here", l_is_here},
                                    {"has_left", l_has_left},
                                    {"is_ready", l_is_ready},

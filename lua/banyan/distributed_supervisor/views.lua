@@ -36,20 +36,23 @@ function views.open(dist, name)
   end
   local of_node = by_node[node] or {}
   by_node[node], of_node[name] = of_node, view
-  view.closed = false
   return view
 end
 
---- The node takes no part any more. The view stays with its machine, for a
--- supervisor that is started again.
-function views.close(view) view.closed = true end
+--- The node takes no part any more: a supervisor that is started again is a
+-- newcomer, with a machine and a view of its own.
+function views.close(view)
+  local of_node = by_node[view.node]
+  if of_node and of_node[view.name] == view then of_node[view.name] = nil end
+  view.dist:close(view.name)
+end
 
 --- The view of a supervisor on the caller's node, or nil. One of an earlier
 -- life of the node is nobody's.
 function views.of(name)
   local of_node = by_node[node_name()]
   local view = of_node and of_node[name]
-  if not view or view.closed or not view.dist:is_here() then return nil end
+  if not view or not view.dist:is_here() then return nil end
   return view
 end
 
