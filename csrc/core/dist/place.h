@@ -47,11 +47,11 @@ typedef struct byn_host {
   uint64_t incarnation;
   uint32_t registers; /* that name it */
   bool gone;
-  bool unseen;  /* not connected: what it runs is not shown */
-  bool dropped; /* its registers are to be dropped, and are not taken in */
-  bool away;    /* dropped as it was lost for long: it may come back */
+  bool unseen;      /* not connected: what it runs is not shown */
+  bool dropped;     /* its registers are to be dropped, and are not taken in */
+  bool away;        /* dropped as it was lost for long: it may come back */
   int64_t heard_at; /* it came back then, or somebody who saw it did */
-  bool named;   /* by a peer: not freed */
+  bool named;       /* by a peer: not freed */
   size_t name_size;
   char name[];
 } byn_host;

@@ -213,7 +213,7 @@ static void serve_here(byn_dist *d, byn_request *q) {
 
 static void ask_owner(byn_dist *d, byn_request *q) {
   byn_peer *owner;
-  if (!d->open) return;
+  if (!d->open && !d->leaving) return;
   if (!byn_candidate_owner(d, q->place->hash, &owner)) {
     answer_code(d, q, BYN_DIST_NO_NODES);
     return;
@@ -286,7 +286,9 @@ static void terminate_one(byn_dist *d, byn_request *q, byn_generation *g,
 }
 
 static void review_terminate(byn_dist *d, byn_request *q) {
-  if (!d->open && !q->found) return; /* what is not known yet may exist */
+  /* What is not known yet may exist. */
+  bool knows = d->open || (d->leaving && d->opened_once);
+  if (!knows && !q->found) return;
   bool due = d->now >= q->retry_at || q->state == BYN_REQUEST_OPENING;
   bool left = true;
   for (bool changed = true; changed && left;) {
