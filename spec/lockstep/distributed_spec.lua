@@ -14,6 +14,23 @@ describe("a distributed supervisor under lockstep", function()
       local report = suite.run("distributed", "random", 1795286419, 1)
       if not report.ok then error(tostring(report), 0) end
     end)
+
+  suite.test(it, "keeps the process that never stopped after each split",
+    "splits", 25)
+
+  -- Three sides for longer than ends are kept; two of them start the same
+  -- child, and each gives way to the other when they meet.
+  it("keeps one of two children that began on both sides of a long split",
+    function()
+      local report = suite.run("splits", "random", 40, 1)
+      if not report.ok then error(tostring(report), 0) end
+    end)
+
+  suite.test(it, "has a child that crashes again and again harm no other",
+    "poison", 25)
+
+  suite.test(it, "goes on at once where nodes leave and come back", "leaving",
+    25)
 end)
 
 describe("a node that stood still, under lockstep", function()

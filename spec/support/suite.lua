@@ -18,12 +18,15 @@ suite.scripts = {
   reconnects = { max_steps = 400000, clock = "idle" },
   distributed = { max_steps = 200000 },
   pauses = { max_steps = 1000000, clock = "idle" },
+  splits = { max_steps = 1000000, clock = "idle" },
+  poison = { max_steps = 1000000, clock = "idle" },
+  leaving = { max_steps = 1000000, clock = "idle" },
 }
 
 --- In the order in which they are played.
 suite.names = {
   "processes", "servers", "supervisors", "dynamic", "restart_loop", "remote",
-  "reconnects", "distributed", "pauses",
+  "reconnects", "distributed", "pauses", "splits", "poison", "leaving",
 }
 
 --- The strategies that find bugs by chance.
