@@ -404,6 +404,14 @@ soak: runtime-deps ## play random scripts under lockstep for SOAK=60 seconds
 soaking:
 	@$(WITH_LUA) SOAK='$(SOAK)' SEED='$(SEED)' SPEC='$(SPEC)' $(LUA) spec/soak.lua
 
+# On OS processes, in the build with assertions.
+.PHONY: chaos raging
+chaos: runtime-deps ## five OS processes under random faults; CHAOS=60 SEED=1
+	+@$(IN_TEST_BUILD) build
+	+@$(IN_TEST_BUILD) raging
+raging:
+	@$(WITH_LUA) CHAOS='$(CHAOS)' SEED='$(SEED)' $(LUA) spec/chaos.lua
+
 # The test of the tester. SECONDS of CPU are spent on each mutant at most.
 SECONDS ?= 60
 .PHONY: mutants

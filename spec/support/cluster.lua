@@ -13,9 +13,9 @@
 -- are killed at the end, also after an error.
 
 local address = require "spec.support.address"
+local agent = require "spec.support.agent"
 local banyan = require "banyan"
 local environment = require "spec.support.environment"
-local server = require "banyan.server"
 local uv = require "luv"
 
 local cluster = {}
@@ -29,10 +29,6 @@ local Node = {}
 Node.__index = Node
 
 local unpack = table.unpack or unpack
-
-local function code_of(fn)
-  return type(fn) == "string" and fn or string.dump(fn)
-end
 
 --- Waits until fn() is true. After DEADLINE_MS it fails with `what`.
 function Cluster.wait(_, what, fn)
@@ -76,8 +72,7 @@ function Cluster:await(node)
   self:wait(node.name .. " answers", function()
     if node.ended then error(node.name .. " has ended", 0) end
     return banyan.connect(node.name, 1000)
-      and server.call({ name = "agent", node = node.name },
-        { code = "return 1", args = {}, n = 0 })
+      and agent.call(node.name, 5000, "return 1")
   end)
   return node
 end
@@ -107,9 +102,7 @@ end
 
 --- Calls a function there. Its error is raised here.
 function Node:call(fn, ...)
-  local ok, a, b, c, d = server.call({ name = "agent", node = self.name },
-    { code = code_of(fn), args = { ... }, n = select("#", ...) },
-    DEADLINE_MS)
+  local ok, a, b, c, d = agent.call(self.name, DEADLINE_MS, fn, ...)
   if ok == nil then error(self.name .. ": " .. tostring(a), 2) end
   if not ok then error(self.name .. ": " .. a, 2) end
   return a, b, c, d
@@ -117,17 +110,14 @@ end
 
 --- The same, but an error is returned as nil, err.
 function Node:try(fn, ...)
-  local ok, a, b, c, d = server.call({ name = "agent", node = self.name },
-    { code = code_of(fn), args = { ... }, n = select("#", ...) },
-    DEADLINE_MS)
+  local ok, a, b, c, d = agent.call(self.name, DEADLINE_MS, fn, ...)
   if not ok then return nil, a end
   return a, b, c, d
 end
 
 --- Runs a function there, in a process that stays and keeps its links.
 function Node:open(fn, ...)
-  server.cast({ name = "agent", node = self.name },
-    { code = code_of(fn), args = { ... }, n = select("#", ...) })
+  agent.open(self.name, fn, ...)
 end
 
 --- SIGKILL.

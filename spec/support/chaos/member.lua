@@ -1,0 +1,39 @@
+--- A node of `make chaos`: an OS process with the distributed supervisor.
+--
+--    lua spec/support/chaos/member.lua NAME LISTEN EVENTS [CONNECT ...]
+--
+-- It writes its events into the file EVENTS, and ends when its stdin does.
+
+local agent = require "spec.support.agent"
+local banyan = require "banyan"
+local ds = require "banyan.distributed_supervisor"
+local events = require "spec.support.chaos.events"
+local settings = require "spec.support.chaos.settings"
+local supervisor = require "banyan.supervisor"
+local uv = require "luv"
+
+local name, listen = arg[1], arg[2]
+local log = assert(io.open(arg[3], "a"))
+log:setvbuf "line"
+local peers = {}
+for i = 4, #arg do peers[#peers + 1] = arg[i] end
+
+local stdin = uv.new_pipe(false)
+stdin:open(0)
+stdin:read_start(function(err, data)
+  if err or not data then uv.kill(uv.os_getpid(), "sigkill") end
+end)
+
+banyan.run({
+  name = name, listen = listen, connect = peers, secret = settings.secret,
+  heartbeat_ms = settings.heartbeat_ms,
+  down_after_ms = settings.down_after_ms,
+  reconnect_ms = settings.reconnect_ms,
+  on_event = function(event) events.write(log, event) end,
+}, function()
+  assert(agent.start_link())
+  assert(supervisor.start_link {
+    ds.child_spec { name = settings.supervisor },
+  })
+  banyan.receive()
+end)
