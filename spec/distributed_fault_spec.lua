@@ -1,104 +1,15 @@
 -- What a fault costs a distributed supervisor, on nodes that are OS processes:
 -- the child that is at fault, and nothing else. Functions that run there are
--- sent as bytecode, so each asks for the modules that it needs.
+-- sent as bytecode (spec.support.counters).
 
 local cluster = require "spec.support.cluster"
+local counters = require "spec.support.counters"
 
--- What runs on the nodes ------------------------------------------------------
-
-local function open(opts)
-  local ds = require "banyan.distributed_supervisor"
-  opts = opts or {}
-  opts.name = "counters"
-  _G.tree = assert(require("banyan.supervisor").start_link {
-    ds.child_spec(opts),
-  })
-end
-
-local function member_count()
-  local nodes = require("banyan.distributed_supervisor").nodes("counters")
-  return nodes and #nodes or 0
-end
-
--- Starts children; answers why some did not start: id -> text.
-local function start(list)
-  local ds = require "banyan.distributed_supervisor"
-  local counter = require "spec.support.counter"
-  local failed = {}
-  for _, one in ipairs(list) do
-    local pid, err = ds.start_child("counters", counter.spec(one.id, one.arg),
-      one.node)
-    if not pid then failed[one.id] = tostring(err) end
-  end
-  return failed
-end
-
-local function add(id, n)
-  return require("banyan.distributed_supervisor").call("counters", id, n)
-end
-
--- Adds n to each; answers how many say `expected` then.
-local function add_all(ids, n, expected)
-  local ds = require "banyan.distributed_supervisor"
-  local right = 0
-  for _, id in ipairs(ids) do
-    if ds.call("counters", id, n) == expected then right = right + 1 end
-  end
-  return right
-end
-
-local function child_count()
-  local _, everywhere = require("banyan.distributed_supervisor").count(
-    "counters")
-  return everywhere
-end
-
-local function explain(id)
-  local found = require("banyan.distributed_supervisor").explain("counters",
-    id)
-  return found and found.state, found and found.node
-end
-
-local function owner(id)
-  return require("banyan.distributed_supervisor").node_for("counters", id)
-end
-
--- The test's side -------------------------------------------------------------
-
-local function ids_of(n)
-  local ids = {}
-  for i = 1, n do ids[i] = i end
-  return ids
-end
-
-local function list_of(n, arg)
-  local list = {}
-  for i = 1, n do list[i] = { id = i, arg = arg } end
-  return list
-end
-
--- Nodes that all run the supervisor.
-local function together(c, opts, ...)
-  local nodes = { c:start(...) }
-  for _, node in ipairs(nodes) do node:open(open, opts) end
-  for _, node in ipairs(nodes) do
-    c:wait(node.name .. " knows all members", function()
-      return node:call(member_count) == #nodes
-    end)
-  end
-  return nodes
-end
-
--- The first id of a row that belongs to a node.
-local function id_on(asked, node, skip)
-  for i = 1, 1000 do
-    local id = "id" .. i
-    if asked:call(owner, id) == node.name and not (skip and skip[id]) then
-      if skip then skip[id] = true end
-      return id
-    end
-  end
-end
+local together, id_on = counters.together, counters.id_on
+local ids_of, list_of = counters.ids, counters.list
+local open, start, add = counters.open, counters.start, counters.add
+local add_all, explain = counters.add_all, counters.explain
+local member_count, child_count = counters.members, counters.everywhere
 
 describe("a child that crashes again and again", function()
   it("harms no other, is set aside, and comes back when it is well",
@@ -148,9 +59,7 @@ describe("a start function", function()
         c:wait("what crashed has been started again", function()
           return a:call(add, old, 0) == 0
         end)
-        b:call(function()
-          require("luv").kill(require("luv").os_getpid(), "sigterm")
-        end)
+        b:call(counters.sigterm)
         c:wait("the node ends", function() return b.ended end)
       end)
     end)
@@ -234,6 +143,35 @@ describe("what a node refuses", function()
         return elsewhere and elsewhere.reason
       end)
       assert.equal("the node that the ring names refused it", found)
+      nodes[2]:kill()
+      c:wait("all run on the one that has the module", function()
+        return a:call(counters.here) == 40
+      end)
+    end)
+  end)
+
+  it("is said at once, where a child waits for room or would", function()
+    cluster.run(function(c)
+      local nodes = together(c, { max_children = 10 }, "a", "b")
+      local a, b = nodes[1], nodes[2]
+      assert.same({}, a:call(start, list_of(20)))
+      b:kill()
+      local waiting
+      c:wait("those of the lost node wait", function()
+        waiting = nil
+        local count = 0
+        for i = 1, 20 do
+          if a:call(explain, i) == "waiting" then
+            waiting, count = i, count + 1
+          end
+        end
+        return count == 10
+      end)
+      local failed = a:call(start, { { id = waiting }, { id = "new" } })
+      assert.equal("already_present", failed[waiting])
+      assert.is_truthy(failed.new:find("no_room", 1, true))
+      assert.is_true(a:call(counters.terminate, waiting))
+      assert.are_not.equal("waiting", (a:call(explain, waiting)))
     end)
   end)
 
@@ -274,6 +212,82 @@ describe("a node that runs no children", function()
       end))
       w:call(function() require("banyan").set_hosts(true) end)
       c:wait("it is a host", function() return a:call(member_count) == 3 end)
+    end)
+  end)
+
+  it("may say so by a list of nodes that no other has", function()
+    cluster.run(function(c)
+      local nodes = together(c, nil, "a", "b")
+      local a, b = nodes[1], nodes[2]
+      assert.same({}, a:call(start, list_of(10)))
+      local w = c:start("w")
+      assert.same({ nil, "not_started" },
+        { w:call(add, 1, 1) })
+      w:open(open, { nodes = { a.name, b.name } })
+      c:wait("it knows both", function() return w:call(member_count) == 2 end)
+      c:wait("the children are known", function()
+        return w:call(child_count) == 10
+      end)
+      for _, node in ipairs { a, b, w } do
+        c:wait(node.name .. " tells of the lists", function()
+          return node:call(counters.events, "nodes_differ") > 0
+        end)
+      end
+      assert.equal(10, w:call(add_all, ids_of(10), 1, 1))
+      local more = {}
+      for i = 1, 20 do more[i] = { id = "more" .. i } end
+      assert.same({}, a:call(start, more))
+      assert.same({}, w:call(start, { { id = "its own" } }))
+      assert.equal(0, w:call(counters.here))
+      assert.equal(2, a:call(member_count))
+    end)
+  end)
+end)
+
+describe("a listener", function()
+  local function listen()
+    _G.told = {}
+    local function note(what)
+      return function(_, id)
+        _G.told[id] = (_G.told[id] or "") .. what
+      end
+    end
+    local open_tree = load(_G.open_code)
+    open_tree { listeners = { {
+      on_process_start = note "+", on_process_stop = note "-",
+    } } }
+  end
+  local function told(id) return _G.told[id] end
+
+  it("hears of starts and stops in turn, on every node", function()
+    cluster.run(function(c)
+      local nodes = { c:start("a", "b", "d") }
+      local a, d = nodes[1], nodes[3]
+      for _, node in ipairs(nodes) do
+        node:call(function(code) _G.open_code = code end, string.dump(open))
+        node:open(listen)
+      end
+      counters.await_members(c, nodes)
+      assert.same({}, a:call(start, { { id = "x", node = d.name } }))
+      a:call(function()
+        require("banyan.distributed_supervisor").whereis("counters", "x")
+          :exit("kill")
+      end)
+      for _, node in ipairs(nodes) do
+        c:wait(node.name .. " hears of the restart", function()
+          return node:call(told, "x") == "+-+"
+        end)
+      end
+      d:kill()
+      c:wait("it runs elsewhere", function()
+        return a:call(told, "x") == "+-+-+"
+      end)
+      assert.is_true(a:call(counters.terminate, "x"))
+      for i = 1, 2 do
+        c:wait(nodes[i].name .. " hears of the end", function()
+          return nodes[i]:call(told, "x") == "+-+-+-"
+        end)
+      end
     end)
   end)
 end)
@@ -370,9 +384,7 @@ describe("a node that leaves", function()
         { id = slow, arg = { end_ms = 4000 }, node = b.name },
         { id = quick, node = b.name },
       }))
-      b:call(function()
-        require("luv").kill(require("luv").os_getpid(), "sigterm")
-      end)
+      b:call(counters.sigterm)
       c:wait("the quick one is back", function()
         return a:call(add, quick, "node") == a.name
       end)
@@ -382,6 +394,28 @@ describe("a node that leaves", function()
         return a:call(add, slow, "node") == a.name
       end)
       c:wait("the node has ended", function() return b.ended end)
+    end)
+  end)
+
+  it("does so at the same time as another one", function()
+    cluster.run(function(c)
+      local nodes = together(c, nil, "a", "b", "d")
+      local a, b, d = nodes[1], nodes[2], nodes[3]
+      local list = list_of(60, { end_ms = 1 })
+      list[61] = { id = "slow", arg = { end_ms = 4000 }, node = b.name }
+      assert.same({}, a:call(start, list))
+      local late = id_on(a, b)
+      b:call(counters.sigterm)
+      d:call(counters.sigterm)
+      c:wait("the quick ones are back", function()
+        return a:call(counters.here) >= 60
+      end)
+      assert.same({}, a:call(start, { { id = late } }))
+      c:wait("both have ended", function() return b.ended and d.ended end)
+      assert.equal("exit code 0, signal 0", b.ended)
+      assert.equal("exit code 0, signal 0", d.ended)
+      c:wait("all are back", function() return a:call(counters.here) == 62 end)
+      assert.equal(62, a:call(child_count))
     end)
   end)
 end)

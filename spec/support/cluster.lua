@@ -6,7 +6,10 @@
 --      a:open(function() ... end)          the same, in a process that stays
 --      a:kill()                            SIGKILL
 --      c:wait("what for", function() return true end)
---    end)
+--    end, { options = { down_after_ms = 1000 }, proxy = true })
+--
+-- The options of banyan.run are for all nodes, this one too. With a proxy, all
+-- connections to the nodes pass c.proxy (spec.support.proxy).
 --
 -- Functions travel as bytecode: they have no upvalues but the globals. A
 -- string is the source of one, for a node under another Lua. All OS processes
@@ -16,6 +19,7 @@ local address = require "spec.support.address"
 local agent = require "spec.support.agent"
 local banyan = require "banyan"
 local environment = require "spec.support.environment"
+local proxy = require "spec.support.proxy"
 local uv = require "luv"
 
 local cluster = {}
@@ -44,7 +48,26 @@ function Cluster.wait(_, what, fn)
 end
 
 --- Makes a name for a node that is started later.
-function Cluster.name(_, short) return address.fresh_name(short) end
+function Cluster:name(short)
+  if not self.proxy then return address.fresh_name(short) end
+  return self.proxy:add(function(port)
+    return ("%s@127.0.0.1:%d"):format(short, port)
+  end)
+end
+
+-- Options of a node as a table constructor; it listens behind the proxy.
+local function constructor(self, name)
+  local list = {}
+  for key, value in pairs(self.options) do
+    list[#list + 1] = ("%s = %d"):format(key, value)
+  end
+  if self.proxy then
+    local port = address.free_port()
+    self.proxy:serve(name, port)
+    list[#list + 1] = ("listen = %q"):format("127.0.0.1:" .. port)
+  end
+  return "{" .. table.concat(list, ", ") .. "}"
+end
 
 --- Starts a node without waiting for it.
 ---@param name string
@@ -55,7 +78,11 @@ function Cluster:launch(name, opts)
   local node = setmetatable({ name = name }, Node)
   local args = { "spec/support/node.lua", node.name, banyan.node() }
   for _, peer in ipairs(opts.connect or {}) do args[#args + 1] = peer end
-  local env = { BANYAN_SECRET = opts.secret or SECRET }
+  local env = {
+    BANYAN_SECRET = opts.secret or SECRET,
+    BANYAN_OPTIONS = constructor(self, name),
+    BANYAN_STAYS_MS = self.stays_ms,
+  }
   for key, value in pairs(opts.env or {}) do env[key] = value end
   node.handle, node.pid = uv.spawn(opts.lua or arg[-1], {
     args = args, env = environment(env), stdio = { nil, nil, 2 },
@@ -86,7 +113,7 @@ function Cluster:start(...)
     if not node.ended then names[#names + 1] = node.name end
   end
   for i, short in ipairs { ... } do
-    fresh[i] = self:launch(address.fresh_name(short), { connect = names })
+    fresh[i] = self:launch(self:name(short), { connect = names })
     names[#names + 1] = fresh[i].name
   end
   for _, node in ipairs(fresh) do self:await(node) end
@@ -136,27 +163,41 @@ function Cluster:stop()
   for _, node in ipairs(self.nodes) do node.handle:close() end
 end
 
---- Runs body(cluster) as the first process of a node.
-function cluster.run(body)
-  local self = setmetatable({ nodes = {} }, Cluster)
-  local ok, err
-  -- The link events of the test's own node, for the message of a failure.
-  local seen = {}
-  local function see(event)
+-- The link events of the test's own node, for the message of a failure.
+local function own_options(self, seen)
+  local opts = { name = address.fresh_name "test", secret = SECRET }
+  for key, value in pairs(self.options) do opts[key] = value end
+  function opts.on_event(event)
     if event.peer then
       seen[#seen + 1] = ("%s %s %s"):format(event.event, event.peer,
         tostring(event.reason or ""))
     end
   end
-  banyan.run({
-    name = address.fresh_name("test"), secret = SECRET, on_event = see,
-  }, function()
+  if self.proxy then self.proxy:introduce(opts.name) end
+  return opts
+end
+
+--- Runs body(cluster) as the first process of a node.
+---@param body fun(cluster: table)
+---@param opts? table  options: of banyan.run, integers; proxy: true; stays_ms:
+---  so long nodes wait for this one to be back when it is lost
+function cluster.run(body, opts)
+  opts = opts or {}
+  local self = setmetatable({
+    nodes = {}, options = opts.options or {}, stays_ms = opts.stays_ms,
+    proxy = opts.proxy and proxy.new() or nil,
+  }, Cluster)
+  local ok, err
+  local seen = {}
+  banyan.run(own_options(self, seen), function()
     ok, err = xpcall(body, function(why)
       if type(why) ~= "string" then return why end
       return debug.traceback(why, 2)
     end, self)
     self:stop()
   end)
+  if self.proxy then self.proxy:close() end
+  uv.run "nowait" -- what was closed is freed before the program ends
   if not ok then
     for _, node in ipairs(self.nodes) do
       seen[#seen + 1] = ("%s: %s"):format(node.name, tostring(node.ended))

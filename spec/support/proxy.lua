@@ -9,6 +9,7 @@
 --    p:set(a, b, { silent = true })      it is swallowed, and so are closes
 --    p:set(a, b, { held = true })        it waits, until p:set(a, b)
 --    p:refuse(name, true)                its port refuses connections
+--    p:introduce(name)                   a node that is not behind it dials
 --
 -- Who dials is read from the first frame of a connection, which names both. A
 -- connection of which something was swallowed is closed when that is over.
@@ -24,7 +25,9 @@ Proxy.__index = Proxy
 local BACKLOG = 64
 
 function proxy.new()
-  return setmetatable({ sites = {}, connections = {}, faults = {} }, Proxy)
+  return setmetatable({
+    sites = {}, dialers = {}, connections = {}, faults = {},
+  }, Proxy)
 end
 
 -- --- one connection ----------------------------------------------------------
@@ -81,9 +84,9 @@ local function take(self, c, way, data)
   flush(self, c, way)
 end
 
--- The name of another site in the first bytes of a connection.
+-- The name of another node in the first bytes of a connection.
 local function dialer_in(self, name, bytes)
-  for other in pairs(self.sites) do
+  for other in pairs(self.dialers) do
     if other ~= name and bytes:find(other, 1, true) then return other end
   end
 end
@@ -147,9 +150,13 @@ function Proxy:add(name_of)
   local port = address.free_port()
   local site = { port = port, name = name_of(port) }
   self.sites[site.name] = site
+  self:introduce(site.name)
   bind(site)
   return site.name
 end
+
+--- Says that a node with that name may dial those behind the proxy.
+function Proxy:introduce(name) self.dialers[name] = true end
 
 --- The port of a node behind the proxy, from now on.
 function Proxy:serve(name, back)
