@@ -5,13 +5,15 @@ local banyan = require "banyan"
 local ds = require "banyan.distributed_supervisor"
 local server = require "banyan.server"
 
-local counter = { name = "spec.support.counter" }
+-- starts: how many there were in this Lua state.
+local counter = { name = "spec.support.counter", starts = 0 }
 
 --- What an argument may have: start_ms: init takes so long; end_ms: so does
 -- terminate; crash_ms: it raises so long after its start; start_child: {name,
 -- id}, which init starts; hang: init never answers; text: for size.
 function counter:init(arg)
   self.count, self.arg = 0, arg
+  counter.starts = counter.starts + 1
   if arg.start_ms then banyan.sleep(arg.start_ms) end
   if arg.hang then banyan.receive() end
   if arg.end_ms then banyan.trap_exit(true) end
