@@ -179,6 +179,39 @@ end
 package.path = absolute(package.path)
 package.cpath = absolute(package.cpath)
 
+-- The legend of the table of faults: word -> file.
+local function files_of_words(text)
+  local files = {}
+  for words, paths in text:gmatch "\n| (%*[%l*, ]+%*) | ([^\n]+) |" do
+    local next_path = paths:gmatch "`([^`]+)`"
+    for word in words:gmatch "%*(%l+)%*" do
+      files[word] = assert(next_path(), word .. " has no file")
+    end
+  end
+  return files
+end
+
+-- Each "(*word* `text`, ...)" names tests that are in the file of that word.
+local function check_tests_named(text)
+  local files, count, word = files_of_words(text), 0, nil
+  for reference in text:gmatch "%(%*%l+%* `[^)]*%)" do
+    for star, name in reference:gmatch "%*?(%l*)%*? ?`([^`]+)`" do
+      if star ~= "" then word = star end
+      local file = assert(files[word], word .. " is no word of the table")
+      count = count + 1
+      assert.is_truthy(read(file):find(name, 1, true),
+        ("%s has no test %q"):format(file, name))
+    end
+  end
+  assert.is_true(count > 0)
+end
+
+describe("the table of faults", function()
+  it("names tests that there are", function()
+    check_tests_named(read "docs/clusters.md")
+  end)
+end)
+
 for _, page in ipairs(pages) do
   describe(page, function()
     local dir
