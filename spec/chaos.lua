@@ -84,6 +84,7 @@ end
 
 -- What is wrong after a storm, as a list.
 local function judge(storm, counting)
+  if #storm.problems > 0 then return storm.problems end
   local took, why, id = verdict.settle(names)
   if not took then return { { id = id, text = "no rest: " .. why } } end
   local crashed = nodes:find_crashed()

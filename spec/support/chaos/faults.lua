@@ -1,6 +1,7 @@
 --- The faults of `make chaos`, mixed at random: connections that are cut,
--- delayed, held and silenced; nodes that are stopped, and killed and started
--- again. Each that lasts has a process of its own, which ends it.
+-- delayed, held and silenced; nodes that are stopped, that leave or are killed
+-- and are started again; coordinators that crash. Each that lasts has a process
+-- of its own, which ends it.
 
 local banyan = require "banyan"
 local members = require "spec.support.chaos.members"
@@ -14,6 +15,7 @@ Faults.__index = Faults
 local DOWN_MS = settings.down_after_ms
 local MOST_AWAY = 3 -- nodes that are stopped or killed at one time
 local MOST_UNDER_WAY = 7
+local LEAVE_MS = 30000
 local LEAST_PAUSE_MS, MOST_PAUSE_MS = 50, 900
 local LEAST_STORM_MS, MOST_STORM_MS = 4000, 14000
 
@@ -24,7 +26,8 @@ function faults.new(seed, proxy, nodes)
   math.randomseed(seed)
   return setmetatable({
     proxy = proxy, nodes = nodes, timeline = {},
-    under_way = 0, away = 0, ways = {}, began = members.wall_ms(),
+    problems = {}, under_way = 0, away = 0, ways = {},
+    began = members.wall_ms(),
   }, Faults)
 end
 
@@ -221,12 +224,38 @@ function ops.kill(self)
   end)
 end
 
+function ops.crash_coordinator(self)
+  local name = one_of(self.nodes.names)
+  if not self.nodes:is_up(name) then return end
+  self:note("the coordinator of %s crashes", shortened(name))
+  self.nodes:crash_coordinator(name)
+end
+
+-- It ends in good order, whatever the network is like.
+function ops.leave(self)
+  local name = victim(self)
+  if not name then return end
+  self.away, self.under_way = self.away + 1, self.under_way + 1
+  self:note("SIGTERM %s", shortened(name))
+  local life, till = self.nodes:leave(name), banyan.now() + LEAVE_MS
+  banyan.spawn(function()
+    while not life.code and banyan.now() < till do banyan.sleep(20) end
+    if not life.code then
+      table.insert(self.problems, { text = name .. " does not leave" })
+    end
+    self:note("%s has left: code %s", shortened(name), tostring(life.code))
+    last(self, between(0, DOWN_MS))
+    if life.code then self.nodes:start(name) end
+    self.away, self.under_way = self.away - 1, self.under_way - 1
+  end)
+end
+
 local BAG = {
   "cut_pair", "cut_pair", "cut_pair", "cut_node", "cut_node", "cut_all",
   "delay", "delay", "delay", "hold", "hold", "silence_short",
   "silence_short", "silence_long", "silence_long", "isolate_short",
   "isolate_long", "split", "stop_short", "stop_long", "stop_long", "kill",
-  "kill",
+  "kill", "leave", "crash_coordinator", "crash_coordinator",
 }
 
 --- One storm: faults for a while, but not after `till`. Then all are ended,

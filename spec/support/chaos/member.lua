@@ -2,7 +2,8 @@
 --
 --    lua spec/support/chaos/member.lua NAME LISTEN EVENTS [CONNECT ...]
 --
--- It writes its events into the file EVENTS, and ends when its stdin does.
+-- It writes its events into the file EVENTS, and ends when its stdin does. At
+-- SIGUSR2 the coordinator of its supervisor crashes.
 
 local agent = require "spec.support.agent"
 local banyan = require "banyan"
@@ -24,6 +25,12 @@ stdin:read_start(function(err, data)
   if err or not data then uv.kill(uv.os_getpid(), "sigkill") end
 end)
 
+local crash = uv.new_signal()
+crash:start("sigusr2", function()
+  local coordinator = banyan.whereis(settings.supervisor)
+  if coordinator then coordinator:exit("kill") end
+end)
+
 banyan.run({
   name = name, listen = listen, connect = peers, secret = settings.secret,
   heartbeat_ms = settings.heartbeat_ms,
@@ -32,8 +39,9 @@ banyan.run({
   on_event = function(event) events.write(log, event) end,
 }, function()
   assert(agent.start_link())
-  assert(supervisor.start_link {
+  assert(supervisor.start_link({
     ds.child_spec { name = settings.supervisor },
-  })
+  }, { max_restarts = 1000 }))
   banyan.receive()
 end)
+os.exit(0)

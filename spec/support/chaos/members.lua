@@ -1,9 +1,9 @@
 --- The nodes of `make chaos` as OS processes behind a proxy: starts, stops,
 -- kills and restarts them.
 --
--- A life of a node is one OS process: { name=, pid=, from=, till=, stops= },
--- with the wall time in ms of its start, its end (nil: it lives) and of each
--- time that it was stopped.
+-- A life of a node is one OS process: { name=, pid=, from=, till=, stops=,
+-- leaves= }, with the wall time in ms of its start, its end (nil: it lives), of
+-- each time that it was stopped, and of its SIGTERM.
 
 local address = require "spec.support.address"
 local environment = require "spec.support.environment"
@@ -70,6 +70,11 @@ end
 function Members:is_up(name)
   local life = self.now[name]
   return life ~= nil and not life.till and not life.stopped
+    and not life.leaves
+end
+
+local function send_signal(life, signal)
+  if not life.code then uv.process_kill(life.handle, signal) end
 end
 
 --- kill -9.
@@ -77,7 +82,7 @@ end
 function Members:kill(name, refused)
   local life = self.now[name]
   life.till = members.wall_ms()
-  if not life.code then uv.process_kill(life.handle, "sigkill") end
+  send_signal(life, "sigkill")
   if refused then self.proxy:refuse(name, true) end
 end
 
@@ -85,7 +90,20 @@ function Members:stop(name)
   local life = self.now[name]
   life.stopped = true
   table.insert(life.stops, { from = members.wall_ms() })
-  uv.process_kill(life.handle, "sigstop")
+  send_signal(life, "sigstop")
+end
+
+--- The coordinator of its supervisor crashes.
+function Members:crash_coordinator(name)
+  send_signal(self.now[name], "sigusr2")
+end
+
+--- SIGTERM. Answers the life: its `code` is set when it has ended.
+function Members:leave(name)
+  local life = self.now[name]
+  life.leaves = members.wall_ms()
+  send_signal(life, "sigterm")
+  return life
 end
 
 function Members:continue(name)
@@ -93,20 +111,21 @@ function Members:continue(name)
   if not life.stopped then return end
   life.stopped = nil
   life.stops[#life.stops].till = members.wall_ms()
-  if not life.code then uv.process_kill(life.handle, "sigcont") end
+  send_signal(life, "sigcont")
 end
 
---- The life that ended without being killed here, if there is one.
+--- The life that ended by itself, if there is one.
 function Members:find_crashed()
   for _, life in ipairs(self.lives) do
-    if life.code and life.signal ~= 9 then return life end
+    local by_term = life.leaves and life.code == 0
+    if life.code and life.signal ~= 9 and not by_term then return life end
   end
 end
 
 --- Kills all.
 function Members:close()
   for _, life in ipairs(self.lives) do
-    if not life.code then uv.process_kill(life.handle, "sigkill") end
+    send_signal(life, "sigkill")
   end
 end
 

@@ -1,9 +1,9 @@
 --- What must hold when the faults of `make chaos` are over.
 --
 --  * Each child runs exactly once, and all nodes agree where.
---  * No process of a child has ended but with its OS process, by kill -9, or
---    because an older process of that child ran. So the one that never stopped
---    stays.
+--  * No process of a child has ended but with its OS process, by kill -9 or
+--    SIGTERM, or because an older process of that child ran. So the one that
+--    never stopped stays.
 --  * It counts on from what was acknowledged.
 --
 -- Which of two processes is older is decided by when their nodes knew of
@@ -149,6 +149,7 @@ end
 
 -- Why a process should not have ended, or nil.
 local function wrong_end(one, list)
+  if one.life.leaves and one.ended >= one.life.leaves then return nil end
   local node, serial = one.reason:match
     "^shutdown: conflict: pid<([^@]+)@%S+ ([%d.]+>)>?$"
   if not node then return "ended: " .. one.reason end
