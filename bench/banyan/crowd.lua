@@ -79,7 +79,9 @@ end
 -- us of CPU.
 local function fill(list, from, to)
   local before, start = nodes.used(list), uv.hrtime()
-  for i, node in ipairs(list) do node:tell("crowd", "fill", from + i - 1, to) end
+  for i, node in ipairs(list) do
+    node:tell("crowd", "fill", from + i - 1, to)
+  end
   for _, node in ipairs(list) do node:hear() end
   return (uv.hrtime() - start) / 1e9, nodes.used(list, before).cpu
 end
