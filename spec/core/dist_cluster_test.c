@@ -5,18 +5,19 @@
  *     node that lives;
  *   - nothing runs of a child whose end was answered;
  *   - a process that no fault stopped is still the child's;
- *   - all nodes show the process that runs.
+ *   - all nodes show the process that runs;
+ *   - who asked for something was answered.
  *
  * While faults go on, each node shows processes in alternation (dist_rig.h).
  */
 #include "../../csrc/core/dist/parts.h"
 #include "dist_rig.h"
 
-enum { IDS = 60, FAULTS_MS = 20000, CALM_MS = 9000 };
+enum { IDS = 60, FAULTS_MS = 20000, CALM_MS = 9000, LIMIT_MS = 8000 };
 
 typedef struct child {
   uint32_t flags;
-  int start, end;           /* requests, or -1 */
+  int start, end, rival;    /* requests, or -1; rival: the same start again */
   char first[24];           /* the process that its start was answered with */
   bool hit;                 /* a fault stopped a process of it */
   bool may_end;             /* one of its processes ended as it should */
@@ -27,6 +28,8 @@ typedef struct child {
 static rig the_rig;
 static child children[IDS];
 static int next_id;
+static uint32_t attached[RIG_NODES]; /* how often it was */
+static uint32_t asked_in[RIG_REQUESTS];
 
 static bool is_up(const rig *r, int i) {
   return r->nodes[i].d && r->nodes[i].attached;
@@ -40,7 +43,11 @@ static int some_up(rig *r) {
   return -1;
 }
 
-/* Does a node but one know its spec, or its end? */
+static bool may_run(const byn_generation *g) {
+  return g->ran || byn_generation_may_run(g, NULL);
+}
+
+/* Does a node but one know its spec and that it may run, or its end? */
 static bool is_known(rig *r, int id, int but, bool ended) {
   char key[16];
   byn_dist_id name;
@@ -50,7 +57,8 @@ static bool is_known(rig *r, int id, int but, bool ended) {
     const byn_place *p = byn_registry_find(&r->nodes[i].d->registry, &name);
     const byn_generation *g = p ? p->generations : NULL;
     for (; g; g = g->next)
-      if (ended ? g->ended : !g->ended && g->spec_set) return true;
+      if (ended ? g->ended : !g->ended && g->spec_set && may_run(g))
+        return true;
   }
   return false;
 }
@@ -87,6 +95,7 @@ static void detach_node(rig *r, int i) {
   RIG_TRACE(r, "detach %d", i);
   byn_dist_detach(r->nodes[i].d);
   r->nodes[i].attached = false;
+  attached[i]++;
   for (int j = 0; j < r->count; j++) {
     if (j == i || !r->wires[j][i].up || !is_up(r, j) || r->cut[i][j]) continue;
     rig_lose_messages(r, i, j);
@@ -135,14 +144,29 @@ static void crash_child(rig *r) {
 
 /* --- callers -------------------------------------------------------------- */
 
+static int ask(rig *r, int i, int id, bool ends,
+               const byn_dist_start_spec *what) {
+  int number = rig_ask(r, i, id, ends, what, LIMIT_MS);
+  asked_in[number] = attached[i];
+  return number;
+}
+
 static void start_child(rig *r) {
   int i = some_up(r);
   if (i < 0 || next_id == IDS) return;
   static const uint32_t kinds[] = {0, 0, BYN_DIST_TEMPORARY,
                                    BYN_DIST_TRANSIENT};
   uint32_t flags = kinds[rig_draw(r, 4)];
-  children[next_id] = (child){.end = -1, .flags = flags};
-  children[next_id].start = rig_start(r, i, next_id, flags);
+  children[next_id] = (child){.end = -1, .rival = -1, .flags = flags};
+  byn_dist_start_spec what = {
+      .spec = (const uint8_t *)"spec", .spec_len = 4, .flags = flags};
+  if (rig_draw(r, 5) == 0)
+    what.node = rig_names[rig_draw(r, (uint32_t)r->count)];
+  children[next_id].start = ask(r, i, next_id, false, &what);
+  int j = some_up(r);
+  what.flags |= BYN_DIST_ENSURE;
+  if (j >= 0 && rig_draw(r, 4) == 0)
+    children[next_id].rival = ask(r, j, next_id, false, &what);
   next_id++;
 }
 
@@ -150,13 +174,32 @@ static void end_child(rig *r) {
   int i = some_up(r);
   if (i < 0 || next_id == 0) return;
   int id = (int)rig_draw(r, (uint32_t)next_id);
-  if (children[id].end < 0) children[id].end = rig_terminate(r, i, id);
+  child *c = &children[id];
+  if (c->end < 0 && c->rival < 0) c->end = ask(r, i, id, true, NULL);
+}
+
+static void take_refusals_back(rig *r) {
+  for (int i = 0; i < r->count; i++) {
+    if (!r->nodes[i].d || i == r->refusing_node) continue;
+    rig_time(r, i);
+    byn_dist_refusals_gone(r->nodes[i].d);
+    rig_drain(r, i);
+  }
+}
+
+/* Of these nodes lose each other for longer than ends are kept. None of them is
+ * new: such a one cannot know what another, which it meets first, missed. */
+static bool is_long(const rig *r) {
+  return r->seed % 10 == 0;
 }
 
 static void disturb(rig *r) {
   int i = (int)rig_draw(r, (uint32_t)r->count);
   int j = (int)rig_draw(r, (uint32_t)r->count);
-  switch (rig_draw(r, 24)) {
+  uint32_t what = rig_draw(r, 27);
+  bool makes_new = what <= 2 || (what >= 8 && what <= 11);
+  if (makes_new && is_long(r)) return;
+  switch (what) {
   case 0:
     kill_node(r, i);
     break;
@@ -204,6 +247,13 @@ static void disturb(rig *r) {
   case 14:
     if (is_up(r, i)) rig_gap(r, i, 1 + rig_draw(r, 8000));
     break;
+  case 16:
+    r->refusing_node = rig_draw(r, 2) ? i : -1;
+    take_refusals_back(r);
+    break;
+  case 17:
+    r->failing_id = rig_draw(r, 2) ? (int)rig_draw(r, IDS) : -1;
+    break;
   default:
     start_child(r);
     break;
@@ -214,6 +264,8 @@ static void note_answers(rig *r) {
   for (int id = 0; id < next_id; id++) {
     child *c = &children[id];
     const rig_request *q = &r->requests[c->start];
+    if (c->rival >= 0 && !(q->answered && q->code == BYN_DIST_OK))
+      q = &r->requests[c->rival];
     if (q->answered && q->code == BYN_DIST_OK && !c->first[0])
       memcpy(c->first, q->pid, sizeof c->first);
     if (c->over || c->end < 0) continue;
@@ -260,7 +312,7 @@ static void check_child(rig *r, int id) {
   if (acknowledged && lasts && !c->forgotten && count == 0)
     fail_msg("seed %" PRIu64 ": %d does not run", r->seed, id);
   const rig_process *oldest = first_process(r, id);
-  if (acknowledged && lasts && !c->hit && has_one_clock(r) &&
+  if (p && acknowledged && lasts && !c->hit && has_one_clock(r) &&
       !r->config.newest && oldest->begun < p->begun)
     fail_msg("seed %" PRIu64 ": %d lost its state: %s, not %s", r->seed, id,
              p->pid, oldest->pid);
@@ -268,6 +320,17 @@ static void check_child(rig *r, int id) {
     if (strcmp(r->nodes[i].shown[id], p ? p->pid : "") != 0)
       fail_msg("seed %" PRIu64 ": %s shows \"%s\" of %d, \"%s\" runs", r->seed,
                rig_names[i], r->nodes[i].shown[id], id, p ? p->pid : "");
+}
+
+static void check_answers(const rig *r) {
+  for (int number = 0; number < r->request_count; number++) {
+    const rig_request *q = &r->requests[number];
+    const rig_node *n = &r->nodes[q->node];
+    if (q->answered || !n->d || n->life != q->life) continue;
+    if (asked_in[number] == attached[q->node])
+      fail_msg("seed %" PRIu64 ": %s of %d on %s was not answered", r->seed,
+               q->terminates ? "end" : "start", q->id, rig_names[q->node]);
+  }
 }
 
 /* Of these an allocation fails now and then. */
@@ -284,12 +347,15 @@ static void play(uint64_t seed) {
   if (seed % 13 == 0) r->config.max_children = IDS / 2;
   r->start_ms = seed % 3 == 0 ? 100 : 5;
   r->delay_ms = seed % 5 == 0 ? 100 : 3;
+  int64_t faults_ms = is_long(r) ? 3 * FAULTS_MS : FAULTS_MS;
+  if (is_long(r)) r->config.keep_ended_ms = 12000;
   next_id = 0;
+  memset(attached, 0, sizeof attached);
   for (int i = 0; i < r->count; i++) {
     if (!has_one_clock(r)) r->nodes[i].wall = rig_some(r, 4000) - 2000;
     rig_boot(r, i);
   }
-  while (r->now < FAULTS_MS) {
+  while (r->now < faults_ms) {
     byn_test_fail_nth(&r->memory, is_short(r) ? rig_draw(r, 400) : 0);
     disturb(r);
     rig_run(r, rig_some(r, 300));
@@ -298,6 +364,8 @@ static void play(uint64_t seed) {
   }
   byn_test_fail_nth(&r->memory, 0);
   mend_all(r);
+  r->refusing_node = r->failing_id = -1;
+  take_refusals_back(r);
   for (int i = 0; i < r->count; i++) {
     attach_node(r, i);
     if (!r->nodes[i].d) rig_boot(r, i);
@@ -313,6 +381,7 @@ static void play(uint64_t seed) {
   note_answers(r);
   for (int id = 0; id < next_id; id++)
     check_child(r, id);
+  check_answers(r);
   rig_free(r);
 }
 

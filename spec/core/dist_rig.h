@@ -98,6 +98,7 @@ typedef struct rig {
   rig_message *messages, *last_message;
   rig_process processes[RIG_PROCESSES];
   int process_count;
+  unsigned pids;
   rig_request requests[RIG_REQUESTS];
   int request_count;
   int64_t delay_ms, start_ms, stop_ms, notice_ms;
@@ -484,8 +485,7 @@ static inline void rig_begin(rig *r, rig_process *p) {
     rig_drain(r, i);
     return;
   }
-  static unsigned pids;
-  snprintf(p->pid, sizeof p->pid, "%s.%u", rig_names[i], ++pids);
+  snprintf(p->pid, sizeof p->pid, "%s.%u", rig_names[i], ++r->pids);
   p->state = RIG_RUNNING;
   RIG_TRACE(r, "%d: runs %d %s", i, p->id, p->pid);
   p->begun = r->now;

@@ -96,7 +96,6 @@ void byn_cohort_give_up(byn_dist *d, byn_peer *peer) {
   if (!was_gone) peer->gone_at = d->now;
   peer->member = false;
   d->ring_due = d->review_due = true;
-  if (peer->proven) peer->host->away = false;
   if (!peer->proven || was_dropped) return;
   peer->host->dropped = true;
   byn_registry_drop_hosts(&d->registry);
@@ -123,7 +122,6 @@ bool byn_cohort_set_life(byn_dist *d, byn_peer *peer, uint64_t incarnation) {
   if (old) {
     old->named = false;
     old->gone = old->dropped = true;
-    old->away = false;
     byn_registry_drop_hosts(&d->registry);
   }
   return true;

@@ -190,22 +190,8 @@ void byn_dist_detach(byn_dist *d) {
 
 /* --- time ----------------------------------------------------------------- */
 
-/* A host that was lost for longer than ends are kept: what it wrote says
- * nothing any more. */
-static void drop_long_lost(byn_dist *d) {
-  bool dropped = false;
-  for (byn_peer *peer = d->peers; peer; peer = peer->next) {
-    if (peer->state != BYN_PEER_LOST || peer->host->dropped) continue;
-    if (d->now - peer->gone_at <= d->keep_ended_ms) continue;
-    if (d->now - peer->host->heard_at <= d->keep_ended_ms) continue;
-    peer->host->dropped = peer->host->away = dropped = true;
-  }
-  if (dropped) byn_registry_drop_hosts(&d->registry);
-}
-
 static void tick(byn_dist *d) {
   d->next_tick = d->now + (d->opened_once ? TICK_MS : OPENING_TICK_MS);
-  drop_long_lost(d);
   byn_registry_expire(&d->registry);
   byn_registry_sweep_hosts(&d->registry);
   if (d->starved) d->review_due = true;

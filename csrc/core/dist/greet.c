@@ -112,7 +112,6 @@ static void take_list(byn_dist *d, byn_peer *peer, byn_dist_bytes nodes) {
 /* Both know the other's session now. */
 static void match(byn_dist *d, byn_peer *peer, const byn_record *r) {
   peer->matched = true;
-  byn_registry_return_host(&d->registry, peer->host);
   bool long_gone = peer->host->gone && peer->contact > MARGIN &&
                    d->now - peer->gone_at > d->keep_ended_ms;
   peer->over_before = long_gone ? peer->contact - MARGIN : 0;

@@ -88,9 +88,23 @@ byn_register *byn_register_of(byn_generation *g, const byn_alloc *alloc,
   return r;
 }
 
+/* This machine wrote it and has forgotten it since: what it writes now must be
+ * newer, or those who remember would not take it. */
+static byn_merged outgrow_own(byn_generation *g, const byn_alloc *alloc,
+                              const byn_register_view *view) {
+  byn_register *own = byn_register_find(g, view->host);
+  if (own && own->version >= view->version) return BYN_MERGED_SAME;
+  if (view->version >= BYN_STAMP_MAX) return BYN_MERGED_SAME;
+  own = byn_register_of(g, alloc, view->host);
+  if (!own) return BYN_MERGED_NO_MEMORY;
+  own->version = view->version + 1;
+  return BYN_MERGED_NEWS;
+}
+
 static byn_merged merge_register(byn_generation *g, const byn_alloc *alloc,
                                  const byn_register_view *view) {
   if (!view->host || view->host->dropped) return BYN_MERGED_SAME;
+  if (view->own) return outgrow_own(g, alloc, view);
   byn_register *r = byn_register_find(g, view->host);
   if (r && r->version >= view->version) {
     BYN_COVER(generation_state(g), "older_register");
@@ -218,9 +232,27 @@ static void set_end(byn_place *p, const byn_alloc *alloc, byn_generation *g,
   p->ends++;
 }
 
+/* The end of a generation of which nothing ran, as far as its last host knew.
+ * A node that missed it may have taken the child over, and somebody may have
+ * been told that it runs. */
+static bool is_failed_start(uint8_t why) {
+  return why == BYN_DIST_WHY_START_ERROR || why == BYN_DIST_WHY_REFUSED ||
+         why == BYN_DIST_WHY_NO_ROOM || why == BYN_DIST_WHY_TIMEOUT;
+}
+
+static void revive(byn_place *p, const byn_alloc *alloc, byn_generation *g) {
+  byn_assert(g->ended && p->ends > 0);
+  clear_end(&g->end, alloc);
+  g->end = (byn_end){0};
+  g->ended = false;
+  p->ends--;
+  p->live++;
+}
+
 void byn_place_end(byn_place *p, const byn_alloc *alloc, byn_generation *g,
                    uint64_t stamp, const byn_end_reason *reason) {
   byn_assert(!g->ended && byn_place_find(p, g->token) == g);
+  byn_assert(!g->ran || !is_failed_start(reason->why));
   BYN_COVER(generation_state(g), "end");
   set_end(p, alloc, g, stamp, reason);
   keep_newest_ends(p, alloc);
@@ -316,7 +348,11 @@ byn_merged byn_place_merge(byn_place *p, const byn_alloc *alloc,
     if (!g) return BYN_MERGED_NO_MEMORY;
     merged = BYN_MERGED_NEWS;
   }
-  if (view->ended) return worse(merged, merge_end(p, alloc, g, view));
+  if (view->ended) {
+    if (g->ran && is_failed_start(view->end_why)) return merged;
+    return worse(merged, merge_end(p, alloc, g, view));
+  }
+  if (g->ended && view->ran && is_failed_start(g->end.why)) revive(p, alloc, g);
   if (g->ended) return merged;
   return worse(merged, merge_going(g, alloc, view));
 }
@@ -392,13 +428,16 @@ byn_register *byn_place_seen(const byn_place *p, bool newest,
 }
 
 byn_register *byn_generation_active(const byn_generation *g) {
-  for (byn_register *r = g->registers; r; r = r->next) {
-    bool active = r->state == BYN_REGISTER_STARTING ||
-                  r->state == BYN_REGISTER_RUNNING ||
-                  r->state == BYN_REGISTER_WAITING;
-    if (active && !r->host->gone) return r;
-  }
+  for (byn_register *r = g->registers; r; r = r->next)
+    if (byn_register_is_active(r) && !r->host->gone) return r;
   return NULL;
+}
+
+bool byn_generation_may_run(const byn_generation *g, const byn_host *but) {
+  for (const byn_register *r = g->registers; r; r = r->next)
+    if (byn_register_is_active(r) && !r->host->dropped && r->host != but)
+      return true;
+  return false;
 }
 
 bool byn_generation_may_have_run(const byn_generation *g) {

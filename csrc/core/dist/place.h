@@ -8,6 +8,7 @@
  *   merged by              what
  *   token                  generations: union
  *   end                    final; of two the greater (stamp, why, bytes) stays
+ *   end of a failed start  final, unless it did run: then it goes on
  *   host, greater version  registers
  *   greater version        failures
  *   or                     `ran`, the spec
@@ -47,11 +48,9 @@ typedef struct byn_host {
   uint64_t incarnation;
   uint32_t registers; /* that name it */
   bool gone;
-  bool unseen;      /* not connected: what it runs is not shown */
-  bool dropped;     /* its registers are to be dropped, and are not taken in */
-  bool away;        /* dropped as it was lost for long: it may come back */
-  int64_t heard_at; /* it came back then, or somebody who saw it did */
-  bool named;       /* by a peer: not freed */
+  bool unseen;  /* not connected: what it runs is not shown */
+  bool dropped; /* its registers are to be dropped, and are not taken in */
+  bool named;   /* by a peer: not freed */
   size_t name_size;
   char name[];
 } byn_host;
@@ -142,6 +141,7 @@ typedef struct byn_register_view {
   byn_dist_bytes pid, reason;
   byn_host *host; /* for byn_place_merge: looked up by its caller; NULL: this
                      register is not taken */
+  bool own;       /* of this machine, which knows better what it does */
 } byn_register_view;
 
 typedef struct byn_generation_view {
@@ -187,6 +187,12 @@ bool byn_place_expire(byn_place *p, const byn_alloc *alloc, uint64_t before);
 bool byn_place_drop_hosts(byn_place *p, const byn_alloc *alloc);
 void byn_place_clear(byn_place *p, const byn_alloc *alloc);
 
+/* Its host starts or runs it, or will start it after a wait. */
+static inline bool byn_register_is_active(const byn_register *r) {
+  return r->state == BYN_REGISTER_STARTING ||
+         r->state == BYN_REGISTER_RUNNING || r->state == BYN_REGISTER_WAITING;
+}
+
 /* The register of a host, or NULL; and made if there is none (version 0: to be
  * written), or NULL when memory is short. Of a generation that goes on. */
 byn_register *byn_register_find(const byn_generation *g, const byn_host *host);
@@ -206,6 +212,10 @@ byn_generation *byn_place_live(const byn_place *p, bool newest);
 /* A register that is STARTING, RUNNING or WAITING on a host that is not gone:
  * nobody else may start it. NULL if there is none. */
 byn_register *byn_generation_active(const byn_generation *g);
+
+/* Some host but that one (NULL: some host) runs it, or may by now: a lost one
+ * goes on as it was. */
+bool byn_generation_may_run(const byn_generation *g, const byn_host *but);
 
 /* It ran, or a host that is gone was about to start it: who asked for it may
  * have been answered. */

@@ -47,9 +47,7 @@ static bool must_leave(const byn_dist *d) {
 /* Somebody else starts or runs it. */
 static bool is_elsewhere(const byn_dist *d, const byn_generation *g) {
   for (const byn_register *r = g->registers; r; r = r->next)
-    if (r->host != d->self && !r->host->gone &&
-        (r->state == BYN_REGISTER_STARTING ||
-         r->state == BYN_REGISTER_RUNNING || r->state == BYN_REGISTER_WAITING))
+    if (r->host != d->self && !r->host->gone && byn_register_is_active(r))
       return true;
   return false;
 }
@@ -86,11 +84,8 @@ static void end_rest(byn_dist *d, byn_place *p, uint64_t winner) {
   for (bool ended = true; ended;) {
     ended = false;
     for (byn_generation *g = p->generations; g; g = g->next) {
-      if (g->ended || g->token == winner || byn_generation_active(g)) continue;
-      bool may_run = false;
-      for (const byn_register *r = g->registers; r; r = r->next)
-        may_run |= r->state == BYN_REGISTER_RUNNING && !r->host->dropped;
-      if (may_run) continue;
+      if (g->ended || g->token == winner || byn_generation_may_run(g, NULL))
+        continue;
       byn_end_reason reason = {.why = BYN_DIST_WHY_CONFLICT,
                                .node = d->self->name};
       byn_run_end(d, p, g, &reason);

@@ -126,13 +126,6 @@ byn_host *byn_registry_host(byn_registry *r, const char *name, size_t n,
   return h;
 }
 
-void byn_registry_return_host(const byn_registry *r, byn_host *host) {
-  byn_assert(!host->away || host->dropped);
-  if (!host->away) return;
-  host->dropped = host->away = false;
-  host->heard_at = r->now;
-}
-
 void byn_registry_sweep_hosts(byn_registry *r) {
   byn_map_entry entry;
   for (uint32_t cursor = 0; byn_map_next(&r->hosts, &cursor, &entry);) {
@@ -334,18 +327,14 @@ static void see_stamps(byn_registry *r, const byn_generation_view *v) {
     byn_registry_saw(r, v->registers[i].begun);
 }
 
-/* `fresh`: the generation is not known here. A host that was dropped and has
- * one lives, or did until lately. */
-static bool find_hosts(byn_registry *r, byn_generation_view *v, bool fresh) {
+static bool find_hosts(byn_registry *r, byn_generation_view *v) {
   for (uint32_t i = 0; i < v->register_count; i++) {
     byn_register_view *view = &v->registers[i];
     const char *name = (const char *)view->node.at;
     view->host = byn_registry_host(r, name, view->node.n, view->incarnation);
     if (!view->host) return false;
-    if (fresh) byn_registry_return_host(r, view->host);
     if (!view->host->named && !view->host->gone) r->new_hosts = true;
-    /* Nobody knows better than a host what it does. */
-    if (view->host == r->self) view->host = NULL;
+    view->own = view->host == r->self;
   }
   return true;
 }
@@ -374,7 +363,7 @@ byn_merged byn_registry_merge(byn_registry *r, const uint8_t *bytes, size_t n,
       end_forgotten(r, scratch);
     if (!p) p = byn_registry_place(r, &entry->id);
     byn_merged one = BYN_MERGED_NO_MEMORY;
-    if (p && (scratch->ended || find_hosts(r, scratch, !known)))
+    if (p && (scratch->ended || find_hosts(r, scratch)))
       one = byn_place_merge(p, r->alloc, scratch);
     if (one > merged) merged = one;
   }

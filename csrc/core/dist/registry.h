@@ -63,8 +63,6 @@ void byn_registry_saw(byn_registry *r, uint64_t stamp);
 /* Made if it is new; NULL when memory is short. */
 byn_host *byn_registry_host(byn_registry *r, const char *name, size_t n,
                             uint64_t incarnation);
-/* One that is `away` lives after all: what it wrote is taken in again. */
-void byn_registry_return_host(const byn_registry *r, byn_host *host);
 /* Frees those that nothing names any more. */
 void byn_registry_sweep_hosts(byn_registry *r);
 
