@@ -145,6 +145,7 @@ local ok, fine, why = pcall(banyan.run, {
   hosts = false, connect = names, heartbeat_ms = settings.heartbeat_ms,
   down_after_ms = settings.down_after_ms,
   reconnect_ms = settings.reconnect_ms,
+  preempt = false, -- what changes the proxy is not to be held up within
   on_event = function(event) events.write(own_events, event) end,
 }, main)
 nodes:close()

@@ -72,16 +72,7 @@ describe("a start function", function()
       local failed = a:call(start, { { id = id, arg = { hang = true } } })
       assert.same({ [id] = "timeout" }, failed)
       c:wait("nothing of it is left", function()
-        return b:call(function()
-          local core = require "banyan.core"
-          for _, pid in ipairs(core.processes()) do
-            local info = core.process_info(pid)
-            if info and info.label == "spec.support.counter" then
-              return false
-            end
-          end
-          return true
-        end)
+        return b:call(counters.processes) == 0
       end)
       assert.same({}, a:call(start, { { id = id } }))
     end)

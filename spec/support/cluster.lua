@@ -173,7 +173,10 @@ local function own_options(self, seen)
         tostring(event.reason or ""))
     end
   end
-  if self.proxy then self.proxy:introduce(opts.name) end
+  if self.proxy then
+    self.proxy:introduce(opts.name)
+    opts.preempt = false -- what changes the proxy is not to be held up within
+  end
   return opts
 end
 

@@ -11,6 +11,7 @@
 --    p:refuse(name, true)                its port refuses connections
 --    p:introduce(name)                   a node that is not behind it dials
 --
+-- It is of one loop with its owner, which must not be preempted within a call.
 -- Who dials is read from the first frame of a connection, which names both. A
 -- connection of which something was swallowed is closed when that is over.
 
