@@ -34,5 +34,5 @@ describe("a distributed supervisor under lockstep", function()
 end)
 
 describe("a node that stood still, under lockstep", function()
-  suite.test(it, "takes over nobody's child", "pauses", 6)
+  suite.test(it, "takes over nobody's child", "pauses", 20)
 end)
