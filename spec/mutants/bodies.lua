@@ -25,5 +25,6 @@ body("starts", "spec.mutants.bodies.starts", far)
 body("conflict", "spec.mutants.bodies.conflict", far)
 body("limit", "spec.mutants.bodies.limit", far)
 body("leave", "spec.mutants.bodies.leave", far)
+body("acknowledged", "spec.mutants.bodies.acknowledged", far)
 
 return bodies

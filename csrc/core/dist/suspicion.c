@@ -215,7 +215,7 @@ void byn_suspicion_take_seen(byn_dist *d, byn_peer *peer, const byn_record *r) {
 void byn_suspicion_take_dead(byn_dist *d, const byn_record *r) {
   byn_peer *peer = byn_cohort_find(d, (const char *)r->node.at, r->node.n);
   if (!peer || !peer->host || peer->host->incarnation != r->incarnation) return;
-  if (peer->matched || peer->proven) return;
+  if (peer->matched || peer->host->dropped) return;
   if (peer->state == BYN_PEER_SUSPECT) {
     peer->proven = true;
     peer->suspect_at = d->now;

@@ -161,6 +161,15 @@ local function in_order(map)
   return keys
 end
 
+--- A child of which there is more than one process, or nil.
+function Census:copies()
+  local alive = self:alive()
+  for _, id in ipairs(in_order(alive)) do
+    local count = #alive[id]
+    if count > 1 then return ("%s has %d processes"):format(id, count) end
+  end
+end
+
 --- What does not hold, or nil.
 function Census:fault()
   local alive = self:alive()
