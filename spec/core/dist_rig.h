@@ -23,12 +23,11 @@
 #include "../../csrc/core/timers.h"
 #include "support.h"
 
-enum {
-  RIG_NODES = 10,
-  RIG_IDS = 1024,
-  RIG_PROCESSES = 16384,
-  RIG_REQUESTS = 16384
-};
+#ifndef RIG_IDS
+#define RIG_IDS 1024
+#endif
+
+enum { RIG_NODES = 10, RIG_PROCESSES = 16 * RIG_IDS, RIG_REQUESTS = 16384 };
 
 typedef struct rig_message {
   struct rig_message *next;
@@ -227,6 +226,7 @@ static inline void rig_connect(rig *r, int i, int j) {
 }
 
 static inline void rig_lose_messages(rig *r, int i, int j) {
+  r->last_message = NULL;
   for (rig_message **at = &r->messages; *at;) {
     rig_message *m = *at;
     if ((m->from == i && m->to == j) || (m->from == j && m->to == i)) {
@@ -336,6 +336,7 @@ static inline void rig_send(rig *r, int i, const byn_dist_action *a) {
     place = &(*place)->next;
   m->next = *place;
   *place = m;
+  if (!m->next) r->last_message = m;
 }
 
 static inline void rig_start_process(rig *r, int i, const byn_dist_action *a) {
@@ -548,7 +549,7 @@ static inline void rig_step(rig *r) {
   while (r->messages && r->messages->at <= r->now) {
     rig_message *m = r->messages;
     r->messages = m->next;
-    r->last_message = NULL;
+    if (r->last_message == m) r->last_message = NULL;
     rig_receive(r, m);
   }
   for (int i = 0; i < r->count; i++)

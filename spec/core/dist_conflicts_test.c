@@ -1,0 +1,80 @@
+/* Ten thousand children, each with a copy on both sides of a split: what it
+ * costs to come back to one of each.
+ */
+#define RIG_IDS 10000
+#include "dist_rig.h"
+
+enum {
+  ROUND_MS = 1, /* a message takes so long */
+  ROUNDS = 20,  /* so often answers are awaited */
+  /* Of both sides: packets as large as they may be, and one for the end of each
+   * process. */
+  MESSAGES = RIG_IDS + 300,
+  CHILD_BYTES = 600 /* of a child, of both sides */
+};
+
+static rig the_rig;
+
+static void total(const rig *r, uint32_t *messages, uint64_t *bytes) {
+  *messages = 0;
+  *bytes = 0;
+  for (int i = 0; i < r->count; i++) {
+    *messages += r->nodes[i].sends;
+    *bytes += r->nodes[i].bytes;
+  }
+}
+
+static int running(const rig *r) {
+  int count = 0;
+  for (int p = 0; p < r->process_count; p++)
+    count += r->processes[p].state == RIG_RUNNING;
+  return count;
+}
+
+static void conflicts(void **state) {
+  (void)state;
+  rig *r = &the_rig;
+  rig_init(r, 1, 2);
+  r->delay_ms = r->start_ms = r->stop_ms = 0;
+  rig_boot(r, 0);
+  rig_boot(r, 1);
+  rig_run(r, 500);
+  for (int id = 0; id < RIG_IDS; id++)
+    rig_start(r, id % 2, id, 0);
+  rig_run(r, 1000);
+  assert_int_equal(running(r), RIG_IDS);
+  static char before[RIG_IDS][24];
+  memcpy(before, r->nodes[0].shown, sizeof before);
+  rig_cut(r, 0, 1);
+  rig_run(r, 3000);
+  assert_int_equal(running(r), 2 * RIG_IDS);
+  uint32_t messages, so_far;
+  uint64_t bytes, bytes_so_far;
+  total(r, &so_far, &bytes_so_far);
+  rig_mend(r, 0, 1);
+  int64_t began = r->now;
+  while (running(r) > RIG_IDS) {
+    rig_run(r, ROUND_MS);
+    RIG_HOLDS(r, r->now - began < 10000);
+  }
+  int64_t rounds = r->now - began;
+  total(r, &messages, &bytes);
+  messages -= so_far;
+  bytes -= bytes_so_far;
+  print_message("%d conflicts: %" PRId64 " rounds, %u messages, %" PRIu64
+                " bytes\n",
+                RIG_IDS, rounds, messages, bytes);
+  assert_true(rounds <= ROUNDS);
+  assert_true(messages <= MESSAGES);
+  assert_true(bytes <= (uint64_t)RIG_IDS * CHILD_BYTES);
+  rig_run(r, 100);
+  for (int id = 0; id < RIG_IDS; id++)
+    for (int i = 0; i < 2; i++)
+      assert_string_equal(r->nodes[i].shown[id], before[id]);
+  rig_free(r);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(conflicts)};
+  return cmocka_run_group_tests_name("dist conflicts", tests, NULL, NULL);
+}
