@@ -9,6 +9,7 @@ local together, id_on = counters.together, counters.id_on
 local ids_of, list_of = counters.ids, counters.list
 local open, start, add = counters.open, counters.start, counters.add
 local add_all, explain = counters.add_all, counters.explain
+local MANY, PORTION = 10000, 500
 local member_count, child_count = counters.members, counters.everywhere
 
 describe("a child that crashes again and again", function()
@@ -483,5 +484,44 @@ describe("a node that stood still", function()
       end, function() assert(io.open(path, "w")):close() end)
     end)
     os.remove(path)
+  end)
+
+  -- What it cost is said: how long, after the node went on, no machine can
+  -- promise. The messages are counted in spec/core/dist_conflicts_test.c.
+  it("leaves one process of each of ten thousand children #slow", function()
+    cluster.run(function(c)
+      local a = c:start("a")
+      local b = c:await(c:launch(c:name("b"), {
+        connect = { a.name }, env = { BANYAN_STAYS_MS = "120000" },
+      }))
+      for _, node in ipairs { a, b } do node:open(open) end
+      c:wait("both are members", function()
+        return a:call(member_count) == 2 and b:call(member_count) == 2
+      end)
+      for first = 1, MANY, PORTION do
+        local list = {}
+        for i = first, first + PORTION - 1 do
+          list[#list + 1] = { id = i, node = b.name }
+        end
+        assert.same({}, b:call(start, list))
+      end
+      uv.kill(b.pid, "sigstop")
+      c:wait("all are taken over", function()
+        return a:call(counters.processes) == MANY
+      end)
+      local began = uv.hrtime()
+      uv.kill(b.pid, "sigcont")
+      c:wait("one of each is left, which never stopped", function()
+        return a:call(counters.processes) == 0
+          and b:call(counters.processes) == MANY
+      end)
+      print(("# %d conflicts were over %.0f ms after it went on"):format(MANY,
+        (uv.hrtime() - began) / 1e6))
+      for _, node in ipairs { a, b } do
+        c:wait("each knows them", function()
+          return node:call(child_count) == MANY
+        end)
+      end
+    end)
   end)
 end)
