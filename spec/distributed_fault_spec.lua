@@ -486,6 +486,10 @@ describe("a node that stood still", function()
     os.remove(path)
   end)
 
+  local function shown_here()
+    return (require("banyan.distributed_supervisor").count("counters"))
+  end
+
   -- What it cost is said: how long, after the node went on, no machine can
   -- promise. The messages are counted in spec/core/dist_conflicts_test.c.
   it("leaves one process of each of ten thousand children #slow", function()
@@ -507,11 +511,14 @@ describe("a node that stood still", function()
       end
       uv.kill(b.pid, "sigstop")
       c:wait("all are taken over", function()
-        return a:call(counters.processes) == MANY
+        return a:call(shown_here) == MANY
       end)
       local began = uv.hrtime()
       uv.kill(b.pid, "sigcont")
-      c:wait("one of each is left, which never stopped", function()
+      c:wait("lookups show those that never stopped", function()
+        return a:call(shown_here) == 0 and b:call(shown_here) == MANY
+      end)
+      c:wait("one of each is left", function()
         return a:call(counters.processes) == 0
           and b:call(counters.processes) == MANY
       end)
