@@ -62,9 +62,12 @@ function actions.start(self, a)
     key = self.view.key,
   }
   self.watches[watch] = { what = "starter", child = a.child }
-  self.starters[a.child] = { pid = pid, watch = watch }
-  core.send_after(self.start_ms, self.me,
-    { tag = "start_overdue", child = a.child, pid = pid, key = self.view.key })
+  self.starters[a.child] = {
+    pid = pid, watch = watch,
+    timer = core.send_after(self.start_ms, self.me, {
+      tag = "start_overdue", child = a.child, pid = pid, key = self.view.key,
+    }),
+  }
 end
 
 -- A start is over: its starter is not waited for any more.
@@ -74,6 +77,7 @@ local function forget_starter(self, child)
   self.starters[child] = nil
   self.watches[one.watch] = nil
   core.demonitor(one.watch)
+  core.cancel_timer(one.timer)
   return one.pid
 end
 
