@@ -18,6 +18,18 @@ static void killed_node(void **state) {
   rig_free(r);
 }
 
+/* Questions that are answered later than they could be asked again. */
+static void slow_answers(void **state) {
+  (void)state;
+  rig *r = rig_all(&the_rig, 3);
+  rig_start_all(r, 60);
+  r->delay_ms = 4000;
+  rig_kill(r, 1);
+  rig_run(r, 20000);
+  rig_assert_all_run(r, 60);
+  rig_free(r);
+}
+
 static void split(void **state) {
   (void)state;
   rig *r = rig_all(&the_rig, 3);
@@ -598,6 +610,7 @@ static void idle(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(killed_node),
+      cmocka_unit_test(slow_answers),
       cmocka_unit_test(split),
       cmocka_unit_test(clocks_differ),
       cmocka_unit_test(unconfirmed),

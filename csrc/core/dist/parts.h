@@ -212,6 +212,7 @@ struct byn_dist {
   uint64_t sessions;  /* the last one given */
   uint64_t round;     /* of readiness */
   uint64_t ask_round; /* of suspicion */
+  bool round_over;    /* all that count have answered that one */
   /* Since the last long gap: until when it is held, the round of questions
    * that began then, the last session before. */
   int64_t held_until;

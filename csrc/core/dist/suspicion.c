@@ -38,6 +38,7 @@ static void ask(byn_dist *d, byn_peer *voter) {
 
 static void begin_round(byn_dist *d) {
   d->ask_round++;
+  d->round_over = false;
   d->asked_at = d->now;
   for (byn_peer *peer = d->peers; peer; peer = peer->next)
     if (is_due(d, peer)) peer->judged_round = d->ask_round;
@@ -139,8 +140,10 @@ void byn_suspicion_review(byn_dist *d) {
     fresh |= !d->ask_round || peer->judged_round != d->ask_round;
   }
   if (!waits) return;
-  if (fresh || d->now - d->asked_at >= ROUND_MS) begin_round(d);
+  if (fresh || (d->round_over && d->now - d->asked_at >= ROUND_MS))
+    begin_round(d);
   if (!is_complete(d)) return;
+  d->round_over = true;
   for (byn_peer *peer = d->peers; peer; peer = peer->next) {
     if (!is_due(d, peer) || peer->judged_round != d->ask_round) continue;
     if (peer->proven || peer->seen_round != d->ask_round)
