@@ -75,9 +75,11 @@ typedef struct byn_peer {
   /* Suspicion: of the rounds of questions, the last that it was asked in, it
    * answered, it was judged in, and somebody saw it in. */
   uint64_t asked_round, answered_round, judged_round, seen_round;
-  uint64_t acked_seq;   /* of publications */
-  uint64_t ready_seq;   /* of those that went before the last READY to it */
-  uint64_t differ;      /* buckets that differed last time */
+  uint64_t acked_seq; /* of publications */
+  uint64_t ready_seq; /* of those that went before the last READY to it */
+  uint64_t differ;    /* buckets that differed last time */
+  uint64_t differ_by[BYN_BUCKETS]; /* and by how much: of their digests */
+  uint32_t differed;    /* so often in a row, without a dump that followed */
   uint64_t contact;     /* the stamp of when it was heard last, before a gap */
   uint64_t over_before; /* see byn_registry_merge; 0 without such a gap */
   int64_t greeted_at, expected_until, suspect_at, asked_at, gone_at;

@@ -8,7 +8,10 @@
 #include "relay.h"
 #include "suspicion.h"
 
-enum { AHEAD = 16 }; /* batches that a peer has not confirmed */
+enum {
+  AHEAD = 16,  /* batches that a peer has not confirmed */
+  PATIENCE = 8 /* comparisons in a row that may find changes */
+};
 
 void byn_sync_send_place(byn_dist *d, byn_peer *peer, const byn_place *p) {
   byn_place_put(byn_record_begin(d, BYN_RECORD_ENTRY), p, false);
@@ -104,10 +107,29 @@ void byn_sync_tick(byn_dist *d) {
   byn_record_send(d, turn);
 }
 
-void byn_sync_take_digest(byn_dist *d, byn_peer *peer, byn_dist_bytes digests) {
-  uint64_t mask = byn_sync_compare(d, digests);
-  uint64_t lasting = mask & peer->differ;
+/* The buckets that differ by just as much as they did last time. What is on
+ * its way to one of the two changes the difference from time to time; what one
+ * of them lacks does not. Where it never stops changing, what has differed
+ * twice is taken for it. */
+static uint64_t lasting_differences(const byn_dist *d, byn_peer *peer,
+                                    byn_dist_bytes digests) {
+  uint64_t mask = 0, lasting = 0;
+  for (uint32_t i = 0; i < BYN_BUCKETS; i++) {
+    uint64_t bit = (uint64_t)1 << i;
+    uint64_t by = byn_record_digest(digests, i) - d->registry.buckets[i].digest;
+    if (by) mask |= bit;
+    if (by && by == peer->differ_by[i]) lasting |= bit & peer->differ;
+    peer->differ_by[i] = by;
+  }
+  peer->differed = mask ? peer->differed + 1 : 0;
+  if (peer->differed >= PATIENCE) lasting = mask & peer->differ;
+  if (lasting) peer->differed = 0;
   peer->differ = mask & ~lasting;
+  return lasting;
+}
+
+void byn_sync_take_digest(byn_dist *d, byn_peer *peer, byn_dist_bytes digests) {
+  uint64_t lasting = lasting_differences(d, peer, digests);
   if (!lasting) return;
   byn_buf *b = byn_record_begin(d, BYN_RECORD_DIFFER);
   size_t mark = byn_field_open(b, BYN_FIELD_MASK);
