@@ -87,6 +87,8 @@ local CROWD = {
     unit = "ms" },
   { key = "death_cpu", text = "  CPU of one, on those that live",
     unit = "us" },
+  { key = "death_bytes", text = "  bytes that they sent for one",
+    unit = "B" },
 }
 
 local QUIET = {}

@@ -107,7 +107,9 @@ local function death(report, list, victim)
   local before, start = nodes.used(list), victim:kill()
   local took = await(list, #list, TOTAL, victim.name) - start
   report("death", took / 1e6 / moved * 10000, "ms")
-  report("death_cpu", nodes.used(list, before).cpu / moved, "us")
+  local used = nodes.used(list, before)
+  report("death_cpu", used.cpu / moved, "us")
+  report("death_bytes", used.bytes / moved, "B")
 end
 
 function crowd.measure(report)

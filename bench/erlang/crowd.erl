@@ -52,6 +52,7 @@ measure(Report) ->
     Between = peers:used([A, B]),
     {Seconds, Moved} = peers:call(A, ?MODULE, death,
                                   [peers:names(Peers), OsPid, Ids]),
-    {DeathCpu, _, _} = peers:used([A, B], Between),
+    {DeathCpu, DeathBytes, _} = peers:used([A, B], Between),
     Report("death", Seconds * 1000 / Moved * 10000, "ms"),
-    Report("death_cpu", DeathCpu / Moved, "us").
+    Report("death_cpu", DeathCpu / Moved, "us"),
+    Report("death_bytes", DeathBytes / Moved, "B").
