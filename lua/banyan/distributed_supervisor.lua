@@ -45,6 +45,7 @@ local views = require "banyan.distributed_supervisor.views"
 local distributed_supervisor = {}
 
 local READY_MS = 10000
+local ASK_AGAIN_MS = 10
 
 local function check_name(what, name)
   if type(name) ~= "string" or name == "" then
@@ -62,14 +63,22 @@ local function view_of(name)
   return views.of(name)
 end
 
--- Asks the coordinator of this node.
+-- Asks the coordinator of this node. One that crashes meanwhile is started
+-- again: then it is asked again, for as long as the supervisor is there.
+-- Answers what it replied, and whether it was asked more than once.
 local function ask(name, msg)
-  local view = view_of(name)
-  if not view then return nil, "not_started" end
-  msg.key = view.key
-  local first, second = core.call(name, msg, "infinity")
-  if first == nil and second == "noproc" then return nil, "not_started" end
-  return first, second
+  local again = false
+  while true do
+    local view = view_of(name)
+    if not view then return nil, "not_started" end
+    msg.key = view.key
+    local answered, first = core.call(name, msg, "infinity")
+    if answered then return first, nil, again end
+    if answered == false then return nil, first, again end
+    if first == "calling_self" then return nil, first end
+    again = true
+    core.sleep(ASK_AGAIN_MS)
+  end
 end
 
 -- --- starting --------------------------------------------------------------
@@ -151,10 +160,14 @@ local function start(what, name, spec, node, ensure)
     error(("%s: node must be a string, got %s"):format(what, type(node)), 3)
   end
   local packed, id = options.check_spec(what, spec, 3)
-  local pid, err = ask(name, {
+  local pid, err, again = ask(name, {
     tag = "start", id = id, spec = packed, node = node, ensure = ensure,
   })
   if pid then return pid, id end
+  -- The first request has done it.
+  if again and type(err) == "table" and err[1] == "already_started" then
+    return err[2], id
+  end
   if err == "too_large" then
     err = core.reason { "spec_too_large", (core.dist.size(packed)) }
   end
@@ -208,7 +221,9 @@ function distributed_supervisor.terminate_child(name, child)
   else
     msg.id = child
   end
-  return ask(name, msg)
+  local done, err = ask(name, msg)
+  if done then return true end
+  return nil, err
 end
 
 -- --- looking ---------------------------------------------------------------
@@ -220,7 +235,7 @@ end
 local function whereis(name, id)
   local view = view_of(name)
   if view == nil or id == nil then return nil end
-  if view.cached then return view.pids[id] end
+  if view.cached then return views.pid(view, id) end
   return (core.call(name, { tag = "lookup", id = id, key = view.key }))
 end
 distributed_supervisor.whereis = whereis
@@ -237,16 +252,18 @@ function distributed_supervisor.whois(name, pid)
 end
 
 -- The coordinator changes the view: these two must not give way to it.
-local function copy_of(map)
+local function all_of(view)
   local copy = {}
-  for key, value in pairs(map) do copy[key] = value end
+  for id in pairs(view.pids) do copy[id] = views.pid(view, id) end
   return copy
 end
 
 -- In one order, so that a run can be repeated.
-local function list_of(map)
+local function local_ones(view)
   local list = {}
-  for _, value in pairs(map) do list[#list + 1] = value end
+  for _, pid in pairs(view.here) do
+    if core.is_alive(pid) then list[#list + 1] = pid end
+  end
   table.sort(list, core.id_before)
   return list
 end
@@ -258,7 +275,7 @@ end
 function distributed_supervisor.children(name)
   local view = view_of(name)
   if not view then return nil, "not_started" end
-  return core.unbroken(copy_of, view.pids)
+  return core.unbroken(all_of, view)
 end
 
 --- Lists the children that run on this node. Does not yield.
@@ -268,7 +285,7 @@ end
 function distributed_supervisor.local_children(name)
   local view = view_of(name)
   if not view then return nil, "not_started" end
-  return core.unbroken(list_of, view.here)
+  return core.unbroken(local_ones, view)
 end
 
 --- Names the node that the ring has for a key. Does not yield.
@@ -371,6 +388,10 @@ function distributed_supervisor.explain(name, id)
   if not view then return nil, "not_started" end
   local child = view.dist:explain(id)
   if not child then return nil, "not_found" end
+  if child.state == "running" and view.here[id]
+    and not core.is_alive(child.pid) then
+    child.state, child.pid = "starting", nil -- or over: soon known
+  end
   return {
     id = id, node = child.node, pid = child.pid, state = child.state,
     owner = child.owner,
@@ -443,7 +464,7 @@ end
 
 core.set_resolver(function(dest)
   local view = view_of(dest.supervisor)
-  return view and view.pids[dest.id]
+  return view and views.pid(view, dest.id)
 end)
 
 return distributed_supervisor

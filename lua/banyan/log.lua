@@ -31,6 +31,7 @@ local levels = {
   placement_conflict = "warning",
   child_failing = "warning",
   clock_gap = "warning",
+  coordinator_error = "error",
   nodes_differ = "warning",
   peer_refused = "warning",
   placement_moved = "info",

@@ -172,7 +172,8 @@ void byn_dist_attach(byn_dist *d, int64_t now) {
   for (byn_peer *peer = d->peers; peer; peer = peer->next)
     if (peer->state == BYN_PEER_SUSPECT) peer->suspect_at = d->now + AWAY_MS;
   d->attached = true;
-  d->opened_once = false;
+  d->ring_due |= d->leaving;
+  d->leaving = d->opened_once = false;
   d->next_tick = d->now;
   d->open_due = d->review_due = true;
 }
@@ -323,6 +324,12 @@ bool byn_dist_has_left(const byn_dist *d) {
   if (d->registry.published || d->registry.dirty || d->review_due) return false;
   for (const byn_peer *peer = d->peers; peer; peer = peer->next)
     if (peer->packets) return false;
+  return true;
+}
+
+bool byn_dist_is_last(const byn_dist *d) {
+  for (const byn_peer *peer = d->peers; peer; peer = peer->next)
+    if (byn_peer_sees(peer) && !peer->leaving) return false;
   return true;
 }
 

@@ -135,6 +135,9 @@ void byn_dist_set_nodes(byn_dist *d, const char *const *nodes, uint32_t count);
 void byn_dist_leave(byn_dist *d, const uint8_t *reason, size_t n);
 /* It has left, no child of it runs, and its last SEND was taken. */
 bool byn_dist_has_left(const byn_dist *d);
+/* Nobody else is seen that takes part: only this node knows what should run.
+ * A machine that left so is kept, and takes part again when it is attached. */
+bool byn_dist_is_last(const byn_dist *d);
 /* It knows what the others know, and serves: nobody waits for its opening. */
 bool byn_dist_is_ready(const byn_dist *d);
 

@@ -428,6 +428,10 @@ static int l_has_left(lua_State *L) {
   return push_truth(L, byn_dist_has_left(check_view(L)));
 }
 
+static int l_is_last(lua_State *L) {
+  return push_truth(L, byn_dist_is_last(check_view(L)));
+}
+
 static int l_is_ready(lua_State *L) {
   return push_truth(L, byn_dist_is_ready(check_view(L)));
 }
@@ -729,6 +733,7 @@ static const luaL_Reg methods[] = {{"attach", l_attach},
                                    {"close", l_close},
                                    {"is_here", l_is_here},
                                    {"has_left", l_has_left},
+                                   {"is_last", l_is_last},
                                    {"is_ready", l_is_ready},
                                    {"start", l_start},
                                    {"terminate", l_terminate},

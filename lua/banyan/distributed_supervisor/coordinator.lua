@@ -112,27 +112,31 @@ function actions.stop(self, a)
   self.dist:exited(a.child, "shutdown")
 end
 
-local function fail(...) return nil, core.reason { ... } end
-
--- What a caller of start_child is answered, by the code of the action.
+-- What a caller of start_child is answered, by the code of the action. The
+-- first value of a reply says that the coordinator answered: what a start
+-- function gave must not look like a failure of the call.
 local answers = {}
 
-function answers.ok(a, id) return a.pid, id end
-function answers.already_started(a) return fail("already_started", a.pid) end
-function answers.error(a) return nil, a.reason end
-function answers.refused(a) return nil, a.reason end
-function answers.no_room(a) return fail("no_room", "max_children", a.node) end
+function answers.ok(a, id) return true, a.pid, id end
+function answers.already_started(a)
+  return false, core.reason { "already_started", a.pid }
+end
+function answers.error(a) return false, a.reason end
+function answers.refused(a) return false, a.reason end
+function answers.no_room(a)
+  return false, core.reason { "no_room", "max_children", a.node }
+end
 
 function actions.answer(self, a)
   local request = self.requests[a.request]
   self.requests[a.request] = nil
   if not request then return end
   if a.code == "ok" and request.what == "terminate" then
-    return core.reply(request.from, true)
+    return core.reply(request.from, true, true)
   end
   local answer = answers[a.code]
   if answer then return core.reply(request.from, answer(a, request.id)) end
-  core.reply(request.from, nil, a.code)
+  core.reply(request.from, false, a.code)
 end
 
 -- Why a process ended, for listeners.
@@ -209,20 +213,43 @@ local function tell(self, name, fields)
   core.event(name, fields)
 end
 
+local function with_traceback(err)
+  return { tostring(err), debug.traceback("", 2):gsub("^\n", "") }
+end
+
+-- Calls fn(self, ...). An error in it ends nothing else: the children of this
+-- node do not depend on one message. Answers whether there was none, and it.
+local function guarded(self, fn, ...)
+  local ok, err = xpcall(fn, with_traceback, self, ...)
+  if ok then return true end
+  tell(self, "coordinator_error", { message = err[1], traceback = err[2] })
+  return false, core.reason { "error", err[1], err[2] }
+end
+
 function actions.event(self, a)
   tell(self, a.event, events[a.event](a, self))
 end
 
 function actions.escalate(self) self.escalated = true end
 
--- Carries out all that follows from an input, and sees to it that the machine
--- hears of the time when it wants to.
-local function carry_out(self)
+-- The actions of the machine. Nobody can end the coordinator between one that
+-- it took and what comes of that.
+local function act(self)
   while true do
     local a = self.dist:next()
     if not a then break end
-    actions[a.kind](self, a)
+    local ok, reason = guarded(self, actions[a.kind], a)
+    if not ok and a.kind == "start" then
+      give_up_start(self, a.child)
+      self.dist:start_failed(a.child, "error", reason)
+    end
   end
+end
+
+-- Carries out all that follows from an input, and sees to it that the machine
+-- hears of the time when it wants to.
+local function carry_out(self)
+  core.unbroken(act, self)
   local wait = self.dist:tick()
   local at = wait and core.now() + wait
   if self.tick_at and (not at or self.tick_at > at) then
@@ -252,7 +279,7 @@ local function open_dist(self, opts)
     max_children = opts.max_children or 0,
     newest = opts.conflict == "newest",
     escalate = opts.on_limit == "escalate",
-    max_restarts = opts.max_restarts, max_ms = opts.max_seconds * 1000,
+    max_restarts = opts.max_restarts, max_ms = opts.max_ms,
     backoff = opts.backoff, max_spec = opts.max_spec,
     keep_ended = KEEP_ENDED, keep_ended_ms = KEEP_ENDED_MS,
   }
@@ -287,7 +314,8 @@ end
 local function find_processes(self)
   local view, found = self.view, {}
   local answer = core.call(self.processes,
-    { tag = "attach", pid = self.me, key = view.key })
+    { tag = "attach", pid = self.me, tree = self.tree, key = view.key },
+    "infinity")
   for _, one in ipairs(answer and answer.running or {}) do
     found[one.child] = one.pid
   end
@@ -318,7 +346,7 @@ function Coordinator:init(arg)
   core.trap_exit(true)
   self.opts, self.name, self.me = opts, opts.name, core.self()
   self.node = core.node_name() or NAMELESS
-  self.processes = arg.processes
+  self.processes, self.tree = arg.processes, arg.tree
   self.modules, self.start_ms = set_of(opts.modules), opts.start_ms
   self.listeners = listeners.new(opts.name, opts.listeners or {})
   self.watches = {}      -- monitor -> {what = "starter" | "peer"}
@@ -331,6 +359,7 @@ function Coordinator:init(arg)
   self.dist = open_dist(self, opts)
   self.view = views.open(self.dist, self.name)
   self.view.cached = opts.cache_children ~= false
+  self.view.tree = arg.tree
   self.starters = self.view.starters
   self.dist:attach()
   self.dist:set_hosts(self:is_host())
@@ -387,7 +416,9 @@ function calls.terminate(self, msg, from)
   if id == nil then id = self.view.ids[msg.pid] end
   if id ~= nil then return terminate(self, id, from) end
   local node = msg.pid:node()
-  if node == core.node_name() then return core.reply(from, nil, "not_found") end
+  if node == core.node_name() then
+    return core.reply(from, false, "not_found")
+  end
   -- Its node may know of it already, where this one does not yet.
   local ref = core.request({ name = self.name, node = node },
     { tag = "whois", pid = msg.pid })
@@ -402,7 +433,7 @@ end
 
 function calls.lookup(self, msg, from)
   if msg.pid ~= nil then return core.reply(from, self.view.ids[msg.pid]) end
-  core.reply(from, self.view.pids[msg.id])
+  core.reply(from, views.pid(self.view, msg.id))
 end
 
 function calls.await(self, _, from)
@@ -419,11 +450,12 @@ end
 
 function Coordinator:handle_call(msg, from)
   local handler = handler_of(self, msg, calls, calls_from_others)
-  if handler then
-    handler(self, msg, from)
-  else
+  if not handler then
     core.reply(from, nil, "unknown_call")
+    return self:go_on()
   end
+  local ok, reason = guarded(self, handler, msg, from)
+  if not ok then core.reply(from, false, reason) end
   return self:go_on()
 end
 
@@ -460,8 +492,9 @@ function messages.started(self, msg)
     -- It was given up meanwhile.
     return self:stop_process(msg.child, "shutdown")
   end
-  self.view.running[msg.child] = msg.pid
   self.dist:started(msg.child, msg.pid)
+  if msg.ended then return self.dist:exited(msg.child, msg.reason) end
+  self.view.running[msg.child] = msg.pid
 end
 
 function messages.start_failed(self, msg)
@@ -481,8 +514,10 @@ function messages.exited(self, msg)
   self.dist:exited(msg.child, msg.reason)
 end
 
+-- What it may have started and handed over is not wanted.
 local function starter_down(self, watch, msg)
   forget_starter(self, watch.child)
+  self:stop_process(watch.child, "kill")
   self.dist:start_failed(watch.child, "error", msg.reason)
 end
 
@@ -507,7 +542,7 @@ function messages_from_others.reply(self, msg)
   if not from then return end
   self.asked[msg.ref] = nil
   if not options.is_id(msg[1]) then
-    return core.reply(from, nil, "not_found")
+    return core.reply(from, false, "not_found")
   end
   terminate(self, msg[1], from)
 end
@@ -544,9 +579,15 @@ function messages_from_others.EXIT(self, msg)
   listeners.ended(self.listeners, msg.from, msg.reason)
 end
 
+-- What changes both the machine and the view is not broken off between the two.
 local function take(self, msg)
   local handler = handler_of(self, msg, messages, messages_from_others)
-  if handler then handler(self, msg) end
+  if not handler then return end
+  if msg.key == self.view.key then
+    core.unbroken(guarded, self, handler, msg)
+  else
+    guarded(self, handler, msg)
+  end
 end
 
 function Coordinator:handle_cast(msg)
@@ -555,10 +596,6 @@ function Coordinator:handle_cast(msg)
 end
 
 function Coordinator:handle_info(msg)
-  if type(msg) == "table" and msg.tag == "EXIT" and msg.from == self.processes
-    and not core.is_alive(self.processes) then
-    return server.stop_with(msg.reason)
-  end
   take(self, msg)
   return self:go_on()
 end
@@ -570,9 +607,18 @@ local function in_good_order(reason)
   return code == "normal" or code == "shutdown"
 end
 
+-- The parent of the children has ended, and they with it.
+local function end_all(self)
+  for _, child in ipairs(in_order(self.view.running)) do
+    self.view.running[child] = nil
+    self.dist:exited(child, "killed")
+  end
+end
+
 -- Until no child runs here any more and the others know it. Requests that come
 -- meanwhile are served by those.
 local function leave(self, reason)
+  local watch = core.monitor(self.processes)
   self.dist:leave(reason)
   for _, child in ipairs(in_order(self.starters)) do
     give_up_start(self, child)
@@ -583,7 +629,10 @@ local function leave(self, reason)
     local msg = core.receive()
     local tag = type(msg) == "table" and msg.tag
     if tag == "$call" then
-      self:handle_call(msg.msg, msg.from)
+      guarded(self, self.handle_call, msg.msg, msg.from)
+    elseif tag == "DOWN" and msg.ref == watch then
+      end_all(self)
+      carry_out(self)
     else
       take(self, tag == "$cast" and msg.msg or msg)
       carry_out(self)
@@ -591,11 +640,16 @@ local function leave(self, reason)
   end
 end
 
+-- Where the parent of the children crashed, the tree begins again: that is no
+-- leaving. The last one to leave keeps what should run, for the one that is
+-- started after it; any other is a newcomer then.
 function Coordinator:terminate(reason)
-  if in_good_order(reason) then leave(self, reason) end
+  local leaves = in_good_order(reason) and core.is_alive(self.processes)
+  if leaves then leave(self, reason) end
+  local returns = not leaves or self.dist:is_last()
   self.dist:detach()
   listeners.close(self.listeners)
-  if in_good_order(reason) then views.close(self.view) end
+  if not returns then views.close(self.view) end
 end
 
 return Coordinator

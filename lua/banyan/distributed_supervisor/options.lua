@@ -88,6 +88,13 @@ local defaults = {
   max_seconds = 5, rebalance = "passive",
 }
 
+local MOST_MS = 2^53 -- an integer in any number
+
+-- max_seconds to the millisecond.
+local function milliseconds(seconds)
+  return math.floor(math.max(1, math.min(seconds * 1000 + 0.5, MOST_MS)))
+end
+
 local BACKOFF_JITTER = 0.2 -- of the supervisor's; a child's own has none
 
 --- Checks the options of start_link; answers them with the defaults filled in.
@@ -106,7 +113,7 @@ function options.check(what, opts, level)
   if not backoff then
     error(('%s: option "backoff": %s'):format(what, problem), level + 1)
   end
-  full.backoff = backoff
+  full.backoff, full.max_ms = backoff, milliseconds(full.max_seconds)
   return full
 end
 
@@ -128,20 +135,29 @@ local function stuck(value, depth)
   end
 end
 
+-- Of a string that is an id: it is sent with each message about the child.
+local MAX_ID = 65000
+
 --- May that be an id?
 function options.is_id(id)
   if type(id) == "number" then
-    return id % 1 == 0 and id > -math.huge and id < math.huge
+    return id % 1 == 0 and id >= -2^63 and id < 2^63
   end
-  return type(id) == "string"
+  return type(id) == "string" and #id <= MAX_ID
     or type(id) == "userdata" and core.is_id(id)
+end
+
+local function description(id)
+  if type(id) == "number" then return tostring(id) end
+  if type(id) == "string" then return ("a string of %d bytes"):format(#id) end
+  return type(id)
 end
 
 --- Checks an id.
 function options.check_id(what, id, level)
   if not options.is_id(id) then
-    error(("%s: id must be a string, an integer or a ref, got %s")
-      :format(what, type(id) == "number" and tostring(id) or type(id)),
+    error(("%s: id must be a string of at most %d bytes, an integer of 64 "
+      .. "bits or a ref, got %s"):format(what, MAX_ID, description(id)),
       level + 1)
   end
   -- A float that is an integer is the same key as the integer.

@@ -6,9 +6,11 @@
 -- process to take over from the one that started it and which to stop, and
 -- hears of each that has ended:
 --
---   adopt   {child=, pid=, shutdown=}    from a starter, as a call
+--   adopt   {child=, pid=, shutdown=, coordinator=}    from a starter, as a
+--                                        call: true, or why not
 --   stop    {child=, reason=}            side by side with all others
---   attach  -> list of {child=, pid=}    a coordinator begins
+--   attach  {pid=, tree=} -> {running = list of {child=, pid=}, exits=}
+--                                        a coordinator begins
 --   exited  {child=, pid=, reason=}      to the coordinator; what ends while
 --                                        there is none is told at attach
 --
@@ -64,7 +66,17 @@ end
 
 local calls = {}
 
+-- "gone": the coordinator that wanted the child has, and the one after it knows
+-- nothing of this start. "dead": the child is. "taken": it is another child, or
+-- a process of this supervisor itself.
 function calls.adopt(self, msg)
+  local pid = msg.pid
+  if msg.coordinator ~= self.coordinator then return "gone" end
+  if self.by_pid[pid] or pid == core.self() or pid == self.coordinator
+    or pid == self.tree then
+    return "taken"
+  end
+  if not core.is_alive(pid) then return "dead" end
   local entry = {
     child = msg.child, pid = msg.pid, shutdown = msg.shutdown,
   }
@@ -74,7 +86,7 @@ function calls.adopt(self, msg)
 end
 
 function calls.attach(self, msg)
-  self.coordinator = msg.pid
+  self.coordinator, self.tree = msg.pid, msg.tree
   local running, exits = {}, self.exits
   self.exits = {}
   for _, entry in pairs(self.by_pid) do

@@ -34,6 +34,7 @@ local function load_module(order)
 end
 
 local function handler(err)
+  if err == nil then err = "nil" end
   if type(err) ~= "string" then return err end
   return core.reason { "error", err, debug.traceback(err, 2) }
 end
@@ -49,21 +50,30 @@ local function exit_reason(pid)
   end
 end
 
--- Has the supervisor of the processes take the child over.
+local function bad_return(order, value)
+  return failure(order, "error", core.reason { "bad_return", value })
+end
+
+-- Has the supervisor of the processes take the child over. One that has ended
+-- already was started all the same, and its own reason counts.
 local function hand_over(order, pid)
-  if not core.is_alive(pid) then
-    return failure(order, "error", exit_reason(pid))
+  if pid:node() ~= core.node_name() or pid == core.self() then
+    return bad_return(order, pid)
   end
-  local adopted = core.call(order.processes, {
+  local adopted, err = core.call(order.processes, {
     tag = "adopt", child = order.child, pid = pid, shutdown = order.shutdown,
-    key = order.key,
-  })
-  core.unlink(pid)
-  if adopted then
-    return { tag = "started", child = order.child, pid = pid }
+    coordinator = order.coordinator, key = order.key,
+  }, "infinity")
+  if adopted == "taken" then return bad_return(order, pid) end
+  local message = { tag = "started", child = order.child, pid = pid }
+  if adopted == "dead" then
+    message.ended, message.reason = true, exit_reason(pid)
+    return message
   end
+  core.unlink(pid)
+  if adopted == true then return message end
   pid:exit("kill")
-  return failure(order, "error", "noproc")
+  return failure(order, "error", err or "killed")
 end
 
 local function start(order)
@@ -74,8 +84,7 @@ local function start(order)
   if core.is_pid(pid) then return hand_over(order, pid) end
   if not pid and err == "ignore" then return failure(order, "ignore") end
   if not pid and err ~= nil then return failure(order, "error", err) end
-  if pid == nil then pid = "nothing" end
-  return failure(order, "error", core.reason { "bad_return", pid })
+  return bad_return(order, pid == nil and "nothing" or pid)
 end
 
 local function run(order)

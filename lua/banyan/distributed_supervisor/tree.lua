@@ -10,6 +10,7 @@
 -- coordinator that ends in order, as it does when a limit is exceeded with
 -- on_limit = "escalate", ends the tree.
 
+local core = require "banyan.core"
 local Coordinator = require "banyan.distributed_supervisor.coordinator"
 local Processes = require "banyan.distributed_supervisor.processes"
 local server = require "banyan.server"
@@ -46,7 +47,8 @@ function tree.start_link(opts)
       shutdown = "infinity",
       start = function()
         return server.start_link(Coordinator,
-          { opts = opts, processes = processes }, { name = opts.name })
+          { opts = opts, processes = processes, tree = core.self() },
+          { name = opts.name })
       end,
     },
   }, { strategy = "rest_for_one", auto_shutdown = "any_significant" })

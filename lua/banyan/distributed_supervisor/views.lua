@@ -48,12 +48,21 @@ function views.close(view)
 end
 
 --- The view of a supervisor on the caller's node, or nil. One of an earlier
--- life of the node is nobody's.
+-- life of the node is nobody's, and one whose processes have all ended.
 function views.of(name)
   local of_node = by_node[node_name()]
   local view = of_node and of_node[name]
   if not view or not view.dist:is_here() then return nil end
+  if not core.is_alive(view.tree) then return nil end
   return view
+end
+
+--- The pid of a child. One of this node that has just ended is none, though
+-- the coordinator has not heard of it yet.
+function views.pid(view, id)
+  local pid = view.pids[id]
+  if pid ~= nil and view.here[id] and not core.is_alive(pid) then return nil end
+  return pid
 end
 
 --- A child has another process, or none: the action "show".
