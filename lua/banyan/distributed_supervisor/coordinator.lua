@@ -493,7 +493,10 @@ function messages.started(self, msg)
     return self:stop_process(msg.child, "shutdown")
   end
   self.dist:started(msg.child, msg.pid)
-  if msg.ended then return self.dist:exited(msg.child, msg.reason) end
+  if msg.ended then
+    carry_out(self) -- its start is answered before its end counts
+    return self.dist:exited(msg.child, msg.reason)
+  end
   self.view.running[msg.child] = msg.pid
 end
 
