@@ -220,6 +220,7 @@ static void forgotten_by_its_host(void **state) {
   rig *r = &the_rig;
   rig_init(r, 3, 3);
   r->config.keep_ended_ms = 15000;
+  r->config.down_after_ms = 60000; /* so long the gap has it wait */
   rig_boot(r, 0);
   rig_boot(r, 2);
   rig_run(r, 500);
@@ -231,7 +232,7 @@ static void forgotten_by_its_host(void **state) {
   }
   rig_run(r, 200);
   rig_cut(r, 0, 2);
-  byn_dist_hold(r->nodes[2].d, true);
+  rig_gap(r, 2, 60000);
   rig_run(r, 2000);
   rig_terminate(r, 0, id);
   rig_run(r, 30000);
