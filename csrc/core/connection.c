@@ -23,8 +23,11 @@ BYN_MACHINE("connection",
             "connecting challenge_awaited welcome_awaited hello_awaited "
             "proof_awaited admitting open ended",
             "hello challenge proof welcome refuse message fragment heartbeat "
-            "goodbye opened closed silence gap beat admit refuse_it attach "
-            "say_goodbye drop");
+            "goodbye ask answer opened closed silence gap beat admit refuse_it "
+            "attach ask_it answer_it say_goodbye drop");
+
+/* A frame of its own between those of the outbox: ASK is the longest. */
+#define CONTROL_MAX (BYN_FRAME_HEADER + 8 + 8 + 1 + 1 + BYN_ADDRESS_MAX)
 
 struct byn_connection {
   byn_alloc alloc;
@@ -38,6 +41,10 @@ struct byn_connection {
   size_t unconfirmed;
   int64_t now; /* the latest time told */
   int64_t handshake_by, beat_at, heard_at;
+  byn_question question; /* to ask, if `asks` */
+  uint64_t answer;       /* to give, if `answers` */
+  bool asks, answers;
+  uint8_t control[CONTROL_MAX]; /* handed out last of these */
   bool tell_end, final, refused;
   bool closing; /* ENDED once the chunk is read */
   char reason[BYN_REASON_MAX + 1];
@@ -107,10 +114,7 @@ static void set_reason(byn_connection *c, const char *reason, size_t n) {
     reason = "closed";
     n = strlen(reason);
   }
-  if (n > BYN_REASON_MAX) n = BYN_REASON_MAX;
-  for (size_t i = 0; i < n; i++)
-    c->reason[i] = reason[i] >= ' ' && reason[i] < 0x7f ? reason[i] : '?';
-  c->reason[n] = '\0';
+  byn_copy_printable(c->reason, BYN_REASON_MAX, reason, n);
 }
 
 static void set_reason_string(byn_connection *c, const char *reason) {
@@ -318,6 +322,37 @@ static bool take_heartbeat(byn_connection *c, const byn_frame *f,
   return length > 0;
 }
 
+static bool take_ask(byn_connection *c, const byn_frame *f,
+                     byn_connection_event *event) {
+  byn_reader r;
+  const char *address;
+  size_t n;
+  byn_reader_init(&r, f->payload, f->length);
+  event->kind = BYN_CONNECTION_ASKED;
+  event->question.number = byn_get_u64(&r);
+  event->question.incarnation = byn_get_u64(&r);
+  event->question.traits = byn_get_u8(&r);
+  address = (const char *)byn_get_string(&r, &n);
+  if (!address || byn_reader_left(&r) || !byn_handshake_resumes(&c->shake)) {
+    fault(c, "bad_frame");
+    return false;
+  }
+  byn_copy_printable(event->question.address, BYN_ADDRESS_MAX, address, n);
+  return true;
+}
+
+static bool take_answer(byn_connection *c, const byn_frame *f,
+                        byn_connection_event *event) {
+  byn_reader r;
+  byn_reader_init(&r, f->payload, f->length);
+  event->kind = BYN_CONNECTION_ANSWERED;
+  event->number = byn_get_u64(&r);
+  if (!r.failed && !byn_reader_left(&r) && byn_handshake_resumes(&c->shake))
+    return true;
+  fault(c, "bad_frame");
+  return false;
+}
+
 static void take_goodbye(byn_connection *c, const byn_frame *f) {
   byn_reader r;
   const char *reason;
@@ -337,6 +372,10 @@ static bool take_when_open(byn_connection *c, const byn_frame *f,
     return take_data(c, f, event);
   case BYN_FRAME_HEARTBEAT:
     return take_heartbeat(c, f, event);
+  case BYN_FRAME_ASK:
+    return take_ask(c, f, event);
+  case BYN_FRAME_ANSWER:
+    return take_answer(c, f, event);
   case BYN_FRAME_GOODBYE:
     take_goodbye(c, f);
     return false;
@@ -405,6 +444,7 @@ bool byn_connection_next(byn_connection *c, byn_connection_event *event) {
   event->reason = c->reason;
   event->final = c->final;
   event->refused = c->refused;
+  event->holder = &c->shake.holder;
   return true;
 }
 
@@ -489,11 +529,31 @@ void byn_connection_refuse(byn_connection *c, const char *reason) {
   c->tell_end = false;
 }
 
+void byn_connection_refuse_name(byn_connection *c, const byn_holder *holder) {
+  c->shake.holder = *holder;
+  byn_connection_refuse(c, "name_taken");
+}
+
 void byn_connection_attach(byn_connection *c, byn_outbox *out, int64_t now) {
   BYN_COVER(c->state, "attach");
   byn_assert(c->state == WELCOME_AWAITED);
   c->now = now;
   open_connection(c, out);
+}
+
+void byn_connection_ask(byn_connection *c, const byn_question *question) {
+  BYN_COVER(c->state, "ask_it");
+  if (c->state != OPEN) return;
+  byn_assert(byn_handshake_resumes(&c->shake));
+  c->question = *question;
+  c->asks = true;
+}
+
+void byn_connection_answer(byn_connection *c, uint64_t number) {
+  BYN_COVER(c->state, "answer_it");
+  if (c->state != OPEN) return;
+  c->answer = number;
+  c->answers = true;
 }
 
 void byn_connection_goodbye(byn_connection *c, const char *reason) {
@@ -528,11 +588,42 @@ static size_t take_words(byn_connection *c, const uint8_t **bytes) {
   return n;
 }
 
+static uint8_t *write_u64(uint8_t *at, uint64_t value) {
+  for (int i = 0; i < 8; i++)
+    at[i] = (uint8_t)(value >> (56 - 8 * i));
+  return at + 8;
+}
+
+/* A question or an answer, if one is due. */
+static size_t take_control(byn_connection *c, const uint8_t **bytes) {
+  uint8_t *at = c->control + BYN_FRAME_HEADER;
+  byn_frame_type type = c->answers ? BYN_FRAME_ANSWER : BYN_FRAME_ASK;
+  if (c->state != OPEN || !(c->answers || c->asks)) return 0;
+  if (c->answers) {
+    at = write_u64(at, c->answer);
+    c->answers = false;
+  } else {
+    size_t n = strlen(c->question.address);
+    byn_assert(n <= BYN_ADDRESS_MAX);
+    at = write_u64(write_u64(at, c->question.number), c->question.incarnation);
+    *at++ = c->question.traits;
+    *at++ = (uint8_t)n; /* a varint of one byte */
+    memcpy(at, c->question.address, n);
+    at += n;
+    c->asks = false;
+  }
+  byn_frame_header(c->control, type,
+                   (size_t)(at - c->control) - BYN_FRAME_HEADER);
+  *bytes = c->control;
+  return (size_t)(at - c->control);
+}
+
 size_t byn_connection_output(byn_connection *c, const uint8_t **bytes) {
   size_t n;
   *bytes = NULL;
   if (c->unconfirmed) return 0;
   n = take_words(c, bytes);
+  if (n == 0) n = take_control(c, bytes);
   if (n == 0 && c->out) n = byn_outbox_take(c->out, bytes);
   if (n && c->state == OPEN) c->beat_at = later(c->now, c->heartbeat_ms);
   return c->unconfirmed = n;

@@ -39,6 +39,11 @@
  * "wrong_name", "simultaneous", "refused" (an unproven refusal). A reason has
  * at most BYN_REASON_MAX bytes, more are cut off; a byte that is not a
  * printable ASCII character becomes "?".
+ *
+ * Questions. One end may ask the other whether it lives, because another life
+ * claims its name (byn_connection_ask), and gets its answer as an event. Both
+ * pass between the frames of the outbox, and take no memory: an end has the
+ * last question that it asked, and the last that it answered, on their way.
  */
 #ifndef BYN_CONNECTION_H
 #define BYN_CONNECTION_H
@@ -73,26 +78,39 @@ typedef enum byn_connection_event_kind {
                            byn_connection_attach, or drop it */
   BYN_CONNECTION_DATA,  /* a data frame came */
   BYN_CONNECTION_ACKNOWLEDGED, /* the peer has what `received` says */
+  BYN_CONNECTION_ASKED,        /* the peer asks `question` */
+  BYN_CONNECTION_ANSWERED,     /* and has answered those up to `number` */
   BYN_CONNECTION_ENDED         /* the end; told once */
 } byn_connection_event_kind;
+
+/* Does the peer live? Another life claims its name. */
+typedef struct byn_question {
+  uint64_t number;                   /* greater than that of the last one */
+  uint64_t incarnation;              /* of the claimant */
+  uint8_t traits;                    /* of the claimant */
+  char address[BYN_ADDRESS_MAX + 1]; /* of the claimant; may be "" */
+} byn_question;
 
 /* Only what its kind says is set. */
 typedef struct byn_connection_event {
   byn_connection_event_kind kind;
-  const char *name;       /* ADMIT, OPEN: the peer's proven name */
-  uint64_t incarnation;   /* ADMIT, OPEN: the peer's */
-  uint64_t opening;       /* ADMIT, OPEN: names a session that begins here */
-  uint8_t traits;         /* ADMIT, OPEN: the peer's */
-  bool resumes;           /* ADMIT, OPEN: both ends can resume sessions */
-  byn_resume resume;      /* ADMIT */
-  byn_resumed resumed;    /* OPEN */
-  bool last;              /* DATA: the last part of a message */
-  const uint8_t *payload; /* DATA */
-  size_t length;          /* DATA */
-  uint64_t received;      /* ACKNOWLEDGED */
-  const char *reason;     /* ENDED */
-  bool final;             /* ENDED: no other connection takes its place */
-  bool refused;           /* ENDED: the dial was refused by the peer's host */
+  const char *name;         /* ADMIT, OPEN: the peer's proven name */
+  uint64_t incarnation;     /* ADMIT, OPEN: the peer's */
+  uint64_t opening;         /* ADMIT, OPEN: names a session that begins here */
+  uint8_t traits;           /* ADMIT, OPEN: the peer's */
+  bool resumes;             /* ADMIT, OPEN: both ends can resume sessions */
+  byn_resume resume;        /* ADMIT */
+  byn_resumed resumed;      /* OPEN */
+  bool last;                /* DATA: the last part of a message */
+  const uint8_t *payload;   /* DATA */
+  size_t length;            /* DATA */
+  uint64_t received;        /* ACKNOWLEDGED */
+  byn_question question;    /* ASKED */
+  uint64_t number;          /* ANSWERED */
+  const byn_holder *holder; /* ENDED, "name_taken": who has this node's name */
+  const char *reason;       /* ENDED */
+  bool final;               /* ENDED: no other connection takes its place */
+  bool refused;             /* ENDED: the dial was refused by the peer's host */
 } byn_connection_event;
 
 /* A connection that dials `peer`; it waits for byn_connection_opened. `nonce`
@@ -136,8 +154,15 @@ bool byn_connection_admit(byn_connection *c, const byn_resumed *resumed,
                           byn_outbox *out, int64_t now);
 /* Answers ADMIT: tells the peer `reason`; no event follows. */
 void byn_connection_refuse(byn_connection *c, const char *reason);
+/* The same, as "name_taken" by that life. */
+void byn_connection_refuse_name(byn_connection *c, const byn_holder *holder);
 /* Answers OPEN: hands out what `out` has. */
 void byn_connection_attach(byn_connection *c, byn_outbox *out, int64_t now);
+
+/* Asks the peer, answers it. Nothing follows if it is not OPEN; both ends must
+ * be able to resume sessions, or the question means nothing to the peer. */
+void byn_connection_ask(byn_connection *c, const byn_question *question);
+void byn_connection_answer(byn_connection *c, uint64_t number);
 
 /* Says goodbye, if it is OPEN and attached, behind what waits; reads no more.
  * No event follows. */

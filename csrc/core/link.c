@@ -19,7 +19,8 @@ typedef enum link_state { NEW, UP, SILENT, BROKEN, DOWN } link_state;
 BYN_MACHINE("link", "new up silent broken down",
             "connect connect_failed welcomed resume resume_refused data again "
             "acknowledged lost final dial_failed dial_refused quiet heard "
-            "redial reconnect_over silence patient gap close send");
+            "redial reconnect_over silence patient gap close send ask asked "
+            "answered");
 
 struct byn_link {
   byn_link_config config;
@@ -41,11 +42,16 @@ struct byn_link {
   size_t window;         /* the peer wants to hear after a quarter of it */
   int64_t now;           /* the latest time told */
   int64_t heard_at, broken_at, redial_at;
-  int64_t redial_wait; /* before the next attempt, once this one has failed */
-  int64_t attempt_ms;  /* that the next attempt may take */
-  bool patient;        /* this silence ends it reconnect_ms later */
-  bool parts_given;    /* the parts were given out as a message */
-  bool tell_dial, tell_up, tell_broken, tell_resumed, tell_down;
+  int64_t redial_wait;   /* before the next attempt, once this one has failed */
+  int64_t attempt_ms;    /* that the next attempt may take */
+  bool patient;          /* this silence ends it reconnect_ms later */
+  byn_question question; /* the last that was asked; number 0: none */
+  int64_t asked_at;
+  bool asks;         /* it is not answered */
+  byn_holder holder; /* of this node's name, if the peer said so */
+  bool parts_given;  /* the parts were given out as a message */
+  bool tell_dial, tell_up, tell_broken, tell_resumed, tell_answered;
+  bool tell_down;
   char reason[BYN_REASON_MAX + 1];
 };
 
@@ -141,6 +147,7 @@ static void go_down(byn_link *l, const char *reason) {
   if (reason != l->reason) set_link_reason(l, reason);
   l->state = DOWN;
   l->tell_dial = l->tell_up = l->tell_broken = l->tell_resumed = false;
+  l->asks = l->tell_answered = false;
   l->tell_down = true;
   l->current = NULL;
   let_go(&l->proving);
@@ -200,6 +207,7 @@ static void go_on_with(byn_link *l, byn_connection *c, uint64_t number,
   l->heard_at = l->now;
   l->patient = false;
   l->tell_dial = l->tell_broken = false;
+  if (l->asks) byn_connection_ask(c, &l->question);
   byn_assert(link_is_consistent(l));
 }
 
@@ -307,6 +315,7 @@ static void on_dial_ended(byn_link *l, const byn_connection_event *e) {
   byn_connection *c = l->proving;
   BYN_COVER(l->state, e->refused ? "dial_refused" : "dial_failed");
   l->proving = NULL;
+  l->holder = *e->holder;
   if (l->state == NEW || e->final || (e->refused && l->listens)) {
     let_go(&l->current);
     byn_outbox_clear(&l->out);
@@ -458,6 +467,15 @@ static void end_silence(byn_link *l) {
   if (l->proving && !byn_connection_is_proving(l->proving)) let_go(&l->proving);
 }
 
+/* What a peer says that knows no questions may be an answer. */
+static void notice_answer(byn_link *l) {
+  int64_t wait = l->config.connection.heartbeat_ms / 4;
+  if (!l->asks || l->resumable) return;
+  if (l->heard_at < later(l->asked_at, wait)) return;
+  l->asks = false;
+  l->tell_answered = true;
+}
+
 /* Any byte on the current connection shows that it lives. */
 static void notice_life(byn_link *l) {
   int64_t heard_at = byn_connection_heard_at(l->current);
@@ -465,9 +483,19 @@ static void notice_life(byn_link *l) {
   l->heard_at = heard_at;
   l->patient = false;
   if (heard_at > l->now) l->now = heard_at;
+  notice_answer(l);
   if (l->state != SILENT) return;
   BYN_COVER(l->state, "heard");
   end_silence(l);
+}
+
+static bool give_answered(byn_link *l, uint64_t number, byn_link_event *event) {
+  BYN_COVER(l->state, "answered");
+  if (number > l->question.number) number = l->question.number;
+  if (number == l->question.number) l->asks = false;
+  event->kind = BYN_LINK_ANSWERED;
+  event->number = number;
+  return true;
 }
 
 /* Reads the current connection until it has made an event. */
@@ -481,6 +509,13 @@ static bool read_current(byn_link *l, byn_link_event *event) {
       BYN_COVER(l->state, "acknowledged");
       if (!byn_outbox_acknowledge(&l->out, e.received))
         part_with(l, "bad_frame");
+    } else if (e.kind == BYN_CONNECTION_ASKED) {
+      BYN_COVER(l->state, "asked");
+      event->kind = BYN_LINK_ASKED;
+      event->question = e.question;
+      return true;
+    } else if (e.kind == BYN_CONNECTION_ANSWERED) {
+      return give_answered(l, e.number, event);
     } else if (e.kind == BYN_CONNECTION_ENDED) {
       on_connection_ended(l, &e);
     }
@@ -518,6 +553,8 @@ static bool give_up_event(byn_link *l, byn_link_event *event) {
 static bool next_change(byn_link *l, byn_link_event *event) {
   event->reason = l->reason;
   if (take_flag(&l->tell_up)) return give_up_event(l, event);
+  if (take_flag(&l->tell_answered))
+    return give_answered(l, l->question.number, event);
   if (take_flag(&l->tell_broken))
     event->kind = BYN_LINK_BROKEN;
   else if (take_flag(&l->tell_resumed))
@@ -554,6 +591,7 @@ bool byn_link_next(byn_link *link, byn_link_event *event) {
   if (!take_flag(&link->tell_down)) return false;
   event->kind = BYN_LINK_DOWN;
   event->reason = link->reason;
+  event->holder = &link->holder;
   return true;
 }
 
@@ -643,6 +681,27 @@ int64_t byn_link_deadline(const byn_link *link) {
   if (link->state == UP)
     return link->resumable ? earlier_of(at, silent_at(link)) : at;
   return link->proving ? at : earlier_of(at, link->redial_at);
+}
+
+/* --- questions ------------------------------------------------------------ */
+
+void byn_link_ask(byn_link *link, const byn_question *question, int64_t now) {
+  BYN_COVER(link->state, "ask");
+  if (!byn_link_is_up(link)) return;
+  byn_assert(question->number > link->question.number);
+  link->question = *question;
+  link->asked_at = now;
+  link->asks = true;
+  if (link->current && link->resumable)
+    byn_connection_ask(link->current, question);
+}
+
+void byn_link_answer(byn_link *link, uint64_t number) {
+  if (link->current) byn_connection_answer(link->current, number);
+}
+
+bool byn_link_can_be_asked(const byn_link *link) {
+  return link->resumable;
 }
 
 /* --- writing -------------------------------------------------------------- */

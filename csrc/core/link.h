@@ -47,6 +47,13 @@
  * stood still ends no link (byn_link_after_gap); where all peers fell silent
  * at once, silence does so only reconnect_ms later (byn_link_be_patient).
  *
+ * Questions. The owner may ask the peer whether it lives, because another life
+ * claims its name (byn_link_ask). Only an answer to that is ANSWERED: not what
+ * was under way, nor the proof of another connection, on which the question is
+ * asked again. A peer that cannot resume knows no questions
+ * (byn_link_can_be_asked): of it any byte is an answer that comes a quarter of
+ * heartbeat_ms after the question or later.
+ *
  * Ownership: what the config points to must stay while the link does. The
  * owner frees connections, each before the link, and before that only those
  * that the link does not use (byn_link_uses) and that are at their end. The
@@ -77,24 +84,29 @@ typedef struct byn_link_config {
 } byn_link_config;
 
 typedef enum byn_link_event_kind {
-  BYN_LINK_DIAL,    /* wants a connection: answer with byn_link_connect or
-                       byn_link_connect_failed */
-  BYN_LINK_UP,      /* messages may flow; told once */
-  BYN_LINK_MESSAGE, /* one whole message came */
-  BYN_LINK_BROKEN,  /* its connection is lost, see `reason` */
-  BYN_LINK_RESUMED, /* it goes on with another connection */
-  BYN_LINK_DOWN     /* the end; told once */
+  BYN_LINK_DIAL,     /* wants a connection: answer with byn_link_connect or
+                        byn_link_connect_failed */
+  BYN_LINK_UP,       /* messages may flow; told once */
+  BYN_LINK_MESSAGE,  /* one whole message came */
+  BYN_LINK_BROKEN,   /* its connection is lost, see `reason` */
+  BYN_LINK_RESUMED,  /* it goes on with another connection */
+  BYN_LINK_ASKED,    /* the peer asks `question`: see byn_link_answer */
+  BYN_LINK_ANSWERED, /* the peer has answered the questions up to `number` */
+  BYN_LINK_DOWN      /* the end; told once */
 } byn_link_event_kind;
 
 /* Only what its kind says is set. */
 typedef struct byn_link_event {
   byn_link_event_kind kind;
-  const char *name;       /* UP: the peer's proven name */
-  uint64_t incarnation;   /* UP: the peer's */
-  uint8_t traits;         /* UP: the peer's */
-  const uint8_t *message; /* MESSAGE */
-  size_t length;          /* MESSAGE */
-  const char *reason;     /* BROKEN, DOWN */
+  const char *name;         /* UP: the peer's proven name */
+  uint64_t incarnation;     /* UP: the peer's */
+  uint8_t traits;           /* UP: the peer's */
+  const uint8_t *message;   /* MESSAGE */
+  size_t length;            /* MESSAGE */
+  const char *reason;       /* BROKEN, DOWN */
+  const byn_holder *holder; /* DOWN, "name_taken": who has this node's name */
+  byn_question question;    /* ASKED */
+  uint64_t number;          /* ANSWERED */
 } byn_link_event;
 
 /* A link that dials `peer`: a DIAL is its first event. `dial` is a number that
@@ -155,6 +167,14 @@ int64_t byn_link_deadline(const byn_link *link);
 /* The next event; false when there is none for now. Reads its connections:
  * after each of them was told anything, it must be called until false. */
 bool byn_link_next(byn_link *link, byn_link_event *event);
+
+/* Asks the peer, as soon as there is a connection; the question replaces one
+ * that was not asked yet. */
+void byn_link_ask(byn_link *link, const byn_question *question, int64_t now);
+/* Answers ASKED. */
+void byn_link_answer(byn_link *link, uint64_t number);
+/* Does the peer know questions? Known once the link is up. */
+bool byn_link_can_be_asked(const byn_link *link);
 
 /* Says goodbye with `reason`, if there is a connection, and ends the link:
  * DOWN here at once, the goodbye is still in the connection's output. What was

@@ -32,6 +32,10 @@ typedef struct rig_end {
   uint64_t incarnation;
   uint8_t traits;
   const char *reason; /* of DOWN; valid while the link lives */
+  byn_holder holder;  /* of DOWN */
+  size_t asked;       /* questions that came; each is answered */
+  byn_question question;
+  uint64_t answered;
 } rig_end;
 
 typedef struct rig {
@@ -169,8 +173,17 @@ static inline void rig_events(rig *r, rig_end *e) {
       assert_true(event.received >= e->acknowledged);
       e->acknowledged = event.received;
       break;
+    case BYN_CONNECTION_ASKED:
+      e->asked++;
+      e->question = event.question;
+      byn_connection_answer(e->link, event.question.number);
+      break;
+    case BYN_CONNECTION_ANSWERED:
+      e->answered = event.number;
+      break;
     case BYN_CONNECTION_ENDED:
       e->downs++;
+      e->holder = *event.holder;
       e->reason = event.reason;
       e->final = event.final;
       e->refused = event.refused;

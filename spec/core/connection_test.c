@@ -273,7 +273,7 @@ static void a_refusal_by_a_stranger_is_only_a_refusal(void **state) {
   assert_true(rig_open(&r, "b@host:2"));
   feed_frame(&r.a, BYN_FRAME_REFUSE,
              "\x11"
-             "stale_incarnation",
+             "already_connected",
              18);
   rig_assert_down(&r.a, "refused");
 }
@@ -342,7 +342,7 @@ static void a_frame_out_of_turn_is_bad(void **state) {
                 : who == 1 ? type == BYN_FRAME_HELLO
                            : false;
       if (who == 0 && type == BYN_FRAME_REFUSE) continue;
-      if (who == 2 && type >= BYN_FRAME_MESSAGE && type <= BYN_FRAME_GOODBYE)
+      if (who == 2 && type >= BYN_FRAME_MESSAGE && type <= BYN_FRAME_ANSWER)
         continue;
       feed_frame(e, type, "x", awaited ? 1 : 0);
       assert_int_equal(e->downs, 1);
@@ -358,6 +358,42 @@ static void empty_fragments_and_full_heartbeats_are_bad(void **state) {
   rig_assert_down(&r.a, "bad_frame");
   feed_frame(&r.b, BYN_FRAME_HEARTBEAT, "x", 1);
   rig_assert_down(&r.b, "bad_frame");
+}
+
+static void questions_and_answers_cut_short_or_too_long_are_bad(void **s) {
+  static const char *const ask = "12345678"
+                                 "87654321"
+                                 "t"
+                                 "\x01"
+                                 "h"
+                                 "x";
+  (void)s;
+  for (size_t n = 0; n <= 20; n++)
+    for (int type = BYN_FRAME_ASK; type <= BYN_FRAME_ANSWER; type++) {
+      bool fine = n == (type == BYN_FRAME_ASK ? 19u : 8u);
+      rig_close(&r);
+      rig_init(&r, 7);
+      open_up();
+      feed_frame(&r.a, (byn_frame_type)type, ask, n);
+      assert_int_equal(r.a.downs, !fine);
+      if (!fine) assert_string_equal(r.a.reason, "bad_frame");
+    }
+}
+
+/* It ends in a log. */
+static void an_address_is_made_printable_and_cut(void **state) {
+  char payload[8 + 8 + 1 + 1 + 100];
+  (void)state;
+  open_up();
+  memset(payload, 'h', sizeof payload);
+  payload[17] = 100;
+  payload[18] = '\n';
+  feed_frame(&r.a, BYN_FRAME_ASK, payload, sizeof payload);
+  assert_int_equal(r.a.asked, 1);
+  assert_int_equal(strlen(r.a.question.address), BYN_ADDRESS_MAX);
+  assert_int_equal(r.a.question.address[0], '?');
+  rig_pump(&r);
+  assert_true(r.b.answered == r.a.question.number);
 }
 
 static void a_stranger_may_not_send_a_large_frame(void **state) {
@@ -622,6 +658,8 @@ static void an_older_peer_hears_nothing_of_it(void **state) {
     rig_assert_up(&r);
     assert_int_equal(r.b.messages, 1);
     assert_int_equal(byn_outbox_queued(&r.a.out), 0);
+    feed_frame(&r.a, BYN_FRAME_ANSWER, "12345678", 8); /* nor says so */
+    rig_assert_down(&r.a, "bad_frame");
     if (end == 0) rig_close(&r);
   }
 }
@@ -687,6 +725,8 @@ int main(void) {
       TEST(an_empty_secret_or_a_bad_name_makes_no_link),
       TEST(a_frame_out_of_turn_is_bad),
       TEST(empty_fragments_and_full_heartbeats_are_bad),
+      TEST(questions_and_answers_cut_short_or_too_long_are_bad),
+      TEST(an_address_is_made_printable_and_cut),
       TEST(a_stranger_may_not_send_a_large_frame),
       TEST(a_peer_may_not_send_a_frame_past_the_limit),
       TEST(a_goodbye_carries_its_reason_behind_the_messages),

@@ -338,6 +338,46 @@ static void a_refusal_is_believed_with_a_proof(void **state) {
   byn_buf_free(&refuse);
 }
 
+static void a_refusal_says_who_has_the_name(void **state) {
+  byn_buf refuse;
+  (void)state;
+  byn_buf_init(&refuse, &alloc);
+  say_hello();
+  say_challenge();
+  say_proof();
+  acceptor.holder = (byn_holder){7, "host:1"};
+  byn_handshake_put_refuse(&acceptor, "name_taken", &refuse);
+  assert_believed(&refuse, "name_taken");
+  assert_int_equal(dialer.holder.incarnation, 7);
+  assert_string_equal(dialer.holder.address, "host:1");
+  for (size_t i = 0; i < refuse.len; i++) { /* the proof covers all of it */
+    size_t n;
+    refuse.data[i] ^= 1;
+    const char *reason =
+        byn_handshake_on_refuse(&dialer, refuse.data, refuse.len, &n);
+    if (reason) assert_memory_equal(reason, "refused", n);
+    refuse.data[i] ^= 1;
+  }
+  byn_buf_free(&refuse);
+}
+
+/* One of minor version 1 gets what it has always got. */
+static void an_older_dialer_is_told_the_reason_alone(void **state) {
+  byn_buf refuse;
+  (void)state;
+  byn_buf_init(&refuse, &alloc);
+  dialer.minor = 1;
+  say_hello();
+  say_challenge();
+  say_proof();
+  acceptor.holder = (byn_holder){7, "host:1"};
+  byn_handshake_put_refuse(&acceptor, "name_taken", &refuse);
+  assert_int_equal(refuse.len, 1 + strlen("name_taken") + BYN_PROOF_SIZE);
+  assert_believed(&refuse, "name_taken");
+  assert_int_equal(dialer.holder.incarnation, 0);
+  byn_buf_free(&refuse);
+}
+
 static void a_refusal_by_a_stranger_has_few_reasons(void **state) {
   byn_buf refuse;
   size_t n;
@@ -391,6 +431,8 @@ int main(void) {
       TEST(a_hello_with_a_bad_name_is_refused),
       TEST(the_longest_greeting_fits_before_the_proof),
       TEST(a_refusal_is_believed_with_a_proof),
+      TEST(a_refusal_says_who_has_the_name),
+      TEST(an_older_dialer_is_told_the_reason_alone),
       TEST(a_refusal_by_a_stranger_has_few_reasons),
       TEST(wiping_forgets_the_secret),
   };

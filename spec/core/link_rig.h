@@ -25,6 +25,11 @@ typedef struct rig_side {
   char reason[BYN_REASON_MAX + 1]; /* of the last BROKEN or DOWN */
   const char *refused;             /* why an offer was, last */
   int64_t down_at;
+  bool mum;           /* it answers no question */
+  byn_question asked; /* the last one that came */
+  size_t answers;
+  uint64_t answered;
+  byn_holder holder; /* of DOWN */
 } rig_side;
 
 typedef struct rig_wire {
@@ -169,8 +174,17 @@ static inline void rig_events(rig *r, int side) {
     case BYN_LINK_RESUMED:
       s->resumed++;
       break;
+    case BYN_LINK_ASKED:
+      s->asked = e.question;
+      if (!s->mum) byn_link_answer(s->link, e.question.number);
+      break;
+    case BYN_LINK_ANSWERED:
+      s->answered = e.number;
+      s->answers++;
+      break;
     case BYN_LINK_DOWN:
       s->downs++;
+      s->holder = *e.holder;
       s->down_at = r->now;
       rig_note(s, e.reason);
       break;

@@ -138,6 +138,10 @@ static void read_events(scene *s, int who) {
     if (e.kind == BYN_LINK_DIAL) connect_link(s, who);
     if (e.kind == BYN_LINK_UP) s->up[who] = true;
     if (e.kind == BYN_LINK_MESSAGE) read_message(s, who, &e);
+    if (e.kind == BYN_LINK_ASKED) {
+      CHECK(strlen(e.question.address) <= BYN_ADDRESS_MAX);
+      byn_link_answer(s->links[who], e.question.number);
+    }
     if (e.kind == BYN_LINK_DOWN) {
       s->down[who] = true;
       CHECK(strlen(e.reason) > 0 && strlen(e.reason) <= BYN_REASON_MAX);

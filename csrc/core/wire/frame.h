@@ -19,20 +19,29 @@
  *                   | proof of the dialer, 32 bytes |
  *   4 WELCOME       | received u64 | goes on after u64 | window u32 |
  *                   | proof of the acceptor, 32 bytes |
- *   5 REFUSE        | reason string | nothing, or proof 32 bytes |
+ *   5 REFUSE        | reason string | nothing, or:
+ *                   | incarnation u64 and address string of who has the name |
+ *                   | proof 32 bytes |
  *   6 MESSAGE       | a message, or the last part of one |
  *   7 FRAGMENT      | a part of a message; more follow |
  *   8 HEARTBEAT     | received u64 |
  *   9 GOODBYE       | reason string |
+ *  10 ASK           | number u64 | incarnation of the claimant u64 |
+ *                   | its traits u8 | its address string |
+ *  11 ANSWER        | number u64 |
  *
  * 1 to 5 are the handshake, see handshake.h; the others come after it.
  *
  * A message is any number of FRAGMENT frames and then one MESSAGE frame.
  * Only one message is under way in each direction, so order is kept; between
- * two of its parts only a HEARTBEAT may stand. A FRAGMENT is never empty.
- * These two types are the data frames: each direction of a session numbers
- * them from 1, without saying the number. `received` acknowledges all up to
- * that one.
+ * two of its parts only HEARTBEAT, ASK and ANSWER may stand. A FRAGMENT is
+ * never empty. These two types are the data frames: each direction of a session
+ * numbers them from 1, without saying the number. `received` acknowledges all
+ * up to that one.
+ *
+ * ASK says that another life claims the name of the node that gets it, which
+ * answers with the number of the question: it lives. An ANSWER holds for all
+ * questions up to its number.
  *
  * Versions: HELLO and CHALLENGE carry the major and the minor version of
  * their sender. Unequal majors cannot talk: the acceptor refuses with
@@ -41,8 +50,8 @@
  * version may add fields at the end of HELLO and CHALLENGE, which a reader
  * that does not know them passes over, and may send new frame types only to
  * a peer whose minor knows them. Minor 1 added the traits. Minor 2 added what
- * PROOF, WELCOME and HEARTBEAT carry before or besides the proofs; a peer of
- * minor 1 sends and gets them without.
+ * PROOF, WELCOME, REFUSE and HEARTBEAT carry before or besides the proofs, and
+ * ASK and ANSWER; a peer of minor 1 sends and gets them without.
  */
 #ifndef BYN_WIRE_FRAME_H
 #define BYN_WIRE_FRAME_H
@@ -68,7 +77,9 @@ typedef enum byn_frame_type {
   BYN_FRAME_MESSAGE,
   BYN_FRAME_FRAGMENT,
   BYN_FRAME_HEARTBEAT,
-  BYN_FRAME_GOODBYE
+  BYN_FRAME_GOODBYE,
+  BYN_FRAME_ASK,
+  BYN_FRAME_ANSWER
 } byn_frame_type;
 
 /* Writes the header of a frame at `at`, where BYN_FRAME_HEADER bytes are. */

@@ -174,9 +174,16 @@ void byn_handshake_put_welcome(const byn_handshake *h, byn_buf *out) {
 
 void byn_handshake_put_refuse(const byn_handshake *h, const char *reason,
                               byn_buf *out) {
-  size_t n = strlen(reason);
+  size_t n = strlen(reason), start = out->len;
   byn_put_string(out, reason, n);
-  if (h->proven) put_proof(h, REFUSAL, reason, n, out);
+  if (!h->proven) return;
+  if (!byn_handshake_resumes(h)) {
+    put_proof(h, REFUSAL, reason, n, out);
+    return;
+  }
+  byn_put_u64(out, h->holder.incarnation);
+  byn_put_string(out, h->holder.address, strlen(h->holder.address));
+  put_proven(h, REFUSAL, start, out);
 }
 
 static uint8_t smaller(uint8_t a, uint8_t b) {
@@ -286,17 +293,40 @@ static bool is_open_reason(const char *reason, size_t n) {
   return is_name("bad_version", reason, n) || is_name("bad_secret", reason, n);
 }
 
-const char *byn_handshake_on_refuse(const byn_handshake *h,
-                                    const uint8_t *payload, size_t n,
-                                    size_t *length) {
+void byn_copy_printable(char *to, size_t max, const char *from, size_t n) {
+  if (n > max) n = max;
+  for (size_t i = 0; i < n; i++)
+    to[i] = from[i] >= ' ' && from[i] < 0x7f ? from[i] : '?';
+  to[n] = '\0';
+}
+
+/* What follows the reason. */
+static bool take_holder(byn_handshake *h, const uint8_t *payload,
+                        byn_reader *r) {
+  uint64_t incarnation = byn_get_u64(r);
+  size_t n;
+  const char *address = (const char *)byn_get_string(r, &n);
+  if (!address || !is_proved(h, REFUSAL, payload, (size_t)(r->at - payload),
+                             r->at, byn_reader_left(r)))
+    return false;
+  h->holder.incarnation = incarnation;
+  byn_copy_printable(h->holder.address, BYN_ADDRESS_MAX, address, n);
+  return true;
+}
+
+const char *byn_handshake_on_refuse(byn_handshake *h, const uint8_t *payload,
+                                    size_t n, size_t *length) {
   byn_reader r;
   const char *reason;
+  bool proved;
   byn_reader_init(&r, payload, n);
   reason = (const char *)byn_get_string(&r, length);
   if (!reason) return NULL;
   if (is_open_reason(reason, *length)) return reason;
-  if (is_proved(h, REFUSAL, reason, *length, r.at, byn_reader_left(&r)))
-    return reason;
+  proved = byn_handshake_resumes(h) ? take_holder(h, payload, &r)
+                                    : is_proved(h, REFUSAL, reason, *length,
+                                                r.at, byn_reader_left(&r));
+  if (proved) return reason;
   *length = strlen("refused");
   return "refused";
 }

@@ -8,18 +8,19 @@
  *     | PROOF{what it resumes, dialer's proof} ->                 |
  *     |               (the acceptor judges; its owner may refuse) |
  *     | <- WELCOME{where it goes on, acceptor's proof}            |
- *     |                                 or  REFUSE{reason, proof} |
+ *     |                 or  REFUSE{reason, who has the name, proof} |
  *
  *   proof = HMAC-SHA256(secret,
  *             u32 length of HELLO's payload     | HELLO's payload |
  *             u32 length of CHALLENGE's payload | CHALLENGE's payload |
  *             "banyan dialer" and what it resumes, or
  *             "banyan acceptor" and where it goes on, or
- *             "banyan refusal:" and the reason)
+ *             "banyan refusal:", the reason and who has the name)
  *
- * What is resumed and where it goes on (see link.h) are told from minor
- * version 2 on; between two of which one is older they are not there, and
- * byn_handshake_resumes answers false.
+ * What is resumed and where it goes on (see link.h), and which life has the
+ * name of a dialer that is refused as "name_taken" (see ../membership.h), are
+ * told from minor version 2 on; between two of which one is older they are not
+ * there, and byn_handshake_resumes answers false.
  *
  * So a proof covers both nonces, names, incarnations, versions and traits,
  * and whom the dialer meant. A recorded proof is worthless under another nonce;
@@ -66,6 +67,7 @@ typedef enum byn_verdict {
 #define BYN_TRAIT_QUIET 4   /* no heartbeats, and silence means nothing */
 #define BYN_TRAIT_LISTENS                                                      \
   8 /* it can be dialled: who is refused knows it dead */
+#define BYN_TRAIT_MEMBER 16 /* of a dialer: other nodes have it up */
 
 /* What the dialer has: in PROOF. */
 typedef struct byn_resume {
@@ -82,6 +84,12 @@ typedef struct byn_resumed {
   uint64_t after;    /* its first data frame here is the one after this */
   uint32_t window;
 } byn_resumed;
+
+/* In REFUSE: who has the dialer's name. All zero but for "name_taken". */
+typedef struct byn_holder {
+  uint64_t incarnation;
+  char address[BYN_ADDRESS_MAX + 1]; /* as the acceptor knows it; may be "" */
+} byn_holder;
 
 typedef struct byn_handshake {
   crypto_auth_hmacsha256_state transcript; /* keyed with the secret */
@@ -100,6 +108,7 @@ typedef struct byn_handshake {
   uint64_t opening;  /* the first 8 bytes of the dialer's nonce, never 0 */
   byn_resume resume; /* dialer: set before PROOF; acceptor: after it */
   byn_resumed resumed; /* acceptor: set before WELCOME; dialer: after it */
+  byn_holder holder;   /* acceptor: set before REFUSE; dialer: after it */
 } byn_handshake;
 
 /* 1 to BYN_NAME_MAX bytes without blanks and control characters. */
@@ -140,8 +149,11 @@ byn_verdict byn_handshake_on_welcome(byn_handshake *h, const uint8_t *payload,
                                      size_t n);
 /* The reason to believe: `length` bytes, in the payload or static. NULL if
  * the payload makes no sense. */
-const char *byn_handshake_on_refuse(const byn_handshake *h,
-                                    const uint8_t *payload, size_t n,
-                                    size_t *length);
+const char *byn_handshake_on_refuse(byn_handshake *h, const uint8_t *payload,
+                                    size_t n, size_t *length);
+
+/* Copies at most `max` bytes of what a stranger may have written, for a log:
+ * those that are no printable ASCII characters become "?". NUL-ended. */
+void byn_copy_printable(char *to, size_t max, const char *from, size_t n);
 
 #endif
