@@ -15,18 +15,54 @@
  *   own dial under way, a link comes in   the one dialled by the node with
  *                                         the smaller name (bytewise); both
  *                                         sides decide so, in any order
- *   ADMITTED or UP, a link comes in       the one that is there if the
- *                                         incarnation is the same or older;
- *                                         the new one if it is greater: the
- *                                         node restarted, DOWN precedes UP
+ *   ADMITTED or UP, a link of the same    the one that is there
+ *   incarnation comes in
+ *   ADMITTED or UP, a link of another     a claim (claim.h): the node that has
+ *   incarnation comes in                  the name is asked on its link. It
+ *                                         stays if it answers; otherwise, and
+ *                                         as soon as its link is down, it is
+ *                                         DOWN and the claimant is admitted
  *
- * Incarnations are compared only with a link that is there. A node whose
- * clock was set back may thus return with a smaller one once it was down.
+ * Which incarnation is greater does not matter there: clocks may be set back,
+ * and two hosts have two. A node that has restarted is let in as soon as it is
+ * known that its last life is over; it never waits for longer than answer_ms.
+ * A node that cannot be asked (see _mute) has twice the time: whatever it says
+ * then is an answer.
+ *
+ * This node's own name is KEPT, DOUBTED or LOST. When another node refuses this
+ * one as "name_taken", another life has this name there, and answers (see
+ * _name_taken). Then
+ *
+ *   own incarnation greater than the      LOST: it began later
+ *   holder's
+ *   smaller, but a member is up           KEPT: a life that began later is in
+ *                                         another part of the cluster, and will
+ *                                         find its own name lost
+ *   smaller, and none is up               DOUBTED until the dials that are
+ *                                         under way have ended; if none of
+ *                                         them is up, LOST: all have let the
+ *                                         other in, while this one was stopped
+ *                                         or cut off
+ *
+ * When this node is asked whether it lives (see _claimed), it answers; but if
+ * the claimant is older and says that it has members, its own name is LOST.
+ *
+ * So of two lives that both have members one stops and the other stays, whoever
+ * of them meets the members of the other: the later one yields. One that has no
+ * members yields to one that has. A name that is LOST stays so; the owner stops
+ * the node, and answers no question, so that the other one is let in.
  *
  * A node that is not up is dialled again after a wait that doubles from
  * redial_min_ms to redial_max_ms, give or take a quarter, so that two nodes
  * do not dial in step. Each end of a link or of a dial (a refused one too)
- * starts such a wait; a link that came up puts it back to the minimum.
+ * starts such a wait; a link that came up puts it back to the minimum. In the
+ * first minute after a node was up no wait is longer than a second (or the
+ * minimum, if that is longer): it is expected back.
+ *
+ * A node that was configured and is not up for unreachable_ms is reported as
+ * UNREACHABLE, with the reason for which the last dial or link ended; again
+ * after waits that double up to BYN_UNREACHABLE_MAX_MS, until it is up or
+ * removed.
  *
  * A link of which either node is hidden (see _hide) connects the two, and is
  * of no account to anybody else: such a node is in no list of those that are
@@ -47,7 +83,8 @@
  *
  * Failure is memory only. A call that cannot have it says so or tries again
  * later. Room for the DOWN and the CLOSE of a link is reserved before the link
- * is dialled or admitted, so each UP is followed by its DOWN.
+ * is dialled, admitted or held, so each UP is followed by its DOWN, and each
+ * claim by its ADMIT or REFUSE.
  */
 #ifndef BYN_MEMBERSHIP_H
 #define BYN_MEMBERSHIP_H
@@ -59,6 +96,7 @@
 
 /* A reason in an action is cut to this many bytes. */
 #define BYN_MEMBER_REASON_MAX 63
+#define BYN_UNREACHABLE_MAX_MS 300000
 
 typedef struct byn_membership byn_membership;
 
@@ -69,24 +107,43 @@ typedef struct byn_membership_config {
   uint64_t seed;        /* for jitter */
   /* At least 1 is taken for the waits; BYN_NEVER never forgets. */
   int64_t redial_min_ms, redial_max_ms, forget_after_ms;
+  int64_t answer_ms;      /* at most this long a claim is held */
+  int64_t unreachable_ms; /* BYN_NEVER: no UNREACHABLE */
 } byn_membership_config;
 
 typedef enum byn_member_action_kind {
   BYN_MEMBER_DIAL,  /* open a link to `name`, report it with _dialing */
   BYN_MEMBER_CLOSE, /* close `link` for `reason`; it may be gone already */
   BYN_MEMBER_UP,    /* `name` is up over `link` */
-  BYN_MEMBER_DOWN   /* `name` is down for `reason` */
+  BYN_MEMBER_DOWN,  /* `name` is down for `reason` */
+  BYN_MEMBER_ASK, /* ask the node on `link` question `number`: see _answered */
+  BYN_MEMBER_ADMIT,  /* the claim of `link` is granted: as if _admit had said
+                        so; _link_up or _link_down must follow */
+  BYN_MEMBER_REFUSE, /* the claim of `link` is refused for `reason`:
+                        "name_taken" or "simultaneous" */
+  BYN_MEMBER_UNREACHABLE, /* `name` has not been up for long; the last dial
+                             failed for `reason`, "timeout": none has ended */
+  BYN_MEMBER_NAME_LOST    /* this node's name is LOST; once */
 } byn_member_action_kind;
 
 /* Strings are valid until the next call that changes the membership. */
 typedef struct byn_member_action {
   byn_member_action_kind kind;
   const char *name;
-  uint64_t incarnation; /* UP, DOWN: the node's */
-  uint32_t link;        /* CLOSE, UP, DOWN: the link that is meant */
-  const char *reason;   /* CLOSE, DOWN */
-  bool hidden;          /* UP, DOWN: over a link of a hidden node */
+  uint64_t incarnation; /* UP, DOWN: the node's; ASK: the claimant's; REFUSE:
+                           of who has the name */
+  uint32_t link;      /* all but DIAL and the last two: the one that is meant */
+  uint32_t other;     /* ASK: the claimant's link; REFUSE: the holder's */
+  uint64_t number;    /* ASK */
+  const char *reason; /* CLOSE, DOWN, REFUSE, UNREACHABLE */
+  bool hidden;        /* UP, DOWN: over a link of a hidden node */
 } byn_member_action;
+
+typedef enum byn_admission {
+  BYN_ADMITTED,
+  BYN_HELD, /* a claim: ADMIT or REFUSE follows, or _link_down takes it back */
+  BYN_REFUSED
+} byn_admission;
 
 /* NULL when memory is short. */
 byn_membership *byn_membership_new(const byn_membership_config *config);
@@ -108,13 +165,28 @@ bool byn_membership_remove(byn_membership *m, const char *name);
  * follows. */
 void byn_membership_dialing(byn_membership *m, const char *name, uint32_t link);
 
-/* An incoming link has proved `name`. NULL: admit it. Otherwise the reason
- * to refuse it with: "already_connected", "simultaneous" (the other
- * direction stays), "stale_incarnation", "own_name", "out_of_memory". What
- * the new link displaces is closed, as "simultaneous" or "restarted". */
-const char *byn_membership_admit(byn_membership *m, const char *name,
-                                 uint64_t incarnation, uint32_t link,
-                                 int64_t now);
+/* An incoming link has proved `name`. REFUSED: for `reason`, one of
+ * "already_connected", "simultaneous" (the other direction stays, or too many
+ * claims are held), "own_name", "out_of_memory". What the new link displaces is
+ * closed, as "simultaneous" at once or as "restarted" before its ADMIT. */
+byn_admission byn_membership_admit(byn_membership *m, const char *name,
+                                   uint64_t incarnation, uint32_t link,
+                                   int64_t now, const char **reason);
+/* The node on that link has answered the questions up to this number. */
+void byn_membership_answered(byn_membership *m, uint32_t link, uint64_t number);
+/* The node of a link, dialled or admitted, cannot be asked. To be called before
+ * _link_up; it holds until the link is down. */
+void byn_membership_mute(byn_membership *m, const char *name, uint32_t link);
+
+/* A dial of this node was refused as "name_taken": the life of that incarnation
+ * has the name. To be called before the _link_down of that dial. */
+void byn_membership_name_taken(byn_membership *m, uint64_t holder);
+/* The peer of a link that is up asks whether this node lives, because that life
+ * claims its name; `joined`: others have it up. Is it to be answered? */
+bool byn_membership_claimed(byn_membership *m, uint64_t claimant, bool joined);
+/* Is its own name LOST? */
+bool byn_membership_has_lost_name(const byn_membership *m);
+
 /* A link, dialled or admitted, is one of a hidden node, this one or the other.
  * To be called before _link_up; it holds until the link is down. A link that
  * was closed is ignored. */
@@ -123,8 +195,8 @@ void byn_membership_hide(byn_membership *m, const char *name, uint32_t link);
  * ignored. */
 void byn_membership_link_up(byn_membership *m, const char *name,
                             uint64_t incarnation, uint32_t link, int64_t now);
-/* A link is down, whether it ever was up or not; one that was closed,
- * refused or never known is ignored. */
+/* A link is down, whether it ever was up or not, or a claim that is held is
+ * over; one that was closed, refused or never known is ignored. */
 void byn_membership_link_down(byn_membership *m, uint32_t link,
                               const char *reason, int64_t now);
 
@@ -134,7 +206,7 @@ void byn_membership_set_session(byn_membership *m, const char *name,
                                 uint64_t session);
 uint64_t byn_membership_session(const byn_membership *m, const char *name);
 
-/* Time passed: makes dials due, forgets. */
+/* Time passed: makes dials due, counts silence, forgets. */
 void byn_membership_tick(byn_membership *m, int64_t now);
 /* When _tick is due next, or BYN_NEVER (timers.h). O(1). */
 int64_t byn_membership_deadline(const byn_membership *m);

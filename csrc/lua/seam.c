@@ -16,6 +16,7 @@
 #include "process/send.h"
 #include "process/spawn.h"
 #include "process/step.h"
+#include "cluster/admission.h"
 #include "cluster/cluster.h"
 #include "cluster/defaults.h"
 #include "cluster/nodes.h"
@@ -273,13 +274,13 @@ static int l_action(lua_State *L) {
   return node->cluster ? byn_cluster_action(L, node->cluster) : 0;
 }
 
-/* accepted(now) -> connection | nil, err */
+/* accepted(now [, address]) -> connection | nil, err */
 static int l_accepted(lua_State *L) {
   byn_node *node = check_node(L);
   byn_cluster *c = check_cluster(L, node);
-  const char *why;
+  const char *why, *address = luaL_optstring(L, 3, "");
   set_now(L, node, 2);
-  byn_transport *t = byn_cluster_accept(L, c, &why);
+  byn_transport *t = byn_admission_accept(L, c, address, &why);
   if (t) {
     lua_pushinteger(L, t->number);
     return 1;
@@ -408,6 +409,13 @@ static int l_nodes(lua_State *L) {
   return 1;
 }
 
+/* Does its name belong to another life? Then the node is to be stopped. */
+static int l_has_lost_name(lua_State *L) {
+  const byn_cluster *c = check_node(L)->cluster;
+  lua_pushboolean(L, c && byn_membership_has_lost_name(c->membership));
+  return 1;
+}
+
 static int l_process_count(lua_State *L) {
   lua_pushinteger(L, check_node(L)->process_count);
   return 1;
@@ -435,6 +443,7 @@ void byn_seam_functions(lua_State *L) {
                                      {"send", l_send},
                                      {"name", l_name},
                                      {"nodes", l_nodes},
+                                     {"has_lost_name", l_has_lost_name},
                                      {"close", l_close},
                                      {"process_count", l_process_count},
                                      {NULL, NULL}};

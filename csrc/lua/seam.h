@@ -10,7 +10,8 @@
  *   node:action() -> ...        until nil: "dial", link, name
  *                                          "write", link, bytes
  *                                          "close", link
- *   node:accepted(now) -> link  a connection came in; nil, err: close it
+ *   node:accepted(now [, address]) -> link
+ *                               a connection came in; nil, err: close it
  *   node:connected(link, now)   a dial has reached its peer
  *   node:received(link, bytes, now)
  *   node:written(link, n, now)  the transport has taken n bytes
@@ -18,6 +19,8 @@
  *   node:events() -> list|nil   what was decided since the last call
  *   node:spawn(fn, ...) -> pid  node:send(dest, msg)   node:name()
  *   node:nodes() -> list        the names of those that are connected
+ *   node:has_lost_name() -> bool
+ *                               another node has its name: it is to be stopped
  *   node:process_count()        node:shutdown(): says goodbye to all peers
  *   node:close()                ends every process; the node is gone
  *

@@ -1,5 +1,5 @@
--- Two nodes with a wire in memory between them; where memory breaks the wire,
--- it is laid anew.
+-- Two nodes, or more, with wires in memory between them; where memory breaks
+-- the wires, they are laid anew.
 
 local core = require "banyan.core"
 
@@ -11,12 +11,13 @@ local pair = {
 
 local nodes = pair.nodes
 local now, draws = 0, 0
-local far = { {}, {} } -- of each node: its link -> the other's
+local far = {} -- of each node: its link -> { number of the other, its link }
 
 --- Makes the nodes.
----@param opts? table  of core.node, for both
+---@param opts? table  of core.node, for all
 function pair.make(opts)
   for i, name in ipairs(pair.names) do
+    far[i] = {}
     local all = {
       name = name, incarnation = i, secret = "a secret of the spec", seed = i,
       events = true, clock = function() return now end,
@@ -30,27 +31,36 @@ function pair.make(opts)
   end
 end
 
-local function carry_out(i, what, link, bytes)
-  local me, peer = nodes[i], nodes[3 - i]
+-- Of two nodes of one name the first is dialled.
+local function number_of(name)
+  for i, each in ipairs(pair.names) do
+    if each == name then return i end
+  end
+end
+
+local function carry_out(i, what, link, more)
+  local me, there = nodes[i], far[i][link]
   if what == "dial" then
     pair.dials = pair.dials + 1
-    far[i][link] = assert(peer:accepted(now))
-    far[3 - i][far[i][link]] = link
+    local peer = number_of(more)
+    local other = assert(nodes[peer]:accepted(now))
+    far[i][link], far[peer][other] = { peer, other }, { i, link }
     me:connected(link, now)
   elseif what == "write" then
-    if far[i][link] then peer:received(far[i][link], bytes, now) end
-    me:written(link, #bytes, now)
-  elseif far[i][link] then
-    far[3 - i][far[i][link]] = nil
-    peer:closed(far[i][link], "closed", now)
+    if there then nodes[there[1]]:received(there[2], more, now) end
+    me:written(link, #more, now)
+  elseif there then
+    far[there[1]][there[2]] = nil
+    nodes[there[1]]:closed(there[2], "closed", now)
     far[i][link] = nil
   end
 end
 
--- Memory failed the wire: both ends hear that it broke.
+-- Memory failed a wire: the ends of all hear that they broke.
 local function cut()
   local links = far
-  far = { {}, {} }
+  far = {}
+  for i in ipairs(nodes) do far[i] = {} end
   for i, node in ipairs(nodes) do
     for link in pairs(links[i]) do node:closed(link, "broken", now) end
   end
@@ -66,7 +76,7 @@ end
 
 local broken = false
 
---- Steps both nodes.
+--- Steps all nodes.
 ---@param times integer
 ---@param ms? integer  that pass in each (10)
 function pair.step(times, ms)

@@ -3,7 +3,9 @@
  * at a time, drawn from all that could: a message arrives, an end notices that
  * it is up or that the line is dead, a node takes one action or ticks. Faults
  * are thrown in for a while; then they stop, and all must come to rest with
- * every pair joined by exactly one link that both name alike.
+ * every pair joined by exactly one link that both name alike. No life is ever
+ * refused for the sake of another one: of two of one name the older is dead,
+ * whatever it said before.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -15,9 +17,9 @@
 
 #define MIN 100
 
-enum { NODES = 5, LINES = 256, INBOX = 4 };
+enum { NODES = 5, LINES = 256, INBOX = 8 };
 
-typedef enum message { PROOF, WELCOME, GOODBYE, END } message;
+typedef enum message { PROOF, WELCOME, GOODBYE, END, ASK, ANSWER } message;
 
 typedef struct end {
   int node;
@@ -26,6 +28,7 @@ typedef struct end {
   bool end_waits; /* closed by an action, not reported yet */
   uint32_t number;
   message inbox[INBOX];
+  uint64_t asked[INBOX]; /* of ASK and ANSWER: the number of the question */
   int inbox_count;
 } end;
 
@@ -94,7 +97,9 @@ static void boot(world *w, int i) {
                                   .seed = byn_rng_next(&w->rng),
                                   .redial_min_ms = MIN,
                                   .redial_max_ms = 16 * MIN,
-                                  .forget_after_ms = 50 * MIN};
+                                  .forget_after_ms = 50 * MIN,
+                                  .answer_ms = 10 * MIN,
+                                  .unreachable_ms = 30 * MIN};
   n->m = byn_membership_new(&config);
   HOLDS(w, n->m);
 }
@@ -108,9 +113,15 @@ static void configure(world *w, int i) {
   }
 }
 
-static void put(line *l, int to, message what) {
+static void put_question(line *l, int to, message what, uint64_t number) {
   end *e = &l->ends[to];
-  if (e->open && e->inbox_count < INBOX) e->inbox[e->inbox_count++] = what;
+  if (!e->open || e->inbox_count == INBOX) return;
+  e->asked[e->inbox_count] = number;
+  e->inbox[e->inbox_count++] = what;
+}
+
+static void put(line *l, int to, message what) {
+  put_question(l, to, what, 0);
 }
 
 static void open_line(world *w, int from, int to, uint32_t number) {
@@ -148,28 +159,71 @@ static void report_down(world *w, line *l, int at, const char *reason) {
 
 static void prove(world *w, line *l) {
   end *e = &l->ends[1];
+  const char *reason;
   e->number = ++w->numbers;
-  if (byn_membership_admit(w->nodes[e->node].m, node_names[l->ends[0].node],
-                           l->incarnation[0], e->number, w->now)) {
-    put(l, 0, GOODBYE);
-    report_down(w, l, 1, "refused");
-  } else {
+  switch (byn_membership_admit(w->nodes[e->node].m, node_names[l->ends[0].node],
+                               l->incarnation[0], e->number, w->now, &reason)) {
+  case BYN_ADMITTED:
     e->up_waits = true;
     put(l, 0, WELCOME);
+    break;
+  case BYN_REFUSED:
+    put(l, 0, GOODBYE);
+    report_down(w, l, 1, "refused");
+    break;
+  case BYN_HELD:
+    break;
   }
+}
+
+/* A line that has that number at an end of that node, which is open. */
+static line *line_of(world *w, int owner, uint32_t number, int *at) {
+  for (int i = 0; i < LINES; i++)
+    for (*at = 0; *at < 2; (*at)++) {
+      end *e = &w->lines[i].ends[*at];
+      if (w->lines[i].used && e->open && e->node == owner &&
+          e->number == number)
+        return &w->lines[i];
+    }
+  return NULL;
+}
+
+static void ask(world *w, int i, const byn_member_action *a) {
+  int at;
+  line *l = line_of(w, i, a->link, &at);
+  if (l) put_question(l, !at, ASK, a->number);
+}
+
+static void decide_claim(world *w, int i, const byn_member_action *a) {
+  int at;
+  line *l = line_of(w, i, a->link, &at);
+  HOLDS(w, l && at == 1);
+  if (a->kind == BYN_MEMBER_ADMIT) {
+    l->ends[1].up_waits = true;
+    put(l, 0, WELCOME);
+    return;
+  }
+  HOLDS(w, strcmp(a->reason, "name_taken") != 0);
+  put(l, 0, GOODBYE);
+  report_down(w, l, 1, "refused");
 }
 
 static void receive(world *w, line *l, int at) {
   end *e = &l->ends[at];
   message what = e->inbox[0];
+  uint64_t number = e->asked[0];
   if (w->nodes[e->node].side != w->nodes[l->ends[!at].node].side) {
     l->cut = true;
     return;
   }
   memmove(e->inbox, e->inbox + 1, (INBOX - 1) * sizeof *e->inbox);
+  memmove(e->asked, e->asked + 1, (INBOX - 1) * sizeof *e->asked);
   e->inbox_count--;
   if (what == PROOF) prove(w, l);
   if (what == WELCOME) e->up_waits = true;
+  if (what == ASK) put_question(l, !at, ANSWER, number);
+  if (what == ANSWER)
+    byn_membership_answered(w->nodes[e->node].m, e->number, number);
   if (what == GOODBYE || what == END) report_down(w, l, at, "peer");
 }
 
@@ -218,6 +272,19 @@ static void act(world *w, int i) {
   case BYN_MEMBER_DOWN:
     HOLDS(w, v->up && v->incarnation == a.incarnation && v->number == a.link);
     v->up = false;
+    break;
+  case BYN_MEMBER_ASK:
+    ask(w, i, &a);
+    break;
+  case BYN_MEMBER_ADMIT:
+  case BYN_MEMBER_REFUSE:
+    decide_claim(w, i, &a);
+    break;
+  case BYN_MEMBER_UNREACHABLE:
+    HOLDS(w, !byn_membership_is_up(n->m, a.name));
+    break;
+  case BYN_MEMBER_NAME_LOST:
+    HOLDS(w, !"a name is lost");
     break;
   }
 }

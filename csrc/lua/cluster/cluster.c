@@ -10,6 +10,7 @@
 #include "../process/event.h"
 #include "../process/lookup.h"
 #include "../process/signal.h"
+#include "admission.h"
 #include "defaults.h"
 #include "nodes.h"
 #include "remote.h"
@@ -18,7 +19,7 @@
 
 #define MESSAGE_MIN 1024 /* of max_message: any signal fits */
 #define FORGET_AFTER_MS 600000
-#define STRANGERS_MAX 128 /* connections that have not proved themselves */
+#define UNREACHABLE_MS 3000
 
 /* Parts of max_queue: above the first senders wait, below the second they go
  * on. The rest of the queue is for senders that cannot wait. */
@@ -84,9 +85,9 @@ static const char *origin_absence(const byn_node *node,
   return own || byn_peer_named(node, origin->name) ? "noproc" : "noconnection";
 }
 
-/* Asks the driver for the nonce of one handshake; its errors end here. */
-static bool fresh_nonce(lua_State *L, byn_cluster *c,
-                        uint8_t nonce[BYN_NONCE_SIZE]) {
+/* The driver's errors end here. */
+bool byn_cluster_nonce(lua_State *L, byn_cluster *c,
+                       uint8_t nonce[BYN_NONCE_SIZE]) {
   size_t n = 0;
   const char *bytes = NULL;
   luaL_checkstack(L, 4, NULL);
@@ -99,7 +100,7 @@ static bool fresh_nonce(lua_State *L, byn_cluster *c,
   return n == BYN_NONCE_SIZE;
 }
 
-static void peer_free(byn_cluster *c, byn_peer *peer) {
+void byn_peer_free(byn_cluster *c, byn_peer *peer) {
   const byn_alloc *alloc = &c->node->world->alloc;
   byn_assert(!peer->relations.first && !peer->monitors.count);
   byn_assert(!peer->draft && !byn_transport_of(c, peer));
@@ -111,8 +112,7 @@ static void peer_free(byn_cluster *c, byn_peer *peer) {
   byn_free(alloc, peer, sizeof *peer);
 }
 
-/* A peer without a link, not listed. NULL without memory. */
-static byn_peer *peer_new(byn_cluster *c, const char *name, bool dialled) {
+byn_peer *byn_peer_new(byn_cluster *c, const char *name, bool dialled) {
   const byn_alloc *alloc = &c->node->world->alloc;
   byn_peer *peer = byn_new(alloc, sizeof *peer);
   if (!peer) return NULL;
@@ -121,14 +121,14 @@ static byn_peer *peer_new(byn_cluster *c, const char *name, bool dialled) {
   byn_map_init(&peer->blocked, alloc);
   peer->name = byn_new(alloc, strlen(name) + 1);
   if (!peer->name) {
-    peer_free(c, peer);
+    byn_peer_free(c, peer);
     return NULL;
   }
   strcpy(peer->name, name);
   return peer;
 }
 
-static void list_peer(byn_cluster *c, byn_peer *peer) {
+void byn_peer_list(byn_cluster *c, byn_peer *peer) {
   byn_assert(peer->link);
   peer->next = c->peers;
   c->peers = peer;
@@ -144,11 +144,11 @@ static void sweep_peers(byn_cluster *c) {
       continue;
     }
     *at = peer->next;
-    peer_free(c, peer);
+    byn_peer_free(c, peer);
   }
 }
 
-static void link_event(lua_State *L, byn_cluster *c, const char *event,
+void byn_cluster_event(lua_State *L, byn_cluster *c, const char *event,
                        const char *name, const char *reason) {
   if (!byn_event(L, c->node, event)) return;
   lua_pushstring(L, name);
@@ -156,30 +156,6 @@ static void link_event(lua_State *L, byn_cluster *c, const char *event,
   lua_pushstring(L, reason);
   lua_setfield(L, -2, "reason");
   byn_event_done(L, c->node);
-}
-
-byn_transport *byn_cluster_accept(lua_State *L, byn_cluster *c,
-                                  const char **why) {
-  uint8_t nonce[BYN_NONCE_SIZE];
-  *why = "too_many_handshakes";
-  if (byn_transport_strangers(c) >= STRANGERS_MAX) {
-    link_event(L, c, "link_refused", NULL, *why);
-    return NULL;
-  }
-  *why = c->stopping ? "shutdown" : "no_entropy";
-  if (c->stopping || !fresh_nonce(L, c, nonce)) return NULL;
-  *why = "out_of_memory";
-  byn_transport *t = byn_transport_new(c);
-  if (!t) return NULL;
-  t->opened = true;
-  t->connection =
-      byn_connection_accept(&c->config.connection, nonce, c->node->now);
-  if (!t->connection) {
-    byn_transport_free(c, t);
-    return NULL;
-  }
-  byn_transport_add(c, t);
-  return t;
 }
 
 /* --- backpressure --------------------------------------------------------- */
@@ -217,8 +193,8 @@ void byn_peer_calm(byn_cluster *c, byn_peer *peer) {
 
 /* --- the events of a link ------------------------------------------------- */
 
-/* Tells the membership if this link makes nobody a member. */
-static void note_hidden(byn_cluster *c, const byn_peer *peer, uint8_t traits) {
+void byn_peer_note_traits(byn_cluster *c, const byn_peer *peer,
+                          uint8_t traits) {
   if ((c->config.connection.traits | traits) & BYN_TRAIT_HIDDEN)
     byn_membership_hide(c->membership, peer->name, peer->number);
 }
@@ -227,7 +203,7 @@ static void note_hidden(byn_cluster *c, const byn_peer *peer, uint8_t traits) {
 static void connect_link(lua_State *L, byn_cluster *c, byn_peer *peer) {
   uint8_t nonce[BYN_NONCE_SIZE];
   int64_t now = c->node->now;
-  bool fresh = !c->stopping && fresh_nonce(L, c, nonce);
+  bool fresh = !c->stopping && byn_cluster_nonce(L, c, nonce);
   byn_transport *t = fresh ? byn_transport_new(c) : NULL;
   if (!t) {
     byn_link_connect_failed(peer->link, fresh ? "out_of_memory" : "no_entropy",
@@ -235,6 +211,7 @@ static void connect_link(lua_State *L, byn_cluster *c, byn_peer *peer) {
     return;
   }
   t->peer = peer;
+  t->dialled = true;
   t->connection = byn_link_connect(peer->link, nonce, now);
   if (t->connection)
     byn_transport_add(c, t);
@@ -257,7 +234,9 @@ static void peer_up(lua_State *L, byn_cluster *c, byn_peer *peer,
   origin->uses++;
   origin->doubles = e->traits & BYN_TRAIT_DOUBLES;
   byn_assert(cluster_is_sound(c));
-  note_hidden(c, peer, e->traits);
+  byn_peer_note_traits(c, peer, e->traits);
+  if (!byn_link_can_be_asked(peer->link))
+    byn_membership_mute(c->membership, e->name, peer->number);
   byn_membership_set_session(c->membership, e->name,
                              byn_link_session(peer->link));
   byn_membership_link_up(c->membership, e->name, e->incarnation, peer->number,
@@ -271,15 +250,51 @@ static bool is_replaced(const char *reason) {
          !strcmp(reason, "already_connected");
 }
 
-/* A connection ended before it was known who is at its other end. */
-static void report_failure(lua_State *L, byn_cluster *c, const char *name,
-                           const byn_transport *t, const char *reason) {
+void byn_peer_report_failure(lua_State *L, byn_cluster *c, const char *name,
+                             const byn_transport *t, const char *reason) {
   bool refused = t && !t->gone && strcmp(reason, "handshake_timeout");
-  link_event(L, c, refused ? "link_refused" : "link_failed", name, reason);
+  byn_cluster_event(L, c, refused ? "link_refused" : "link_failed", name,
+                    reason);
+}
+
+/* An event of two lives of one name: this node's own. */
+static void name_event(lua_State *L, byn_cluster *c, const byn_peer *peer,
+                       uint64_t incarnation, const char *address,
+                       bool refused) {
+  if (!byn_event(L, c->node, "name_taken")) return;
+  lua_pushstring(L, peer->name);
+  lua_setfield(L, -2, "peer");
+  if (*address) {
+    lua_pushstring(L, address);
+    lua_setfield(L, -2, "address");
+  }
+  lua_pushinteger(L, (lua_Integer)incarnation);
+  lua_setfield(L, -2, "incarnation");
+  lua_pushboolean(L, refused);
+  lua_setfield(L, -2, "refused");
+  byn_event_done(L, c->node);
+}
+
+/* Another life claims this node's name: it answers while it has that. */
+static void peer_asks(lua_State *L, byn_cluster *c, byn_peer *peer,
+                      const byn_question *question) {
+  bool member = question->traits & BYN_TRAIT_MEMBER;
+  if (c->stopping || byn_membership_has_lost_name(c->membership)) return;
+  if (byn_membership_claimed(c->membership, question->incarnation, member))
+    byn_link_answer(peer->link, question->number);
+  name_event(L, c, peer, question->incarnation, question->address, false);
+}
+
+/* The peer has refused this node, for the sake of another life. */
+static void peer_refused_name(lua_State *L, byn_cluster *c,
+                              const byn_peer *peer, const byn_holder *holder) {
+  byn_membership_name_taken(c->membership, holder->incarnation);
+  name_event(L, c, peer, holder->incarnation, holder->address, true);
 }
 
 static void peer_down(lua_State *L, byn_cluster *c, byn_peer *peer,
-                      const char *reason) {
+                      const byn_link_event *e) {
+  const char *reason = e->reason;
   byn_assert(!peer->down && reason);
   uint64_t key = origin_key(peer->origin);
   peer->down = true;
@@ -287,8 +302,11 @@ static void peer_down(lua_State *L, byn_cluster *c, byn_peer *peer,
   if (byn_map_get(&c->by_origin, key) == peer)
     byn_map_remove(&c->by_origin, key);
   byn_assert(cluster_is_sound(c));
-  if (!peer->origin && !is_replaced(reason))
-    report_failure(L, c, peer->name, byn_transport_of(c, peer), reason);
+  if (!peer->origin && peer->dialled && !strcmp(reason, "name_taken"))
+    peer_refused_name(L, c, peer, e->holder);
+  else if (!peer->origin && !is_replaced(reason))
+    byn_peer_report_failure(L, c, peer->name, byn_transport_of(c, peer),
+                            reason);
 }
 
 /* Breaks the relations to processes of that node, wakes and answers those that
@@ -320,7 +338,7 @@ static void peer_receive(lua_State *L, byn_cluster *c, byn_peer *peer,
     byn_link_close(peer->link, "bad_message");
 }
 
-static void poll_peer(lua_State *L, byn_cluster *c, byn_peer *peer) {
+void byn_peer_poll(lua_State *L, byn_cluster *c, byn_peer *peer) {
   byn_link_event e;
   luaL_checkstack(L, 40, NULL);
   while (!peer->down && byn_link_next(peer->link, &e)) {
@@ -335,13 +353,19 @@ static void poll_peer(lua_State *L, byn_cluster *c, byn_peer *peer) {
       peer_receive(L, c, peer, &e);
       break;
     case BYN_LINK_BROKEN:
-      link_event(L, c, "link_broken", peer->name, e.reason);
+      byn_cluster_event(L, c, "link_broken", peer->name, e.reason);
       break;
     case BYN_LINK_RESUMED:
-      link_event(L, c, "link_resumed", peer->name, NULL);
+      byn_cluster_event(L, c, "link_resumed", peer->name, NULL);
+      break;
+    case BYN_LINK_ASKED:
+      peer_asks(L, c, peer, &e.question);
+      break;
+    case BYN_LINK_ANSWERED:
+      byn_membership_answered(c->membership, peer->number, e.number);
       break;
     case BYN_LINK_DOWN:
-      peer_down(L, c, peer, e.reason);
+      peer_down(L, c, peer, &e);
       break;
     }
   }
@@ -350,85 +374,23 @@ static void poll_peer(lua_State *L, byn_cluster *c, byn_peer *peer) {
   byn_assert(cluster_is_sound(c));
 }
 
-/* --- connections that came in --------------------------------------------- */
-
-/* A session that is known here goes on with this connection. */
-static void resume_session(lua_State *L, byn_cluster *c, byn_transport *t,
-                           const byn_connection_event *e) {
-  for (byn_peer *p = c->peers; p; p = p->next) {
-    if (!byn_link_has(p->link, e)) continue;
-    if (!byn_link_resume(p->link, t->connection, e, c->node->now)) t->peer = p;
-    poll_peer(L, c, p);
-    return;
-  }
-  byn_connection_refuse(t->connection, "session_unknown");
-  link_event(L, c, "link_refused", e->name, "session_unknown");
-}
-
-/* The node has lost the session that is still there on this side. */
-static void end_lost_session(lua_State *L, byn_cluster *c,
-                             const byn_connection_event *e) {
-  for (byn_peer *p = c->peers; p; p = p->next) {
-    if (!byn_link_is_lost(p->link, e)) continue;
-    byn_link_close(p->link, "session_lost");
-    poll_peer(L, c, p);
-  }
-}
-
-static void begin_session(lua_State *L, byn_cluster *c, byn_transport *t,
-                          const byn_connection_event *e) {
-  int64_t now = c->node->now;
-  end_lost_session(L, c, e);
-  byn_peer *peer = peer_new(c, e->name, false);
-  const char *no =
-      !peer ? "out_of_memory"
-            : byn_membership_admit(c->membership, e->name, e->incarnation,
-                                   peer->number, now);
-  if (no) {
-    if (peer) peer_free(c, peer);
-    byn_connection_refuse(t->connection, no);
-    link_event(L, c, "link_refused", e->name, no);
-    return;
-  }
-  note_hidden(c, peer, e->traits);
-  peer->link = byn_link_admit(&c->config, t->connection, e, now);
-  if (!peer->link) {
-    byn_membership_link_down(c->membership, peer->number, "out_of_memory", now);
-    peer_free(c, peer);
-    return;
-  }
-  t->peer = peer;
-  list_peer(c, peer);
-  poll_peer(L, c, peer);
-}
-
-static void poll_stranger(lua_State *L, byn_cluster *c, byn_transport *t) {
-  byn_connection_event e;
-  while (!t->peer && byn_connection_next(t->connection, &e)) {
-    if (e.kind == BYN_CONNECTION_ENDED)
-      report_failure(L, c, NULL, t, e.reason);
-    else if (c->stopping)
-      byn_connection_refuse(t->connection, "shutdown");
-    else if (e.resume.session)
-      resume_session(L, c, t, &e);
-    else
-      begin_session(L, c, t, &e);
-  }
-}
+/* --- connections that came in, or were dialled --------------------------- */
 
 void byn_cluster_poll(lua_State *L, byn_cluster *c, byn_transport *t) {
   luaL_checkstack(L, 40, NULL);
   if (t->peer)
-    poll_peer(L, c, t->peer);
+    byn_peer_poll(L, c, t->peer);
   else
-    poll_stranger(L, c, t);
+    byn_admission_poll(L, c, t);
 }
 
 void byn_cluster_give_up(byn_cluster *c, byn_transport *t, const char *reason) {
   if (t->peer)
     byn_link_close(t->peer->link, reason);
-  else
+  else {
+    byn_admission_withdraw(c, t, reason);
     byn_connection_drop(t->connection);
+  }
   c->broken = true;
 }
 
@@ -440,15 +402,17 @@ static byn_peer *dial_peer(byn_cluster *c, const char *name, const char **why) {
   *why = "shutdown";
   if (c->stopping) return NULL;
   *why = "out_of_memory";
-  byn_peer *peer = peer_new(c, name, true);
+  byn_peer *peer = byn_peer_new(c, name, true);
   if (!peer) return NULL;
-  peer->link =
-      byn_link_dial(&c->config, name, ++c->dials, previous, c->node->now);
+  byn_link_config config = c->config;
+  if (byn_membership_up_count(c->membership))
+    config.connection.traits |= BYN_TRAIT_MEMBER;
+  peer->link = byn_link_dial(&config, name, ++c->dials, previous, c->node->now);
   if (peer->link) {
-    list_peer(c, peer);
+    byn_peer_list(c, peer);
     return peer;
   }
-  peer_free(c, peer);
+  byn_peer_free(c, peer);
   return NULL;
 }
 
@@ -462,12 +426,12 @@ static void dial_member(lua_State *L, byn_cluster *c, const char *name) {
   uint32_t number = peer ? peer->number : ++c->last_link;
   byn_membership_dialing(c->membership, copy, number);
   if (peer) {
-    poll_peer(L, c, peer);
+    byn_peer_poll(L, c, peer);
     return;
   }
   byn_membership_link_down(c->membership, number, why, c->node->now);
   byn_nodes_answer(L, c, copy, why);
-  link_event(L, c, "link_failed", copy, why);
+  byn_cluster_event(L, c, "link_failed", copy, why);
 }
 
 static void close_member_link(lua_State *L, byn_cluster *c,
@@ -475,7 +439,7 @@ static void close_member_link(lua_State *L, byn_cluster *c,
   byn_peer *peer = byn_peer_number(c, a->link);
   if (!peer || peer->down) return;
   byn_link_close(peer->link, a->reason);
-  poll_peer(L, c, peer);
+  byn_peer_poll(L, c, peer);
 }
 
 static void report_member_up(lua_State *L, byn_cluster *c,
@@ -501,7 +465,7 @@ static void report_node_up(lua_State *L, byn_cluster *c,
 static void report_node_down(lua_State *L, byn_cluster *c,
                              const byn_member_action *a) {
   if (a->hidden) return;
-  link_event(L, c, "node_down", a->name, a->reason);
+  byn_cluster_event(L, c, "node_down", a->name, a->reason);
   byn_nodes_tell(L, c, "nodedown", a->name, a->reason);
 }
 
@@ -522,6 +486,20 @@ void byn_cluster_act(lua_State *L, byn_cluster *c) {
     case BYN_MEMBER_DOWN:
       report_node_down(L, c, &a);
       break;
+    case BYN_MEMBER_ASK:
+      byn_admission_ask(c, &a);
+      break;
+    case BYN_MEMBER_ADMIT:
+      byn_admission_admit(L, c, &a);
+      break;
+    case BYN_MEMBER_REFUSE:
+      byn_admission_refuse(L, c, &a);
+      break;
+    case BYN_MEMBER_UNREACHABLE:
+      byn_cluster_event(L, c, "peer_unreachable", a.name, a.reason);
+      break;
+    case BYN_MEMBER_NAME_LOST: /* the driver asks: has_lost_name */
+      break;
     }
   }
   byn_assert(lua_gettop(L) == top);
@@ -533,12 +511,12 @@ void byn_cluster_tick(lua_State *L, byn_cluster *c) {
   byn_cluster_note_silence(c);
   for (byn_peer *p = c->peers; p; p = p->next) {
     byn_link_tick(p->link, now);
-    poll_peer(L, c, p);
+    byn_peer_poll(L, c, p);
   }
   for (byn_transport *t = c->transports; t; t = t->next) {
     if (t->peer) continue;
     byn_connection_tick(t->connection, now);
-    poll_stranger(L, c, t);
+    byn_admission_poll(L, c, t);
   }
   c->broken = false;
   if (!c->stopping) byn_membership_tick(c->membership, now);
@@ -560,9 +538,10 @@ int64_t byn_cluster_deadline(const byn_cluster *c) {
 void byn_cluster_shutdown(lua_State *L, byn_cluster *c) {
   byn_assert(cluster_is_sound(c));
   c->stopping = true;
+  byn_admission_shutdown(c);
   for (byn_peer *p = c->peers; p; p = p->next) {
     byn_link_close(p->link, "shutdown");
-    poll_peer(L, c, p);
+    byn_peer_poll(L, c, p);
   }
   byn_cluster_act(L, c);
 }
@@ -730,6 +709,12 @@ void byn_cluster_functions(lua_State *L) {
   lua_setfield(L, -2, "defaults");
 }
 
+/* A claimant waits for no longer than its handshake may take. */
+static int64_t answer_ms(const byn_connection_config *config) {
+  int64_t most = config->handshake_ms / 2;
+  return config->heartbeat_ms < most ? config->heartbeat_ms : most;
+}
+
 void byn_cluster_open(lua_State *L, byn_node *node, int options) {
   byn_assert(!node->cluster && !node->remote && node->name);
   byn_cluster *c = byn_new(&node->world->alloc, sizeof *c);
@@ -749,7 +734,9 @@ void byn_cluster_open(lua_State *L, byn_node *node, int options) {
           integer_option(L, options, "redial_min_ms", BYN_REDIAL_MIN_MS),
       .redial_max_ms =
           integer_option(L, options, "redial_max_ms", BYN_REDIAL_MAX_MS),
-      .forget_after_ms = FORGET_AFTER_MS};
+      .forget_after_ms = FORGET_AFTER_MS,
+      .answer_ms = answer_ms(&c->config.connection),
+      .unreachable_ms = UNREACHABLE_MS};
   c->membership = byn_membership_new(&config);
   if (!c->membership) luaL_error(L, "not enough memory");
 }
@@ -758,11 +745,12 @@ void byn_cluster_close(lua_State *L, byn_node *node) {
   byn_cluster *c = node->cluster;
   byn_slots *slots = &node->world->slots;
   if (!c) return;
+  if (c->membership) byn_admission_shutdown(c);
   byn_transports_close(c);
   while (c->peers) {
     byn_peer *p = c->peers;
     c->peers = p->next;
-    peer_free(c, p);
+    byn_peer_free(c, p);
   }
   if (c->membership) byn_membership_free(c->membership);
   byn_map_clear(&c->by_origin);

@@ -74,10 +74,25 @@ byn_peer *byn_peer_named(const byn_node *node, const char *name);
 /* The peer with that link number, in whatever state; or NULL. */
 byn_peer *byn_peer_number(const byn_cluster *c, uint32_t number);
 
-/* A connection came in, or NULL and why not: "shutdown", "no_entropy",
- * "out_of_memory" or "too_many_handshakes". */
-struct byn_transport *byn_cluster_accept(lua_State *L, byn_cluster *c,
-                                         const char **why);
+/* For admission.h: a peer without a link, not listed, or NULL without memory;
+ * its end, with that of its link; it has its link now. */
+byn_peer *byn_peer_new(byn_cluster *c, const char *name, bool dialled);
+void byn_peer_free(byn_cluster *c, byn_peer *peer);
+void byn_peer_list(byn_cluster *c, byn_peer *peer);
+/* Takes what its link has to tell; may raise, see byn_cluster_poll. */
+void byn_peer_poll(lua_State *L, byn_cluster *c, byn_peer *peer);
+/* What the membership must know of a node before its link is up. */
+void byn_peer_note_traits(byn_cluster *c, const byn_peer *peer, uint8_t traits);
+/* A connection ended before it was known who is at its other end; `name`: who
+ * should have been, or NULL. */
+void byn_peer_report_failure(lua_State *L, byn_cluster *c, const char *name,
+                             const struct byn_transport *t, const char *reason);
+/* Makes an event {peer=, reason=}. */
+void byn_cluster_event(lua_State *L, byn_cluster *c, const char *event,
+                       const char *name, const char *reason);
+/* Asks the driver for the nonce of one handshake; false: it has none. */
+bool byn_cluster_nonce(lua_State *L, byn_cluster *c,
+                       uint8_t nonce[BYN_NONCE_SIZE]);
 
 /* Takes what a connection, and the link that has it, have to tell after
  * input: messages, up, down. May raise when memory is short: the owner then

@@ -11,6 +11,6 @@
 #define BYN_MAX_MESSAGE (16 * 1024 * 1024)
 #define BYN_MAX_QUEUE (64 * 1024 * 1024)
 #define BYN_REDIAL_MIN_MS 100
-#define BYN_REDIAL_MAX_MS 3000
+#define BYN_REDIAL_MAX_MS 30000
 
 #endif

@@ -18,6 +18,7 @@ void byn_transport_add(byn_cluster *c, byn_transport *t) {
 }
 
 void byn_transport_free(byn_cluster *c, byn_transport *t) {
+  byn_assert(!t->claimant);
   byn_connection_free(t->connection);
   byn_free(&c->node->world->alloc, t, sizeof *t);
 }

@@ -18,10 +18,15 @@ typedef struct byn_transport {
   struct byn_transport *next;
   uint32_t number; /* for the driver; never 0, never used twice */
   byn_connection *connection;
-  struct byn_peer *peer; /* whose link has it, or NULL: a stranger's */
-  int64_t linger_by;     /* at its end: when it is closed in any case; or 0 */
-  bool opened;           /* the driver knows of it */
-  bool gone;             /* the driver has no transport for it any more */
+  struct byn_peer *peer;     /* whose link has it, or NULL: a stranger's */
+  struct byn_peer *claimant; /* it waits for a name: its peer to be, not listed;
+                                see admission.h */
+  byn_connection_event claim;        /* the ADMIT of a claimant */
+  char address[BYN_ADDRESS_MAX + 1]; /* it came in from there; "": not known */
+  int64_t linger_by; /* at its end: when it is closed in any case; or 0 */
+  bool dialled;      /* by this node */
+  bool opened;       /* the driver knows of it */
+  bool gone;         /* the driver has no transport for it any more */
 } byn_transport;
 
 /* A record without a connection yet, not listed; NULL without memory. */
