@@ -44,6 +44,10 @@ banyan.log = require "banyan.log"
 --- Starts a node, runs `main` as its first process, drives the loop until main
 -- ends, stops the node in order, and returns what main returned.
 --
+-- Before main, it waits until each node of the option `connect` was reached or
+-- an attempt has failed, but for 3 s at most. A node whose name belongs to
+-- another node that lives does not run main, or stops if it learns that later.
+--
 -- The node stops in this order. Processes that are linked to main end with it.
 -- Then all other supervisors are stopped, each after its children. Then the
 -- remaining processes are killed, and the node closes its links.
@@ -65,7 +69,8 @@ banyan.log = require "banyan.log"
 ---@param main fun(...): ...
 ---@param ... any  arguments for main, passed without a copy
 ---@return any ...  what main returned; `nil, reason` if main's exit reason is
----  "shutdown" or {"shutdown", x}; `nil, "shutdown"` after a signal. Raises any
+---  "shutdown" or {"shutdown", x}; `nil, "shutdown"` after a signal;
+---  `nil, {"name_taken", name}` if its name belongs to another node. Raises any
 ---  other exit reason of main, such as {"error", message, traceback}. Raises an
 ---  error if the node cannot start, and if a process or a callback of the
 ---  running loop calls it
@@ -97,7 +102,8 @@ end
 ---    of $XDG_CONFIG_HOME/banyan/secret (~/.config/banyan/secret), a file that
 ---    is made at first use
 ---  connect: list of names of nodes; a node on it is dialled now, and again
----    whenever it is not connected
+---    whenever it is not connected. If one is not reached for 3 s, that is the
+---    event peer_unreachable. This node's own name is passed over
 ---  hosts: true (default); false: no child of a distributed supervisor runs on
 ---    this node, which may call them all the same; see banyan.set_hosts
 ---  driver: "luv" (default) or "manual"
@@ -121,9 +127,9 @@ end
 ---    has shorter pauses; "generational" may have less to do, but sometimes
 ---    collects the whole heap at once (the program lua starts in this mode);
 ---    false (default) leaves the mode as it is. LuaJIT has no modes
----@return banyan.Node|nil node  with the methods name(), spawn(fn, ...),
----  send(dest, msg), stop() and, for "manual", step(now); see
----  lua/banyan/node.lua
+---@return banyan.Node|nil node  with the methods name(), state(),
+---  spawn(fn, ...), send(dest, msg), stop() and, for "manual", step(now); see
+---  lua/banyan/node.lua. It stops itself if its name belongs to another node
 ---@return string|nil err  the address is in use, there is no secret, the thread
 ---  could not be started
 function banyan.start(opts)

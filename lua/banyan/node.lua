@@ -188,8 +188,13 @@ local function make_host(node, sink)
   end
   function host.dispatch()
     local events = emit and node.core and node.core:events()
-    if not events then return false end
-    node.hand_out(events)
+    if events then node.hand_out(events) end
+    if node.reason or node.stopping or not node.core
+      or not node.core:has_lost_name() then
+      return events ~= nil
+    end
+    node.reason = core.reason { "name_taken", node.label }
+    node.on_name_lost()
     return true
   end
   return host
@@ -198,11 +203,15 @@ end
 -- --- starting ----------------------------------------------------------------
 
 -- A node that starts again must have a greater incarnation, also if it does so
--- within the same millisecond.
+-- within the same millisecond; and two programs that start under one name in
+-- the same millisecond must have two. See BYN_INCARNATION_BITS.
 local last_incarnation = 0
+local LIVES = 1024 -- in a millisecond; 2^53 / LIVES ms are 278 years
 
 local function next_incarnation(driver)
-  last_incarnation = math.max(driver.wall(), last_incarnation + 1)
+  local a, b = driver.entropy(2):byte(1, 2)
+  local fresh = driver.wall() * LIVES + (a * 256 + b) % LIVES
+  last_incarnation = math.max(fresh, last_incarnation + 1)
   return last_incarnation
 end
 
@@ -255,10 +264,45 @@ local function set_collector(mode)
   return known and before or nil
 end
 
+-- The option `connect` without this node itself: all nodes may be given the
+-- same list. But one that names nobody else is most often a mistake, and told
+-- of.
+local function other_peers(node, names_given)
+  local peers = {}
+  for _, peer in ipairs(names_given or {}) do
+    if peer ~= node.label then peers[#peers + 1] = peer end
+  end
+  if #peers == 0 and names_given and #names_given > 0 then
+    node.core:spawn(function()
+      core.event("peer_unreachable", { peer = node.label, reason = "own_name" })
+    end)
+  end
+  return peers
+end
+
 -- Starts to dial the peers. A program that must wait for one calls connect.
-local function connect_all(node, peers)
-  for _, peer in ipairs(peers or {}) do
+local function connect_all(node)
+  for _, peer in ipairs(node.peers) do
     node.core:spawn(function() core.connect(peer) end)
+  end
+end
+
+-- Ends the node in order, and returns at once where the node is driven further,
+-- or is to be: see Node:stop.
+local function stop_in_order(node, may_wait)
+  node.stopping = true
+  local state = {}
+  state.pid = node.core:spawn(function()
+    tree.stop()
+    state.done = true
+  end)
+  local function down() return tree.is_over(node.core, state) end
+  local function close() node:close() end
+  if not may_wait or pcall(core.self) or node.session:is_inside() then
+    node.session:when(down, close)
+  else
+    node.session:pump(down)
+    close()
   end
 end
 
@@ -266,7 +310,7 @@ end
 ---@param what string  the function whose options these are, for messages
 ---@param opts table|nil
 ---@param defaults table|nil  on_event, preempt, collector: used where the
----  options have none
+---  options have none. With it the caller connects the peers itself
 ---@param level integer  the function that misuse errors point at, as for
 ---  options.check
 ---@return banyan.Node|nil node
@@ -291,6 +335,7 @@ function M.start(what, opts, defaults, level)
     by_hand = driver.by_hand,
     silent = sink == false,
   }, Node)
+  function node.on_name_lost() stop_in_order(node, false) end
   local started
   started, why = start_preemption(node, option "preempt")
   if started then
@@ -301,7 +346,8 @@ function M.start(what, opts, defaults, level)
     return nil, why
   end
   node.collector = set_collector(option "collector")
-  connect_all(node, opts.connect)
+  node.peers = other_peers(node, opts.connect)
+  if not defaults then connect_all(node) end
   return node
 end
 
@@ -311,11 +357,17 @@ local function alive(node)
   return node.core or error("the node has been stopped", 3)
 end
 
+-- Stands for a node that has stopped itself: its host may not know it yet.
+local ended = setmetatable({}, {
+  __index = function() return function() end end,
+})
+
 local function by_hand(node, method)
   if not node.by_hand then
     error(("node:%s is for driver = \"manual\"; this node is driven already")
       :format(method), 3)
   end
+  if node.reason and not node.core then return ended end
   return alive(node)
 end
 
@@ -328,6 +380,17 @@ end
 function Node:__tostring()
   local state = self.core and "" or " (stopped)"
   return ("node<%s>%s"):format(self.label or "without a name", state)
+end
+
+--- Is it running? A node stops itself if its name belongs to another node: see
+-- docs/host.md. Does not yield.
+---@return "running"|"stopping"|"stopped" state
+---@return table|nil reason  {"name_taken", name} if it has stopped itself, or
+---  is about to
+function Node:state()
+  local state = not self.core and "stopped"
+    or (self.stopping or self.closing) and "stopping" or "running"
+  return state, self.reason
 end
 
 --- Starts a process on the node, from outside of any process. Does not yield.
@@ -355,8 +418,9 @@ end
 ---@return integer|nil deadline  when to call again at the latest; not later
 ---  than `now` if there is more to do; nil if there is nothing to do before the
 ---  next input
+---@return table|nil reason  {"name_taken", name}: the node has stopped itself
 function Node:step(now)
-  by_hand(self, "step")
+  if by_hand(self, "step") == ended then return nil, self.reason end
   if type(now) ~= "number" or now % 1 ~= 0
     or now < -LATEST or now > LATEST then
     error("node:step: now must be an integer (milliseconds)", 2)
@@ -378,10 +442,11 @@ end
 
 --- Reports a connection that came in. Does not yield.
 ---@param now integer  milliseconds, as for step
+---@param address? string  where it comes from, for events
 ---@return integer|nil link
 ---@return string|nil err  "shutdown", "no_entropy", "out_of_memory": close it
-function Node:accepted(now)
-  return by_hand(self, "accepted"):accepted(now)
+function Node:accepted(now, address)
+  return by_hand(self, "accepted"):accepted(now, address)
 end
 
 --- Reports that the connection of a dial is open. Does not yield, returns
@@ -442,20 +507,7 @@ end
 ---@return true
 function Node:stop()
   if self.stopping or not self.core then return true end
-  self.stopping = true
-  local state = {}
-  state.pid = self.core:spawn(function()
-    tree.stop()
-    state.done = true
-  end)
-  local function down() return tree.is_over(self.core, state) end
-  local function close() self:close() end
-  if pcall(core.self) or self.session:is_inside() then
-    self.session:when(down, close)
-  else
-    self.session:pump(down)
-    close()
-  end
+  stop_in_order(self, true)
   return true
 end
 

@@ -1,7 +1,8 @@
 --- banyan.run: one node, from its start to its end.
 --
--- The first process of the node is a small `init`, which starts main and
--- waits for its end. Then:
+-- The first process of the node is a small `init`. It waits until each node of
+-- the option `connect` was reached or has failed once, but no longer than
+-- CONNECT_MS; then it starts main and waits for its end. Then:
 --
 --   1. main has returned or raised, or SIGTERM or SIGINT has ended it (by the
 --      exit signal "shutdown", and by "kill" after GRACE_MS); supervisors and
@@ -9,7 +10,9 @@
 --   2. all other supervisors are stopped
 --   3. the node is closed: remaining processes are killed, links are closed
 --
--- A second SIGTERM or SIGINT goes straight to 3.
+-- A second SIGTERM or SIGINT goes straight to 3. A node whose name belongs to
+-- another one stops as by SIGTERM; if it learns that before main, there is no
+-- main.
 
 local core = require "banyan.core"
 local log = require "banyan.log"
@@ -18,6 +21,7 @@ local server = require "banyan.server"
 local tree = require "banyan.tree"
 
 local GRACE_MS = 5000
+local CONNECT_MS = 3000
 
 local unpack = table.unpack or unpack
 local function pack(...)
@@ -26,6 +30,25 @@ end
 
 -- --- init --------------------------------------------------------------------
 
+-- Waits for the nodes of the option `connect`; false: there is to be no main.
+local function await_peers(state, node)
+  local refs, left = {}, 0
+  for _, peer in ipairs(node.peers) do
+    local _, ref = core.spawn_monitor(function()
+      core.connect(peer, CONNECT_MS)
+    end)
+    refs[ref], left = true, left + 1
+  end
+  while left > 0 do
+    local message = core.receive()
+    local tag = type(message) == "table" and message.tag
+    if tag == "DOWN" and refs[message.ref] then left = left - 1 end
+    if tag == "$stop" then return false end
+  end
+  state.taken = node.core:has_lost_name()
+  return not state.taken
+end
+
 -- Waits for the end of main and returns its exit reason.
 local function await_main(state)
   while true do
@@ -33,7 +56,7 @@ local function await_main(state)
     local tag = type(message) == "table" and message.tag
     if tag == "EXIT" and message.from == state.main then
       return message.reason
-    elseif tag == "$signal" then
+    elseif tag == "$stop" then
       local info = core.process_info(state.main)
       state.links = info and info.links
       state.main:exit("shutdown")
@@ -70,8 +93,12 @@ local function await_servers(state)
 end
 
 -- Results and arguments are upvalues and not messages, so they are not copied.
-local function init(state, main, args)
+local function init(state, node, main, args)
   core.trap_exit(true)
+  if not await_peers(state, node) then
+    state.done = true
+    return
+  end
   state.main = core.spawn_link(function()
     local results = pack(main(unpack(args, 1, args.n)))
     local info = core.process_info(core.self())
@@ -121,12 +148,17 @@ local function start(what, opts, state, level)
 end
 
 local function drive(node, state)
+  function node.on_name_lost()
+    if state.reason then return end -- main has ended already
+    state.taken = true
+    node.core:send(state.pid, { tag = "$stop" })
+  end
   node.session:on_signals(function()
     if state.signalled then
       state.killed = true
     else
       state.signalled = true
-      node.core:send(state.pid, { tag = "$signal" })
+      node.core:send(state.pid, { tag = "$stop" })
     end
   end)
   node.session:pump(function()
@@ -141,9 +173,12 @@ local function is_orderly(reason)
 end
 
 -- Returns or raises what main's exit reason means to the caller of run.
-local function conclude(state)
+local function conclude(state, node)
   local reason = state.reason
   if state.killed then return nil, "shutdown" end
+  if state.taken and (type(reason) ~= "table" or is_orderly(reason)) then
+    return nil, core.reason { "name_taken", node:name() }
+  end
   if state.signalled and type(reason) ~= "table" then
     return nil, "shutdown"
   end
@@ -167,7 +202,7 @@ return function(what, opts, main, args, level)
   check_place(what, opts, level + 1)
   local state = {}
   local node = start(what, opts, state, level + 1)
-  state.pid = node.core:spawn(function() init(state, main, args) end)
+  state.pid = node.core:spawn(function() init(state, node, main, args) end)
   drive(node, state)
-  return conclude(state)
+  return conclude(state, node)
 end

@@ -20,7 +20,7 @@
 
 #define TYPE "banyan.dist"
 #define REASON_MAX 30000 /* bytes of one reason */
-#define LIVES_BITS 20    /* machines in one life of a node: a million */
+#define LIVES_BITS 12    /* incarnations are so far apart in machines' lives */
 #define NODES_MAX 10000  /* names in the option `nodes` */
 
 /* The node keeps it in node->kept, by the supervisor's name. */
@@ -35,10 +35,11 @@ static int no_memory(lua_State *L) {
   return luaL_error(L, "not enough memory");
 }
 
-/* Wall-clock time that never jumps: the incarnation of a node is the time at
- * which it began. */
+/* Wall-clock time that never jumps: the incarnation of a node says when it
+ * began. */
 static int64_t wall_time(const byn_node *node) {
-  return (int64_t)node->origin->incarnation + (node->now - node->began_at);
+  uint64_t began = node->origin->incarnation >> BYN_INCARNATION_BITS;
+  return (int64_t)began + (node->now - node->began_at);
 }
 
 static void note_gaps(dist_box *box, const byn_gap *gap) {
@@ -228,9 +229,9 @@ static const char **push_names(lua_State *L, int index, uint32_t *count) {
 }
 
 /* Greater than that of any machine before, in this life of the node or in an
- * earlier one. */
+ * earlier one: a node that lasts for a millisecond may make millions. */
 static uint64_t next_life(byn_node *node) {
-  return node->origin->incarnation << LIVES_BITS | ++node->kept_made;
+  return (node->origin->incarnation << LIVES_BITS) + ++node->kept_made;
 }
 
 static byn_dist *make_dist(lua_State *L, byn_node *node) {

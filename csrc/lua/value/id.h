@@ -23,6 +23,10 @@ struct byn_node;
 typedef enum byn_id_kind { BYN_PID = 1, BYN_REF = 2 } byn_id_kind;
 enum { BYN_ID_KINDS = BYN_REF };
 
+/* An incarnation is the millisecond in which the node began, and below that so
+ * many random bits, for two lives of one name that begin at once. */
+#define BYN_INCARNATION_BITS 10
+
 /* One life of one node. It goes when no id of it is left in Lua and nothing
  * in C uses it (mails, relations and peers do). */
 typedef struct byn_origin {
@@ -30,13 +34,13 @@ typedef struct byn_origin {
   struct byn_node *node; /* the node itself where it lives in this state */
   const uint64_t *last_serial; /* of what that node made; NULL without it */
   char *name;                  /* "nonode" for a node without a name */
-  uint64_t incarnation;
-  uint32_t uses; /* by mails, relations and peers */
-  int ids;       /* registry key of the weak table of userdata, by serial, and
-                    of their metatables */
-  bool has_ids;  /* as byn_origins_prune has just found */
-  bool doubles;  /* a node that was up and has no integers: LuaJIT */
-  bool retired;  /* its name and incarnation were given to another node */
+  uint64_t incarnation;        /* see BYN_INCARNATION_BITS */
+  uint32_t uses;               /* by mails, relations and peers */
+  int ids;      /* registry key of the weak table of userdata, by serial, and
+                   of their metatables */
+  bool has_ids; /* as byn_origins_prune has just found */
+  bool doubles; /* a node that was up and has no integers: LuaJIT */
+  bool retired; /* its name and incarnation were given to another node */
 } byn_origin;
 
 typedef struct byn_id {

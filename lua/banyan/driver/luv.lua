@@ -172,11 +172,18 @@ function Session:opened(conn)
   end))
 end
 
+-- Where a connection comes from, "" if the system does not know any more.
+local function peer_address(tcp)
+  local from = tcp:getpeername()
+  return from and name.show { host = from.ip, port = from.port } or ""
+end
+
 function Session:accept(err)
   if err then return self.host.report("accept", code_of(err)) end
   local tcp = self:own(uv.new_tcp())
   local ok = self.server:accept(tcp)
-  local link = ok and not self.leaving and self.core:accepted(Driver.clock())
+  local link = ok and not self.leaving
+    and self.core:accepted(Driver.clock(), peer_address(tcp))
   if not link then return self:drop(tcp) end
   local conn = { link = link, tcp = tcp }
   self.links[link] = conn

@@ -36,7 +36,9 @@ function Session:step(now)
   local ok, deadline = pcall(self.core.step, self.core, self.now)
   self.stepping = false
   if not ok then error(deadline, 0) end
+  local goal = self.goal
   self.host.dispatch()
+  if self.goal ~= goal then deadline = self.now end
   if self.goal and self.goal() then
     local reached = self.reached
     self.goal, self.reached = nil, nil
