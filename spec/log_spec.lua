@@ -11,6 +11,8 @@ local function written(make, opts, ...)
   return table.concat(out)
 end
 
+local unpack = table.unpack or unpack
+
 local function at_epoch() return 1250 end
 
 local crash = {
@@ -136,7 +138,60 @@ describe("the text log", function()
   end)
 end)
 
+describe("failures that come again and again", function()
+  local A, B = "a@h:1", "b@h:1"
+
+  local function failure(time, opts)
+    local event = { event = "link_failed", node = A, peer = B, time = time,
+      reason = "bad_secret" }
+    for key, value in pairs(opts or {}) do event[key] = value end
+    return event
+  end
+
+  local function count(text) return select(2, text:gsub("\n", "")) end
+
+  it("are written after waits that double, up to five minutes", function()
+    local events = {}
+    for second = 0, 3600 do events[#events + 1] = failure(second * 1000) end
+    local text = written(log.text, {}, unpack(events))
+    -- 0, 3, 9, 21, 45, 93, 189, 381, 681, ... seconds
+    assert.equal(18, count(text))
+    assert.matches("reason=bad_secret\n.*reason=bad_secret repeated=2\n"
+      .. ".*repeated=5\n.*repeated=11\n.*repeated=299\n$", text)
+  end)
+
+  it("are others of another peer, node, event or cause", function()
+    local text = written(log.text, {}, failure(0), failure(1),
+      failure(2, { peer = "c@h:1" }), failure(3, { node = "d@h:1" }),
+      failure(4, { event = "link_refused" }), failure(5, { reason = "closed" }),
+      failure(6, { reason = "econnrefused" }))
+    assert.equal(5, count(text))
+  end)
+
+  it("are written anew once the peer has been up", function()
+    local text = written(log.text, { level = "warning" }, failure(0),
+      failure(1), { event = "node_up", node = A, peer = B, time = 2 },
+      failure(3), failure(4))
+    assert.equal(2, count(text))
+  end)
+
+  it("may be those of strangers", function()
+    local stranger = { event = "link_refused", node = A, time = 1,
+      reason = "bad_secret" }
+    assert.equal(1, count(written(log.text, {}, stranger, stranger)))
+  end)
+end)
+
 describe("the level of an event", function()
+  it("is low for a link that another one replaces", function()
+    for _, reason in ipairs { "simultaneous", "already_connected" } do
+      assert.equal("info", log.level { event = "link_refused",
+        reason = reason })
+    end
+    assert.equal("warning", log.level { event = "link_refused",
+      reason = "name_taken" })
+  end)
+
   it("depends on the reason for which a node is down", function()
     assert.equal("info", log.level { event = "node_down",
       reason = "shutdown" })

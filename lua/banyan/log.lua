@@ -23,6 +23,8 @@ local levels = {
   child_start_failed = "warning",
   link_refused = "warning",
   link_failed = "info",
+  peer_unreachable = "warning",
+  name_taken = "warning",
   link_broken = "info",
   link_resumed = "info",
   node_up = "info",
@@ -54,6 +56,12 @@ for _, reason in ipairs {
   alarming[reason] = true
 end
 
+-- A link that is refused for one of these reasons is no trouble: there is
+-- another one, or the peer missed that this node had given it up.
+local passing = {
+  session_unknown = true, simultaneous = true, already_connected = true,
+}
+
 --- The level of an event. Does not yield.
 ---@param event table|string  an event or its name
 ---@return "debug"|"info"|"warning"|"error"
@@ -61,9 +69,7 @@ function log.level(event)
   if type(event) ~= "table" then return levels[event] or "debug" end
   local name, reason = event.event, event.reason
   if name == "node_down" and in_order[reason] then return "info" end
-  if name == "link_refused" and reason == "session_unknown" then
-    return "info" -- the peer missed that this node had given it up
-  end
+  if name == "link_refused" and passing[reason] then return "info" end
   if name == "link_failed" and alarming[reason] then return "warning" end
   return levels[name] or "debug"
 end
@@ -137,6 +143,58 @@ local function without_excess(event)
   return copy
 end
 
+-- A node dials again what it cannot reach, so the same failure comes again and
+-- again. It is written at once, and then after waits that double, until the
+-- peer is up. `repeated` says how often it came meanwhile.
+local repeating = {
+  link_failed = true, link_refused = true, name_taken = true,
+}
+local FIRST_WAIT_MS, LAST_WAIT_MS = 3000, 300000
+local MOST_KEPT = 1000 -- failures of different peers
+
+-- Answers how many were forgotten.
+local function forget_peer(kept, event)
+  local forgotten = 0
+  for key, entry in pairs(kept) do
+    if entry.node == event.node and entry.peer == event.peer then
+      kept[key] = nil
+      forgotten = forgotten + 1
+    end
+  end
+  return forgotten
+end
+
+-- Answers what is to be written of an event: itself, a copy, or nil.
+local function without_repeats()
+  local kept, count = {}, 0
+  return function(event)
+    local what, peer = event.event, event.peer
+    if what == "node_up" then count = count - forget_peer(kept, event) end
+    if not repeating[what] then return event end
+    local reason = alarming[event.reason] and event.reason or ""
+    local key = ("%s %s %s %s"):format(what, tostring(event.node),
+      tostring(peer), reason)
+    local now, entry = event.time or os.time() * 1000, kept[key]
+    if entry and now < entry.again then
+      entry.repeated = entry.repeated + 1
+      return nil
+    end
+    if not entry then
+      if count == MOST_KEPT then kept, count = {}, 0 end
+      count = count + 1
+      entry = { node = event.node, peer = peer, wait = FIRST_WAIT_MS / 2 }
+      kept[key] = entry
+    end
+    entry.wait = math.min(entry.wait * 2, LAST_WAIT_MS)
+    local repeated = entry.repeated
+    entry.again, entry.repeated = now + entry.wait, 0
+    if not repeated or repeated == 0 then return event end
+    local copy = { repeated = repeated }
+    for field, value in pairs(event) do copy[field] = value end
+    return copy
+  end
+end
+
 -- A receiver of events: it writes `format(event, level, time)` for each event
 -- of the option `level` or a higher one.
 local function sink(what, opts, format)
@@ -144,10 +202,11 @@ local function sink(what, opts, format)
   local write, why = writer(opts)
   if not write then return nil, why end
   local least = rank[opts.level or "info"]
-  local clock = opts.clock
+  local clock, fresh = opts.clock, without_repeats()
   return function(event)
     local level = log.level(event)
-    if rank[level] < least then return end
+    event = fresh(event)
+    if not event or rank[level] < least then return end
     write(format(without_excess(event), level, clock and clock()))
   end
 end
@@ -156,7 +215,8 @@ end
 
 -- The fields that come first in a line; the rest follows in order of name.
 local first = {
-  "node", "peer", "supervisor", "id", "pid", "old", "name", "label", "ms",
+  "node", "peer", "address", "supervisor", "id", "pid", "old", "name",
+  "label", "ms",
   "at", "from", "to", "incarnation", "reason",
 }
 local ahead = { event = 0, time = 0, traceback = 0 }
