@@ -24,6 +24,7 @@ body("links", "spec.mutants.bodies.links", far)
 body("starts", "spec.mutants.bodies.starts", far)
 body("conflict", "spec.mutants.bodies.conflict", far)
 body("limit", "spec.mutants.bodies.limit", far)
+body("names", "spec.mutants.bodies.names", far)
 body("leave", "spec.mutants.bodies.leave", far)
 body("acknowledged", "spec.mutants.bodies.acknowledged", far)
 
