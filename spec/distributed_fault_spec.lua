@@ -309,6 +309,40 @@ describe("children with much to say at their start", function()
   end)
 end)
 
+-- The pid of a node's coordinator, as text.
+local function coordinator()
+  return tostring(require("banyan").whereis("counters"))
+end
+
+local function end_all(list)
+  local ds = require "banyan.distributed_supervisor"
+  for _, one in ipairs(list) do ds.terminate_child("counters", one.id) end
+end
+
+-- From now on half of the messages of this node's coordinator to that of
+-- another have bytes that they should not have, behind the sender's name; to
+-- nil's none.
+local function damage(to, seed)
+  local core = require "banyan.core"
+  local random = math.random
+  cast_now = cast_now or core.cast_now -- luacheck: ignore
+  core.cast_now = cast_now -- luacheck: ignore
+  if not to then return end
+  math.randomseed(seed)
+  core.cast_now = function(dest, msg)
+    if dest.node == to and msg.tag == "dist" and random(2) == 1 then
+      local bytes, head = msg.bytes, 11 + #msg.from
+      for _ = 1, random(3) do
+        local at = random(head, #bytes)
+        bytes = bytes:sub(1, at - 1) .. string.char(random(0, 255))
+          .. bytes:sub(at + 1)
+      end
+      msg = { tag = msg.tag, from = msg.from, bytes = bytes }
+    end
+    return cast_now(dest, msg) -- luacheck: ignore
+  end
+end
+
 describe("a coordinator", function()
   it("that crashes finds the children that run", function()
     cluster.run(function(c)
@@ -362,6 +396,35 @@ describe("a coordinator", function()
       end, a.name)
       assert.equal(20, b:call(add_all, ids_of(20), 1, 2))
       assert.equal(2, a:call(member_count))
+    end)
+  end)
+
+  -- One node's true messages, some bytes of which are others.
+  it("refuses what is damaged, and passes none of it on", function()
+    cluster.run(function(c)
+      local nodes = together(c, nil, "a", "b", "d")
+      local a, b, d = nodes[1], nodes[2], nodes[3]
+      assert.same({}, a:call(start, list_of(20)))
+      local before = a:call(coordinator)
+      b:call(damage, a.name, 11)
+      local more = {}
+      for i = 1, 10 do more[i] = { id = "more " .. i } end
+      for _ = 1, 8 do
+        b:call(start, more)
+        b:call(end_all, more)
+      end
+      c:wait("messages are refused", function()
+        return a:call(counters.events, "peer_refused") > 5
+      end)
+      b:call(damage, nil)
+      assert.equal(before, a:call(coordinator))
+      assert.equal(0, d:call(counters.events, "peer_refused"))
+      for _, node in ipairs(nodes) do
+        c:wait(node.name .. " knows the children that are left", function()
+          return node:call(child_count) == 20
+        end)
+      end
+      assert.equal(20, b:call(add_all, ids_of(20), 1, 1))
     end)
   end)
 end)

@@ -87,7 +87,11 @@ static void configure(byn_dist *d, const byn_dist_config *c) {
 byn_dist *byn_dist_new(const byn_dist_config *c, int64_t now, int64_t wall) {
   byn_dist *d = byn_new(&c->alloc, sizeof *d);
   if (!d) return NULL;
-  *d = (byn_dist){.alloc = c->alloc, .now = now, .round = 1};
+  *d = (byn_dist){.alloc = c->alloc,
+                  .check = c->check,
+                  .check_ud = c->check_ud,
+                  .now = now,
+                  .round = 1};
   configure(d, c);
   byn_rng_seed(&d->rng, seed_of(c));
   byn_map_init(&d->children, &d->alloc);

@@ -19,7 +19,8 @@
  * Bytes (pids, reasons, specs, keys) are copied by inputs. Those of an action
  * or an answer belong to the machine and are valid until the next call that
  * is not a question (view.h). They are opaque here: the owner's encoding must
- * make equal keys equal bytes. Node names are NUL-ended, at most BYN_NAME_MAX.
+ * make equal keys equal bytes. What other nodes send is shown to `check` before
+ * any of it counts. Node names are NUL-ended, at most BYN_NAME_MAX.
  *
  * Two times: `now` is of a clock that never goes back, in ms; deadlines are on
  * it. `wall` is ms since 1970, may jump, and orders what happened on different
@@ -54,8 +55,27 @@
 
 typedef struct byn_dist byn_dist;
 
+typedef struct byn_dist_bytes {
+  const uint8_t *at; /* NULL: absent */
+  size_t n;
+} byn_dist_bytes;
+
+/* What bytes of the owner's stand for. */
+typedef enum byn_dist_content {
+  BYN_DIST_CONTENT_KEY, /* its hash goes with it */
+  BYN_DIST_CONTENT_PID,
+  BYN_DIST_CONTENT_SPEC
+} byn_dist_content;
+
+/* Could the owner on another node have written them, and can this one read
+ * them? Changes nothing of the machine; may leave it by longjmp. */
+typedef bool (*byn_dist_check)(void *ud, byn_dist_content content,
+                               byn_dist_bytes bytes, uint64_t hash);
+
 typedef struct byn_dist_config {
   byn_alloc alloc;
+  byn_dist_check check; /* NULL: all are taken */
+  void *check_ud;
   const char *name; /* the supervisor's; copied */
   size_t name_len;
   const char *node; /* this node's; copied */
@@ -123,7 +143,8 @@ void byn_dist_given_up(byn_dist *d, const char *node);
  * coordinator that begins greets the others itself. */
 void byn_dist_peer_away(byn_dist *d, const char *node);
 /* A message of the coordinator on `from`. false: malformed, or not what `from`
- * may say; nothing has changed. */
+ * may say; none of it counts. As what it said is missing here then, that node
+ * is greeted anew after a while. */
 bool byn_dist_receive(byn_dist *d, const char *from, const uint8_t *bytes,
                       size_t n);
 
@@ -256,11 +277,6 @@ typedef enum byn_dist_event {
   BYN_DIST_NODES_DIFFER,  /* node; names and count: its list; NULL: none */
   BYN_DIST_MEMBER         /* node; joined: into the ring, or out of it */
 } byn_dist_event;
-
-typedef struct byn_dist_bytes {
-  const uint8_t *at; /* NULL: absent */
-  size_t n;
-} byn_dist_bytes;
 
 /* Fields that a kind does not name are 0. A node that is absent is NULL.
  *

@@ -10,6 +10,9 @@
 
 enum {
   REPEAT_MS = 5000,     /* HELLO is repeated for so long */
+  REFUSED_MS = 1000,    /* after a packet was refused it is greeted anew, */
+  REFUSED_DOUBLED = 5,  /* and each time later, so often; */
+  FORGIVEN_MS = 60000,  /* after a session of this length as at first */
   MARGIN = 10000 * 1024 /* stamps: by then others had heard of a start */
 };
 
@@ -50,6 +53,7 @@ static void begin_session(byn_dist *d, byn_peer *peer) {
   forget_greeting(d, peer);
   peer->connected = true;
   peer->regreet = peer->connect = false;
+  peer->regreet_at = 0;
   peer->theirs = 0;
   peer->session = ++d->sessions;
   byn_cohort_set_state(d, peer, BYN_PEER_GREETING);
@@ -234,11 +238,21 @@ void byn_greet_again_ready(byn_dist *d) {
       send_ready(d, peer);
 }
 
+void byn_greet_refused(byn_dist *d, byn_peer *peer) {
+  if (!peer || !peer->connected || peer->regreet_at) return;
+  bool calm = d->now - peer->greeted_at > FORGIVEN_MS;
+  if (calm) peer->refused = 0;
+  int64_t wait = (int64_t)REFUSED_MS << peer->refused;
+  if (peer->refused < REFUSED_DOUBLED) peer->refused++;
+  peer->regreet_at = d->now + wait;
+}
+
 void byn_greet_tick(byn_dist *d) {
   for (byn_peer *peer = d->peers; peer; peer = peer->next) {
     if (!peer->connected) continue;
     bool waits = peer->state == BYN_PEER_GREETING && !peer->matched;
-    if (peer->regreet)
+    bool refused = peer->regreet_at && d->now >= peer->regreet_at;
+    if (peer->regreet || refused)
       byn_greet(d, peer);
     else if (waits && d->now - peer->greeted_at < REPEAT_MS)
       send_hello(d, peer);

@@ -22,6 +22,9 @@ void byn_greet_take_hello(byn_dist *d, byn_peer *peer, const byn_record *r,
 void byn_greet_take_in_step(byn_dist *d, byn_peer *peer, const byn_record *r);
 void byn_greet_take_ready(byn_dist *d, byn_peer *peer, const byn_record *r);
 void byn_greet_take_ready_ok(byn_dist *d, byn_peer *peer, const byn_record *r);
+/* A packet of that peer (or NULL) was refused: what was in it is missing, so
+ * the session begins anew, each time later. */
+void byn_greet_refused(byn_dist *d, byn_peer *peer);
 /* The last entry of the dump has been sent. */
 void byn_greet_sent_all(byn_dist *d, byn_peer *peer);
 /* Whether this node hosts has changed: all are to let it in anew. */

@@ -69,6 +69,8 @@ typedef struct byn_peer {
   bool leaving;       /* it said so */
   bool told_differs;  /* its list of nodes */
   bool unheard;       /* not heard since the last long gap */
+  uint32_t refused;   /* of its packets, of late */
+  int64_t regreet_at; /* after one was refused; 0: none was */
   uint64_t told_life; /* of NODE_UP */
   uint64_t session, theirs; /* of the connection: this side's, its side's */
   uint64_t acked_round;     /* of this node's readiness */
@@ -185,6 +187,8 @@ enum { BYN_FAILED_REQUESTS = 64 };
 
 struct byn_dist {
   byn_alloc alloc;
+  byn_dist_check check;
+  void *check_ud;
   byn_blob name, node;
   uint32_t replicas, start_concurrency, max_children;
   bool newest, escalate;

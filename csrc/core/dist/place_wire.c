@@ -2,7 +2,7 @@
 #include "place_wire.h"
 
 #include "../assert.h"
-#include "../wire/limits.h"
+#include "../wire/handshake.h"
 
 enum { KEY = 1, HASH, FLOOR, GENERATION };
 
@@ -125,7 +125,7 @@ static bool bytes_of(const byn_field *f, byn_dist_bytes *v) {
 
 static bool node_name(const byn_field *f, byn_dist_bytes *v) {
   *v = (byn_dist_bytes){f->at, f->n};
-  return f->n > 0 && f->n <= BYN_NAME_MAX && !memchr(f->at, 0, f->n);
+  return byn_name_is_valid((const char *)f->at, f->n);
 }
 
 static bool read_register_field(const byn_field *f, byn_register_view *v) {

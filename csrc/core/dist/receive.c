@@ -3,6 +3,7 @@
 
 #include "../assert.h"
 #include "cohort.h"
+#include "content.h"
 #include "greet.h"
 #include "place_wire.h"
 #include "reconcile.h"
@@ -26,6 +27,7 @@ static bool is_sound(byn_dist *d, byn_packet_head *head) {
         !byn_entry_check(inner.body.at, inner.body.n, BYN_SPEC_MOST, &entry,
                          &d->view))
       return false;
+    if (!byn_content_is_sound(d, &inner, &entry)) return false;
   }
   return !records.failed;
 }
@@ -182,7 +184,11 @@ bool byn_receive(byn_dist *d, const char *from, const uint8_t *bytes,
   size_t size = strlen(from);
   if (head.node.n != size || memcmp(head.node.at, from, size) != 0)
     return false;
-  if (strcmp(from, d->self->name) == 0 || !is_sound(d, &head)) return false;
+  if (strcmp(from, d->self->name) == 0) return false;
+  if (!is_sound(d, &head)) {
+    byn_greet_refused(d, byn_cohort_find(d, from, size));
+    return false;
+  }
   if (!d->attached) return true;
   byn_peer *peer = byn_cohort_peer(d, from, size);
   if (!peer) return true;

@@ -2,7 +2,7 @@
 #include "record.h"
 
 #include "../assert.h"
-#include "../wire/limits.h"
+#include "../wire/handshake.h"
 
 /* --- writing -------------------------------------------------------------- */
 
@@ -108,7 +108,7 @@ void byn_packet_drop_all(byn_dist *d, byn_peer *peer) {
 /* --- reading -------------------------------------------------------------- */
 
 static bool is_name(const uint8_t *at, size_t n) {
-  return at && n > 0 && n <= BYN_NAME_MAX && !memchr(at, 0, n);
+  return at && byn_name_is_valid((const char *)at, n);
 }
 
 bool byn_packet_open(byn_packet_head *head, const uint8_t *bytes, size_t n) {
@@ -129,8 +129,9 @@ static bool are_names(const byn_field *f) {
   byn_reader r;
   byn_reader_init(&r, f->at, f->n);
   size_t n;
+  /* As they were given to that node: they are shown, and never used. */
   for (const char *name; (name = byn_record_next_name(&r, &n));)
-    if (!is_name((const uint8_t *)name, n)) return false;
+    if (n == 0 || n > BYN_NAME_MAX || memchr(name, 0, n)) return false;
   return !r.failed;
 }
 
@@ -304,8 +305,11 @@ static bool is_complete(const byn_record *r) {
   case BYN_RECORD_START:
     return has_id(r) && r->token && r->stamp && r->spec.at;
   case BYN_RECORD_TERMINATE:
-  case BYN_RECORD_REPLY:
     return has_id(r) && r->token;
+  case BYN_RECORD_REPLY:
+    return has_id(r) && r->token &&
+           (r->retry || r->pid.at ||
+            (r->code != BYN_DIST_OK && r->code != BYN_DIST_ALREADY_STARTED));
   case BYN_RECORD_WANT:
     return has_id(r);
   case BYN_RECORD_RELAY:

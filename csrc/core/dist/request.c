@@ -3,6 +3,7 @@
 
 #include "../assert.h"
 #include "../coverage.h"
+#include "../wire/handshake.h"
 #include "candidate.h"
 #include "cohort.h"
 #include "reconcile.h"
@@ -408,6 +409,13 @@ static bool copy_what(byn_dist *d, byn_request *q,
          byn_blob_set(&q->node, &d->alloc, node, node ? strlen(node) : 0);
 }
 
+/* What is no name of a node is sent to none: it would be refused as malformed.
+ */
+static bool may_be_node(const byn_dist *d, const char *node) {
+  return !node || strcmp(node, d->self->name) == 0 ||
+         byn_name_is_valid(node, strlen(node));
+}
+
 void byn_request_start(byn_dist *d, uint64_t number, const byn_dist_id *id,
                        const byn_dist_start_spec *what, int64_t limit_ms) {
   byn_request *q = add_request(d, number, id, limit_ms);
@@ -419,6 +427,8 @@ void byn_request_start(byn_dist *d, uint64_t number, const byn_dist_id *id,
   byn_map_put(&d->tokens, q->token, q);
   if (what->spec_len > d->max_spec)
     answer_code(d, q, BYN_DIST_TOO_LARGE);
+  else if (!may_be_node(d, what->node))
+    answer_code(d, q, BYN_DIST_NOCONNECTION);
   else if (!copy_what(d, q, what))
     answer_code(d, q, BYN_DIST_NO_MEMORY);
 }

@@ -16,17 +16,18 @@
 #include "../process/node.h"
 #include "cluster.h"
 #include "defaults.h"
+#include "dist_value.h"
 #include "ring.h"
 
 #define TYPE "banyan.dist"
-#define REASON_MAX 30000 /* bytes of one reason */
-#define LIVES_BITS 12    /* incarnations are so far apart in machines' lives */
-#define NODES_MAX 10000  /* names in the option `nodes` */
+#define LIVES_BITS 12   /* incarnations are so far apart in machines' lives */
+#define NODES_MAX 10000 /* names in the option `nodes` */
 
 /* The node keeps it in node->kept, by the supervisor's name. */
 typedef struct dist_box {
   byn_dist *d;          /* NULL before it is made and after __gc */
   byn_origin *origin;   /* its node's */
+  lua_State *L;         /* in receive: of the caller */
   uint64_t gap_count;   /* of the node's gaps, what the machine */
   int64_t gap_total_ms; /* was told of */
 } dist_box;
@@ -82,88 +83,21 @@ static int push_truth(lua_State *L, bool truth) {
   return 1;
 }
 
-/* --- values as bytes ------------------------------------------------------ */
-
-static int encode_protected(lua_State *L) {
-  byn_buf *b = lua_touserdata(L, 2);
-  byn_term_encode(L, 1, b, NULL, NULL);
-  return 0;
+static bool check_content(void *ud, byn_dist_content content,
+                          byn_dist_bytes bytes, uint64_t hash) {
+  const dist_box *box = ud;
+  return byn_dist_value_is(box->L, content, bytes, hash);
 }
 
-/* Pushes the value at `index` as a string of bytes. false: it cannot be sent,
- * the error is pushed. */
-static bool push_encoded(lua_State *L, int index) {
-  const byn_world *w = byn_world_of(L);
-  byn_buf b;
-  index = lua_absindex(L, index);
-  luaL_checkstack(L, 6, NULL);
-  byn_buf_init(&b, &w->alloc);
-  lua_pushcfunction(L, encode_protected);
-  lua_pushvalue(L, index);
-  lua_pushlightuserdata(L, &b);
-  bool ok = lua_pcall(L, 2, 0, 0) == LUA_OK;
-  bool full = ok && !b.failed;
-  uint8_t *copy = full ? lua_newuserdatauv(L, b.len ? b.len : 1, 0) : NULL;
-  if (copy) memcpy(copy, b.data, b.len);
-  size_t n = b.len;
-  byn_buf_free(&b);
-  if (!ok) return false;
-  if (!full) no_memory(L);
-  lua_pushlstring(L, (const char *)copy, n);
-  lua_replace(L, -2);
-  return true;
-}
-
-static byn_dist_bytes bytes_at(lua_State *L, int index) {
-  size_t n;
-  const char *at = lua_tolstring(L, index, &n);
-  return (byn_dist_bytes){.at = (const uint8_t *)at, .n = n};
-}
-
-/* Pushes the value at `index` as bytes; raises if it cannot be sent. */
-static byn_dist_bytes push_bytes(lua_State *L, int index) {
-  if (!push_encoded(L, index)) lua_error(L);
-  return bytes_at(L, -1);
-}
-
-/* The same for a reason, which becomes text if it cannot be sent, and a word
- * if it is too long. */
-static byn_dist_bytes push_reason(lua_State *L, int index) {
-  if (!push_encoded(L, index)) {
-    byn_reason_tostring(L, index);
-    lua_replace(L, -2);
-    push_encoded(L, -1);
-    lua_replace(L, -2);
-  }
-  if (lua_rawlen(L, -1) > REASON_MAX) {
-    lua_pushliteral(L, "reason_too_large");
-    lua_replace(L, -2);
-    push_encoded(L, -1);
-    lua_replace(L, -2);
-  }
-  return bytes_at(L, -1);
-}
-
-/* Pushes what the bytes stand for; nil, and false, if that is nothing. */
-static bool push_decoded(lua_State *L, byn_dist_bytes bytes) {
-  byn_reader r;
-  if (bytes.at) {
-    byn_reader_init(&r, bytes.at, bytes.n);
-    if (byn_term_decode(L, &r, NULL, NULL)) {
-      if (byn_reader_left(&r) == 0) return true;
-      lua_pop(L, 1);
-    }
-  }
-  lua_pushnil(L);
-  return false;
-}
+/* --- ids -------------------------------------------------------------------
+ */
 
 /* Pushes the id at `index` as bytes. */
 static byn_dist_id push_key(lua_State *L, int index) {
   byn_dist_id id = {0};
   if (!byn_ring_key(L, index, &id.hash))
     luaL_argerror(L, index, "id must be a string, an integer or a ref");
-  byn_dist_bytes bytes = push_bytes(L, index);
+  byn_dist_bytes bytes = byn_dist_push_bytes(L, index);
   luaL_argcheck(L, bytes.n <= BYN_DIST_KEY_MAX, index, "the id is too long");
   id.key = bytes.at;
   id.n = bytes.n;
@@ -234,8 +168,9 @@ static uint64_t next_life(byn_node *node) {
   return (node->origin->incarnation << LIVES_BITS) + ++node->kept_made;
 }
 
-static byn_dist *make_dist(lua_State *L, byn_node *node) {
-  byn_dist_config c = {.alloc = node->world->alloc};
+static byn_dist *make_dist(lua_State *L, byn_node *node, dist_box *box) {
+  byn_dist_config c = {
+      .alloc = node->world->alloc, .check = check_content, .check_ud = box};
   lua_getfield(L, 1, "name");
   c.name = lua_tolstring(L, -1, &c.name_len);
   lua_getfield(L, 1, "node");
@@ -294,7 +229,7 @@ static int l_open(lua_State *L) {
   note_gaps(box, &node->gap);
   luaL_setmetatable(L, TYPE);
   lua_insert(L, 4);
-  box->d = make_dist(L, node);
+  box->d = make_dist(L, node, box);
   if (!box->d) return no_memory(L);
   node->origin->uses++;
   lua_settop(L, 4);
@@ -332,7 +267,7 @@ static int l_gc(lua_State *L) {
 /* size(value) -> bytes | nil, err */
 static int l_size(lua_State *L) {
   luaL_checkany(L, 1);
-  if (push_encoded(L, 1)) {
+  if (byn_dist_push_encoded(L, 1)) {
     lua_pushinteger(L, (lua_Integer)lua_rawlen(L, -1));
     return 1;
   }
@@ -396,6 +331,7 @@ static int l_receive(lua_State *L) {
   const char *from = luaL_checkstring(L, 2);
   size_t n;
   const char *bytes = luaL_checklstring(L, 3, &n);
+  ((dist_box *)lua_touserdata(L, 1))->L = L;
   return push_truth(L, byn_dist_receive(d, from, (const uint8_t *)bytes, n));
 }
 
@@ -414,7 +350,7 @@ static int l_set_nodes(lua_State *L) {
 
 static int l_leave(lua_State *L) {
   byn_dist *d = check_dist(L);
-  byn_dist_bytes reason = push_reason(L, 2);
+  byn_dist_bytes reason = byn_dist_push_reason(L, 2);
   byn_dist_leave(d, reason.at, reason.n);
   return 0;
 }
@@ -454,7 +390,7 @@ static int l_start(lua_State *L) {
   what.node = luaL_optstring(L, 7, NULL);
   int64_t limit = check_limit(L, 8);
   byn_dist_id id = push_key(L, 3);
-  byn_dist_bytes spec = push_bytes(L, 4);
+  byn_dist_bytes spec = byn_dist_push_bytes(L, 4);
   what.spec = spec.at;
   what.spec_len = spec.n;
   byn_dist_start(d, request, &id, &what, limit);
@@ -480,7 +416,7 @@ static int l_started(lua_State *L) {
   byn_dist *d = check_dist(L);
   uint32_t child = check_child(L);
   luaL_argexpected(L, byn_pid_at(L, 3), 3, "pid");
-  byn_dist_bytes pid = push_bytes(L, 3);
+  byn_dist_bytes pid = byn_dist_push_bytes(L, 3);
   return push_truth(L, byn_dist_started(d, child, pid.at, pid.n));
 }
 
@@ -492,7 +428,7 @@ static int l_start_failed(lua_State *L) {
   uint32_t child = check_child(L);
   int kind = luaL_checkoption(L, 3, NULL, kinds);
   lua_settop(L, 4);
-  byn_dist_bytes reason = push_reason(L, 4);
+  byn_dist_bytes reason = byn_dist_push_reason(L, 4);
   byn_dist_start_failed(d, child, (byn_dist_failure)kind, reason.at, reason.n);
   return 0;
 }
@@ -503,7 +439,7 @@ static int l_exited(lua_State *L) {
   uint32_t child = check_child(L);
   lua_settop(L, 3);
   bool normal = byn_reason_is_normal(L, 3);
-  byn_dist_bytes reason = push_reason(L, 3);
+  byn_dist_bytes reason = byn_dist_push_reason(L, 3);
   byn_dist_exited(d, child, normal, reason.at, reason.n);
   return 0;
 }
@@ -549,7 +485,7 @@ static void set_boolean(lua_State *L, const char *field, bool value) {
 
 static void set_value(lua_State *L, const char *field, byn_dist_bytes bytes) {
   if (!bytes.at) return;
-  push_decoded(L, bytes);
+  byn_dist_push_decoded(L, bytes);
   lua_setfield(L, -2, field);
 }
 

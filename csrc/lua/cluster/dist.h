@@ -18,8 +18,9 @@
  *   dist:next() -> action | nil      a table of what the action has: kind=,
  *                                    and the fields of byn_dist_action
  *
- * What another node sent and what is no term is refused: receive answers
- * false, as it does for what the machine cannot read.
+ * What another node sent is refused as a whole, by receive answering false,
+ * where the machine cannot read it, and where a key, pid or spec in it is none
+ * (dist_value.h).
  */
 #ifndef BYN_LUA_DIST_H
 #define BYN_LUA_DIST_H

@@ -1,0 +1,130 @@
+/* What core/dist keeps as bytes: values, encoded, decoded, and checked. */
+#include "dist_value.h"
+
+#include <string.h>
+
+#include "../../core/assert.h"
+#include "../../core/wire/buffer.h"
+#include "../otp/childspec.h"
+#include "../process/lookup.h"
+#include "../value/id.h"
+#include "../value/reason.h"
+#include "../value/term.h"
+#include "../value/world.h"
+#include "ring.h"
+
+#define REASON_MAX 30000 /* bytes of one reason */
+
+static int encode_protected(lua_State *L) {
+  byn_buf *b = lua_touserdata(L, 2);
+  byn_term_encode(L, 1, b, NULL, NULL);
+  return 0;
+}
+
+bool byn_dist_push_encoded(lua_State *L, int index) {
+  const byn_world *w = byn_world_of(L);
+  byn_buf b;
+  index = lua_absindex(L, index);
+  luaL_checkstack(L, 6, NULL);
+  byn_buf_init(&b, &w->alloc);
+  lua_pushcfunction(L, encode_protected);
+  lua_pushvalue(L, index);
+  lua_pushlightuserdata(L, &b);
+  bool ok = lua_pcall(L, 2, 0, 0) == LUA_OK;
+  bool full = ok && !b.failed;
+  uint8_t *copy = full ? lua_newuserdatauv(L, b.len ? b.len : 1, 0) : NULL;
+  if (copy) memcpy(copy, b.data, b.len);
+  size_t n = b.len;
+  byn_buf_free(&b);
+  if (!ok) return false;
+  if (!full) return luaL_error(L, "not enough memory") != 0;
+  lua_pushlstring(L, (const char *)copy, n);
+  lua_replace(L, -2);
+  return true;
+}
+
+static byn_dist_bytes bytes_at(lua_State *L, int index) {
+  size_t n;
+  const char *at = lua_tolstring(L, index, &n);
+  return (byn_dist_bytes){.at = (const uint8_t *)at, .n = n};
+}
+
+byn_dist_bytes byn_dist_push_bytes(lua_State *L, int index) {
+  if (!byn_dist_push_encoded(L, index)) lua_error(L);
+  return bytes_at(L, -1);
+}
+
+byn_dist_bytes byn_dist_push_reason(lua_State *L, int index) {
+  if (!byn_dist_push_encoded(L, index)) {
+    byn_reason_tostring(L, index);
+    lua_replace(L, -2);
+    byn_dist_push_encoded(L, -1);
+    lua_replace(L, -2);
+  }
+  if (lua_rawlen(L, -1) > REASON_MAX) {
+    lua_pushliteral(L, "reason_too_large");
+    lua_replace(L, -2);
+    byn_dist_push_encoded(L, -1);
+    lua_replace(L, -2);
+  }
+  return bytes_at(L, -1);
+}
+
+bool byn_dist_push_decoded(lua_State *L, byn_dist_bytes bytes) {
+  byn_reader r;
+  if (bytes.at) {
+    byn_reader_init(&r, bytes.at, bytes.n);
+    if (byn_term_decode(L, &r, NULL, NULL)) {
+      if (byn_reader_left(&r) == 0) return true;
+      lua_pop(L, 1);
+    }
+  }
+  lua_pushnil(L);
+  return false;
+}
+
+/* --- what another node wrote ---------------------------------------------- */
+
+/* Equal keys must be equal bytes, so only the bytes that this binding writes
+ * for the key on top are taken. */
+static bool is_key(lua_State *L, byn_dist_bytes bytes, uint64_t hash) {
+  uint64_t own;
+  bool fractional = lua_type(L, -1) == LUA_TNUMBER && !lua_isinteger(L, -1);
+  if (fractional || !byn_ring_key(L, -1, &own) || own != hash) return false;
+  bool encoded = byn_dist_push_encoded(L, -1);
+  byn_dist_bytes same = bytes_at(L, -1);
+  bool equal =
+      encoded && same.n == bytes.n && memcmp(same.at, bytes.at, same.n) == 0;
+  lua_pop(L, 1);
+  return equal;
+}
+
+static int type_of_place(lua_State *L, int place) {
+  lua_rawgeti(L, -1, place);
+  int type = lua_type(L, -1);
+  lua_pop(L, 1);
+  return type;
+}
+
+static bool is_spec(lua_State *L) {
+  byn_policy policy;
+  return lua_istable(L, -1) && byn_policy_read(L, -1, &policy) &&
+         type_of_place(L, BYN_SPEC_START) == LUA_TSTRING &&
+         type_of_place(L, BYN_SPEC_FN) == LUA_TSTRING;
+}
+
+bool byn_dist_value_is(lua_State *L, byn_dist_content content,
+                       byn_dist_bytes bytes, uint64_t hash) {
+  luaL_checkstack(L, 8, NULL);
+  int top = byn_stack_top(L);
+  bool sound = byn_dist_push_decoded(L, bytes);
+  if (sound && content == BYN_DIST_CONTENT_KEY)
+    sound = is_key(L, bytes, hash);
+  else if (sound && content == BYN_DIST_CONTENT_PID)
+    sound = byn_pid_at(L, -1) != NULL;
+  else if (sound)
+    sound = is_spec(L);
+  lua_pop(L, 1);
+  byn_assert(byn_stack_top(L) == top);
+  return sound;
+}
