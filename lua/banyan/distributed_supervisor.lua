@@ -162,6 +162,7 @@ local function start(what, name, spec, node, ensure)
   local packed, id = options.check_spec(what, spec, 3)
   local pid, err, again = ask(name, {
     tag = "start", id = id, spec = packed, node = node, ensure = ensure,
+    by = core.self(),
   })
   if pid then return pid, id end
   -- The first request has done it.

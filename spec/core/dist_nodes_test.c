@@ -182,6 +182,43 @@ static void no_hosts(void **state) {
   rig_free(r);
 }
 
+/* The last one that ran children does so no more. */
+static void nobody_hosts(void **state) {
+  (void)state;
+  rig *r = rig_all(&the_rig, 2);
+  rig_start_all(r, 10);
+  r->stop_ms = 5000;
+  for (int i = 0; i < 2; i++) {
+    rig_time(r, i);
+    byn_dist_set_hosts(r->nodes[i].d, false);
+    rig_drain(r, i);
+  }
+  rig_run(r, 20);
+  int id = 0, running;
+  while (rig_explain(r, 0, id).state != BYN_DIST_RUNNING)
+    id++;
+  int ensured = rig_start(r, 0, id, BYN_DIST_ENSURE);
+  rig_run(r, 20);
+  rig_assert_answer(r, ensured, BYN_DIST_OK);
+  rig_run(r, 6000);
+  for (id = 0; id < 10; id++) {
+    rig_running(r, id, &running);
+    assert_int_equal(running, 0);
+    assert_int_equal(rig_explain(r, 1, id).state, BYN_DIST_WAITING);
+  }
+  int nobody = rig_start(r, 1, 20, 0), end = rig_terminate(r, 0, 0);
+  rig_run(r, 200);
+  rig_assert_answer(r, nobody, BYN_DIST_NO_NODES);
+  rig_assert_answer(r, end, BYN_DIST_OK);
+  rig_time(r, 0);
+  byn_dist_set_hosts(r->nodes[0].d, true);
+  rig_drain(r, 0);
+  rig_run(r, 500);
+  for (id = 1; id < 10; id++)
+    assert_int_equal(rig_running(r, id, &running)->node, 0);
+  rig_free(r);
+}
+
 static void lists_differ(void **state) {
   (void)state;
   rig *r = &the_rig;
@@ -507,6 +544,130 @@ static void newcomer(void **state) {
   rig_free(r);
 }
 
+/* As many ends as are kept are not all that there were. */
+static void more_ends_than_are_kept(void **state) {
+  (void)state;
+  rig *r = &the_rig;
+  rig_init(r, 9, 2);
+  r->config.keep_ended = 5;
+  for (int i = 0; i < 2; i++)
+    rig_boot(r, i);
+  rig_run(r, 500);
+  rig_start_all(r, 15);
+  rig_run(r, 12000);
+  for (int id = 15; id < 30; id++)
+    rig_start(r, 0, id, 0);
+  rig_run(r, 100);
+  rig_cut(r, 0, 1);
+  rig_run(r, 3000);
+  for (int id = 0; id < 30; id++)
+    rig_terminate(r, 0, id);
+  rig_run(r, 5000);
+  rig_mend(r, 0, 1);
+  rig_run(r, 3000);
+  for (int id = 0, running; id < 30; id++) {
+    rig_running(r, id, &running);
+    assert_int_equal(running, 0);
+  }
+  rig_free(r);
+}
+
+/* The same for what began just before the nodes lost each other: it is not
+ * what one of them may not have heard of. */
+static void ended_and_forgotten(void **state) {
+  (void)state;
+  rig *r = &the_rig;
+  rig_init(r, 9, 2);
+  r->config.keep_ended_ms = 15000;
+  for (int i = 0; i < 2; i++)
+    rig_boot(r, i);
+  rig_run(r, 500);
+  rig_start_all(r, 20);
+  r->cut[0][1] = true; /* of this one the other does not hear */
+  int id = 20;
+  while (strcmp(rig_explain(r, 0, id).owner, rig_names[0]) != 0)
+    id++;
+  rig_start(r, 0, id, 0);
+  rig_run(r, 50);
+  rig_cut(r, 0, 1);
+  rig_run(r, 2000);
+  for (int i = 0; i < 20; i++)
+    rig_terminate(r, 1, i);
+  rig_run(r, 40000);
+  assert_int_equal(rig_explain(r, 1, 3).state, BYN_DIST_UNKNOWN);
+  rig_mend(r, 0, 1);
+  rig_run(r, 3000);
+  int running;
+  for (int i = 0; i < 20; i++) {
+    rig_running(r, i, &running);
+    assert_int_equal(running, 0);
+  }
+  assert_int_equal(rig_explain(r, 1, id).state, BYN_DIST_RUNNING);
+  rig_free(r);
+}
+
+/* Nodes that are dead and named by nothing are forgotten. */
+static void dead_peers_are_forgotten(void **state) {
+  (void)state;
+  rig *r = rig_all(&the_rig, 3);
+  rig_start_all(r, 10);
+  rig_kill(r, 2);
+  rig_run(r, 200000);
+  byn_dist_node node;
+  uint32_t cursor = 0, nodes = 0;
+  while (byn_dist_each_node(r->nodes[0].d, &cursor, &node))
+    nodes++;
+  assert_int_equal(nodes, 3);
+  rig_run(r, 200000);
+  for (cursor = nodes = 0; byn_dist_each_node(r->nodes[0].d, &cursor, &node);)
+    nodes++;
+  assert_int_equal(nodes, 2);
+  rig_boot(r, 2);
+  rig_run(r, 1000);
+  rig_assert_all_run(r, 10);
+  rig_free(r);
+}
+
+/* Takes all but one spec. */
+static bool refuse_bad(void *ud, byn_dist_content content, byn_dist_bytes bytes,
+                       uint64_t hash) {
+  (void)ud;
+  (void)hash;
+  return content != BYN_DIST_CONTENT_SPEC || bytes.n != 3 ||
+         memcmp(bytes.at, "bad", 3) != 0;
+}
+
+/* A packet counts as a whole, and what else was in it is asked for anew. */
+static void bad_content(void **state) {
+  (void)state;
+  rig *r = &the_rig;
+  rig_init(r, 9, 2);
+  r->config.check = refuse_bad;
+  r->lenient = true;
+  for (int i = 0; i < 2; i++)
+    rig_boot(r, i);
+  rig_run(r, 500);
+  rig_start_all(r, 10);
+  byn_dist_start_spec what = {.spec = (const uint8_t *)"bad", .spec_len = 3};
+  int id = 10;
+  while (strcmp(rig_explain(r, 0, id).owner, rig_names[0]) != 0)
+    id++;
+  rig_ask(r, 0, id, false, &what, 3000);
+  rig_run(r, 5);
+  for (int i = 100; i < 110; i++)
+    rig_start(r, 0, i, 0);
+  rig_run(r, 300);
+  assert_true(r->refused > 0);
+  rig_terminate(r, 0, id);
+  rig_run(r, 40000);
+  for (int i = 100; i < 110; i++)
+    assert_int_equal(rig_explain(r, 1, i).state, BYN_DIST_RUNNING);
+  uint32_t so_far = r->refused;
+  rig_run(r, 10000);
+  assert_int_equal(r->refused, so_far);
+  rig_free(r);
+}
+
 /* Two that lost each other for longer than ends are kept each start the same
  * child: one process of it stays, by whatever way each hears of the other. */
 static void newcomer_in_conflict(void **state) {
@@ -611,6 +772,11 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(killed_node),
       cmocka_unit_test(slow_answers),
+      cmocka_unit_test(nobody_hosts),
+      cmocka_unit_test(more_ends_than_are_kept),
+      cmocka_unit_test(ended_and_forgotten),
+      cmocka_unit_test(dead_peers_are_forgotten),
+      cmocka_unit_test(bad_content),
       cmocka_unit_test(split),
       cmocka_unit_test(clocks_differ),
       cmocka_unit_test(unconfirmed),

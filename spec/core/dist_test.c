@@ -359,9 +359,147 @@ static void hanging_start(void **state) {
   rig_assert_answer(r, other, BYN_DIST_OK);
   rig_run(r, 3000);
   rig_assert_answer(r, hangs, BYN_DIST_TIMEOUT);
-  int end = rig_terminate(r, 0, 1);
+  assert_int_equal(rig_explain(r, 0, 1).state, BYN_DIST_ENDED);
+  assert_int_equal(r->nodes[0].stops, 1);
+  rig_free(r);
+}
+
+/* Whose caller was told that its time is over does not run later: neither one
+ * that waits for others, nor one that is under way on another node. */
+static void late_starts_do_not_run(void **state) {
+  (void)state;
+  rig *r = &the_rig;
+  rig_init(r, 3, 2);
+  r->config.start_concurrency = 1;
+  rig_boot(r, 0);
+  rig_boot(r, 1);
+  rig_run(r, 500);
+  r->hanging = true;
+  byn_dist_start_spec what = {.spec = (const uint8_t *)"s", .spec_len = 1};
+  int requests[20];
+  for (int id = 0; id < 20; id++)
+    requests[id] = rig_ask(r, 0, id, false, &what, 2000);
+  rig_run(r, 1900);
+  uint32_t before = rig_starts(r);
+  assert_int_equal(before, 2);
+  rig_run(r, 1000);
+  for (int id = 0; id < 20; id++)
+    rig_assert_answer(r, requests[id], BYN_DIST_TIMEOUT);
+  r->hanging = false;
+  rig_run(r, 5000);
+  for (int id = 0, running; id < 20; id++) {
+    rig_running(r, id, &running);
+    assert_int_equal(running, 0);
+    for (int i = 0; i < 2; i++)
+      assert_int_equal(rig_explain(r, i, id).state, BYN_DIST_ENDED);
+  }
+  assert_true(rig_starts(r) < before + 18);
+  rig_start_all(r, 20);
+  rig_free(r);
+}
+
+/* As many starts as may be under way wait for others, which they asked for:
+ * here and on the other node. */
+static void nested_starts(void **state) {
+  (void)state;
+  rig *r = &the_rig;
+  rig_init(r, 3, 2);
+  r->config.start_concurrency = 2;
+  rig_boot(r, 0);
+  rig_boot(r, 1);
+  rig_run(r, 500);
+  r->hanging = true;
+  for (int id = 0; id < 20; id++)
+    rig_start(r, id % 2, id, 0);
+  rig_run(r, 200);
+  assert_int_equal(rig_starts(r), 4);
+  r->hanging = false;
+  int inner[20], other = rig_start(r, 0, 40, 0);
+  for (int id = 0; id < 20; id++)
+    inner[id] = rig_start(r, id % 2, 20 + id, BYN_DIST_NESTED);
+  rig_run(r, 200);
+  for (int id = 0; id < 20; id++)
+    rig_assert_answer(r, inner[id], BYN_DIST_OK);
+  assert_false(r->requests[other].answered);
+  rig_run(r, 40000);
+  rig_free(r);
+}
+
+static void restarts_beside_hanging_starts(void **state) {
+  (void)state;
+  rig *r = &the_rig;
+  rig_init(r, 3, 1);
+  r->config.start_concurrency = 2;
+  rig_boot(r, 0);
+  rig_run(r, 500);
+  rig_start_all(r, 2);
+  r->hanging = true;
+  rig_start(r, 0, 2, 0);
+  rig_start(r, 0, 3, 0);
+  r->hanging = false;
+  int running;
+  rig_end(r, rig_running(r, 0, &running), false, "crash");
   rig_run(r, 100);
-  rig_assert_answer(r, end, BYN_DIST_OK);
+  assert_int_equal(rig_explain(r, 0, 0).state, BYN_DIST_RUNNING);
+  r->hanging = true;
+  rig_end(r, rig_running(r, 0, &running), false, "crash");
+  r->hanging = false;
+  rig_end(r, rig_running(r, 1, &running), false, "crash");
+  rig_run(r, 100);
+  assert_int_equal(rig_explain(r, 0, 1).state, BYN_DIST_RUNNING);
+  rig_free(r);
+}
+
+/* The reason of a refusal goes, and nobody says so. */
+static void refusals_are_taken_back(void **state) {
+  (void)state;
+  rig *r = rig_all(&the_rig, 2);
+  rig_start_all(r, 20);
+  r->refusing_node = 0;
+  rig_kill(r, 1);
+  rig_run(r, 20000);
+  byn_dist_status s;
+  byn_dist_status_of(r->nodes[0].d, &s);
+  assert_true(s.waiting > 0);
+  uint32_t so_far = rig_starts(r);
+  rig_run(r, 20000);
+  assert_true(rig_starts(r) - so_far <= 2 * s.waiting);
+  r->refusing_node = -1;
+  rig_run(r, 31000);
+  rig_assert_all_run(r, 20);
+  rig_free(r);
+}
+
+static void options_change(void **state) {
+  (void)state;
+  rig *r = &the_rig;
+  rig_init(r, 3, 1);
+  r->config.max_children = 2;
+  r->config.max_spec = 3;
+  r->config.max_restarts = 0;
+  rig_boot(r, 0);
+  rig_run(r, 500);
+  int large = rig_start(r, 0, 0, 0);
+  rig_run(r, 10);
+  rig_assert_answer(r, large, BYN_DIST_TOO_LARGE);
+  byn_dist_config other = r->config;
+  other.max_spec = 4;
+  byn_dist_configure(r->nodes[0].d, &other);
+  rig_start_all(r, 2);
+  int full = rig_start(r, 0, 2, 0);
+  rig_run(r, 100);
+  rig_assert_answer(r, full, BYN_DIST_NO_ROOM);
+  other.max_children = 3;
+  other.max_restarts = 1;
+  byn_dist_configure(r->nodes[0].d, &other);
+  rig_start_all(r, 0);
+  int fits = rig_start(r, 0, 2, 0), running;
+  rig_run(r, 100);
+  rig_assert_answer(r, fits, BYN_DIST_OK);
+  rig_end(r, rig_running(r, 0, &running), false, "crash");
+  rig_run(r, 50);
+  assert_int_equal(rig_explain(r, 0, 0).failures, 0);
+  rig_assert_all_run(r, 3);
   rig_free(r);
 }
 
@@ -407,15 +545,29 @@ static void restart_first(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(one_node),       cmocka_unit_test(three_nodes),
-      cmocka_unit_test(poison),         cmocka_unit_test(failing_moves),
-      cmocka_unit_test(failed_starts),  cmocka_unit_test(lost_while_starting),
-      cmocka_unit_test(ends),           cmocka_unit_test(temporary_is_lost),
-      cmocka_unit_test(refused),        cmocka_unit_test(refused_by_all),
-      cmocka_unit_test(waits_for_room), cmocka_unit_test(room_comes_back),
-      cmocka_unit_test(pinned),         cmocka_unit_test(ensured),
-      cmocka_unit_test(too_large),      cmocka_unit_test(hanging_start),
-      cmocka_unit_test(side_by_side),   cmocka_unit_test(restart_first),
+      cmocka_unit_test(late_starts_do_not_run),
+      cmocka_unit_test(nested_starts),
+      cmocka_unit_test(restarts_beside_hanging_starts),
+      cmocka_unit_test(refusals_are_taken_back),
+      cmocka_unit_test(options_change),
+      cmocka_unit_test(one_node),
+      cmocka_unit_test(three_nodes),
+      cmocka_unit_test(poison),
+      cmocka_unit_test(failing_moves),
+      cmocka_unit_test(failed_starts),
+      cmocka_unit_test(lost_while_starting),
+      cmocka_unit_test(ends),
+      cmocka_unit_test(temporary_is_lost),
+      cmocka_unit_test(refused),
+      cmocka_unit_test(refused_by_all),
+      cmocka_unit_test(waits_for_room),
+      cmocka_unit_test(room_comes_back),
+      cmocka_unit_test(pinned),
+      cmocka_unit_test(ensured),
+      cmocka_unit_test(too_large),
+      cmocka_unit_test(hanging_start),
+      cmocka_unit_test(side_by_side),
+      cmocka_unit_test(restart_first),
 
   };
   return cmocka_run_group_tests_name("dist", tests, NULL, NULL);

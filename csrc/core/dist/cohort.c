@@ -11,7 +11,13 @@ BYN_MACHINE("dist: a peer",
             "unknown greeting in_step ready leaving suspect lost dead "
             "new_life hearsay");
 
-enum { EXPECT_MS = 3000, GREET_MS = 1000, HEARSAY_MS = 1000 };
+enum {
+  EXPECT_MS = 3000,
+  GREET_MS = 1000,
+  HEARSAY_MS = 1000,
+  HEARD_MOST = 4096, /* peers, or none is added that others speak of */
+  IDLE_MS = 300000   /* then one that nothing needs is forgotten */
+};
 
 byn_peer *byn_cohort_find(const byn_dist *d, const char *name, size_t n) {
   for (byn_peer *peer = d->peers; peer; peer = peer->next)
@@ -33,18 +39,70 @@ byn_peer *byn_cohort_peer(byn_dist *d, const char *name, size_t n) {
     at = &(*at)->next;
   peer->next = *at;
   *at = peer;
+  d->peer_count++;
   return peer;
 }
 
+static void free_peer(byn_dist *d, byn_peer *peer) {
+  byn_assert(d->peer_count > 0);
+  d->peer_count--;
+  byn_packet_drop_all(d, peer);
+  byn_blob_clear(&peer->nodes, &d->alloc);
+  byn_blob_clear(&peer->leave_reason, &d->alloc);
+  byn_free(&d->alloc, peer, sizeof *peer + peer->name_size);
+}
+
 void byn_cohort_free(byn_dist *d) {
-  for (byn_peer *peer = d->peers, *next; peer; peer = next) {
-    next = peer->next;
-    byn_packet_drop_all(d, peer);
-    byn_blob_clear(&peer->nodes, &d->alloc);
-    byn_blob_clear(&peer->leave_reason, &d->alloc);
-    byn_free(&d->alloc, peer, sizeof *peer + peer->name_size);
+  while (d->peers) {
+    byn_peer *peer = d->peers;
+    d->peers = peer->next;
+    free_peer(d, peer);
   }
-  d->peers = NULL;
+}
+
+/* Something points to it, or may want to know what it says of a life. */
+static bool is_needed(const byn_dist *d, const byn_peer *peer) {
+  bool over = peer->state == BYN_PEER_UNKNOWN || peer->state == BYN_PEER_DEAD;
+  if (!over || peer->connected || peer->connect || peer->packets) return true;
+  if (peer->host && (!peer->host->dropped || peer->host->registers > 0))
+    return true;
+  if (d->now < peer->expected_until || peer->told_up || peer->in_ring)
+    return true;
+  if (d->ring_due || d->digest_turn == peer) return true;
+  for (const byn_peer *other = d->peers; other; other = other->next)
+    if (other->via == peer) return true;
+  for (const byn_request *q = d->requests; q; q = q->after)
+    if (q->asked == peer) return true;
+  return false;
+}
+
+void byn_cohort_sweep(byn_dist *d) {
+  for (byn_peer **at = &d->peers; *at;) {
+    byn_peer *peer = *at;
+    if (is_needed(d, peer))
+      peer->idle_at = 0;
+    else if (peer->idle_at == 0)
+      peer->idle_at = d->now;
+    if (peer->idle_at == 0 || d->now - peer->idle_at < IDLE_MS) {
+      at = &peer->next;
+      continue;
+    }
+    *at = peer->next;
+    if (peer->host) peer->host->named = false;
+    free_peer(d, peer);
+  }
+}
+
+void byn_cohort_recall(byn_dist *d) {
+  uint64_t from = UINT64_MAX, to = 0;
+  for (const byn_peer *peer = d->peers; peer; peer = peer->next) {
+    if (!peer->host || peer->host->dropped || peer->got_all) continue;
+    if (peer->contact <= BYN_CONTACT_MARGIN) continue;
+    if (peer->contact - BYN_CONTACT_MARGIN < from)
+      from = peer->contact - BYN_CONTACT_MARGIN;
+    if (peer->contact > to) to = peer->contact;
+  }
+  byn_registry_recall(&d->registry, to ? from : 0, to);
 }
 
 void byn_cohort_set_state(byn_dist *d, byn_peer *peer, byn_peer_state state) {
@@ -70,6 +128,7 @@ static void forget_session(byn_dist *d, byn_peer *peer) {
 
 void byn_cohort_suspect(byn_dist *d, byn_peer *peer, bool proven,
                         int64_t after_ms) {
+  bool knew_all = peer->got_all;
   forget_session(d, peer);
   bool was_dead = peer->host && peer->host->gone && peer->proven;
   peer->proven = peer->host && (proven || was_dead);
@@ -79,8 +138,7 @@ void byn_cohort_suspect(byn_dist *d, byn_peer *peer, bool proven,
     byn_cohort_set_state(d, peer, BYN_PEER_LOST);
     if (peer->proven) byn_cohort_give_up(d, peer);
   } else {
-    if (peer->state != BYN_PEER_SUSPECT)
-      peer->contact = byn_registry_clock(&d->registry);
+    if (knew_all) peer->contact = byn_registry_clock(&d->registry);
     bool again = peer->state == BYN_PEER_SUSPECT;
     int64_t at = d->now + after_ms;
     if (!again || at < peer->suspect_at) peer->suspect_at = at;
@@ -130,7 +188,8 @@ bool byn_cohort_set_life(byn_dist *d, byn_peer *peer, uint64_t incarnation) {
 void byn_cohort_hearsay(byn_dist *d, const char *name, size_t n,
                         uint64_t incarnation, bool member, bool hosts) {
   if (n == strlen(d->self->name) && memcmp(name, d->self->name, n) == 0) return;
-  byn_peer *peer = byn_cohort_peer(d, name, n);
+  byn_peer *peer = byn_cohort_find(d, name, n);
+  if (!peer && d->peer_count < HEARD_MOST) peer = byn_cohort_peer(d, name, n);
   if (!peer || peer->matched) return;
   if (peer->host && peer->host->incarnation >= incarnation) return;
   if (!byn_cohort_set_life(d, peer, incarnation)) return;

@@ -14,6 +14,10 @@
 
 #include "parts.h"
 
+/* Stamps: of a start that is so much older than the last contact with a peer,
+ * that peer had heard, and this node of all of his. */
+enum { BYN_CONTACT_MARGIN = 10000 * 1024 };
+
 byn_peer *byn_cohort_find(const byn_dist *d, const char *name, size_t n);
 /* Made UNKNOWN if it is new; NULL when memory is short. */
 byn_peer *byn_cohort_peer(byn_dist *d, const char *name, size_t n);
@@ -34,6 +38,11 @@ void byn_cohort_hearsay(byn_dist *d, const char *name, size_t n,
                         uint64_t incarnation, bool member, bool hosts);
 /* Places name hosts that no peer is known by: hearsay, too. */
 void byn_cohort_learn_hosts(byn_dist *d);
+
+/* Each second: forgets peers that nothing has needed for minutes, and has ends
+ * remembered that those out of sight may not have heard of. */
+void byn_cohort_sweep(byn_dist *d);
+void byn_cohort_recall(byn_dist *d);
 
 /* Looks whether this node is open. */
 void byn_cohort_review_open(byn_dist *d);

@@ -66,7 +66,24 @@ static bool encode_nodes(byn_dist *d, const char *const *nodes,
   return done;
 }
 
-static void configure(byn_dist *d, const byn_dist_config *c) {
+/* Restarts are counted anew by another limit. */
+static void set_limit(const byn_dist *d, byn_intensity *w) {
+  if (w->limit == d->max_restarts && w->period == d->max_ms) return;
+  byn_intensity_clear(w);
+  byn_intensity_init(w, &d->alloc, d->max_restarts, d->max_ms);
+}
+
+static void configure_run(const byn_dist *d, byn_run *run) {
+  set_limit(d, &run->intensity);
+  const byn_generation *g = byn_place_find(run->place, run->token);
+  if (g && g->own_backoff) return;
+  run->backoff.min = d->backoff.min;
+  run->backoff.max = d->backoff.max;
+  run->backoff.factor = d->backoff.factor;
+  run->backoff.jitter = d->backoff.jitter;
+}
+
+void byn_dist_configure(byn_dist *d, const byn_dist_config *c) {
   d->replicas = c->replicas ? c->replicas : 1;
   d->start_concurrency = c->start_concurrency ? c->start_concurrency : 1;
   d->max_children = c->max_children;
@@ -79,9 +96,11 @@ static void configure(byn_dist *d, const byn_dist_config *c) {
   d->keep_ended_ms = c->keep_ended_ms;
   d->heartbeat_ms = c->heartbeat_ms;
   d->down_after_ms = c->down_after_ms;
-  d->hosts_wanted = c->hosts;
-  d->hosts =
-      c->hosts && (!c->nodes || is_listed(c->node, c->nodes, c->node_count));
+  byn_registry_keep(&d->registry, c->keep_ended, c->keep_ended_ms);
+  set_limit(d, &d->intensity);
+  for (uint32_t i = 0; i < BYN_BUCKETS; i++)
+    for (byn_place *p = d->registry.buckets[i].first; p; p = p->after)
+      if (p->run) configure_run(d, p->run);
 }
 
 byn_dist *byn_dist_new(const byn_dist_config *c, int64_t now, int64_t wall) {
@@ -92,7 +111,9 @@ byn_dist *byn_dist_new(const byn_dist_config *c, int64_t now, int64_t wall) {
                   .check_ud = c->check_ud,
                   .now = now,
                   .round = 1};
-  configure(d, c);
+  d->hosts_wanted = c->hosts;
+  d->hosts =
+      c->hosts && (!c->nodes || is_listed(c->node, c->nodes, c->node_count));
   byn_rng_seed(&d->rng, seed_of(c));
   byn_map_init(&d->children, &d->alloc);
   byn_map_init(&d->tokens, &d->alloc);
@@ -101,6 +122,7 @@ byn_dist *byn_dist_new(const byn_dist_config *c, int64_t now, int64_t wall) {
   d->timers = byn_timers_new(&d->alloc);
   bool made = byn_registry_init(&d->registry, &d->alloc, c->keep_ended,
                                 c->keep_ended_ms);
+  byn_dist_configure(d, c);
   byn_registry_time(&d->registry, now, wall);
   if (made)
     d->self = byn_registry_host(&d->registry, c->node, strlen(c->node),
@@ -179,7 +201,7 @@ void byn_dist_attach(byn_dist *d, int64_t now) {
   d->ring_due |= d->leaving;
   d->leaving = d->opened_once = false;
   d->next_tick = d->now;
-  d->open_due = d->review_due = true;
+  d->open_due = d->review_due = d->retake_all = true;
 }
 
 void byn_dist_detach(byn_dist *d) {
@@ -197,8 +219,11 @@ void byn_dist_detach(byn_dist *d) {
 
 static void tick(byn_dist *d) {
   d->next_tick = d->now + (d->opened_once ? TICK_MS : OPENING_TICK_MS);
+  byn_cohort_recall(d);
   byn_registry_expire(&d->registry);
+  byn_cohort_sweep(d);
   byn_registry_sweep_hosts(&d->registry);
+  byn_report_retake_due(d);
   if (d->starved) d->review_due = true;
   d->starved = false;
   byn_report_retake(d);

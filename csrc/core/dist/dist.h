@@ -87,7 +87,7 @@ typedef struct byn_dist_config {
   const char *const *nodes;   /* the option `nodes`, copied */
   uint32_t node_count;        /* NULL, 0: no such list */
   uint32_t replicas;          /* at least 1 */
-  uint32_t start_concurrency; /* at least 1 */
+  uint32_t start_concurrency; /* at least 1; of restarts as many besides */
   uint32_t max_children;      /* 0: no limit */
   bool newest;                /* of two copies that one stays */
   bool escalate;              /* on_limit = "escalate" */
@@ -105,6 +105,10 @@ typedef struct byn_dist_config {
 byn_dist *byn_dist_new(const byn_dist_config *config, int64_t now,
                        int64_t wall);
 void byn_dist_free(byn_dist *d);
+
+/* From now on with other options: all of `config` that is no name, life, seed
+ * or list, and whether it hosts (byn_dist_set_hosts). */
+void byn_dist_configure(byn_dist *d, const byn_dist_config *config);
 
 /* The coordinator of this node began, at first or again, or ended. A machine
  * begins detached. Detached it tells nobody anything: byn_dist_next answers
@@ -177,7 +181,10 @@ typedef struct byn_dist_id {
 enum {
   BYN_DIST_TEMPORARY = 1, /* never started again */
   BYN_DIST_TRANSIENT = 2, /* not after a normal end */
-  BYN_DIST_ENSURE = 4     /* the one that runs is as good: ensure_child */
+  BYN_DIST_ENSURE = 4,    /* the one that runs is as good: ensure_child */
+  BYN_DIST_NESTED = 8     /* asked for by a start under way, which waits: it
+                             takes none of start_concurrency, or such starts
+                             would wait for each other */
 };
 
 typedef struct byn_dist_start_spec {
@@ -190,7 +197,8 @@ typedef struct byn_dist_start_spec {
 
 /* Each request is answered by one ANSWER with its number, unless
  * byn_dist_detach forgets it. `limit_ms`: by then at the latest, with TIMEOUT;
- * BYN_NEVER has no limit. A number must not be under way twice. */
+ * BYN_NEVER has no limit. A start that is answered so and did not run by then
+ * is given up. A number must not be under way twice. */
 void byn_dist_start(byn_dist *d, uint64_t request, const byn_dist_id *id,
                     const byn_dist_start_spec *what, int64_t limit_ms);
 /* OK when the process is gone and the child with it. */
@@ -216,7 +224,8 @@ void byn_dist_start_failed(byn_dist *d, uint32_t child, byn_dist_failure kind,
 void byn_dist_exited(byn_dist *d, uint32_t child, bool normal,
                      const uint8_t *reason, size_t n);
 /* What byn_dist_start_failed with REFUSED said may hold no more: this node
- * takes its refusals back. */
+ * takes it back where the child runs nowhere. It does so by itself as well,
+ * when it is attached, and after a second and ever longer waits. */
 void byn_dist_refusals_gone(byn_dist *d);
 
 /* --- what follows --------------------------------------------------------- */

@@ -9,11 +9,10 @@
 #include "told.h"
 
 enum {
-  REPEAT_MS = 5000,     /* HELLO is repeated for so long */
-  REFUSED_MS = 1000,    /* after a packet was refused it is greeted anew, */
-  REFUSED_DOUBLED = 5,  /* and each time later, so often; */
-  FORGIVEN_MS = 60000,  /* after a session of this length as at first */
-  MARGIN = 10000 * 1024 /* stamps: by then others had heard of a start */
+  REPEAT_MS = 5000,    /* HELLO is repeated for so long */
+  REFUSED_MS = 1000,   /* after a packet was refused it is greeted anew, */
+  REFUSED_DOUBLED = 5, /* and each time later, so often; */
+  FORGIVEN_MS = 60000, /* after a session of this length as at first */
 };
 
 static void send_hello(byn_dist *d, byn_peer *peer) {
@@ -116,9 +115,9 @@ static void take_list(byn_dist *d, byn_peer *peer, byn_dist_bytes nodes) {
 /* Both know the other's session now. */
 static void match(byn_dist *d, byn_peer *peer, const byn_record *r) {
   peer->matched = true;
-  bool long_gone = peer->host->gone && peer->contact > MARGIN &&
-                   d->now - peer->gone_at > d->keep_ended_ms;
-  peer->over_before = long_gone ? peer->contact - MARGIN : 0;
+  bool long_gone = peer->contact > BYN_CONTACT_MARGIN &&
+                   byn_registry_horizon(&d->registry) > peer->contact;
+  peer->over_before = long_gone ? peer->contact - BYN_CONTACT_MARGIN : 0;
   peer->leaving = r->leaving;
   byn_sync_dump(peer, byn_sync_compare(d, r->digests));
   peer->dump.in_step = true;

@@ -82,11 +82,13 @@ typedef struct byn_peer {
   uint64_t differ;    /* buckets that differed last time */
   uint64_t differ_by[BYN_BUCKETS]; /* and by how much: of their digests */
   uint32_t differed;    /* so often in a row, without a dump that followed */
-  uint64_t contact;     /* the stamp of when it was heard last, before a gap */
+  uint64_t contact;     /* the stamp of when it was heard last, before a gap,
+                           and all that it had to tell was here */
   uint64_t over_before; /* see byn_registry_merge; 0 without such a gap */
   int64_t greeted_at, expected_until, suspect_at, asked_at, gone_at;
   struct byn_peer *via; /* a peer that says that it sees it, or NULL */
   int64_t missed_until; /* somebody has lost sight of it */
+  int64_t idle_at;      /* since when nothing needs it; 0: something does */
   byn_dump dump;
   byn_packet *packets, *last_packet;
   byn_blob nodes; /* its list, as in HELLO; absent: none */
@@ -116,6 +118,7 @@ struct byn_run_list;
 typedef struct byn_run {
   struct byn_run *before, *after;
   struct byn_run_list *list; /* that it is in, or NULL */
+  struct byn_run_list *from; /* under way: the list that START took it from */
   byn_place *place;
   uint64_t token; /* of the generation */
   byn_run_state state;
@@ -134,6 +137,7 @@ typedef struct byn_run {
 typedef struct byn_run_list {
   byn_run *first, *last;
   uint32_t count;
+  uint32_t under_way; /* that left it by START */
 } byn_run_list;
 
 /* --- requests ------------------------------------------------------------- */
@@ -215,6 +219,7 @@ struct byn_dist {
   byn_blob nodes; /* the option, each name as a string of the wire */
 
   byn_peer *peers;
+  uint32_t peer_count;
   uint64_t sessions;  /* the last one given */
   uint64_t round;     /* of readiness */
   uint64_t ask_round; /* of suspicion */
@@ -236,9 +241,10 @@ struct byn_dist {
   bool ring_due;
 
   byn_map children; /* runs by their last START */
-  uint32_t last_child, run_count, starting, refusals;
-  byn_run_list first_starts, restarts, stops;
-  byn_intensity intensity; /* of all children: `escalate` */
+  uint32_t last_child, run_count, refusals;
+  byn_run_list first_starts, nested_starts, restarts, stops;
+  int64_t retake_at, retake_wait; /* refusals; 0: there are none */
+  byn_intensity intensity;        /* of all children: `escalate` */
   byn_place *conflicts;
   uint32_t shown_here, shown;
 

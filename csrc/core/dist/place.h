@@ -35,6 +35,10 @@ enum {
   BYN_PLACE_REGISTERS = 64    /* of a generation */
 };
 
+/* What a generation keeps of the flags of its start. */
+#define BYN_PLACE_FLAGS                                                        \
+  ((uint64_t)(BYN_DIST_TEMPORARY | BYN_DIST_TRANSIENT | BYN_DIST_NESTED))
+
 /* A stamp is of a hybrid clock: 1024 a millisecond, since 1970, the greater
  * of this node's clock and of all that it has seen. Stamps and versions stay
  * below; what is greater is malformed. */
@@ -91,7 +95,7 @@ typedef struct byn_failures {
 typedef struct byn_generation {
   struct byn_generation *next; /* by stamp, then by token */
   uint64_t token, stamp;
-  uint8_t flags; /* TEMPORARY, TRANSIENT */
+  uint8_t flags; /* of BYN_PLACE_FLAGS */
   bool ended;
   bool ran;      /* some process of it did once */
   bool spec_set; /* the rest of this block is known: until then it is not

@@ -196,7 +196,7 @@ static bool read_generation_field(const byn_field *f, byn_generation_view *v) {
   case SPEC_SET:
     return truth(f, &v->spec_set);
   case FLAGS:
-    return number(f, BYN_DIST_TEMPORARY | BYN_DIST_TRANSIENT, &v->flags);
+    return number(f, UINT64_MAX, &v->flags) && !(v->flags & ~BYN_PLACE_FLAGS);
   case PINNED:
     return node_name(f, &v->node);
   case SPEC:

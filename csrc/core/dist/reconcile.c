@@ -39,9 +39,9 @@ static void give_up(byn_dist *d, byn_run *run, byn_generation *g,
   byn_run_free(d, run);
 }
 
-/* This node runs no children, and somebody else does. */
+/* This node runs no children. */
 static bool must_leave(const byn_dist *d) {
-  return d->leaving || (!d->hosts && d->ring_count > 0);
+  return d->leaving || !d->hosts;
 }
 
 /* Somebody else starts or runs it. */
@@ -150,7 +150,9 @@ static void queue_start(byn_dist *d, byn_place *p, byn_generation *g) {
   if (!run) return;
   run->again = byn_generation_may_have_run(g);
   if (g->failures.count == 0) {
-    byn_run_enlist(&d->first_starts, run);
+    bool nested = (g->flags & BYN_DIST_NESTED) != 0;
+    byn_run_list *first = nested ? &d->nested_starts : &d->first_starts;
+    byn_run_enlist(run->again ? &d->restarts : first, run);
     return;
   }
   for (uint32_t i = 1;
@@ -290,6 +292,7 @@ static bool may_start(byn_dist *d, const byn_run *run,
 
 static bool start_run(byn_dist *d, byn_run *run, byn_generation *g,
                       byn_dist_action *a) {
+  byn_run_list *from = run->list;
   byn_assert(run->state == BYN_RUN_QUEUED && !run->under_way);
   byn_register *own = byn_register_find(g, d->self);
   bool claimed = own && own->state == BYN_REGISTER_STARTING;
@@ -305,19 +308,19 @@ static bool start_run(byn_dist *d, byn_run *run, byn_generation *g,
   byn_map_put(&d->children, run->child, run);
   byn_run_delist(run);
   run->state = BYN_RUN_STARTING;
-  run->under_way = true;
-  d->starting++;
+  byn_run_begin_start(run, from);
   a->kind = BYN_DIST_START;
   a->child = run->child;
   a->id = byn_place_id(run->place);
   a->spec = (byn_dist_bytes){g->spec.at, g->spec.n};
-  a->flags = g->flags;
+  a->flags = g->flags & (BYN_DIST_TEMPORARY | BYN_DIST_TRANSIENT);
   a->again = run->again;
   return true;
 }
 
-static bool next_start(byn_dist *d, byn_run_list *list, byn_dist_action *a) {
-  while (list->first && d->starting < d->start_concurrency) {
+static bool next_start(byn_dist *d, byn_run_list *list, uint32_t most,
+                       byn_dist_action *a) {
+  while (list->first && list->under_way < most) {
     byn_run *run = list->first;
     byn_place *p = run->place;
     review_run(d, run);
@@ -330,6 +333,8 @@ static bool next_start(byn_dist *d, byn_run_list *list, byn_dist_action *a) {
 }
 
 bool byn_reconcile_next(byn_dist *d, byn_dist_action *a) {
-  return next_stop(d, a) || next_start(d, &d->restarts, a) ||
-         next_start(d, &d->first_starts, a);
+  uint32_t most = d->start_concurrency;
+  return next_stop(d, a) || next_start(d, &d->restarts, most, a) ||
+         next_start(d, &d->nested_starts, UINT32_MAX, a) ||
+         next_start(d, &d->first_starts, most, a);
 }

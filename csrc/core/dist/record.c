@@ -256,9 +256,7 @@ static bool read_child_field(const byn_field *f, byn_record *v) {
   case BYN_FIELD_STAMP:
     return byn_field_number(f, BYN_STAMP_MAX, &v->stamp);
   case BYN_FIELD_FLAGS:
-    return byn_field_number(
-        f, BYN_DIST_TEMPORARY | BYN_DIST_TRANSIENT | BYN_DIST_ENSURE,
-        &v->flags);
+    return byn_field_number(f, BYN_PLACE_FLAGS | BYN_DIST_ENSURE, &v->flags);
   case BYN_FIELD_SPEC:
     return bytes_of(f, BYN_SPEC_MOST, &v->spec);
   case BYN_FIELD_BACKOFF:

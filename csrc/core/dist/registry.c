@@ -5,17 +5,26 @@
 
 #include "../assert.h"
 
-enum { TICKS = 1024 }; /* stamps of a millisecond */
+enum {
+  TICKS = 1024,          /* stamps of a millisecond */
+  RECALLED_MOST = 100000 /* tokens */
+};
+
+void byn_registry_keep(byn_registry *r, uint32_t count, int64_t ms) {
+  if (ms < 0) ms = 0;
+  if (ms > (int64_t)(BYN_STAMP_MAX / TICKS))
+    ms = (int64_t)(BYN_STAMP_MAX / TICKS);
+  r->keep_count = count;
+  r->keep_ended = (uint64_t)ms * TICKS;
+}
 
 bool byn_registry_init(byn_registry *r, const byn_alloc *alloc,
                        uint32_t keep_count, int64_t keep_ms) {
-  *r = (byn_registry){.alloc = alloc, .keep_count = keep_count};
-  if (keep_ms < 0) keep_ms = 0;
-  if (keep_ms > (int64_t)(BYN_STAMP_MAX / TICKS))
-    keep_ms = (int64_t)(BYN_STAMP_MAX / TICKS);
-  r->keep_ended = (uint64_t)keep_ms * TICKS;
+  *r = (byn_registry){.alloc = alloc};
+  byn_registry_keep(r, keep_count, keep_ms);
   byn_map_init(&r->places, alloc);
   byn_map_init(&r->hosts, alloc);
+  byn_map_init(&r->recalled, alloc);
   r->ends = byn_timers_new(alloc);
   return r->ends != NULL;
 }
@@ -48,6 +57,7 @@ void byn_registry_clear(byn_registry *r) {
     }
   byn_map_clear(&r->places);
   byn_map_clear(&r->hosts);
+  byn_map_clear(&r->recalled);
   byn_timers_free(r->ends);
 }
 
@@ -294,6 +304,26 @@ void byn_registry_changed(byn_registry *r, byn_place *p) {
   byn_registry_touch(r, p);
 }
 
+void byn_registry_recall(byn_registry *r, uint64_t from, uint64_t to) {
+  byn_assert(from <= to);
+  r->recall_from = from;
+  r->recall_to = to;
+  if (to == 0) byn_map_empty(&r->recalled);
+}
+
+/* What is forgotten for want of memory, or as one too many, may come back. */
+static void recall(byn_registry *r, const byn_generation *g) {
+  bool lost = g->stamp >= r->recall_from && g->stamp <= r->recall_to;
+  if (lost && r->recalled.count < RECALLED_MOST)
+    byn_map_put(&r->recalled, g->token, r);
+}
+
+static bool expire_place(byn_registry *r, byn_place *p, uint64_t before) {
+  for (const byn_generation *g = p->generations; g; g = g->next)
+    if (g->ended && g->end.stamp < before) recall(r, g);
+  return byn_place_expire(p, r->alloc, before);
+}
+
 void byn_registry_expire(byn_registry *r) {
   while (byn_timers_count(r->ends) > r->keep_count) {
     uint64_t oldest = (uint64_t)byn_timers_next(r->ends);
@@ -303,7 +333,7 @@ void byn_registry_expire(byn_registry *r) {
     byn_place *p = due.owner;
     p->expiry = 0;
     p->expires_at = 0;
-    byn_place_expire(p, r->alloc, r->forgotten);
+    expire_place(r, p, r->forgotten);
     byn_registry_changed(r, p);
   }
   uint64_t horizon = byn_registry_horizon(r);
@@ -312,7 +342,7 @@ void byn_registry_expire(byn_registry *r) {
     byn_place *p = due.owner;
     p->expiry = 0;
     p->expires_at = 0;
-    byn_place_expire(p, r->alloc, horizon);
+    expire_place(r, p, horizon);
     byn_registry_changed(r, p);
   }
 }
@@ -359,8 +389,9 @@ byn_merged byn_registry_merge(byn_registry *r, const uint8_t *bytes, size_t n,
     see_stamps(r, scratch);
     bool known = p && byn_place_find(p, scratch->token);
     if (!known && scratch->ended && scratch->end_stamp < horizon) continue;
-    if (!known && !scratch->ended && scratch->stamp < new_before)
-      end_forgotten(r, scratch);
+    bool over = scratch->stamp < new_before ||
+                byn_map_get(&r->recalled, scratch->token);
+    if (!known && !scratch->ended && over) end_forgotten(r, scratch);
     if (!p) p = byn_registry_place(r, &entry->id);
     byn_merged one = BYN_MERGED_NO_MEMORY;
     if (p && (scratch->ended || find_hosts(r, scratch)))
@@ -372,7 +403,7 @@ byn_merged byn_registry_merge(byn_registry *r, const uint8_t *bytes, size_t n,
       byn_place_raise_floor(p, r->alloc, entry->floor) &&
       merged == BYN_MERGED_SAME)
     merged = BYN_MERGED_NEWS;
-  if (p && byn_place_expire(p, r->alloc, horizon) && merged == BYN_MERGED_SAME)
+  if (p && expire_place(r, p, horizon) && merged == BYN_MERGED_SAME)
     merged = BYN_MERGED_NEWS;
   if (p && merged != BYN_MERGED_SAME) byn_registry_changed(r, p);
   return merged;

@@ -10,6 +10,7 @@
  *
  * Ends are kept for a while (byn_registry_expire). An end that is older than
  * what is kept is not taken in again, so that it is not passed round for ever.
+ * Of a generation that a lost host may come back with, its token is kept.
  */
 #ifndef BYN_DIST_REGISTRY_H
 #define BYN_DIST_REGISTRY_H
@@ -43,10 +44,16 @@ typedef struct byn_registry {
   uint64_t keep_ended; /* in stamps */
   uint32_t keep_count;
   uint64_t forgotten; /* ends up to here were dropped for there were too many */
+  /* Generations that began between these stamps, and whose ends are forgotten:
+   * a host that was lost then may come back with them (0: none was). */
+  uint64_t recall_from, recall_to;
+  byn_map recalled; /* by their tokens */
 } byn_registry;
 
 bool byn_registry_init(byn_registry *r, const byn_alloc *alloc,
                        uint32_t keep_count, int64_t keep_ms);
+/* How many ends are kept, and for how long. */
+void byn_registry_keep(byn_registry *r, uint32_t count, int64_t ms);
 void byn_registry_clear(byn_registry *r);
 
 /* --- the clock ------------------------------------------------------------ */
@@ -90,6 +97,11 @@ void byn_registry_review(byn_registry *r);
 /* All that `dropped` hosts wrote is forgotten. O(children). */
 void byn_registry_drop_hosts(byn_registry *r);
 
+/* Hosts are lost that had heard, when they were seen last, of generations of
+ * these stamps, and maybe not of all: as long as there are such hosts, the
+ * tokens of those that end are kept longer than their ends. 0, 0: there are
+ * none. */
+void byn_registry_recall(byn_registry *r, uint64_t from, uint64_t to);
 /* Ends that are old, or too many, are forgotten. */
 void byn_registry_expire(byn_registry *r);
 /* The stamp before which an end is too old to be kept or taken in. */

@@ -11,17 +11,15 @@ BYN_MACHINE("dist: a child of this node",
             "started unwanted error refused timeout ignore exited crashed "
             "failing stopped wait_over healed");
 
+enum { RETAKE_MS = 1000, RETAKE_MOST_MS = 30000 };
+
 static byn_run *ended_run(byn_dist *d, uint32_t child) {
   byn_run *run = byn_run_find(d, child);
   if (!run) return NULL;
   bool may_end = run->under_way || run->state == BYN_RUN_RUNNING ||
                  run->state == BYN_RUN_STOPPING;
   if (!may_end) return NULL;
-  if (run->under_way) {
-    byn_assert(d->starting > 0);
-    run->under_way = false;
-    d->starting--;
-  }
+  if (run->under_way) byn_run_end_start(run);
   byn_run_delist(run);
   byn_timers_cancel(d->timers, run->backoff.timer, NULL);
   return run;
@@ -176,9 +174,8 @@ static void tell_moved(byn_dist *d, const byn_run *run,
 bool byn_report_started(byn_dist *d, uint32_t child, byn_dist_bytes pid) {
   byn_run *run = byn_run_find(d, child);
   if (!run || !run->under_way) return false;
-  byn_assert(d->starting > 0 && pid.at);
-  run->under_way = false;
-  d->starting--;
+  byn_assert(pid.at);
+  byn_run_end_start(run);
   byn_generation *g = going(run);
   byn_written w = {.state = BYN_REGISTER_RUNNING,
                    .run = byn_rng_next(&d->rng) | 1,
@@ -285,13 +282,27 @@ static void take_back(byn_dist *d, byn_place *p, uint32_t *room,
     byn_register *own = byn_register_find(g, d->self);
     if (!own || own->state != BYN_REGISTER_REFUSED) continue;
     bool for_room = own->why == BYN_DIST_WHY_NO_ROOM;
-    bool gone = for_room ? *room > 0 : d->retake_all;
+    bool waits = !byn_generation_active(g);
+    bool gone = for_room ? *room > 0 : d->retake_all && waits;
     byn_written w = {.state = BYN_REGISTER_NONE};
     if (gone && byn_run_write(d, p, g, &w))
       *room -= for_room;
     else
       (*left)++;
   }
+}
+
+void byn_report_retake_due(byn_dist *d) {
+  if (d->refusals == 0) {
+    d->retake_wait = 0;
+    return;
+  }
+  bool due = d->retake_wait && d->now >= d->retake_at;
+  d->retake_all |= due;
+  if (d->retake_wait && !due) return;
+  d->retake_wait = due ? 2 * d->retake_wait : RETAKE_MS;
+  if (d->retake_wait > RETAKE_MOST_MS) d->retake_wait = RETAKE_MOST_MS;
+  d->retake_at = d->now + d->retake_wait;
 }
 
 void byn_report_retake(byn_dist *d) {

@@ -19,6 +19,8 @@ void byn_report_exited(byn_dist *d, uint32_t child, bool normal,
                        byn_dist_bytes reason);
 /* The timer of a run is due: its wait is over, or it has run well. */
 void byn_report_due(byn_dist *d, byn_run *run);
+/* Each second: after a wait, those whose reason nobody says is gone. */
+void byn_report_retake_due(byn_dist *d);
 /* Takes back refusals whose reason is gone. O(children) if there are any. */
 void byn_report_retake(byn_dist *d);
 

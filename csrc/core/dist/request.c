@@ -213,12 +213,9 @@ static void serve_here(byn_dist *d, byn_request *q) {
 }
 
 static void ask_owner(byn_dist *d, byn_request *q) {
-  byn_peer *owner;
+  byn_peer *owner = NULL; /* and where there is none, this node answers */
   if (!d->open && !d->leaving) return;
-  if (!byn_candidate_owner(d, q->place->hash, &owner)) {
-    answer_code(d, q, BYN_DIST_NO_NODES);
-    return;
-  }
+  byn_candidate_owner(d, q->place->hash, &owner);
   bool again = q->state == BYN_REQUEST_OPENING || q->asked != owner ||
                d->now >= q->retry_at;
   if (!again) return;
@@ -262,13 +259,11 @@ static void review_start(byn_dist *d, byn_request *q) {
 
 /* --- terminate ------------------------------------------------------------ */
 
-static void send_terminate(byn_dist *d, byn_request *q, const byn_generation *g,
-                           const byn_host *host) {
-  byn_peer *peer = peer_of(d, host);
-  if (!peer) return;
+static void send_terminate(byn_dist *d, const byn_request *q, uint64_t token,
+                           byn_peer *peer) {
   byn_buf *b = byn_record_begin(d, BYN_RECORD_TERMINATE);
   byn_record_put_id(b, q->place);
-  byn_put_number_field(b, BYN_FIELD_TOKEN, g->token);
+  byn_put_number_field(b, BYN_FIELD_TOKEN, token);
   byn_relay_send(d, peer);
 }
 
@@ -280,10 +275,11 @@ static void terminate_one(byn_dist *d, byn_request *q, byn_generation *g,
   if (here && q->place->run->state == BYN_RUN_STOPPING &&
       q->place->run->stop_why == BYN_DIST_WHY_TERMINATED)
     return;
+  byn_peer *peer = active ? peer_of(d, active->host) : NULL;
   if (here || !active)
     byn_reconcile_terminate(d, q->place, g);
-  else if (due)
-    send_terminate(d, q, g, active->host);
+  else if (due && peer)
+    send_terminate(d, q, g->token, peer);
 }
 
 static void review_terminate(byn_dist *d, byn_request *q) {
@@ -316,12 +312,29 @@ static void review_terminate(byn_dist *d, byn_request *q) {
   set_timer(d, q);
 }
 
+/* Its caller is told that its time is over: it is not to run later. One that
+ * ran, or may have, goes on. */
+static void give_up_start(byn_dist *d, byn_request *q) {
+  byn_generation *g = byn_place_find(q->place, q->token);
+  if (g && (g->ended || byn_generation_may_have_run(g))) return;
+  const byn_register *active = g ? byn_generation_active(g) : NULL;
+  byn_run *run = q->place->run;
+  bool here = g && run && run->token == q->token;
+  if (here || (g && !active && !q->asked)) {
+    byn_reconcile_terminate(d, q->place, g);
+    return;
+  }
+  byn_peer *peer = active ? peer_of(d, active->host) : q->asked;
+  if (peer) send_terminate(d, q, q->token, peer);
+}
+
 /* --- looking at them ------------------------------------------------------ */
 
 static void review(byn_dist *d, byn_request *q) {
   byn_assert(q->place && q->state != BYN_REQUEST_ANSWERED);
   if (d->now >= q->deadline) {
     BYN_COVER(q->state, "late");
+    if (!q->terminates) give_up_start(d, q);
     answer_code(d, q, BYN_DIST_TIMEOUT);
   } else if (q->terminates) {
     review_terminate(d, q);

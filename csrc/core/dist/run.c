@@ -86,6 +86,19 @@ void byn_run_delist(byn_run *run) {
   list->count--;
 }
 
+void byn_run_begin_start(byn_run *run, byn_run_list *from) {
+  byn_assert(!run->under_way && !run->list);
+  run->under_way = true;
+  run->from = from;
+  from->under_way++;
+}
+
+void byn_run_end_start(byn_run *run) {
+  byn_assert(run->under_way && run->from->under_way > 0);
+  run->under_way = false;
+  run->from->under_way--;
+}
+
 bool byn_run_write(byn_dist *d, byn_place *p, byn_generation *g,
                    const byn_written *w) {
   byn_assert(!g->ended);

@@ -9,6 +9,9 @@
 byn_run *byn_run_new(byn_dist *d, byn_place *p, const byn_generation *g);
 /* Its process is gone, or there never was one. */
 void byn_run_free(byn_dist *d, byn_run *run);
+/* START was taken; its outcome is known. */
+void byn_run_begin_start(byn_run *run, byn_run_list *from);
+void byn_run_end_start(byn_run *run);
 byn_run *byn_run_find(const byn_dist *d, uint32_t child);
 
 /* A run is in one list at most. */

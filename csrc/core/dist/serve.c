@@ -72,7 +72,7 @@ static void create(byn_dist *d, const byn_offer *o, byn_service *s) {
   memset(v, 0, offsetof(byn_generation_view, registers));
   v->token = o->token;
   v->stamp = o->stamp;
-  v->flags = o->flags & (BYN_DIST_TEMPORARY | BYN_DIST_TRANSIENT);
+  v->flags = o->flags & BYN_PLACE_FLAGS;
   v->spec_set = true;
   v->spec = o->spec;
   v->node = o->node;
@@ -102,6 +102,18 @@ static void create(byn_dist *d, const byn_offer *o, byn_service *s) {
   s->place = p;
 }
 
+/* Nobody runs children, but for one that has not been stopped yet. */
+static void serve_unowned(byn_dist *d, const byn_offer *o, const byn_place *p,
+                          byn_service *s) {
+  byn_generation *live = p ? byn_place_live(p, d->newest) : NULL;
+  if (live && byn_place_running(p, d->newest, NULL)) {
+    serve_present(d, p, live, (o->flags & BYN_DIST_ENSURE) != 0, s);
+    return;
+  }
+  BYN_COVER(UNKNOWN, "no_nodes");
+  answer(s, BYN_DIST_NO_NODES);
+}
+
 void byn_serve_start(byn_dist *d, const byn_offer *o, byn_service *s) {
   *s = (byn_service){.served = BYN_SERVED_LATER};
   byn_peer *owner;
@@ -117,8 +129,7 @@ void byn_serve_start(byn_dist *d, const byn_offer *o, byn_service *s) {
     return;
   }
   if (!byn_candidate_owner(d, o->id.hash, &owner)) {
-    BYN_COVER(UNKNOWN, "no_nodes");
-    answer(s, BYN_DIST_NO_NODES);
+    serve_unowned(d, o, p, s);
     return;
   }
   if (owner) return;

@@ -55,6 +55,8 @@ static void explain_idle(byn_dist *d, const byn_place *p,
     c->node = refusal->host->name;
     c->why = (byn_dist_why)refusal->why;
     c->reason = bytes_of(&refusal->reason);
+  } else if (who == BYN_CANDIDATE_NONE) {
+    c->state = BYN_DIST_WAITING;
   } else if (!byn_generation_may_have_run(g)) {
     c->state = BYN_DIST_STARTING;
     c->node = who == BYN_CANDIDATE_SELF ? d->self->name : NULL;
@@ -188,7 +190,8 @@ void byn_dist_status_of(const byn_dist *d, byn_dist_status *s) {
   *s = (byn_dist_status){.here = d->shown_here,
                          .everywhere = d->shown,
                          .ended = byn_timers_count(d->registry.ends),
-                         .queued = d->first_starts.count + d->restarts.count,
+                         .queued = d->first_starts.count +
+                                   d->nested_starts.count + d->restarts.count,
                          .ready = d->open,
                          .held = d->held,
                          .hosts = d->hosts};

@@ -168,17 +168,16 @@ static uint64_t next_life(byn_node *node) {
   return (node->origin->incarnation << LIVES_BITS) + ++node->kept_made;
 }
 
-static byn_dist *make_dist(lua_State *L, byn_node *node, dist_box *box) {
-  byn_dist_config c = {
-      .alloc = node->world->alloc, .check = check_content, .check_ud = box};
+/* What the options at index 1 say; its strings stay there, and what is pushed
+ * holds the rest. */
+static byn_dist_config read_config(lua_State *L, const byn_node *node) {
+  byn_dist_config c = {.alloc = node->world->alloc, .check = check_content};
   lua_getfield(L, 1, "name");
   c.name = lua_tolstring(L, -1, &c.name_len);
   lua_getfield(L, 1, "node");
   c.node = luaL_checkstring(L, -1);
   lua_getfield(L, 1, "nodes");
   c.nodes = push_names(L, lua_gettop(L), &c.node_count);
-  c.incarnation = next_life(node);
-  c.seed = byn_rng_next(&node->rng);
   c.hosts = boolean_field(L, "hosts");
   c.replicas = (uint32_t)integer_field(L, "replicas");
   c.start_concurrency = (uint32_t)integer_field(L, "start_concurrency");
@@ -198,6 +197,14 @@ static byn_dist *make_dist(lua_State *L, byn_node *node, dist_box *box) {
     c.heartbeat_ms = node->cluster->config.connection.heartbeat_ms;
     c.down_after_ms = node->cluster->config.down_after_ms;
   }
+  return c;
+}
+
+static byn_dist *make_dist(lua_State *L, byn_node *node, dist_box *box) {
+  byn_dist_config c = read_config(L, node);
+  c.check_ud = box;
+  c.incarnation = next_life(node);
+  c.seed = byn_rng_next(&node->rng);
   return byn_dist_new(&c, node->now, wall_time(node));
 }
 
@@ -220,6 +227,10 @@ static int l_open(lua_State *L) {
     return luaL_error(L, "option name must be a string");
   lua_pushvalue(L, -1);
   if (lua_rawget(L, 2) != LUA_TNIL) {
+    const dist_box *kept = luaL_checkudata(L, 4, TYPE);
+    byn_dist_config c = read_config(L, node);
+    if (kept->d) byn_dist_configure(kept->d, &c);
+    lua_settop(L, 4);
     lua_pushboolean(L, false);
     return 2;
   }

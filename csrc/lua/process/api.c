@@ -205,6 +205,24 @@ static int l_descendants(lua_State *L) {
   return 1;
 }
 
+/* ancestors(pid) -> list of the process that has spawned it, the one that has
+ * spawned that, and so on, as long as they live. */
+static int l_ancestors(lua_State *L) {
+  byn_node *node = byn_node_here(L);
+  const byn_process *p = byn_node_find(node, check_pid(L, 1));
+  int n = 0;
+  lua_newtable(L);
+  while (p && p->parent) {
+    byn_id parent = byn_parent_of(p);
+    byn_process *of = byn_node_find(node, &parent);
+    if (!of) break;
+    byn_process_push(L, of);
+    lua_rawseti(L, -2, ++n);
+    p = of;
+  }
+  return 1;
+}
+
 /* --- names ---------------------------------------------------------------- */
 
 /* register(name [, pid]) -> true | nil, {"already_registered", pid} */
@@ -480,6 +498,7 @@ void byn_api_functions(lua_State *L) {
                                        {"id_before", l_id_before},
                                        {"adopt", l_adopt},
                                        {"descendants", l_descendants},
+                                       {"ancestors", l_ancestors},
                                        {"set_resolver", l_set_resolver},
                                        {NULL, NULL}};
   byn_set_functions(L, functions);

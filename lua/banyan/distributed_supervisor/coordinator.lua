@@ -22,7 +22,7 @@ local NAMELESS = "nonode"   -- the node, where it has no name
 local CONNECT_MS = 3000     -- for a connection to a node that others have
 local PATIENCE_MS = 30000   -- of a request, besides the time of its start
 local KEEP_ENDED, KEEP_ENDED_MS = 10000, 60000
-local TEMPORARY, TRANSIENT, ENSURE = 1, 2, 4 -- of a start
+local TEMPORARY, TRANSIENT, ENSURE, NESTED = 1, 2, 4, 8 -- of a start
 
 -- Why a link ended that proves the other node's life to be over.
 local PROOF = { shutdown = true, restarted = true, econnrefused = true }
@@ -395,6 +395,19 @@ local function new_request(self, what, from, id)
   return self.last_request
 end
 
+-- Does a start under way here wait for what that process asks for? It is the
+-- starter, or one that this has spawned.
+local function is_of_start(self, pid)
+  if next(self.starters) == nil then return false end
+  local starters = {}
+  for _, one in pairs(self.starters) do starters[one.pid] = true end
+  if starters[pid] then return true end
+  for _, ancestor in ipairs(core.ancestors(pid)) do
+    if starters[ancestor] then return true end
+  end
+  return false
+end
+
 local function flags_of(msg)
   return (childspec.is_temporary(msg.spec) and TEMPORARY or 0)
     + (childspec.is_transient(msg.spec) and TRANSIENT or 0)
@@ -402,8 +415,9 @@ local function flags_of(msg)
 end
 
 function calls.start(self, msg, from)
+  local nested = is_of_start(self, msg.by) and NESTED or 0
   self.dist:start(new_request(self, "start", from, msg.id), msg.id, msg.spec,
-    flags_of(msg), childspec.backoff(msg.spec), msg.node,
+    flags_of(msg) + nested, childspec.backoff(msg.spec), msg.node,
     self.start_ms + PATIENCE_MS)
 end
 
