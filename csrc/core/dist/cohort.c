@@ -97,10 +97,11 @@ void byn_cohort_recall(byn_dist *d) {
   uint64_t from = UINT64_MAX, to = 0;
   for (const byn_peer *peer = d->peers; peer; peer = peer->next) {
     if (!peer->host || peer->host->dropped || peer->got_all) continue;
-    if (peer->contact <= BYN_CONTACT_MARGIN) continue;
-    if (peer->contact - BYN_CONTACT_MARGIN < from)
-      from = peer->contact - BYN_CONTACT_MARGIN;
-    if (peer->contact > to) to = peer->contact;
+    uint64_t contact = peer->contact;
+    uint64_t margin =
+        contact < BYN_CONTACT_MARGIN ? contact : BYN_CONTACT_MARGIN;
+    if (contact > 0 && contact - margin < from) from = contact - margin;
+    if (contact > to) to = contact;
   }
   byn_registry_recall(&d->registry, to ? from : 0, to);
 }
