@@ -12,6 +12,26 @@ local add_all, explain = counters.add_all, counters.explain
 local MANY, PORTION = 10000, 500
 local member_count, child_count = counters.members, counters.everywhere
 
+-- As counters.start does, all at once.
+local function start_at_once(list)
+  local banyan = require "banyan"
+  local ds = require "banyan.distributed_supervisor"
+  local counter = require "spec.support.counter"
+  local me, failed = banyan.self(), {}
+  for _, one in ipairs(list) do
+    banyan.spawn(function()
+      local pid, err = ds.start_child("counters",
+        counter.spec(one.id, one.arg))
+      me:send({ id = one.id, err = not pid and tostring(err) or nil })
+    end)
+  end
+  for _ = 1, #list do
+    local answer = banyan.receive()
+    failed[answer.id] = answer.err
+  end
+  return failed
+end
+
 describe("a child that crashes again and again", function()
   it("harms no other, is set aside, and comes back when it is well",
     function()
@@ -92,6 +112,44 @@ describe("a start function", function()
         assert.equal("started", a:call(add, parent, "started"))
         assert.equal(place.name, a:call(add, other, "node"))
       end
+    end)
+  end)
+
+  it("may do so while as many start as may at once", function()
+    cluster.run(function(c)
+      local nodes = together(c, { start_concurrency = 2, start_ms = 8000 },
+        "a", "b")
+      local ids, list = ids_of(12), {}
+      for i, id in ipairs(ids) do
+        list[i] = {
+          id = id, arg = { start_child = { "counters", "inner " .. id } },
+        }
+      end
+      assert.same({}, nodes[1]:call(start_at_once, list))
+      for _, id in ipairs(ids) do
+        assert.equal("started", nodes[2]:call(add, id, "started"))
+      end
+    end)
+  end)
+
+  it("is restarted beside starts that hang", function()
+    cluster.run(function(c)
+      local a = together(c, { start_concurrency = 2 }, "a")[1]
+      assert.same({}, a:call(start, list_of(2)))
+      assert.equal(2, a:call(add_all, ids_of(2), 1, 1))
+      a:call(function()
+        local ds = require "banyan.distributed_supervisor"
+        local counter = require "spec.support.counter"
+        for i = 1, 4 do
+          require("banyan").spawn(ds.start_child, "counters",
+            counter.spec("hang " .. i, { hang = true }))
+        end
+      end)
+      a:call(function()
+        require("banyan.distributed_supervisor").whereis("counters", 1)
+          :exit("kill")
+      end)
+      c:wait("it runs again", function() return a:call(add, 1, 0) == 0 end)
     end)
   end)
 

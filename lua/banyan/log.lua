@@ -36,6 +36,7 @@ local levels = {
   coordinator_error = "error",
   nodes_differ = "warning",
   peer_refused = "warning",
+  spec_withheld = "warning",
   placement_moved = "info",
   placement_member = "info",
   listener_failed = "warning",

@@ -104,8 +104,9 @@ typedef struct rig {
   int poison; /* an id whose processes crash at once, or -1 */
   int refusing_node, failing_id;
   bool hanging, trace;
-  bool lenient;     /* a packet may be refused */
-  uint32_t refused; /* so many were */
+  size_t largest[RIG_NODES][RIG_NODES]; /* packet from one to another */
+  bool lenient;                         /* a packet may be refused */
+  uint32_t refused;                     /* so many were */
   byn_dist_config config;
 } rig;
 
@@ -323,6 +324,7 @@ static inline void rig_send(rig *r, int i, const byn_dist_action *a) {
   rig_wire *w = &r->wires[i][j];
   r->nodes[i].sends++;
   r->nodes[i].bytes += a->bytes.n;
+  if (a->bytes.n > r->largest[i][j]) r->largest[i][j] = a->bytes.n;
   if (!w->up || r->cut[i][j] || !r->nodes[j].d) return;
   rig_message *m = malloc(sizeof *m + a->bytes.n);
   int64_t at = r->now + 1 + rig_some(r, r->delay_ms);

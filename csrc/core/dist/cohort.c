@@ -15,8 +15,9 @@ enum {
   EXPECT_MS = 3000,
   GREET_MS = 1000,
   HEARSAY_MS = 1000,
-  HEARD_MOST = 4096, /* peers, or none is added that others speak of */
-  IDLE_MS = 300000   /* then one that nothing needs is forgotten */
+  TELLING_MS = 60000, /* one that takes longer is not considered */
+  HEARD_MOST = 4096,  /* peers, or none is added that others speak of */
+  IDLE_MS = 300000    /* then one that nothing needs is forgotten */
 };
 
 byn_peer *byn_cohort_find(const byn_dist *d, const char *name, size_t n) {
@@ -91,6 +92,14 @@ void byn_cohort_sweep(byn_dist *d) {
     if (peer->host) peer->host->named = false;
     free_peer(d, peer);
   }
+}
+
+bool byn_cohort_is_greeting(const byn_dist *d) {
+  for (const byn_peer *peer = d->peers; peer; peer = peer->next) {
+    bool greets = peer->state == BYN_PEER_GREETING && peer->matched;
+    if (greets && d->now - peer->greeted_at < TELLING_MS) return true;
+  }
+  return false;
 }
 
 void byn_cohort_recall(byn_dist *d) {

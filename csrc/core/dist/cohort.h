@@ -44,6 +44,10 @@ void byn_cohort_learn_hosts(byn_dist *d);
 void byn_cohort_sweep(byn_dist *d);
 void byn_cohort_recall(byn_dist *d);
 
+/* A peer and this node are telling each other what they have: ends that it was
+ * not told of yet are not to be forgotten meanwhile. */
+bool byn_cohort_is_greeting(const byn_dist *d);
+
 /* Looks whether this node is open. */
 void byn_cohort_review_open(byn_dist *d);
 /* NODE_UP, NODE_DOWN, NODE_TERMINATE, CONNECT, and nodes that differ. */

@@ -93,6 +93,7 @@ void byn_dist_configure(byn_dist *d, const byn_dist_config *c) {
   d->max_ms = c->max_ms;
   d->backoff = c->backoff;
   d->max_spec = c->max_spec < BYN_SPEC_MOST ? c->max_spec : BYN_SPEC_MOST;
+  d->max_packet = c->max_packet ? c->max_packet : BYN_PACKET_LIMIT;
   d->keep_ended_ms = c->keep_ended_ms;
   d->heartbeat_ms = c->heartbeat_ms;
   d->down_after_ms = c->down_after_ms;
@@ -220,7 +221,7 @@ void byn_dist_detach(byn_dist *d) {
 static void tick(byn_dist *d) {
   d->next_tick = d->now + (d->opened_once ? TICK_MS : OPENING_TICK_MS);
   byn_cohort_recall(d);
-  byn_registry_expire(&d->registry);
+  if (!byn_cohort_is_greeting(d)) byn_registry_expire(&d->registry);
   byn_cohort_sweep(d);
   byn_registry_sweep_hosts(&d->registry);
   byn_report_retake_due(d);

@@ -95,6 +95,7 @@ typedef struct byn_dist_config {
   int64_t max_ms;             /* max_seconds * 1000 */
   byn_backoff backoff;        /* min, max, factor, jitter */
   size_t max_spec;            /* bytes */
+  size_t max_packet;          /* bytes that can be sent at once; 0: 16 MiB */
   uint32_t keep_ended;        /* so many ends are remembered, */
   int64_t keep_ended_ms;      /* for so long */
   int64_t heartbeat_ms;       /* of the node's links */
@@ -258,7 +259,8 @@ typedef enum byn_dist_code {
   BYN_DIST_NOCONNECTION,    /* the node that was named is not connected */
   BYN_DIST_TIMEOUT,         /* of the request or of the start function; node */
   BYN_DIST_IGNORE,          /* the start function's answer; node */
-  BYN_DIST_TOO_LARGE,       /* the spec has more than max_spec bytes */
+  BYN_DIST_TOO_LARGE,       /* the spec has more than max_spec bytes, or more
+                               than can be sent to its owner */
   BYN_DIST_TERMINATED,      /* terminate_child came before it ran */
   BYN_DIST_NO_MEMORY
 } byn_dist_code;
@@ -284,7 +286,9 @@ typedef enum byn_dist_event {
   BYN_DIST_CONFLICT,      /* id, node (the winner's), other_pid, pid (loses) */
   BYN_DIST_MOVED,         /* id, node (to), from: it was taken over */
   BYN_DIST_NODES_DIFFER,  /* node; names and count: its list; NULL: none */
-  BYN_DIST_MEMBER         /* node; joined: into the ring, or out of it */
+  BYN_DIST_MEMBER,        /* node; joined: into the ring, or out of it */
+  BYN_DIST_WITHHELD       /* id, node: that takes no packet as large as its
+                             spec; told of one child of a peer */
 } byn_dist_event;
 
 /* Fields that a kind does not name are 0. A node that is absent is NULL.

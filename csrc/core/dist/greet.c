@@ -21,6 +21,7 @@ static void send_hello(byn_dist *d, byn_peer *peer) {
   byn_put_number_field(b, BYN_FIELD_ANSWERS, peer->theirs);
   byn_put_number_field(b, BYN_FIELD_HOSTS, d->hosts);
   byn_put_number_field(b, BYN_FIELD_LEAVING, d->leaving);
+  byn_put_number_field(b, BYN_FIELD_LIMIT, d->max_packet);
   byn_put_bytes_field(b, BYN_FIELD_NODES, d->nodes.at, d->nodes.n);
   byn_record_put_digests(b, &d->registry);
   for (const byn_peer *other = d->peers; other; other = other->next) {
@@ -128,6 +129,7 @@ void byn_greet_take_hello(byn_dist *d, byn_peer *peer, const byn_record *r,
                           uint64_t incarnation) {
   bool new_life = !peer->host || peer->host->incarnation != incarnation;
   if (!byn_cohort_set_life(d, peer, incarnation)) return;
+  peer->limit = r->limit;
   bool had_session = peer->state >= BYN_PEER_GREETING &&
                      peer->state <= BYN_PEER_LEAVING && peer->connected;
   if (!had_session) begin_session(d, peer);

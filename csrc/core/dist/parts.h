@@ -70,6 +70,8 @@ typedef struct byn_peer {
   bool told_differs;  /* its list of nodes */
   bool unheard;       /* not heard since the last long gap */
   uint32_t refused;   /* of its packets, of late */
+  uint64_t limit;     /* bytes of a packet that it takes; 0: as by default */
+  bool told_withheld; /* WITHHELD */
   int64_t regreet_at; /* after one was refused; 0: none was */
   uint64_t told_life; /* of NODE_UP */
   uint64_t session, theirs; /* of the connection: this side's, its side's */
@@ -199,7 +201,7 @@ struct byn_dist {
   uint32_t max_restarts;
   int64_t max_ms;
   byn_backoff backoff;
-  size_t max_spec;
+  size_t max_spec, max_packet;
   int64_t keep_ended_ms;
   int64_t heartbeat_ms, down_after_ms;
 

@@ -34,11 +34,27 @@ static byn_packet *add_packet(byn_dist *d, byn_peer *peer) {
   return packet;
 }
 
+static size_t packet_limit(const byn_dist *d, const byn_peer *peer) {
+  uint64_t limit = peer->limit ? peer->limit : BYN_PACKET_LIMIT;
+  return limit < d->max_packet ? (size_t)limit : d->max_packet;
+}
+
+/* The head of a packet, and the length of a record. */
+static size_t head_size(const byn_dist *d) {
+  return 1 + 2 + strlen(d->self->name) + 8 + 10;
+}
+
+bool byn_record_fits(const byn_dist *d, const byn_peer *peer) {
+  return d->scratch.len + head_size(d) <= packet_limit(d, peer);
+}
+
 void byn_record_send(byn_dist *d, byn_peer *peer) {
   const byn_buf *record = &d->scratch;
-  if (!peer->connected || !d->attached) return;
+  if (!peer->connected || !d->attached || !byn_record_fits(d, peer)) return;
   byn_packet *packet = peer->last_packet;
-  if (!packet || packet->bytes.len + record->len > BYN_PACKET_MOST)
+  size_t most = packet_limit(d, peer);
+  if (most > BYN_PACKET_MOST) most = BYN_PACKET_MOST;
+  if (!packet || packet->bytes.len + record->len + 10 > most)
     packet = add_packet(d, peer);
   if (!packet || record->failed) {
     peer->regreet = true;
@@ -235,6 +251,8 @@ static bool read_node_field(const byn_field *f, byn_record *v) {
     return eight(f, &v->mask);
   case BYN_FIELD_SEQ:
     return byn_field_number(f, UINT64_MAX, &v->seq);
+  case BYN_FIELD_LIMIT:
+    return byn_field_number(f, UINT64_MAX, &v->limit);
   case BYN_FIELD_RECORD:
     return bytes_of(f, UINT32_MAX / 2, &v->record);
   default:

@@ -3,7 +3,7 @@
  *   packet   VERSION NODE INCARNATION record*        of the sender
  *   record   kind, length, fields (fields.h)
  *
- *   HELLO      SESSION ANSWERS HOSTS LEAVING NODES DIGESTS KNOWN*
+ *   HELLO      SESSION ANSWERS HOSTS LEAVING LIMIT NODES DIGESTS KNOWN*
  *   ENTRY      an entry (place_wire.h)
  *   MORE, GOT  a batch of entries ends; it is here, send another
  *   IN_STEP    SESSION ANSWERS: you have all that I had
@@ -36,8 +36,12 @@
 
 enum { BYN_PACKET_VERSION = 1, BYN_PACKET_MOST = 65536 };
 
+/* Of a packet, where nobody says otherwise. */
+#define BYN_PACKET_LIMIT ((size_t)16 << 20)
+/* What a record has besides a key and a spec, at most. */
+#define BYN_RECORD_ROOM ((size_t)2048)
 /* A spec that comes from elsewhere is no longer than this. */
-#define BYN_SPEC_MOST ((size_t)16 << 20)
+#define BYN_SPEC_MOST (BYN_PACKET_LIMIT - BYN_DIST_KEY_MAX - BYN_RECORD_ROOM)
 
 typedef enum byn_record_kind {
   BYN_RECORD_HELLO = 1,
@@ -93,7 +97,8 @@ enum {
   BYN_FIELD_RUN,
   BYN_FIELD_RUNS,
   BYN_FIELD_SEQ,
-  BYN_FIELD_RECORD /* one, as in a packet */
+  BYN_FIELD_RECORD, /* one, as in a packet */
+  BYN_FIELD_LIMIT   /* bytes of a packet that is taken */
 };
 
 enum { BYN_KNOWN_MEMBER = 1, BYN_KNOWN_HOSTS = 2, BYN_KNOWN_PROVEN = 4 };
@@ -102,7 +107,7 @@ typedef struct byn_record {
   uint8_t kind;
   byn_dist_bytes body;
   uint64_t session, answers, round, mask, token, stamp, flags, run, seq;
-  uint64_t incarnation, code;
+  uint64_t incarnation, code, limit;
   bool hosts, leaving, retry, runs, own_backoff;
   byn_dist_bytes nodes, digests, reason, node, spec, pid, record;
   byn_dist_id id;
@@ -115,6 +120,8 @@ typedef struct byn_record {
  * peer or to several. To one that is not connected it does not go. */
 byn_buf *byn_record_begin(byn_dist *d, byn_record_kind kind);
 void byn_record_send(byn_dist *d, byn_peer *peer);
+/* May it be sent to that peer? One that is too large is left out. */
+bool byn_record_fits(const byn_dist *d, const byn_peer *peer);
 void byn_record_put_id(byn_buf *b, const byn_place *p);
 void byn_record_put_node(byn_buf *b, uint8_t tag, const byn_host *host,
                          uint64_t flags);

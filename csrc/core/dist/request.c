@@ -168,7 +168,8 @@ static bool is_copied(byn_dist *d, byn_request *q, const byn_host *host) {
 
 /* --- start ---------------------------------------------------------------- */
 
-static void send_start(byn_dist *d, byn_request *q, byn_peer *owner) {
+/* false: it is too large for the owner. */
+static bool send_start(byn_dist *d, byn_request *q, byn_peer *owner) {
   byn_buf *b = byn_record_begin(d, BYN_RECORD_START);
   byn_record_put_id(b, q->place);
   byn_put_number_field(b, BYN_FIELD_TOKEN, q->token);
@@ -177,7 +178,9 @@ static void send_start(byn_dist *d, byn_request *q, byn_peer *owner) {
   byn_put_bytes_field(b, BYN_FIELD_SPEC, q->spec.at, q->spec.n);
   byn_put_bytes_field(b, BYN_FIELD_NODE, q->node.at, q->node.n);
   if (q->own_backoff) byn_record_put_backoff(b, &q->backoff);
+  if (!byn_record_fits(d, owner)) return false;
   byn_relay_send(d, owner);
+  return true;
 }
 
 /* The generation that was asked for is over, unheard of: ask for another. */
@@ -224,7 +227,10 @@ static void ask_owner(byn_dist *d, byn_request *q) {
     return;
   }
   BYN_COVER(q->state, "ask");
-  send_start(d, q, owner);
+  if (!send_start(d, q, owner)) {
+    answer_code(d, q, BYN_DIST_TOO_LARGE);
+    return;
+  }
   q->asked = owner;
   q->state = BYN_REQUEST_ASKED;
   q->retry_at = d->now + AGAIN_MS;
@@ -438,7 +444,8 @@ void byn_request_start(byn_dist *d, uint64_t number, const byn_dist_id *id,
   }
   q->token = byn_rng_next(&d->rng) | 1;
   byn_map_put(&d->tokens, q->token, q);
-  if (what->spec_len > d->max_spec)
+  size_t packet = what->spec_len + id->n + BYN_RECORD_ROOM;
+  if (what->spec_len > d->max_spec || packet > d->max_packet)
     answer_code(d, q, BYN_DIST_TOO_LARGE);
   else if (!may_be_node(d, what->node))
     answer_code(d, q, BYN_DIST_NOCONNECTION);

@@ -7,24 +7,49 @@
 #include "place_wire.h"
 #include "relay.h"
 #include "suspicion.h"
+#include "told.h"
 
 enum {
   AHEAD = 16,  /* batches that a peer has not confirmed */
   PATIENCE = 8 /* comparisons in a row that may find changes */
 };
 
-void byn_sync_send_place(byn_dist *d, byn_peer *peer, const byn_place *p) {
-  byn_place_put(byn_record_begin(d, BYN_RECORD_ENTRY), p, false);
+/* A peer that takes no packet of that size knows the child by all but its
+ * spec. */
+static void send_without_spec(byn_dist *d, byn_peer *peer, const byn_place *p) {
+  if (!peer->told_withheld)
+    peer->told_withheld = byn_told_add(d, BYN_DIST_WITHHELD, p, peer->name);
+  byn_place_put(byn_record_begin(d, BYN_RECORD_ENTRY), p, true);
   byn_relay_send(d, peer);
 }
 
-void byn_sync_flush(byn_dist *d) {
-  for (byn_place *p; (p = byn_registry_next_published(&d->registry));) {
-    byn_place_put(byn_record_begin(d, BYN_RECORD_ENTRY), p, !p->publish_spec);
-    p->publish_spec = false;
-    for (byn_peer *peer = d->peers; peer; peer = peer->next)
-      if (byn_peer_sees(peer)) byn_record_send(d, peer);
+void byn_sync_send_place(byn_dist *d, byn_peer *peer, const byn_place *p) {
+  byn_place_put(byn_record_begin(d, BYN_RECORD_ENTRY), p, false);
+  if (byn_record_fits(d, peer))
+    byn_relay_send(d, peer);
+  else
+    send_without_spec(d, peer, p);
+}
+
+static void publish(byn_dist *d, byn_place *p) {
+  bool withheld = false;
+  byn_place_put(byn_record_begin(d, BYN_RECORD_ENTRY), p, !p->publish_spec);
+  for (byn_peer *peer = d->peers; peer; peer = peer->next) {
+    if (!byn_peer_sees(peer)) continue;
+    withheld |= !byn_record_fits(d, peer);
+    byn_record_send(d, peer);
   }
+  for (byn_peer *peer = d->peers; peer && withheld; peer = peer->next) {
+    if (!byn_peer_sees(peer)) continue;
+    byn_place_put(byn_record_begin(d, BYN_RECORD_ENTRY), p, false);
+    if (!byn_record_fits(d, peer)) send_without_spec(d, peer, p);
+  }
+  p->publish_spec = false;
+}
+
+void byn_sync_flush(byn_dist *d) {
+  for (byn_place *p; (p = byn_registry_next_published(&d->registry));)
+    publish(d, p);
   if (!d->sync_due) return;
   d->sync_due = false;
   byn_put_number_field(byn_record_begin(d, BYN_RECORD_SYNC), BYN_FIELD_SEQ,

@@ -20,8 +20,9 @@
 #include "ring.h"
 
 #define TYPE "banyan.dist"
-#define LIVES_BITS 12   /* incarnations are so far apart in machines' lives */
-#define NODES_MAX 10000 /* names in the option `nodes` */
+#define LIVES_BITS 12     /* incarnations are so far apart in machines' lives */
+#define MESSAGE_ROOM 1024 /* of max_message, for what a packet travels in */
+#define NODES_MAX 10000   /* names in the option `nodes` */
 
 /* The node keeps it in node->kept, by the supervisor's name. */
 typedef struct dist_box {
@@ -196,6 +197,8 @@ static byn_dist_config read_config(lua_State *L, const byn_node *node) {
   if (node->cluster) {
     c.heartbeat_ms = node->cluster->config.connection.heartbeat_ms;
     c.down_after_ms = node->cluster->config.down_after_ms;
+    size_t message = node->cluster->config.max_message;
+    c.max_packet = message > MESSAGE_ROOM ? message - MESSAGE_ROOM : 1;
   }
   return c;
 }
@@ -474,9 +477,9 @@ static const char *const whys[] = {
     "",        "exited",  "terminated",   "conflict",
     "ended",   "left",    "noconnection", "start_error",
     "refused", "no_room", "timeout",      "ignore"};
-static const char *const events[] = {"child_failing", "placement_conflict",
-                                     "placement_moved", "nodes_differ",
-                                     "placement_member"};
+static const char *const events[] = {"child_failing",    "placement_conflict",
+                                     "placement_moved",  "nodes_differ",
+                                     "placement_member", "spec_withheld"};
 
 static void set_string(lua_State *L, const char *field, const char *value) {
   if (!value) return;

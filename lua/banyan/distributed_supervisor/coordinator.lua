@@ -204,6 +204,8 @@ function events.placement_member(a)
   return { peer = a.node, member = a.joined }
 end
 
+function events.spec_withheld(a) return { id = a.id, peer = a.node } end
+
 function events.nodes_differ(a, self)
   return { peer = a.node, mine = self.opts.nodes, theirs = a.names }
 end
