@@ -86,12 +86,9 @@ end
 local function judge(storm, counting)
   if #storm.problems > 0 then return storm.problems end
   local took, why, id = verdict.settle(names)
-  if not took then return { { id = id, text = "no rest: " .. why } } end
   local crashed = nodes:find_crashed()
-  if crashed then
-    return { { text = ("%s ended by itself: code %d, signal %d"):format(
-      crashed.name, crashed.code, crashed.signal) } }
-  end
+  if crashed then return { { text = crashed } } end
+  if not took then return { { id = id, text = "no rest: " .. why } } end
   counting:stop()
   local problems, starts = verdict.check(dir .. "/starts", nodes.lives,
     counting)

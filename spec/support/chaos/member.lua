@@ -42,6 +42,9 @@ banyan.run({
   assert(supervisor.start_link({
     ds.child_spec { name = settings.supervisor },
   }, { max_restarts = 1000 }))
-  banyan.receive()
+  while true do
+    events.write(log, { event = "message", message = banyan.receive() })
+  end
 end)
+events.write(log, { event = "over" })
 os.exit(0)

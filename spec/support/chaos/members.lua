@@ -56,6 +56,7 @@ function Members:start(name)
     env = environment { CHAOS_STARTS = self.dir .. "/starts" },
     stdio = { stdin, nil, 2 },
   }, function(code, signal)
+    life.asked = life.till ~= nil or life.leaves ~= nil and code == 0
     life.till = life.till or members.wall_ms()
     life.code, life.signal = code, signal
     stdin:close()
@@ -114,11 +115,13 @@ function Members:continue(name)
   send_signal(life, "sigcont")
 end
 
---- The life that ended by itself, if there is one.
+--- How a life ended that nobody here had ended, or nil.
 function Members:find_crashed()
   for _, life in ipairs(self.lives) do
-    local by_term = life.leaves and life.code == 0
-    if life.code and life.signal ~= 9 and not by_term then return life end
+    if life.code and not life.asked then
+      return ("%s, OS process %d, ended by itself: code %d, signal %d"):format(
+        life.name, life.pid, life.code, life.signal)
+    end
   end
 end
 
