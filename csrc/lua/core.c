@@ -2,10 +2,13 @@
 #include "value/compat.h"
 #include "value/coverage.h"
 #include "value/misuse.h"
+#include "value/reference.h"
 #include "value/world.h"
 #include "process/api.h"
+#include "process/await.h"
 #include "process/call.h"
 #include "process/mailbox.h"
+#include "process/owned.h"
 #include "process/relation.h"
 #include "process/send.h"
 #include "process/spawn.h"
@@ -32,6 +35,9 @@ int luaopen_banyan_core(lua_State *L) {
   byn_spawn_functions(L);
   byn_api_functions(L);
   byn_call_functions(L);
+  byn_await_functions(L);
+  byn_owned_functions(L);
+  byn_reference_functions(L);
   byn_misuse_functions(L);
   byn_cluster_functions(L);
   byn_nodes_functions(L);

@@ -87,6 +87,7 @@ static void fill_node(lua_State *L, byn_node *node) {
   lua_newtable(L);
   node->names = byn_slot_put(L, slots);
   node->clock = optional_slot(L, node, "clock", LUA_TFUNCTION);
+  node->driver = optional_slot(L, node, "driver", LUA_TSTRING);
   byn_slot_push(L, node->clock);
   node->system_clock = lua_tocfunction(L, -1) == byn_clock_function;
   lua_pop(L, 1);
@@ -157,6 +158,7 @@ static void close_node(lua_State *L, byn_node *node) {
   byn_slot_free(L, &w->slots, node->kept);
   byn_slot_free(L, &w->slots, node->names);
   byn_slot_free(L, &w->slots, node->clock);
+  byn_slot_free(L, &w->slots, node->driver);
   byn_slot_free(L, &w->slots, node->events);
   if (node->origin) {
     node->origin->node = NULL;
@@ -219,6 +221,13 @@ static int l_close(lua_State *L) {
   *at = NULL;
   close_node(L, node);
   return events;
+}
+
+/* __gc: nobody has closed the node, and the Lua state is about to be closed. */
+static int l_collect(lua_State *L) {
+  byn_node **at = byn_node_handle_check(L, 1);
+  if (*at) (*at)->collected = true;
+  return l_close(L);
 }
 
 /* --- stepping ------------------------------------------------------------- */
@@ -451,7 +460,7 @@ void byn_seam_functions(lua_State *L) {
   lua_newtable(L);
   luaL_setfuncs(L, methods, 0);
   lua_setfield(L, -2, "__index");
-  lua_pushcfunction(L, l_close);
+  lua_pushcfunction(L, l_collect);
   lua_setfield(L, -2, "__gc");
   lua_pushcfunction(L, l_tostring);
   lua_setfield(L, -2, "__tostring");

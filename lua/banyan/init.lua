@@ -25,6 +25,7 @@
 
 local core = require "banyan.core"
 core.skip_in_errors()
+local guard = require "banyan.guard"
 local hosts = require "banyan.hosts"
 local nodes = require "banyan.node"
 local options = require "banyan.options"
@@ -222,7 +223,8 @@ banyan.sleep = core.sleep
 banyan.now = core.now
 
 --- Sends a message. Sending to a pid never fails, whether or not the process is
--- alive. Yields only while the send queue to the node of `dest` is long.
+-- alive. A callback of the host's loop may send to a pid, too, also when the
+-- node has stopped meanwhile. Yields only while the send queue to the node of `dest` is long.
 ---@param dest banyan.Pid|string|table  a pid, a registered name, {name=,
 ---  node=}, or what distributed_supervisor.via made
 ---@param message any  functions, userdata and coroutines go by reference
@@ -308,6 +310,44 @@ function banyan.receive(match, timeout)
   return receive_match(match, options.timeout(timeout, "receive"))
 end
 
+--- Waits until a function is called, from anywhere: a callback of luv, another
+-- process, or fn itself. Yields; so may fn.
+--
+--     local err, found = banyan.await(function(done)
+--       uv.getaddrinfo("localhost", nil, nil, done)
+--     end, 2000)
+--
+---@param fn fun(done: fun(...))  begins something that calls done(...) later.
+---  Another call of done does nothing, nor does one after the time limit, after
+---  the process has ended or its node has stopped. An error in fn is raised
+---@param timeout? integer|number|string  milliseconds from the return of fn, no
+---  limit by default
+---@return any ...  what done was given, by reference, or `nil, "timeout"`
+function banyan.await(fn, timeout)
+  if type(fn) ~= "function" then
+    error("banyan.await: fn must be a function, got " .. type(fn), 2)
+  end
+  timeout = options.timeout(timeout, "banyan.await", 2)
+  local done = core.await_begin()
+  fn(done)
+  return core.await_wait(done, timeout)
+end
+
+--- Wraps a function for the host's own loop, such as a callback of luv: an error
+-- in it ends nothing else, but is the event callback_error { message=,
+-- traceback= } of the caller's node, a warning in the log. (luv ends the
+-- program when a callback raises an error.) After the node has stopped, the
+-- error is written on stderr. Neither guard nor the wrapped function yields,
+-- unless fn does.
+---@param fn function
+---@return function  answers what fn returned, and nothing after an error
+function banyan.guard(fn)
+  if type(fn) ~= "function" then
+    error("banyan.guard: fn must be a function, got " .. type(fn), 2)
+  end
+  return guard.wrap(core.make_ref(), fn)
+end
+
 --- Links the caller and a process: when one ends, the other gets an exit
 -- signal. If the process is dead, the caller gets the signal "noproc"; if its
 -- node is not connected, "noconnection". Such a signal ends the caller at once,
@@ -357,6 +397,7 @@ banyan.is_alive = core.is_alive
 ---@param pid banyan.Pid  of this node; that of another is an error
 ---@return table|nil info  nil if it is not alive; else
 ---  pid; status: "running", "runnable", "waiting" or "exiting";
+---  waits_for: "message", "sleep", "reply" or "await", where its code waits;
 ---  message_queue_len: messages in the mailbox; trap_exit: boolean;
 ---  behaviour: "process", "server" or "supervisor"; coroutine: boolean, whether
 ---  it owns one; registered_name, label (the name of a server's or a

@@ -235,6 +235,7 @@ local function core_options(opts, driver, secret, events)
     seed = next_seed(driver),
     entropy = driver.entropy,
     clock = driver.clock,
+    driver = driver.name,
     secret = secret,
     events = events,
     listens = not driver.by_hand,

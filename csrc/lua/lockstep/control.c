@@ -283,6 +283,8 @@ static byn_op op_when_resumed(const byn_process *p) {
     return BYN_OP_WAKE;
   case BYN_WAIT_REPLY:
     return BYN_OP_ANSWER;
+  case BYN_WAIT_AWAIT:
+    return BYN_OP_AWAITED;
   default:
     return BYN_OP_RUN;
   }

@@ -34,11 +34,13 @@ static int l_last(lua_State *L) {
                                     [BYN_OP_RECEIVE] = "receive",
                                     [BYN_OP_WAKE] = "wake",
                                     [BYN_OP_ANSWER] = "answer",
+                                    [BYN_OP_AWAITED] = "awaited",
                                     [BYN_OP_TIMER] = "timer",
                                     [BYN_OP_SEND] = "send",
                                     [BYN_OP_CAST] = "cast",
                                     [BYN_OP_CALL] = "call",
                                     [BYN_OP_REPLY] = "reply",
+                                    [BYN_OP_DONE] = "done",
                                     [BYN_OP_SEND_AFTER] = "send_after",
                                     [BYN_OP_CANCEL] = "cancel_timer",
                                     [BYN_OP_LINK] = "link",
@@ -103,6 +105,8 @@ static const char *wait_in_words(const byn_process *p) {
     return "the end of a sleep";
   case BYN_WAIT_REPLY:
     return "an answer";
+  case BYN_WAIT_AWAIT:
+    return "the done of an await";
   default:
     return "a message";
   }

@@ -27,9 +27,11 @@ static int push_true(lua_State *L) {
 
 /* --- self and time -------------------------------------------------------- */
 
+/* self([what]) -> the pid of the caller; what: names the function in the error
+ * outside of processes */
 static int l_self(lua_State *L) {
   byn_process *p = byn_world_here(L)->running;
-  if (!p) p = byn_process_here(L, "self"); /* raises */
+  if (!p) p = byn_process_here(L, luaL_optstring(L, 1, "self")); /* raises */
   byn_process_push(L, p);
   return 1;
 }
@@ -373,6 +375,26 @@ static const char *status_name(const byn_process *p) {
   return names[p->state];
 }
 
+/* What the code of p waits for; NULL if it does not wait. */
+static const char *wait_name(const byn_process *p) {
+  static const char *const names[] = {[BYN_WAIT_MESSAGE] = "message",
+                                      [BYN_WAIT_MAIL] = "message",
+                                      [BYN_WAIT_SLEEP] = "sleep",
+                                      [BYN_WAIT_REPLY] = "reply",
+                                      [BYN_WAIT_AWAIT] = "await"};
+  return p->state == BYN_IDLE && p->co ? names[p->wait] : NULL;
+}
+
+/* queue_length(pid) -> messages that wait | nil */
+static int l_queue_length(lua_State *L) {
+  const byn_process *p = local_process(L, "queue_length");
+  if (p)
+    lua_pushinteger(L, queue_length(p));
+  else
+    lua_pushnil(L);
+  return 1;
+}
+
 /* process_info(pid) -> table | nil */
 static int l_process_info(lua_State *L) {
   byn_process *p = local_process(L, "process_info");
@@ -383,6 +405,8 @@ static int l_process_info(lua_State *L) {
   lua_newtable(L);
   lua_pushstring(L, status_name(p));
   lua_setfield(L, -2, "status");
+  lua_pushstring(L, wait_name(p));
+  lua_setfield(L, -2, "waits_for");
   lua_pushinteger(L, queue_length(p));
   lua_setfield(L, -2, "message_queue_len");
   lua_pushboolean(L, p->traps);
@@ -424,21 +448,51 @@ static int l_reason(lua_State *L) {
   return 1;
 }
 
+/* An event with the fields of the table on top. */
+static void event_of_fields(lua_State *L, byn_node *node, const char *name) {
+  int fields = lua_gettop(L), event = fields + 1;
+  if (!byn_event(L, node, name)) return;
+  lua_pushnil(L);
+  while (lua_next(L, fields)) {
+    lua_pushvalue(L, -2);
+    lua_insert(L, -2);
+    lua_rawset(L, event);
+  }
+  byn_event_done(L, node);
+}
+
 /* event(name, fields): an event of the caller's node. */
 static int l_event(lua_State *L) {
   const char *name = luaL_checkstring(L, 1);
   luaL_checktype(L, 2, LUA_TTABLE);
   lua_settop(L, 2);
-  byn_node *node = byn_node_here(L);
-  if (!byn_event(L, node, name)) return 0;
-  lua_pushnil(L);
-  while (lua_next(L, 2)) {
-    lua_pushvalue(L, -2);
-    lua_insert(L, -2);
-    lua_rawset(L, 3);
-  }
-  byn_event_done(L, node);
+  event_of_fields(L, byn_node_here(L), name);
   return 0;
+}
+
+/* event_at(id, name, fields) -> true: an event of the node that made the pid or
+ * ref, wherever the caller is; false if that has been closed */
+static int l_event_at(lua_State *L) {
+  const byn_id *id = byn_id_at(L, 1);
+  luaL_argexpected(L, id, 1, "pid or ref");
+  const char *name = luaL_checkstring(L, 2);
+  luaL_checktype(L, 3, LUA_TTABLE);
+  lua_settop(L, 3);
+  byn_node *node = id->origin->node;
+  if (node) event_of_fields(L, node, name);
+  lua_pushboolean(L, node != NULL);
+  return 1;
+}
+
+/* driver() -> the name of the driver of the caller's node, "lockstep" under
+ * that, nil where the C node was made by hand */
+static int l_driver(lua_State *L) {
+  const byn_node *node = byn_node_here(L);
+  if (node->points)
+    lua_pushliteral(L, "lockstep");
+  else
+    byn_slot_push(L, node->driver);
+  return 1;
 }
 
 /* is_id(value), is_pid(value) -> bool */
@@ -491,6 +545,9 @@ void byn_api_functions(lua_State *L) {
                                        {"is_alive", l_is_alive},
                                        {"processes", l_processes},
                                        {"process_info", l_process_info},
+                                       {"queue_length", l_queue_length},
+                                       {"event_at", l_event_at},
+                                       {"driver", l_driver},
                                        {"reason", l_reason},
                                        {"event", l_event},
                                        {"is_id", l_is_id},

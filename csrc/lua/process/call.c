@@ -340,13 +340,13 @@ static int l_cast_now(lua_State *L) {
   return 1;
 }
 
-/* reply(from, ...) -> true */
+/* reply(from, ...) -> true, also once the node has been closed */
 static int l_reply(lua_State *L) {
-  byn_node *node = byn_node_here(L);
   const byn_id *ref = byn_ref_at(L, 1);
   luaL_argexpected(L, ref, 1, "the `from` of a handle_call");
-  BYN_POINT(L, node->world->running, l_reply, BYN_OP_REPLY, 0);
-  byn_reply(L, node, ref, lua_gettop(L) - 1);
+  byn_node *node = byn_node_toward(L, ref);
+  BYN_POINT(L, byn_world_here(L)->running, l_reply, BYN_OP_REPLY, 0);
+  if (node) byn_reply(L, node, ref, lua_gettop(L) - 1);
   lua_pushboolean(L, 1);
   return 1;
 }

@@ -24,12 +24,14 @@ typedef enum byn_op {
   BYN_OP_HANDLE,  /* a server or supervisor: the next mail */
   BYN_OP_RECEIVE, /* after a wait: for a message, */
   BYN_OP_WAKE,    /* for some time, */
-  BYN_OP_ANSWER,  /* for the reply to a call */
+  BYN_OP_ANSWER,  /* for the reply to a call, */
+  BYN_OP_AWAITED, /* for its `done` */
   BYN_OP_TIMER,
   BYN_OP_SEND,
   BYN_OP_CAST,
   BYN_OP_CALL,
   BYN_OP_REPLY,
+  BYN_OP_DONE,
   BYN_OP_SEND_AFTER,
   BYN_OP_CANCEL,
   BYN_OP_LINK,

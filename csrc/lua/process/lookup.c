@@ -19,6 +19,13 @@ byn_node *byn_node_only(lua_State *L) {
   return w->nodes;
 }
 
+byn_node *byn_node_toward(lua_State *L, const byn_id *id) {
+  const byn_world *w = byn_world_here(L);
+  if (w->running) return w->running->node;
+  if (id->origin->ours || !w->nodes) return id->origin->node;
+  return byn_node_only(L);
+}
+
 void byn_process_absent(lua_State *L, const char *what) {
   if (byn_world_here(L)->running)
     byn_misuse(L, "%s in a process that is ending", what);

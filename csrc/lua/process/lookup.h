@@ -23,6 +23,12 @@ static inline byn_node *byn_node_here(lua_State *L) {
   return w->running ? w->running->node : byn_node_only(L);
 }
 
+/* The node that is to send something to `id`: that of the process that runs;
+ * outside of processes, as in a callback of the host's loop, the one that made
+ * the id, else the only one there is. NULL if the node has been closed, or
+ * there is none; may raise as above. */
+byn_node *byn_node_toward(lua_State *L, const byn_id *id);
+
 /* Raises "... outside a process" naming `what`. */
 void byn_process_absent(lua_State *L, const char *what);
 /* The process that runs; raises as above if there is none. */

@@ -46,7 +46,8 @@ typedef struct byn_node {
   int names;          /* slot: table name -> pid */
   uint32_t kept_made; /* how many of `kept` there ever were */
   int kept;  /* slot: table of what upper rooms keep for its life, or 0 */
-  int clock; /* slot: function that answers the time, or 0 */
+  int clock;  /* slot: function that answers the time, or 0 */
+  int driver; /* slot: the name of its driver, or 0 */
   bool system_clock; /* the clock is core.clock */
   int events; /* slot: list of events not yet fetched, or 0 if unwanted */
   int event_count;
@@ -63,6 +64,7 @@ typedef struct byn_node {
   bool clock_read;                  /* `now` is fresh for this slice */
   bool reaping;
   bool stepping;
+  bool collected; /* closed by the collector, and not by its program */
 } byn_node;
 
 /* Both ends of a list, or none: of the run queue, and of what is EXITING. */

@@ -98,7 +98,8 @@ typedef enum byn_wait {
   BYN_WAIT_SLEEP,
   BYN_WAIT_REPLY, /* resumed with what byn_reply left on the coroutine */
   BYN_WAIT_PAUSE, /* it yielded by hand: resumed at its next turn */
-  BYN_WAIT_POINT  /* about to do what others can notice: see control.h */
+  BYN_WAIT_POINT, /* about to do what others can notice: see control.h */
+  BYN_WAIT_AWAIT  /* resumed with what its `done` left on the coroutine */
 } byn_wait;
 
 /* Idle ones are many: what is added here is paid for each of them. */
@@ -112,7 +113,7 @@ struct byn_process {
   uint64_t parent; /* serial of the one that made it, on this node; 0: none */
   uint32_t parent_index;
   int thread;       /* slot of co */
-  int arguments;    /* values on co to resume with; -1: no reply yet */
+  int arguments;    /* values on co to resume with; -1: none yet */
   int name;         /* slot of the registered name, or 0 */
   int exit_reason;  /* slot of the reason it ends for */
   int label;        /* slot: a name for people, or 0 (process_info.label) */
@@ -130,11 +131,13 @@ struct byn_process {
   bool held : 1;          /* a behaviour that mail must not run for now */
   bool matching : 1;      /* a match function runs: receive is refused */
   bool preempted : 1;     /* this turn was cut short: see preempt.h */
+  bool owns : 1;          /* resources are released when it ends: owned.h */
   unsigned held_log2 : 5; /* process_held_node again at 2^this held_ms */
   byn_mailbox mail;
   byn_relation_list relations;
   struct byn_relation *call; /* BYN_WAIT_REPLY: the call, or NULL */
-  uint64_t reply;            /* BYN_WAIT_REPLY: the serial that wakes it */
+  uint64_t reply;            /* BYN_WAIT_REPLY, _AWAIT: the serial that wakes
+                                it */
   byn_timer timer;           /* of the wait */
   byn_timer own_timer;       /* of the behaviour */
 };
@@ -143,7 +146,7 @@ struct byn_process {
  * waits, for what. For core/coverage.h. */
 #define BYN_PHASES                                                             \
   "idle ready running exiting dead waits:nothing waits:message waits:mail "    \
-  "waits:sleep waits:reply waits:pause waits:point"
+  "waits:sleep waits:reply waits:pause waits:point waits:await"
 static inline unsigned byn_process_phase(const byn_process *p) {
   bool waits = p->state == BYN_IDLE && p->co;
   return waits ? BYN_DEAD + 1u + p->wait : p->state;

@@ -8,6 +8,7 @@
 #include "event.h"
 #include "lookup.h"
 #include "node.h"
+#include "owned.h"
 #include "signal.h"
 #include "wait.h"
 
@@ -75,16 +76,17 @@ static inline void behaviour_ended(lua_State *L, byn_process *p, int reason) {
   byn_assert(byn_stack_top(L) == top);
 }
 
-/* Closes the code of p, frees its name and timers, and signals its end to its
- * links and monitors. Memory may run out in the middle; p is still the first
- * that is EXITING then, and all of this is done again, so each line must be
- * right a second time. */
+/* Closes the code of p, releases what it owns, frees its name and timers, and
+ * signals its end to its links and monitors. Memory may run out in the middle;
+ * p is still the first that is EXITING then, and all of this is done again, so
+ * each line must be right a second time. */
 static void exit_process(lua_State *L, byn_process *p) {
   byn_node *node = p->node;
   byn_assert(p->state == BYN_EXITING && p != node->world->running);
   push_exit_reason(L, p);
   int reason = lua_gettop(L);
   close_coroutine(L, p);
+  byn_owned_release(L, p);
   byn_node_unregister(L, p);
   cancel_process_timers(p);
   report_crash(L, p, reason);
@@ -101,6 +103,7 @@ static void remove_process(lua_State *L, byn_process *p) {
   byn_node *node = p->node;
   byn_assert(node->table[p->id.index] == p && node->process_count);
   byn_assert(!p->co && !p->self && !p->name && !p->timer && !p->own_timer);
+  byn_assert(!p->owns);
   byn_assert(!p->relations.first && !p->mail.head);
   node->table[p->id.index] = NULL;
   node->process_count--;

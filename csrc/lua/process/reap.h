@@ -12,12 +12,12 @@
 
 struct byn_node;
 
-/* Takes each process that is EXITING out of the node: its code is closed, its
- * name is free, links and monitors hear of it. Those that exit because of that
- * follow. Only the outermost call does so: a finalizer, which runs in the
- * middle of anything, leaves it to the function that it interrupts. Raises
- * when memory is short: the next call goes on with the same process, once
- * node->reaping is false again. */
+/* Takes each process that is EXITING out of the node: its code is closed, what
+ * it owns is released, its name is free, links and monitors hear of it. Those
+ * that exit because of that follow. Only the outermost call does so: a
+ * finalizer, which runs in the middle of anything, leaves it to the function
+ * that it interrupts. Raises when memory is short: the next call goes on with
+ * the same process, once node->reaping is false again. */
 void byn_node_reap(lua_State *L, struct byn_node *node);
 
 /* In a C function called from the code of a process: ends it for the reason

@@ -57,6 +57,8 @@ static int push_results(lua_State *L, byn_process *p) {
   case BYN_WAIT_REPLY:
     if (p->arguments < 0) return time_out_call(L, p);
     return p->arguments;
+  case BYN_WAIT_AWAIT:
+    return p->arguments < 0 ? push_timeout(L, p) : p->arguments;
   default:
     return p->arguments;
   }
@@ -153,6 +155,7 @@ static bool can_resume(const byn_process *p) {
   case BYN_WAIT_SLEEP:
     return p->expired;
   case BYN_WAIT_REPLY:
+  case BYN_WAIT_AWAIT:
     return p->arguments >= 0 || p->expired;
   default:
     return true;

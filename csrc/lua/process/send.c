@@ -60,11 +60,17 @@ static bool send_at_once(lua_State *L, byn_node *node) {
   return p && lua_type(L, 2) != LUA_TTABLE && byn_process_hand(L, p);
 }
 
-/* send(dest, msg) -> true | nil, "noproc" */
+/* send(dest, msg) -> true | nil, "noproc": never fails for a pid, also once the
+ * node has been closed */
 static int l_send(lua_State *L) {
-  byn_node *node = byn_node_here(L);
+  const byn_id *id = byn_pid_at(L, 1);
+  byn_node *node = id ? byn_node_toward(L, id) : byn_node_here(L);
   byn_dest dest;
   if (lua_gettop(L) != 2) lua_settop(L, 2);
+  if (!node) {
+    lua_pushboolean(L, 1);
+    return 1;
+  }
   BYN_POINT(L, node->world->running, l_send, BYN_OP_SEND, 1);
   if (send_at_once(L, node)) {
     lua_pushboolean(L, 1);

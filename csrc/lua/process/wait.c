@@ -71,7 +71,8 @@ bool byn_process_take_mail(lua_State *L, byn_process *p) {
 
 void byn_process_answer(lua_State *L, byn_process *p, int count) {
   byn_assert(p->state == BYN_IDLE || p->state == BYN_READY);
-  byn_assert(p->co && p->wait == BYN_WAIT_REPLY && p->arguments < 0);
+  byn_assert(p->wait == BYN_WAIT_REPLY || p->wait == BYN_WAIT_AWAIT);
+  byn_assert(p->co && p->arguments < 0);
   if (!byn_has_room(p->co, count)) luaL_error(L, "too many results");
   BYN_COVER(byn_process_phase(p), "answer");
   tell_control(p);
@@ -122,7 +123,7 @@ int byn_process_wait(lua_State *L, byn_process *p, byn_wait what, int64_t ms) {
   byn_assert(p->state == BYN_RUNNING && !p->timer);
   if (ms >= 0) p->timer = byn_node_timer(L, p->node, ms, BYN_TIMER_WAIT, p);
   p->wait = (uint8_t)what;
-  if (what != BYN_WAIT_REPLY) p->arguments = 0;
+  if (what != BYN_WAIT_REPLY && what != BYN_WAIT_AWAIT) p->arguments = 0;
   return lua_yield(L, 0);
 }
 
@@ -142,6 +143,14 @@ int byn_process_wait_reply(lua_State *L, byn_process *p, byn_relation *call,
   p->reply = ref->serial;
   p->arguments = -1;
   return lua_yield(L, 0);
+}
+
+int byn_process_wait_done(lua_State *L, byn_process *p, uint64_t serial,
+                          int64_t ms) {
+  byn_assert(p->state == BYN_RUNNING && !p->call);
+  p->reply = serial;
+  p->arguments = -1;
+  return byn_process_wait(L, p, BYN_WAIT_AWAIT, ms);
 }
 
 bool byn_process_gives_way(lua_State *L, byn_process *p) {

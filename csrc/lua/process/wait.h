@@ -52,6 +52,11 @@ void byn_process_expect(byn_process *p, byn_id *ref);
 int byn_process_wait_reply(lua_State *L, byn_process *p, byn_relation *call,
                            const byn_id *ref, int64_t ms);
 
+/* Waits for the `done` of that serial; p can wait here. Afterwards the results
+ * are what it was given. */
+int byn_process_wait_done(lua_State *L, byn_process *p, uint64_t serial,
+                          int64_t ms);
+
 /* Takes the first mail out and pushes what the program sees of it; false if
  * there is none. */
 bool byn_process_take_mail(lua_State *L, byn_process *p);
@@ -61,7 +66,8 @@ void byn_process_drop_mail(lua_State *L, byn_process *p, byn_mail *mail);
 /* The wait's timer is due. */
 void byn_process_expire(byn_process *p);
 
-/* Pops `count` values as what BYN_WAIT_REPLY answers, and wakes p. */
+/* Pops `count` values as what BYN_WAIT_REPLY or BYN_WAIT_AWAIT answers, and
+ * wakes p. */
 void byn_process_answer(lua_State *L, byn_process *p, int count);
 
 /* A time-out argument at `index`, in milliseconds: an integer (or a float

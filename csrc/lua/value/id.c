@@ -94,6 +94,7 @@ byn_origin *byn_origin_begin(lua_State *L, byn_world *w, const char *name,
   if (old && old->node) return NULL;
   byn_origin *o = make_origin(L, w, name, incarnation);
   if (old) old->retired = true;
+  o->ours = true;
   return o;
 }
 

@@ -40,6 +40,7 @@ typedef struct byn_origin {
                    of their metatables */
   bool has_ids; /* as byn_origins_prune has just found */
   bool doubles; /* a node that was up and has no integers: LuaJIT */
+  bool ours;    /* a node of this Lua state, also once that has closed */
   bool retired; /* its name and incarnation were given to another node */
 } byn_origin;
 

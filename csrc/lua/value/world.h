@@ -37,6 +37,7 @@ typedef struct byn_world {
   void (*on_close)(struct byn_world *w); /* process/: frees spare mails */
   byn_arity arities[BYN_ARITIES];
   int resolver; /* slot of the function that resolves named children */
+  int release;  /* slot of the function of process/owned.h */
 } byn_world;
 
 /* The world of this Lua state, made at the first call. */

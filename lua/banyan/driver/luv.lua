@@ -9,10 +9,12 @@
 --   timer, idle                    wake the loop at the deadline, or at once
 --
 -- An error in a callback would end the program, so each callback is guarded:
--- its error becomes an event. Only this file knows luv.
+-- its error becomes an event. Besides this file and handles.lua, only banyan.io
+-- knows luv.
 
 local uv = require "luv"
 local core = require "banyan.core"
+local handles = require "banyan.driver.handles"
 local name = require "banyan.name"
 
 local LINGER_MS = 1000 -- that the peer has to read the last bytes of a link
@@ -22,6 +24,10 @@ local RETRY_MS = 100 -- after a turn that failed
 local LONGEST_MS = 5000 -- timer: see Session:schedule
 
 local Driver = { name = "luv", files = uv }
+
+--- Functions that are called after each step: the set of them. They must not
+-- raise.
+Driver.after_step = {}
 
 --- Milliseconds of a clock that never goes back, and counts the time of a
 -- suspended machine. The C node knows this function and reads the clock without
@@ -101,7 +107,7 @@ local function listen(address, on_connection)
   if host then ok, why = try(uv.tcp_bind, server, host, address.port) end
   if ok then ok, why = try(uv.listen, server, BACKLOG, on_connection) end
   if ok then return server end
-  server:close()
+  handles.close(server)
   return nil, ("cannot listen on %s: %s"):format(name.show(address),
     text_of(why))
 end
@@ -128,7 +134,7 @@ end
 
 function Session:drop(handle)
   if handle:is_closing() then return end
-  handle:close(function() self.handles = self.handles - 1 end)
+  handles.close(handle, function() self.handles = self.handles - 1 end)
 end
 
 -- --- links: from dial or accept to the close of the socket -------------------
@@ -304,6 +310,7 @@ function Session:turn()
   local deadline
   if not self.leaving then deadline = self.core:step(Driver.clock()) end
   self:act()
+  for after in pairs(Driver.after_step) do after() end
   if self.host.dispatch() then self.again = true end
   self:schedule(deadline)
 end
@@ -426,7 +433,8 @@ function Session:close(finish)
   if self:is_inside() then return self:when(gone, last) end
   self:pump(gone)
   last()
-  while self.handles > 0 do uv.run("once") end
+  handles.hurry(LINGER_MS)
+  while self.handles > 0 or handles.count > 0 do uv.run("once") end
 end
 
 --- Puts a node on the loop.
@@ -458,6 +466,7 @@ function Driver.open(host)
   local turn = session:guard("turn", function() session:turn() end)
   local check_goal = session:guard("end", function() session:check_goal() end)
   session.prepare:start(function()
+    if handles.exiting then return end
     if not turn() then session:calm() end
     check_goal()
   end)

@@ -18,6 +18,7 @@ local NOTE_INDENT = 19 -- below who took the step
 local verbs = {
   run = "runs", handle = "goes on", receive = "receives",
   wake = "wakes up", answer = "goes on with the answer to its call",
+  awaited = "goes on after its await", done = "calls done for",
   send = "sends to", cast = "casts to", call = "calls", reply = "replies",
   link = "links to", unlink = "unlinks from", monitor = "monitors",
   demonitor = "ends a monitor", exit = "sends an exit signal to",
@@ -30,6 +31,7 @@ local verbs = {
 local late = {
   receive = "goes on without a message: time-out",
   answer = "goes on without an answer: time-out",
+  awaited = "goes on without its done: time-out",
 }
 
 --- What a process is called: by its name, by what it runs, or by its pid.

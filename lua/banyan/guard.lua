@@ -1,0 +1,43 @@
+--- Functions whose errors are events of a node: for callbacks of the host's
+-- loop, which luv would end the program for. Private to this library; see
+-- banyan.guard.
+
+local core = require "banyan.core"
+
+local guard = {}
+
+local function text_of(err)
+  if type(err) == "string" then return err end
+  local ok, text = pcall(tostring, err)
+  return ok and text or "an error that cannot be shown"
+end
+
+local function failure(err)
+  return { message = text_of(err), traceback = debug.traceback("", 2)
+    :gsub("^\n", "") }
+end
+
+-- Neither raises nor fails: this is the last that hears of the error.
+local function report(here, fields)
+  local ok, told = pcall(core.event_at, here, "callback_error", fields)
+  if ok and told then return end
+  pcall(io.stderr.write, io.stderr, ("banyan: callback_error: %s\n%s\n")
+    :format(fields.message, fields.traceback))
+end
+
+local function finish(here, ok, ...)
+  if ok then return ... end
+  report(here, ...)
+end
+
+--- Wraps a function.
+---@param here banyan.Pid|banyan.Ref  made by the node whose events they are
+---@param fn function
+---@return function  answers what fn returned, nothing after an error
+function guard.wrap(here, fn)
+  return function(...)
+    return finish(here, xpcall(fn, failure, ...))
+  end
+end
+
+return guard

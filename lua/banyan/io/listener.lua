@@ -1,0 +1,263 @@
+--- A listening socket that belongs to a process. See banyan.io.
+--
+-- libuv holds at most one connection that was not accepted yet, and does not
+-- look for another meanwhile: the rest waits in the kernel.
+
+local core = require "banyan.core"
+local addresses = require "banyan.io.address"
+local connect = require "banyan.io.connect"
+local handles = require "banyan.driver.handles"
+local options = require "banyan.options"
+local owner = require "banyan.io.owner"
+local sockets = require "banyan.io.socket"
+local uv = require "luv"
+
+local BACKLOG = 512
+local PROBE_MS = 1000 -- that a listener of the same path has to accept
+local RETRY_MS = 100 -- after an accept that failed, such as for want of files
+
+---@class banyan.Listener
+local Listener = {}
+local class = { __index = Listener, __name = "listener" }
+
+local M = {}
+
+-- The fields of a listener's table, besides those of owner.lua:
+--
+--   opts           of the sockets that it accepts
+--   is_pipe        are they Unix sockets?
+--   pending        a connection can be accepted
+--   failed         the code of an error that the next accept answers
+
+local function on_connection(l, err)
+  if not l.handle then return end
+  if err then
+    l.failed = addresses.code(err)
+  else
+    l.pending = true
+  end
+  owner.wake(l)
+end
+
+local function take_connection(l)
+  l.pending = false
+  local handle = l.is_pipe and uv.new_pipe(false) or uv.new_tcp()
+  local ok, why = l.handle:accept(handle)
+  if not ok then
+    handles.close(handle)
+    return nil, addresses.code(why)
+  end
+  if not l.is_pipe then handle:nodelay(true) end
+  return (sockets.new(handle, l.opts))
+end
+
+local function has_come(l)
+  return l.pending or l.failed ~= nil
+end
+
+-- As the method accept.
+local function accept(l, deadline)
+  while l.handle do
+    if l.pending then return core.unbroken(take_connection, l) end
+    local failed = l.failed
+    l.failed = nil
+    if failed then return nil, failed end
+    local came, why =
+      owner.wait(l, "accept", owner.left(deadline), has_come)
+    if not came then return nil, why end
+  end
+  return nil, "closed"
+end
+
+--- Waits for a connection. Yields while there is none.
+---@param timeout? integer|number|string  milliseconds, no limit by default
+---@return banyan.Socket|nil socket  of the caller, with the listener's options
+---@return string|nil err  "timeout"; "closed": the listener is closed; or a
+---  code such as "emfile". An error if it belongs to another process
+function Listener:accept(timeout)
+  local l = owner.check(self, class, "accept")
+  timeout = options.timeout(timeout, "listener:accept", 2)
+  return accept(l, owner.deadline(timeout))
+end
+
+--- The address that it listens on, with the port that the system chose for
+-- port 0. Does not yield.
+---@return string|nil address
+---@return string|nil err  "closed". An error if the listener belongs to another
+---  process
+function Listener:address()
+  local l = owner.check(self, class, "address")
+  if not l.handle then return nil, "closed" end
+  return addresses.show(l.handle:getsockname())
+end
+
+local function release(l)
+  local handle = l.handle
+  l.handle = nil
+  if handle then handles.close(handle) end
+end
+
+local function close(l)
+  local handle = owner.leave(l)
+  if handle then handles.close(handle) end
+end
+
+--- Stops to listen: the address is free when this returns. Does not yield. A
+-- second call does nothing.
+---@return true  an error if the listener belongs to another process
+function Listener:close()
+  core.unbroken(close, owner.check(self, class, "close"))
+  return true
+end
+
+--- Makes another process the owner. Does not yield.
+---@param pid banyan.Pid  of this node; that of another is an error
+---@return true|nil ok
+---@return string|nil err  "noproc": it has ended, and the caller is the owner
+---  still; "closed": the listener is closed. An error if it belongs to another
+---  process
+function Listener:give(pid)
+  return owner.give(owner.check(self, class, "give"), pid, "listener:give")
+end
+
+-- --- serving -----------------------------------------------------------------
+
+-- Counts the connections that are over; with `wait` it waits for the first.
+local function count_ends(counter, wait)
+  local message = core.receive(not wait and 0 or nil)
+  while message ~= nil do
+    if type(message) == "table" and counter.refs[message.ref] then
+      counter.refs[message.ref] = nil
+      counter.n = counter.n - 1
+    end
+    message = core.receive(0)
+  end
+end
+
+-- Called in core.unbroken: when the process runs, it owns the socket.
+local function start_connection(socket, fn, counter)
+  if not counter then
+    socket:give(core.spawn(fn, socket))
+    return
+  end
+  local pid, ref = core.spawn_monitor(fn, socket)
+  counter.refs[ref] = true
+  counter.n = counter.n + 1
+  socket:give(pid)
+end
+
+local function serve(l, fn, most)
+  local counter = most and { n = 0, refs = {} }
+  while true do
+    if counter then
+      count_ends(counter, false)
+      while counter.n >= most do count_ends(counter, true) end
+    end
+    local socket, why = accept(l)
+    if socket then
+      core.unbroken(start_connection, socket, fn, counter)
+    elseif why == "closed" then
+      return
+    else
+      core.event("accept_failed", { reason = why, pid = core.self() })
+      core.sleep(RETRY_MS)
+    end
+  end
+end
+
+local serve_schema = { max_connections = "positive" }
+
+--- Starts a process, linked to the caller, that takes the listener over and
+-- accepts connections. For each a process runs fn(socket), which owns the
+-- socket: when it ends the socket is closed, and when it crashes nothing else
+-- ends. It is linked to nobody, and goes on if the acceptor ends. So this is
+-- the last line of a start function of a supervisor. Does not yield.
+---@param fn fun(socket: banyan.Socket)
+---@param opts? { max_connections: integer }  with so many connections at a time
+---  no other is accepted, until one of them ends; no limit by default
+---@return banyan.Pid|nil pid
+---@return string|nil err  "closed": the listener is closed. An error if it
+---  belongs to another process
+function Listener:serve(fn, opts)
+  local l = owner.check(self, class, "serve")
+  if type(fn) ~= "function" then
+    error("listener:serve: fn must be a function, got " .. type(fn), 2)
+  end
+  opts = options.check("listener:serve", opts, serve_schema, 2)
+  if not l.handle then return nil, "closed" end
+  local most = opts.max_connections
+  local pid = core.spawn_link(function() serve(l, fn, most) end)
+  owner.give(l, pid, "listener:serve")
+  return pid
+end
+
+--- Closes the listener where it is a to-be-closed variable of Lua 5.4.
+class.__close = function(self) Listener.close(self) end
+
+class.__tostring = function(self)
+  local l = core.referent(self, class)
+  return ("listener<%s>"):format(l.handle and tostring(l.owner) or "closed")
+end
+
+-- --- making ------------------------------------------------------------------
+
+-- luv raises an error if an address is malformed. This answers nil, err then.
+local function try(fn, ...)
+  local ok, result, why = pcall(fn, ...)
+  if not ok then return nil, result end
+  return result, why
+end
+
+local function bind_tcp(handle, at)
+  local hosts, why = addresses.resolve(at.host)
+  if not hosts then return nil, why end
+  return try(uv.tcp_bind, handle, hosts[1], at.port)
+end
+
+-- Does nobody listen on the path of a Unix socket? Yields.
+local function is_stale(path, opts)
+  local before = uv.fs_stat(path)
+  if not before or before.type ~= "socket" then return false end
+  local probe, why = connect({ path = path }, opts, PROBE_MS)
+  if probe then probe:close() end
+  local after = uv.fs_stat(path)
+  return why == "econnrefused" and after ~= nil and after.ino == before.ino
+end
+
+-- Binds, or takes the place of a socket that was left over.
+local function bind_pipe(handle, at, opts)
+  local ok, why = try(uv.pipe_bind, handle, at.path)
+  if ok or addresses.code(why) ~= "eaddrinuse" then return ok, why end
+  if not is_stale(at.path, opts) then return nil, why end
+  uv.fs_unlink(at.path)
+  return try(uv.pipe_bind, handle, at.path)
+end
+
+local function new_handle(is_pipe, opts)
+  local l = {
+    handle = is_pipe and uv.new_pipe(false) or uv.new_tcp(),
+    is_pipe = is_pipe, opts = opts, release = release,
+  }
+  owner.take(l)
+  return l
+end
+
+--- A listener of the caller. Yields.
+---@param at table  of addresses.parse
+---@param opts table  of the sockets
+---@return userdata|nil listener
+---@return string|nil err  a code
+function M.new(at, opts)
+  local is_pipe = at.path ~= nil
+  local l = core.unbroken(new_handle, is_pipe, opts)
+  local ok, why = (is_pipe and bind_pipe or bind_tcp)(l.handle, at, opts)
+  if ok then
+    ok, why = try(uv.listen, l.handle, BACKLOG,
+      owner.callback(l, on_connection))
+  end
+  if ok then return core.reference(l, class) end
+  core.unbroken(close, l)
+  return nil, addresses.code(why)
+end
+
+return M

@@ -1,0 +1,343 @@
+--- A connection that belongs to a process. See banyan.io.
+--
+-- What arrives is read by luv at once, up to a limit, also while nobody waits
+-- for it: then a read finds it without a turn of the loop. Beyond the limit
+-- luv stops to read, the kernel's buffer fills, and the other side waits.
+
+local core = require "banyan.core"
+local addresses = require "banyan.io.address"
+local Buffer = require "banyan.io.buffer"
+local handles = require "banyan.driver.handles"
+local luv_driver = require "banyan.driver.luv"
+local options = require "banyan.options"
+local owner = require "banyan.io.owner"
+local uv = require "luv"
+
+local AHEAD = 65536 -- bytes that are read while nobody waits for them
+local LINGER_MS = 5000 -- that a closed socket has to send what was written
+-- Messages in the mailbox of the owner of an active socket: from MANY on luv
+-- stops to read, from FEW on it reads again.
+local MANY, FEW = 100, 50
+
+---@class banyan.Socket
+local Socket = {}
+local class = { __index = Socket, __name = "socket" }
+
+local M = {}
+
+-- The fields of a socket's table, besides those of owner.lua:
+--
+--   opts           high_water, max_line
+--   buffer         bytes that nobody has taken yet
+--   reading        does luv read?
+--   over           nothing more comes: "closed" or the code of an error
+--   failed         nothing can be sent: the code of an error
+--   mode           nil, "once" or true: see active
+--   writes         how many writes luv has not finished
+--   wants          while the owner waits in a read: so many bytes are enough
+--   on_read, on_written     its callbacks
+
+-- --- reading -----------------------------------------------------------------
+
+local function stop_reading(s)
+  if not s.reading then return end
+  s.reading = false
+  s.handle:read_stop()
+end
+
+local paused = {} -- active sockets whose owners have long mailboxes
+
+local function start_reading(s)
+  if s.reading or s.over or paused[s] then return end
+  s.reading = true
+  local ok, why = s.handle:read_start(s.on_read)
+  if ok then return end
+  s.reading, s.over = false, addresses.code(why)
+end
+
+-- Hands over what there is, as far as the mode says.
+local function send_messages(s)
+  local buffer = s.buffer
+  if s.mode and buffer.size > 0 then
+    if s.mode == "once" then s.mode = nil end
+    core.send(s.owner,
+      { tag = "data", socket = s.ref, data = buffer:take(buffer.size) })
+  end
+  if s.mode and s.over then
+    s.mode = nil
+    core.send(s.owner, { tag = "closed", socket = s.ref, reason = s.over })
+  end
+  if s.mode and core.queue_length(s.owner) >= MANY then
+    paused[s] = true
+    stop_reading(s)
+  end
+end
+
+-- After each step: who has a short mailbox again?
+luv_driver.after_step[function()
+  for s in pairs(paused) do
+    local length = s.handle and core.queue_length(s.owner)
+    if not length or length <= FEW or not s.mode then
+      paused[s] = nil
+      if length then start_reading(s) end
+    end
+  end
+end] = true
+
+local function has_enough(s)
+  if s.over or s.buffer.size >= s.wants then return true end
+  return s.waits == "line" and s.buffer:may_have_line()
+end
+
+local function on_read(s, err, data)
+  if not s.handle then return end
+  if data then
+    s.buffer:push(data)
+  else
+    stop_reading(s)
+    s.over = err and addresses.code(err) or "closed"
+  end
+  if s.mode then
+    send_messages(s)
+  elseif s.wants and has_enough(s) then
+    owner.wake(s)
+  end
+  if s.handle and s.buffer.size >= math.max(AHEAD, s.wants or 0) then
+    stop_reading(s)
+  end
+end
+
+-- What a read of that kind answers now; nothing if it has to wait.
+local function take(s, how)
+  local buffer = s.buffer
+  if how == "line" then return buffer:take_line(s.opts.max_line, s.over) end
+  if buffer.size >= (how or 1) then return buffer:take(how or buffer.size) end
+end
+
+local function check_how(how)
+  if how == nil or how == "line" then return end
+  if type(how) == "number" and how % 1 == 0 and how >= 1 and how < 2 ^ 53 then
+    return
+  end
+  error('socket:read: how must be nil, "line" or a number of bytes from 1 on, '
+    .. "got " .. tostring(how), 3)
+end
+
+--- Reads. Yields while what was asked for is not there.
+---@param how? integer|"line"  nil: what comes next, at least one byte; a number:
+---  exactly so many bytes; "line": up to the next "\n", without that and a "\r"
+---  before it; the last line may lack its end
+---@param timeout? integer|number|string  milliseconds, no limit by default.
+---  What came in meanwhile stays to be read
+---@return string|nil data
+---@return string|nil err  "closed": the other side sends nothing more (what was
+---  too short for `how` can still be read without it), or the socket is closed;
+---  "timeout"; "line_too_long": longer than the option max_line, the bytes stay;
+---  or a code such as "econnreset". An error if the socket is active, or belongs
+---  to another process
+function Socket:read(how, timeout)
+  local s = owner.check(self, class, "read")
+  check_how(how)
+  timeout = options.timeout(timeout, "socket:read", 2)
+  if not s.handle then return nil, "closed" end
+  if s.mode then
+    error("socket:read: the socket is active: its data come as messages", 2)
+  end
+  local deadline = owner.deadline(timeout)
+  while true do
+    local data, err = core.unbroken(take, s, how)
+    if data then return data end
+    if err or s.over then return nil, err or s.over end
+    s.wants = how == "line" and s.opts.max_line + 2 or how or 1
+    start_reading(s)
+    local came, why = owner.wait(s, how == "line" and "line" or "data",
+      owner.left(deadline), has_enough)
+    s.wants = nil
+    if not came then return nil, why end
+  end
+end
+
+local function set_mode(s, mode)
+  s.mode = mode or nil
+  paused[s] = nil
+  if not mode then return end
+  send_messages(s)
+  start_reading(s)
+end
+
+--- Has data sent to the owner as messages, {tag="data", socket=, data=}, and
+-- once, when nothing more comes, {tag="closed", socket=, reason=}: "closed" or
+-- the code of an error. While there are many messages in the mailbox, what
+-- arrives stays in the kernel. Does not yield.
+---@param mode boolean|"once"  true: until further notice; "once": one message
+---  of either kind, then false; false: data are for read
+---@return true|nil ok
+---@return string|nil err  "closed": the socket is closed. An error if it belongs
+---  to another process
+function Socket:active(mode)
+  local s = owner.check(self, class, "active")
+  if type(mode) ~= "boolean" and mode ~= "once" then
+    error('socket:active: true, "once" or false expected, got '
+      .. tostring(mode), 2)
+  end
+  if not s.handle then return nil, "closed" end
+  core.unbroken(set_mode, s, mode)
+  return true
+end
+
+-- --- writing -----------------------------------------------------------------
+
+local function unsent(s)
+  return s.writes > 0 and uv.stream_get_write_queue_size(s.handle) or 0
+end
+
+local function can_write(s)
+  return s.failed ~= nil or unsent(s) <= s.opts.high_water
+end
+
+local function on_written(s, err)
+  s.writes = s.writes - 1
+  if not s.handle then return end
+  if err then s.failed = addresses.code(err) end
+  if s.waits == "write" and can_write(s) then owner.wake(s) end
+end
+
+-- Gives bytes to luv: what the kernel does not take at once waits there.
+local function write_now(s, data)
+  local n = 0
+  if s.writes == 0 then
+    local sent, why, code = uv.try_write(s.handle, data)
+    if not sent and code ~= "EAGAIN" then
+      s.failed = addresses.code(why)
+      return nil, s.failed
+    end
+    n = sent or 0
+    if n == #data then return true end
+  end
+  s.on_written = s.on_written or owner.callback(s, on_written)
+  s.writes = s.writes + 1
+  local ok, why = uv.write(s.handle, n > 0 and data:sub(n + 1) or data,
+    s.on_written)
+  if ok then return true end
+  s.writes = s.writes - 1
+  s.failed = addresses.code(why)
+  return nil, s.failed
+end
+
+local function joined(data)
+  if type(data) == "string" then return data end
+  if type(data) == "table" then
+    local ok, text = pcall(table.concat, data)
+    if ok then return text end
+  end
+  error("socket:write: a string or a list of strings expected, got "
+    .. type(data), 3)
+end
+
+--- Writes. Yields while more than `high_water` bytes are unsent; the data are
+-- then handed on as a whole. It works also after the other side has ended its
+-- half. What was written before a close is still sent, for at most 5 s.
+---@param data string|string[]
+---@param timeout? integer|number|string  milliseconds, no limit by default
+---@return true|nil ok  true: sent or waiting to be, not: received
+---@return string|nil err  "timeout": nothing of `data` will be sent; "closed":
+---  the socket is closed; or a code such as "epipe". An error if it belongs to
+---  another process
+function Socket:write(data, timeout)
+  local s = owner.check(self, class, "write")
+  data = joined(data)
+  timeout = options.timeout(timeout, "socket:write", 2)
+  if not s.handle then return nil, "closed" end
+  local deadline = owner.deadline(timeout)
+  while not can_write(s) do
+    local fits, why = owner.wait(s, "write", owner.left(deadline), can_write)
+    if not fits then return nil, why end
+  end
+  if s.failed then return nil, s.failed end
+  if data == "" then return true end
+  return core.unbroken(write_now, s, data)
+end
+
+-- --- its owner, its end ------------------------------------------------------
+
+-- Closes a handle. What luv has not sent yet is given some time.
+local function shut(s, handle)
+  paused[s], s.buffer, s.mode = nil, nil, nil
+  if s.reading then handle:read_stop() end
+  s.reading = false
+  if s.writes > 0 and not s.failed then
+    handles.linger(handle, LINGER_MS)
+  else
+    handles.close(handle)
+  end
+end
+
+local function release(s)
+  local handle = s.handle
+  s.handle = nil
+  if handle then shut(s, handle) end
+end
+
+local function close(s)
+  local handle = owner.leave(s)
+  if handle then shut(s, handle) end
+end
+
+--- Makes another process the owner. Messages that were sent to the caller stay
+-- in its mailbox. Does not yield.
+---@param pid banyan.Pid  of this node; that of another is an error
+---@return true|nil ok
+---@return string|nil err  "noproc": it has ended, and the caller is the owner
+---  still; "closed": the socket is closed. An error if it belongs to another
+---  process
+function Socket:give(pid)
+  return owner.give(owner.check(self, class, "give"), pid, "socket:give")
+end
+
+--- Closes the socket. What was written before is still sent, for at most 5 s.
+-- Does not yield. A second call does nothing.
+---@return true  an error if the socket belongs to another process
+function Socket:close()
+  core.unbroken(close, owner.check(self, class, "close"))
+  return true
+end
+
+--- The address of the other side. Does not yield.
+---@return string|nil address  "host:port", "[::1]:port" or "unix:path" (of a
+---  side that connected: "unix:")
+---@return string|nil err  "closed", "enotconn". An error if the socket belongs
+---  to another process
+function Socket:peer()
+  local s = owner.check(self, class, "peer")
+  if not s.handle then return nil, "closed" end
+  local name, why = s.handle:getpeername()
+  if not name then return nil, addresses.code(why) end
+  return addresses.show(name)
+end
+
+--- Closes the socket where it is a to-be-closed variable of Lua 5.4.
+class.__close = function(self) Socket.close(self) end
+
+class.__tostring = function(self)
+  local s = core.referent(self, class)
+  return ("socket<%s>"):format(s.handle and tostring(s.owner) or "closed")
+end
+
+-- --- making ------------------------------------------------------------------
+
+--- A socket of the caller. Called in core.unbroken, with the making of the
+-- handle.
+---@param handle userdata  of luv, not connected yet
+---@param opts table  high_water, max_line
+---@return userdata socket
+---@return table state
+function M.new(handle, opts)
+  local s = { handle = handle, opts = opts, writes = 0, release = release }
+  owner.take(s)
+  s.buffer = Buffer.new()
+  s.on_read = owner.callback(s, on_read)
+  s.ref = core.reference(s, class)
+  return s.ref, s
+end
+
+return M

@@ -1,0 +1,53 @@
+--- What belongs to a process and is released when that ends, for whatever
+-- reason, before its links and monitors hear of it: sockets.
+--
+-- A resource is a table with a method `release`, which closes it. That must
+-- neither yield nor raise, and is right a second time: when memory is short
+-- in the middle, all that the process has left is released again. Private to
+-- this library.
+
+local core = require "banyan.core"
+
+local owned = {}
+
+local sets = {} -- pid -> the set of its resources
+
+core.set_release(function(pid)
+  local set = sets[pid]
+  for resource in pairs(set) do
+    resource:release()
+    set[resource] = nil
+  end
+  sets[pid] = nil
+end)
+
+--- Makes a process the owner of a resource, besides those that it has.
+---@param pid banyan.Pid  of this Lua state
+---@param resource table
+---@return boolean ok  false if the process has ended
+function owned.add(pid, resource)
+  local set = sets[pid]
+  if not set then
+    if not core.owns(pid, true) then return false end
+    set = {}
+    sets[pid] = set
+  elseif not core.is_alive(pid) then
+    return false
+  end
+  set[resource] = true
+  return true
+end
+
+--- Takes a resource from a process that lives, without a release.
+---@param pid banyan.Pid
+---@param resource table
+function owned.remove(pid, resource)
+  local set = sets[pid]
+  if not set then return end
+  set[resource] = nil
+  if next(set) then return end
+  sets[pid] = nil
+  core.owns(pid, false)
+end
+
+return owned
