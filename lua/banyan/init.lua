@@ -224,7 +224,8 @@ banyan.now = core.now
 
 --- Sends a message. Sending to a pid never fails, whether or not the process is
 -- alive. A callback of the host's loop may send to a pid, too, also when the
--- node has stopped meanwhile. Yields only while the send queue to the node of `dest` is long.
+-- node has stopped meanwhile. Yields only while the send queue to the node of
+-- `dest` is long.
 ---@param dest banyan.Pid|string|table  a pid, a registered name, {name=,
 ---  node=}, or what distributed_supervisor.via made
 ---@param message any  functions, userdata and coroutines go by reference
@@ -333,8 +334,8 @@ function banyan.await(fn, timeout)
   return core.await_wait(done, timeout)
 end
 
---- Wraps a function for the host's own loop, such as a callback of luv: an error
--- in it ends nothing else, but is the event callback_error { message=,
+--- Wraps a function for the host's own loop, such as a callback of luv: an
+-- error in it ends nothing else, but is the event callback_error { message=,
 -- traceback= } of the caller's node, a warning in the log. (luv ends the
 -- program when a callback raises an error.) After the node has stopped, the
 -- error is written on stderr. Neither guard nor the wrapped function yields,

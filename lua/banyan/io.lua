@@ -8,7 +8,7 @@
 --
 --     local listener = assert(io.listen("127.0.0.1:8080"))
 --     listener:serve(function(socket)
---       for line in socket.read, socket, "line" do socket:write(line .. "\n") end
+--       for line in socket:lines() do socket:write(line .. "\n") end
 --     end)
 --
 -- An address is "host:port" (port 0: a free one), "[::1]:port" or "unix:path".

@@ -62,8 +62,8 @@ end
 ---@param state table
 ---@param what string  becomes state.waits
 ---@param timeout integer|nil  milliseconds
----@param is_over fun(state: table): boolean  true: there is nothing to wait for;
----  a callback may have come just before
+---@param is_over fun(state: table): boolean  true: there is nothing to wait
+---  for; a callback may have come just before
 ---@return true|nil ok
 ---@return string|nil err  "timeout"
 function owner.wait(state, what, timeout, is_over)

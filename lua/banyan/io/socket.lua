@@ -124,17 +124,17 @@ local function check_how(how)
 end
 
 --- Reads. Yields while what was asked for is not there.
----@param how? integer|"line"  nil: what comes next, at least one byte; a number:
----  exactly so many bytes; "line": up to the next "\n", without that and a "\r"
----  before it; the last line may lack its end
+---@param how? integer|"line"  nil: what comes next, at least one byte; a
+---  number: exactly so many bytes; "line": up to the next "\n", without that
+---  and a "\r" before it; the last line may lack its end
 ---@param timeout? integer|number|string  milliseconds, no limit by default.
 ---  What came in meanwhile stays to be read
 ---@return string|nil data
 ---@return string|nil err  "closed": the other side sends nothing more (what was
 ---  too short for `how` can still be read without it), or the socket is closed;
----  "timeout"; "line_too_long": longer than the option max_line, the bytes stay;
----  or a code such as "econnreset". An error if the socket is active, or belongs
----  to another process
+---  "timeout"; "line_too_long": longer than the option max_line, the bytes
+---  stay; or a code such as "econnreset". An error if the socket is active, or
+---  belongs to another process
 function Socket:read(how, timeout)
   local s = owner.check(self, class, "read")
   check_how(how)
@@ -145,9 +145,11 @@ function Socket:read(how, timeout)
   end
   local deadline = owner.deadline(timeout)
   while true do
-    local data, err = core.unbroken(take, s, how)
-    if data then return data end
-    if err or s.over then return nil, err or s.over end
+    if s.buffer.size > 0 or s.over then
+      local data, err = core.unbroken(take, s, how)
+      if data then return data end
+      if err or s.over then return nil, err or s.over end
+    end
     s.wants = how == "line" and s.opts.max_line + 2 or how or 1
     start_reading(s)
     local came, why = owner.wait(s, how == "line" and "line" or "data",
@@ -155,6 +157,14 @@ function Socket:read(how, timeout)
     s.wants = nil
     if not came then return nil, why end
   end
+end
+
+--- For the generic for: reads a line at a time, until there is none, be it that
+-- nothing more comes or that the read has failed. Each read yields.
+---@return fun(): string|nil
+function Socket:lines()
+  owner.check(self, class, "lines")
+  return function() return (Socket.read(self, "line")) end
 end
 
 local function set_mode(s, mode)
@@ -172,8 +182,8 @@ end
 ---@param mode boolean|"once"  true: until further notice; "once": one message
 ---  of either kind, then false; false: data are for read
 ---@return true|nil ok
----@return string|nil err  "closed": the socket is closed. An error if it belongs
----  to another process
+---@return string|nil err  "closed": the socket is closed. An error if it
+---  belongs to another process
 function Socket:active(mode)
   local s = owner.check(self, class, "active")
   if type(mode) ~= "boolean" and mode ~= "once" then
