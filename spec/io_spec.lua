@@ -6,7 +6,6 @@ local core = require "banyan.core"
 local Buffer = require "banyan.io.buffer"
 local sockets = require "banyan.io"
 local support = require "spec.support.sockets"
-local uv = require "luv"
 
 local ANY = support.ANY
 local count = support.count

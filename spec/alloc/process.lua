@@ -3,7 +3,8 @@
 --
 -- Answers functions, see scarcity.h. Besides, make() makes another node,
 -- crowd() leaves processes behind that are tied to each other, close() closes
--- the node; then three about messages for later.
+-- the node; then three about messages for later, three about what a process
+-- owns, and three about an await.
 
 local core = ...
 
@@ -21,6 +22,14 @@ local function wait_for_end()
   core.receive()
   core.exit { "shutdown", { "asked" } }
 end
+
+-- What processes own: it is released once, and before anybody hears of the end.
+local owned, told = {}, {}
+core.set_release(function(pid)
+  local scrap = { owned[pid] } -- this, too, takes memory
+  owned[pid] = nil
+  return scrap
+end)
 
 local spoiled
 
@@ -71,6 +80,17 @@ local things = {
   function() core.mail_peek() core.mail_skip() core.mail_rewind() end,
   function() core.mail_wait(1) end,
   function() while check_reason(core.receive(0)) do end end,
+  function() core.await_wait(core.await_begin(), 5) end,
+  function(it) it.done = core.await_begin() it.done({ 1 }, nil, 2) end,
+  function(it) core.await_wait(it.done) end,
+  function(it) core.await_begin(it.done) it.done({}) it.done({}) end,
+  function(it) core.await_wait(it.done) end,
+  function(it) core.await_begin(it.done) core.spawn(it.done, { "given" }) end,
+  function(it) core.await_wait(it.done, 20) end,
+  function(it) it.done("too late") end,
+  function() core.owns(core.spawn(wait_for_end), true) end,
+  function() core.owns(core.self(), true) end,
+  function() core.event_at(core.self(), "callback_error", { pid = 1 }) end,
   function() core.self():exit("kill") end,
 }
 
@@ -144,5 +164,51 @@ local function wait_for_it()
   return came
 end
 
+local function own()
+  node:spawn(function()
+    local pid = core.spawn(core.sleep, math.huge)
+    owned[pid] = { "a thing" }
+    core.owns(pid, true)
+    core.monitor(pid)
+    core.register("owner", pid)
+    told = {}
+    told.ref = core.receive().ref
+    told.before = owned[pid] == nil
+  end)
+  step(2)
+end
+
+local function end_owner()
+  local pid = core.whereis("owner")
+  if pid then pid:exit("kill") end
+end
+
+local function was_released()
+  end_owner() -- if memory was too short to ask for it
+  step(20)
+  return next(owned) == nil and told.before
+end
+
+local done, answers
+
+local function begin_await()
+  answers = nil
+  node:spawn(function()
+    done = core.await_begin()
+    local list = { core.await_wait(done) }
+    answers = #list == 3 and list[3] == "c"
+  end)
+  step(2)
+end
+
+local function call_done() done("a", {}, "c") end
+
+local function was_answered()
+  call_done() -- if memory was too short to make the call
+  step(20)
+  return answers
+end
+
 return live, probe, stage.clear, make, crowd, close, send_later,
-  function() step(2) end, wait_for_it
+  function() step(2) end, wait_for_it, own, end_owner, was_released,
+  begin_await, call_done, was_answered

@@ -3,7 +3,7 @@
 
 #define SCENARIO "spec/alloc/process.lua"
 
-enum { SEND_AFTER = CLOSE + 1 };
+enum { SEND_AFTER = CLOSE + 1, OWN = SEND_AFTER + 3, AWAIT = OWN + 3 };
 
 static int closes(uint64_t n) {
   scarcity s = {.fail_at = n};
@@ -31,6 +31,16 @@ static void a_message_for_later_is_not_lost(void **state) {
   assert_not_lost(SCENARIO, SEND_AFTER);
 }
 
+static void what_a_process_owns_is_released(void **state) {
+  (void)state;
+  assert_not_lost(SCENARIO, OWN);
+}
+
+static void an_await_is_answered(void **state) {
+  (void)state;
+  assert_not_lost(SCENARIO, AWAIT);
+}
+
 static void a_node_that_closes_takes_everything_with_it(void **state) {
   (void)state;
   for (uint64_t n = 1; closes(n); n++)
@@ -51,6 +61,8 @@ int main(void) {
       cmocka_unit_test(processes_survive_each_failing_allocation),
       cmocka_unit_test(a_node_that_cannot_be_made_leaves_nothing),
       cmocka_unit_test(a_message_for_later_is_not_lost),
+      cmocka_unit_test(what_a_process_owns_is_released),
+      cmocka_unit_test(an_await_is_answered),
       cmocka_unit_test(a_node_that_closes_takes_everything_with_it),
       cmocka_unit_test(a_lua_state_that_closes_takes_its_nodes_with_it),
   };
