@@ -53,7 +53,7 @@ local function quote(text) return "'" .. text:gsub("'", "'\\''") .. "'" end
 --- Runs a program in `dir`; answers what it printed, and raises if it failed.
 -- The port that a page names may be taken here: another stands in for it.
 local function execute(dir, program)
-  program = program:gsub("(@127%.0%.0%.1:)91%d%d", function(host)
+  program = program:gsub("([@\"]127%.0%.0%.1:)91%d%d", function(host)
     return host .. address.free_port()
   end)
   uv.run "nowait"
