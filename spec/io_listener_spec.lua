@@ -164,6 +164,22 @@ describe("a listener", function()
     assert.equal(1, count(events, "process_crashed"))
   end)
 
+  it("goes on serving after an accept that failed", function()
+    local events = on_node(function()
+      local listener = assert(sockets.listen(ANY))
+      local at = listener:address()
+      listener:serve(echo)
+      local l = core.referent(listener, debug.getmetatable(listener))
+      eventually(function() return l.waits end)
+      l.failed = "emfile"
+      l.done(true)
+      local client = assert(sockets.connect(at))
+      client:write "x"
+      assert.equal("x", client:read(1))
+    end)
+    assert.equal(1, count(events, "accept_failed"))
+  end)
+
   it("stops to accept at max_connections, and starts again", function()
     on_node(function()
       local listener = assert(sockets.listen(ANY))

@@ -30,13 +30,10 @@ local connect_schema = {
   high_water = "positive", max_line = "positive", timeout = "timeout",
 }
 
--- The drivers whose loop is luv's.
-local on_luv = { luv = true, poll = true }
-
 local function check_driver(what)
   core.self(what)
   local driver = core.driver()
-  if on_luv[driver] then return end
+  if driver == "luv" then return end
   if driver == "lockstep" then
     error(what .. ": there are no sockets under lockstep; have a process of "
       .. "the test send the messages that a socket would", 3)

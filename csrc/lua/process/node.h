@@ -45,7 +45,7 @@ typedef struct byn_node {
   byn_rng rng;
   int names;          /* slot: table name -> pid */
   uint32_t kept_made; /* how many of `kept` there ever were */
-  int kept;  /* slot: table of what upper rooms keep for its life, or 0 */
+  int kept;   /* slot: table of what upper rooms keep for its life, or 0 */
   int clock;  /* slot: function that answers the time, or 0 */
   int driver; /* slot: the name of its driver, or 0 */
   bool system_clock; /* the clock is core.clock */

@@ -11,9 +11,11 @@
  * alone; anything else is told, and must not keep p from its end. */
 static void report_failed_release(lua_State *L, byn_process *p) {
   const char *text = byn_reason_tostring(L, lua_gettop(L));
-  if (!byn_event(L, p->node, "callback_error")) return;
+  if (!byn_event(L, p->node, "driver_error")) return;
+  lua_pushliteral(L, "release");
+  lua_setfield(L, -2, "where");
   lua_pushstring(L, text);
-  lua_setfield(L, -2, "message");
+  lua_setfield(L, -2, "reason");
   byn_process_push(L, p);
   lua_setfield(L, -2, "pid");
   byn_event_done(L, p->node);

@@ -25,8 +25,8 @@ local LONGEST_MS = 5000 -- timer: see Session:schedule
 
 local Driver = { name = "luv", files = uv }
 
---- Functions that are called after each step: the set of them. They must not
--- raise.
+--- Functions that are called after each step, before the loop waits. They must
+-- not raise.
 Driver.after_step = {}
 
 --- Milliseconds of a clock that never goes back, and counts the time of a
@@ -310,7 +310,7 @@ function Session:turn()
   local deadline
   if not self.leaving then deadline = self.core:step(Driver.clock()) end
   self:act()
-  for after in pairs(Driver.after_step) do after() end
+  for _, fn in ipairs(Driver.after_step) do fn() end
   if self.host.dispatch() then self.again = true end
   self:schedule(deadline)
 end

@@ -75,7 +75,7 @@ end
 ---@return string|nil err  "timeout"; "closed": the listener is closed; or a
 ---  code such as "emfile". An error if it belongs to another process
 function Listener:accept(timeout)
-  local l = owner.check(self, class, "accept")
+  local l = owner.check(self, class, "listener:accept")
   timeout = options.timeout(timeout, "listener:accept", 2)
   return accept(l, owner.deadline(timeout))
 end
@@ -86,7 +86,7 @@ end
 ---@return string|nil err  "closed". An error if the listener belongs to another
 ---  process
 function Listener:address()
-  local l = owner.check(self, class, "address")
+  local l = owner.check(self, class, "listener:address")
   if not l.handle then return nil, "closed" end
   return addresses.show(l.handle:getsockname())
 end
@@ -106,7 +106,7 @@ end
 -- second call does nothing.
 ---@return true  an error if the listener belongs to another process
 function Listener:close()
-  core.unbroken(close, owner.check(self, class, "close"))
+  core.unbroken(close, owner.check(self, class, "listener:close"))
   return true
 end
 
@@ -117,7 +117,8 @@ end
 ---  still; "closed": the listener is closed. An error if it belongs to another
 ---  process
 function Listener:give(pid)
-  return owner.give(owner.check(self, class, "give"), pid, "listener:give")
+  local l = owner.check(self, class, "listener:give")
+  return owner.give(l, pid, "listener:give")
 end
 
 -- --- serving -----------------------------------------------------------------
@@ -179,7 +180,7 @@ local serve_schema = { max_connections = "positive" }
 ---@return string|nil err  "closed": the listener is closed. An error if it
 ---  belongs to another process
 function Listener:serve(fn, opts)
-  local l = owner.check(self, class, "serve")
+  local l = owner.check(self, class, "listener:serve")
   if type(fn) ~= "function" then
     error("listener:serve: fn must be a function, got " .. type(fn), 2)
   end

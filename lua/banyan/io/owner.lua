@@ -6,7 +6,6 @@
 --
 --   handle       of luv; nil once it is closed
 --   owner        the pid; nobody else may use it
---   kind         "socket" or "listener", for messages
 --   waits        what the owner waits for, while it does
 --   done         ends that wait
 --   release      called when the owner has ended; see owned.lua
@@ -25,19 +24,17 @@ local owner = {}
 --- The table of a socket or listener that the caller owns, or that is closed.
 ---@param value any  what a method was called on
 ---@param class table  the metatable
----@param method string  for messages
+---@param what string  the method, for messages
 ---@return table state
-function owner.check(value, class, method)
+function owner.check(value, class, what)
   local state = core.referent(value, class)
   if not state then
-    error(("%s:%s: a %s expected, got %s"):format(class.__name, method,
-      class.__name, type(value)), 3)
+    error(("%s: a %s expected, got %s"):format(what, class.__name,
+      type(value)), 3)
   end
-  if state.handle and state.owner ~= core.self(class.__name .. ":" .. method)
-  then
-    error(("%s:%s: the %s belongs to %s; only its owner may use it, or give "
-      .. "it away"):format(class.__name, method, class.__name,
-      tostring(state.owner)), 3)
+  if state.handle and state.owner ~= core.self(what) then
+    error(("%s: the %s belongs to %s; only its owner may use it, or give it "
+      .. "away"):format(what, class.__name, tostring(state.owner)), 3)
   end
   return state
 end

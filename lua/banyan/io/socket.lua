@@ -74,7 +74,7 @@ local function send_messages(s)
 end
 
 -- After each step: who has a short mailbox again?
-luv_driver.after_step[function()
+local function resume_paused()
   for s in pairs(paused) do
     local length = s.handle and core.queue_length(s.owner)
     if not length or length <= FEW or not s.mode then
@@ -82,7 +82,9 @@ luv_driver.after_step[function()
       if length then start_reading(s) end
     end
   end
-end] = true
+end
+
+table.insert(luv_driver.after_step, resume_paused)
 
 local function has_enough(s)
   if s.over or s.buffer.size >= s.wants then return true end
@@ -136,7 +138,7 @@ end
 ---  stay; or a code such as "econnreset". An error if the socket is active, or
 ---  belongs to another process
 function Socket:read(how, timeout)
-  local s = owner.check(self, class, "read")
+  local s = owner.check(self, class, "socket:read")
   check_how(how)
   timeout = options.timeout(timeout, "socket:read", 2)
   if not s.handle then return nil, "closed" end
@@ -163,7 +165,7 @@ end
 -- nothing more comes or that the read has failed. Each read yields.
 ---@return fun(): string|nil
 function Socket:lines()
-  owner.check(self, class, "lines")
+  owner.check(self, class, "socket:lines")
   return function() return (Socket.read(self, "line")) end
 end
 
@@ -185,7 +187,7 @@ end
 ---@return string|nil err  "closed": the socket is closed. An error if it
 ---  belongs to another process
 function Socket:active(mode)
-  local s = owner.check(self, class, "active")
+  local s = owner.check(self, class, "socket:active")
   if type(mode) ~= "boolean" and mode ~= "once" then
     error('socket:active: true, "once" or false expected, got '
       .. tostring(mode), 2)
@@ -254,7 +256,7 @@ end
 ---  the socket is closed; or a code such as "epipe". An error if it belongs to
 ---  another process
 function Socket:write(data, timeout)
-  local s = owner.check(self, class, "write")
+  local s = owner.check(self, class, "socket:write")
   data = joined(data)
   timeout = options.timeout(timeout, "socket:write", 2)
   if not s.handle then return nil, "closed" end
@@ -301,14 +303,15 @@ end
 ---  still; "closed": the socket is closed. An error if it belongs to another
 ---  process
 function Socket:give(pid)
-  return owner.give(owner.check(self, class, "give"), pid, "socket:give")
+  local s = owner.check(self, class, "socket:give")
+  return owner.give(s, pid, "socket:give")
 end
 
 --- Closes the socket. What was written before is still sent, for at most 5 s.
 -- Does not yield. A second call does nothing.
 ---@return true  an error if the socket belongs to another process
 function Socket:close()
-  core.unbroken(close, owner.check(self, class, "close"))
+  core.unbroken(close, owner.check(self, class, "socket:close"))
   return true
 end
 
@@ -318,7 +321,7 @@ end
 ---@return string|nil err  "closed", "enotconn". An error if the socket belongs
 ---  to another process
 function Socket:peer()
-  local s = owner.check(self, class, "peer")
+  local s = owner.check(self, class, "socket:peer")
   if not s.handle then return nil, "closed" end
   local name, why = s.handle:getpeername()
   if not name then return nil, addresses.code(why) end
