@@ -89,13 +89,20 @@ local function objects()
   require("banyan.lockstep").check(function()
     cluster = require("banyan.lockstep").cluster { nodes = 1 }
   end, { iterations = 1 })
+  local listener, socket
+  banyan.run(function()
+    listener = assert(require("banyan.io").listen "127.0.0.1:0")
+    socket = assert(require("banyan.io").connect(listener:address()))
+  end)
   return {
     { "Cluster", cluster, "lua/banyan/lockstep/cluster.lua" },
     { "History", require("banyan.lockstep.history").new(),
       "lua/banyan/lockstep/history.lua" },
+    { "Listener", listener, "lua/banyan/io/listener.lua" },
     { "Node", node, "lua/banyan/node.lua" },
     { "Pid", pid, "lua/banyan/init.lua" },
     { "Ring", require("banyan.ring").new(), "lua/banyan/ring.lua" },
+    { "Socket", socket, "lua/banyan/io/socket.lua" },
     { "History", require("banyan.lockstep.history").new(),
       "lua/banyan/lockstep/history.lua" },
   }

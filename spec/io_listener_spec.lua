@@ -94,6 +94,8 @@ describe("a listener", function()
         { sockets.connect "unix:/nowhere/at/all" })
       assert.is_nil((sockets.listen "unix:/nowhere/at/all"))
       assert.is_nil((sockets.listen "999.1.1.1:1"))
+      assert.same({ nil, "enametoolong" },
+        { sockets.listen("unix:/tmp/" .. ("x"):rep(200)) })
       for _, text in ipairs {
         "", "nothing", "host:", ":1", "host:65536", "host:-1", "::1:80",
         "[::1]", "unix:", "a b:1", "host:1x",

@@ -8,6 +8,7 @@ local uv = require "luv"
 local address = {}
 
 local HINTS = { socktype = "stream" }
+local LONGEST_PATH = 103 -- that every system takes; libuv cuts longer ones
 
 --- "econnrefused", from "ECONNREFUSED: connection refused".
 ---@param err string
@@ -19,9 +20,10 @@ end
 --- Reads an address.
 ---@param text string
 ---@return { path: string }|{ host: string, port: integer }|nil parsed
----@return any err  {"bad_address", text}
+---@return any err  {"bad_address", text}, "enametoolong"
 function address.parse(text)
   local path = text:match("^unix:(.+)$")
+  if path and #path > LONGEST_PATH then return nil, "enametoolong" end
   if path and not path:find("%z") then return { path = path } end
   local host, port = text:match("^%[([%x:.%%%w]+)%]:(%d+)$")
   if not host then host, port = text:match("^([^:%[%]%s%z]+):(%d+)$") end

@@ -67,7 +67,7 @@ local function send_messages(s)
     s.mode = nil
     core.send(s.owner, { tag = "closed", socket = s.ref, reason = s.over })
   end
-  if s.mode and core.queue_length(s.owner) >= MANY then
+  if s.mode and (core.queue_length(s.owner) or 0) >= MANY then
     paused[s] = true
     stop_reading(s)
   end
