@@ -48,6 +48,10 @@ static void note_messages(rig *r) {
     note_packet(m->bytes, m->n);
 }
 
+static bool has_failed_starts(uint64_t seed) {
+  return seed % 2 == 0;
+}
+
 static void disturb(rig *r) {
   int i = (int)rig_draw(r, (uint32_t)r->count);
   int id = (int)rig_draw(r, IDS);
@@ -55,7 +59,7 @@ static void disturb(rig *r) {
     rig_boot(r, i);
     return;
   }
-  switch (rig_draw(r, 12)) {
+  switch (rig_draw(r, 13)) {
   case 0:
     rig_cut(r, i, (i + 1) % r->count);
     break;
@@ -79,6 +83,9 @@ static void disturb(rig *r) {
     break;
   case 7:
     rig_start(r, i, id, BYN_DIST_TEMPORARY);
+    break;
+  case 8:
+    r->failing_id = has_failed_starts(r->seed) && rig_draw(r, 2) ? id : -1;
     break;
   default:
     rig_start(r, i, id, rig_draw(r, 2) * BYN_DIST_TRANSIENT);
@@ -186,17 +193,6 @@ static void know(byn_dist *d, byn_buf *b) {
     const byn_place *p = byn_registry_find(&d->registry, &name);
     if (!p) continue;
     byn_place_put(b, p, false);
-    if (p->digest != byn_place_digest(p)) {
-      printf("bad digest id %d live %u ends %u floor %lu\n", id, p->live,
-             p->ends, p->floor);
-      for (byn_generation *g = p->generations; g; g = g->next) {
-        printf("g %lx ended %d regs", g->token, g->ended);
-        for (byn_register *q = g->registers; q; q = q->next)
-          printf(" %s v%lu st%d dropped%d", q->host->name, q->version, q->state,
-                 q->host->dropped);
-        printf("\n");
-      }
-    }
     assert_int_equal(p->digest, byn_place_digest(p));
   }
 }
@@ -251,7 +247,8 @@ static void four(uint64_t seed, byn_rng *rng) {
   byn_buf_free(&expected);
 }
 
-/* The whole history, in random orders with repetitions. */
+/* The whole history, in random orders with repetitions. What the end of a
+ * failed start hid counts when it is told again. */
 static void whole(uint64_t seed, byn_rng *rng) {
   byn_buf expected = {0};
   static int order[ENTRIES];
@@ -270,6 +267,8 @@ static void whole(uint64_t seed, byn_rng *rng) {
       if (byn_rng_below(rng, 4) == 0)
         assert_true(tell(d, &all[order[byn_rng_below(rng, (uint64_t)i + 1)]]));
     }
+    for (int i = all_count; i > 0 && has_failed_starts(seed); i--)
+      assert_true(tell(d, &all[order[i - 1]]));
     if (k == 0)
       know(d, &expected);
     else
@@ -285,7 +284,7 @@ static void any_order(void **state) {
   byn_test_alloc memory = {0};
   the_alloc = byn_test_allocator(&memory);
   int entries = 0;
-  for (uint64_t seed = 1; seed <= 25; seed++) {
+  for (uint64_t seed = 1; seed <= 30; seed++) {
     byn_rng rng;
     byn_rng_seed(&rng, seed);
     live(seed);

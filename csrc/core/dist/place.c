@@ -103,7 +103,11 @@ static byn_merged outgrow_own(byn_generation *g, const byn_alloc *alloc,
 
 static byn_merged merge_register(byn_generation *g, const byn_alloc *alloc,
                                  const byn_register_view *view) {
-  if (!view->host || view->host->dropped) return BYN_MERGED_SAME;
+  if (!view->host) return BYN_MERGED_SAME;
+  if (view->host->dropped) {
+    g->may_have_run |= view->state == BYN_REGISTER_STARTING;
+    return BYN_MERGED_SAME;
+  }
   if (view->own) return outgrow_own(g, alloc, view);
   byn_register *r = byn_register_find(g, view->host);
   if (r && r->version >= view->version) {
@@ -150,7 +154,7 @@ static void strip(byn_generation *g, const byn_alloc *alloc) {
   byn_blob_clear(&g->spec, alloc);
   byn_blob_clear(&g->failures.reason, alloc);
   g->failures = (byn_failures){0};
-  g->ran = g->spec_set = g->own_backoff = false;
+  g->ran = g->may_have_run = g->spec_set = g->own_backoff = false;
   g->flags = 0;
 }
 
@@ -377,7 +381,7 @@ bool byn_place_drop_hosts(byn_place *p, const byn_alloc *alloc) {
   for (byn_generation *g = p->generations; g; g = g->next)
     for (byn_register **at = &g->registers; *at;) {
       if ((*at)->host->dropped) {
-        g->ran |= (*at)->state == BYN_REGISTER_STARTING;
+        g->may_have_run |= (*at)->state == BYN_REGISTER_STARTING;
         free_register(g, alloc, at);
         dropped = true;
       } else {
@@ -441,7 +445,7 @@ bool byn_generation_may_run(const byn_generation *g, const byn_host *but) {
 }
 
 bool byn_generation_may_have_run(const byn_generation *g) {
-  if (g->ran) return true;
+  if (g->ran || g->may_have_run) return true;
   for (const byn_register *r = g->registers; r; r = r->next)
     if (r->state == BYN_REGISTER_STARTING && r->host->gone) return true;
   return false;

@@ -14,8 +14,10 @@
  *   or                     `ran`, the spec
  *
  * So merging is commutative, associative and idempotent, and no order in which
- * places travel can matter. What runs, and which of several runs stays, are
- * functions of the set and of which hosts are gone.
+ * places travel can matter. One thing has to be told again: what was dropped
+ * with the end of a failed start, where it turns out that it did run. What
+ * runs, and which of several runs stays, are functions of the set and of which
+ * hosts are gone.
  *
  * Of a generation that has ended only the end is kept. Of each id the newest
  * BYN_PLACE_ENDS of them are: `floor` is the stamp up to which generations are
@@ -97,9 +99,10 @@ typedef struct byn_generation {
   uint64_t token, stamp;
   uint8_t flags; /* of BYN_PLACE_FLAGS */
   bool ended;
-  bool ran;      /* some process of it did once */
-  bool spec_set; /* the rest of this block is known: until then it is not
-                    started here */
+  bool ran;          /* some process of it did once */
+  bool may_have_run; /* so may one of a dead host; others are not told */
+  bool spec_set;     /* the rest of this block is known: until then it is not
+                        started here */
   bool own_backoff;
   byn_blob node; /* pinned to it */
   byn_blob spec;
