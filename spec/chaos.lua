@@ -3,6 +3,7 @@
 --
 --    CHAOS=600   seconds, 60 by default
 --    SEED=1      of the faults, the time of day by default
+--    V=1         prints the faults in any case
 --
 -- What must hold in the end is in spec/support/chaos/verdict.lua. If it does
 -- not, the seed, the faults and what each node says of the child are printed,
@@ -66,9 +67,12 @@ local function start_all()
   end
 end
 
-local function show(storm, problems)
+local function show_faults(storm)
   say "\nthe faults:"
   for _, one in ipairs(storm.timeline) do say(one.text) end
+end
+
+local function show(problems)
   say("\n%d problems:", #problems)
   for i = 1, math.min(SHOWN, #problems) do
     local one = problems[i]
@@ -119,7 +123,8 @@ local function main()
   start_all()
   local storm = faults.new(seed, net, nodes)
   local problems = rage(storm, client.new())
-  if #problems > 0 then show(storm, problems) end
+  if #problems > 0 or os.getenv "V" then show_faults(storm) end
+  if #problems > 0 then show(problems) end
   return #problems == 0
 end
 
