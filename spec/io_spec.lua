@@ -4,6 +4,7 @@
 local banyan = require "banyan"
 local core = require "banyan.core"
 local Buffer = require "banyan.io.buffer"
+local handles = require "banyan.driver.handles"
 local sockets = require "banyan.io"
 local support = require "spec.support.sockets"
 
@@ -223,15 +224,34 @@ describe("a socket", function()
         local written = banyan.receive()
         if how == "kill" then pid:exit "kill" end
         banyan.receive(function(m) return m.ref == ref end)
+        local came = 0
         client.tcp:read_start(function(_, data)
-          client.text = client.text .. (data or "")
+          came = came + #(data or "")
           client.over = client.over or data == nil
         end)
         eventually(function() return client.over end)
-        assert.equal(written * #text, #client.text)
+        assert.equal(written * #text, came)
         client.tcp:close()
         listener:close()
       end
+    end)
+  end)
+
+  it("is given up if the other side takes nothing after the close", function()
+    local before = handles.silent_ms
+    handles.silent_ms = 20
+    finally(function() handles.silent_ms = before end)
+    on_node(function()
+      local listener = assert(sockets.listen(ANY))
+      local client = plain_client(listener:address())
+      client.tcp:read_stop()
+      local socket = assert(listener:accept())
+      socket:write(("x"):rep(20000000))
+      local open = handles.count
+      socket:close()
+      assert.equal(open + 1, handles.count)
+      eventually(function() return handles.count == open end)
+      client.tcp:close()
     end)
   end)
 

@@ -15,7 +15,11 @@ local handles = {
   exiting = false,
   --- How many are closing, or linger.
   count = 0,
+  --- Milliseconds that the other side of one that lingers may take nothing.
+  silent_ms = 5000,
 }
+
+local LINGER_MS = 60000
 
 local new_proxy = rawget(_G, "newproxy") -- luacheck: ignore 113
 local newest -- the object whose finalizer counts
@@ -62,15 +66,21 @@ local function cut(stream)
 end
 
 --- Closes a stream once what was written to it is sent, or is known to be
--- lost, but after `ms` in any case.
+-- lost; also when the other side has taken nothing of it for `silent_ms`, and
+-- after LINGER_MS in any case.
 ---@param stream userdata
----@param ms integer
-function handles.linger(stream, ms)
+function handles.linger(stream)
   local timer = uv.new_timer()
   handles.count = handles.count + 1
   lingering[stream] = timer
   newest = with_finalizer()
-  timer:start(ms, 0, function() cut(stream) end)
+  local unsent = uv.stream_get_write_queue_size(stream)
+  local left, ms = LINGER_MS, handles.silent_ms
+  timer:start(ms, ms, function()
+    local before = unsent
+    unsent, left = uv.stream_get_write_queue_size(stream), left - ms
+    if unsent == before or left <= 0 then cut(stream) end
+  end)
   if not stream:shutdown(function() cut(stream) end) then cut(stream) end
 end
 
@@ -79,9 +89,7 @@ end
 function handles.hurry(ms)
   uv.update_time()
   for stream, timer in pairs(lingering) do
-    if timer:get_due_in() > ms then
-      timer:start(ms, 0, function() cut(stream) end)
-    end
+    timer:start(ms, 0, function() cut(stream) end)
   end
 end
 

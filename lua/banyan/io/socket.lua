@@ -14,7 +14,6 @@ local owner = require "banyan.io.owner"
 local uv = require "luv"
 
 local AHEAD = 65536 -- bytes that are read while nobody waits for them
-local LINGER_MS = 5000 -- that a closed socket has to send what was written
 -- Messages in the mailbox of the owner of an active socket: from MANY on luv
 -- stops to read, from FEW on it reads again.
 local MANY, FEW = 100, 50
@@ -248,7 +247,8 @@ end
 
 --- Writes. Yields while more than `high_water` bytes are unsent; the data are
 -- then handed on as a whole. It works also after the other side has ended its
--- half. What was written before a close is still sent, for at most 5 s.
+-- half. What was written before a close is still sent, as long as the other
+-- side takes some of it every 5 s, for at most a minute.
 ---@param data string|string[]
 ---@param timeout? integer|number|string  milliseconds, no limit by default
 ---@return true|nil ok  true: sent or waiting to be, not: received
@@ -278,7 +278,7 @@ local function shut(s, handle)
   if s.reading then handle:read_stop() end
   s.reading = false
   if s.writes > 0 and not s.failed then
-    handles.linger(handle, LINGER_MS)
+    handles.linger(handle)
   else
     handles.close(handle)
   end
@@ -307,8 +307,8 @@ function Socket:give(pid)
   return owner.give(s, pid, "socket:give")
 end
 
---- Closes the socket. What was written before is still sent, for at most 5 s.
--- Does not yield. A second call does nothing.
+--- Closes the socket. What was written before is still sent, see write. Does
+-- not yield. A second call does nothing.
 ---@return true  an error if the socket belongs to another process
 function Socket:close()
   core.unbroken(close, owner.check(self, class, "socket:close"))
