@@ -16,7 +16,7 @@ local unpack = table.unpack or unpack
 local CALLERS, CALLS = 16, 8000
 local MESSAGES, AHEAD = 50000, 500
 local ALONE = 3000
-local GROUPS, SLICES = 6, 8 -- a figure for each group but the first
+local GROUPS, SLICES = 6, 24 -- a figure for each group but the first
 
 -- --- on the nodes ------------------------------------------------------------
 
