@@ -109,7 +109,9 @@ describe("children on nodes whose connections", function()
       silence(c, nodes, nil)
       await_one_of_each(c, nodes)
       assert.same(before, nodes[1]:call(counters.places))
-      assert.equal(2 * CHILDREN, sum_of(nodes, "placement_conflict"))
+      -- A node that hears of the end of one copy before it sees the node of the
+      -- first process again starts another.
+      assert.is_true(sum_of(nodes, "placement_conflict") >= 2 * CHILDREN)
     end, { options = QUICK, proxy = true })
   end)
 end)
