@@ -445,7 +445,7 @@ end
 describe("a node that is stepped by hand", function()
   it("stops itself in the steps that follow, if its name is taken", function()
     local nodes, claimed = {}, nil
-    local function start(name, opts)
+    local function start_node(name, opts)
       opts.name, opts.secret, opts.driver = name, SECRET, "manual"
       opts.on_event = opts.on_event or false
       local node = assert(banyan.start(opts))
@@ -453,12 +453,12 @@ describe("a node that is stepped by hand", function()
       nodes[name] = nodes[name] or node
       return node
     end
-    local first = start(B, { on_event = function(e)
+    local first = start_node(B, { on_event = function(e)
       if e.event == "name_taken" then claimed = e end
     end })
-    start(A, { connect = { B } })
+    start_node(A, { connect = { B } })
     for now = 1, 50 do carry(nodes, now) end
-    local twin = start(B, { connect = { A } })
+    local twin = start_node(B, { connect = { A } })
     for now = 51, 1000 do carry(nodes, now) end
     local state, reason = twin:state()
     assert.equal("stopped", state)
