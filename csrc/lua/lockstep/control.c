@@ -5,6 +5,7 @@
 
 #include "../../core/assert.h"
 #include "../value/compat.h"
+#include "../process/foreign.h"
 #include "../process/process.h"
 #include "../process/reap.h"
 #include "../process/scheduler.h"
@@ -71,7 +72,11 @@ uint64_t byn_control_object_at(lua_State *L, int index) {
 #if LUA_VERSION_NUM >= 504
 #define CAN_REENTER true
 static int reenter_at_point(lua_State *L, int status, lua_KContext fn) {
+  byn_world *w = byn_world_here(L);
+  const byn_process *p = w->running;
   (void)status;
+  if (!p || p->co != L || p->wait != BYN_WAIT_PAUSE)
+    return byn_foreign_resumed(L, w);
   return ((lua_CFunction)fn)(L);
 }
 

@@ -31,6 +31,7 @@ static int push_true(lua_State *L) {
  * outside of processes */
 static int l_self(lua_State *L) {
   byn_process *p = byn_world_here(L)->running;
+  if (!p || p->co != L) byn_foreign_check(L, byn_world_here(L));
   if (!p) p = byn_process_here(L, luaL_optstring(L, 1, "self")); /* raises */
   byn_process_push(L, p);
   return 1;

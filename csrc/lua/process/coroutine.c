@@ -3,13 +3,28 @@
 
 #include "../../core/assert.h"
 #include "../value/compat.h"
+#include "foreign.h"
 #include "node.h"
 #include "process.h"
 #include "watchdog.h"
 
+static inline bool is_spare_sound(lua_State *co) {
+  return lua_status(co) == LUA_OK && lua_gettop(co) == BYN_COROUTINE_BASE;
+}
+
+void byn_coroutine_forget(lua_State *L, byn_world *w, const lua_State *co) {
+  for (int i = 0; i < w->coroutine_count; i++) {
+    if (w->coroutines[i].co != co) continue;
+    byn_slot_free(L, &w->slots, w->coroutines[i].slot);
+    w->coroutines[i] = w->coroutines[--w->coroutine_count];
+    return;
+  }
+}
+
 void byn_coroutine_reserve(lua_State *L, byn_world *w, int values) {
   if (!w->coroutine_count) {
     lua_State *co = lua_newthread(L);
+    byn_foreign_watch(L, co);
     byn_coroutine_give(L, w, co, byn_slot_put(L, &w->slots), LUA_OK);
   }
   if (!byn_has_room(w->coroutines[w->coroutine_count - 1].co, values))
@@ -20,7 +35,7 @@ lua_State *byn_coroutine_take(lua_State *L, byn_world *w, int *slot,
                               int values) {
   byn_coroutine_reserve(L, w, values);
   struct byn_spare_coroutine *t = &w->coroutines[--w->coroutine_count];
-  byn_assert(lua_status(t->co) == LUA_OK && lua_gettop(t->co) == 0);
+  byn_assert(is_spare_sound(t->co));
   *slot = t->slot;
   return t->co;
 }
@@ -30,23 +45,26 @@ lua_State *byn_coroutine_take(lua_State *L, byn_world *w, int *slot,
 static void close_coroutine(byn_world *w, lua_State *co) {
   byn_watchdog *watch = w->running ? w->running->node->watch : NULL;
   lua_State *outer = watch ? BYN_LOAD(watch->code) : NULL;
+  lua_State *closing = w->closing;
+  w->closing = co;
   byn_watchdog_leave(watch);
   byn_watchdog_enter(watch, co);
   lua_resetthread(co);
   byn_watchdog_leave(watch);
   byn_watchdog_enter(watch, outer);
+  w->closing = closing;
 }
 
 void byn_coroutine_give(lua_State *L, byn_world *w, lua_State *co, int slot,
                         int status) {
   byn_assert(slot && w->coroutine_count >= 0);
-  byn_assert(status != LUA_OK || lua_gettop(co) == 0);
+  byn_assert(status != LUA_OK || is_spare_sound(co));
   if (status == LUA_OK && w->coroutine_count < BYN_COROUTINES) {
     w->coroutines[w->coroutine_count++] =
         (struct byn_spare_coroutine){co, slot};
     return;
   }
-  if (status != LUA_OK) close_coroutine(w, co);
+  if (status != LUA_OK && !byn_coroutine_is_running(co)) close_coroutine(w, co);
   byn_slot_free(L, &w->slots, slot);
 }
 

@@ -31,6 +31,10 @@ lua_State *byn_coroutine_take(lua_State *L, byn_world *w, int *slot,
 void byn_coroutine_give(lua_State *L, byn_world *w, lua_State *co, int slot,
                         int status);
 
+/* Takes one that is kept for re-use out of the pool: whoever has it from a
+ * process that ended has closed or resumed it. */
+void byn_coroutine_forget(lua_State *L, byn_world *w, const lua_State *co);
+
 /* Pops a function and `arguments` from L onto a coroutine, to be run next
  * thing when the current callback returns; `returned` hears how it went.
  * The process must have no coroutine in use. */

@@ -10,6 +10,7 @@
 
 byn_node *byn_node_only(lua_State *L) {
   byn_world *w = byn_world_here(L);
+  byn_foreign_check(L, w);
   if (!w->nodes)
     byn_misuse(L, "no node runs here: call this inside banyan.run, or after "
                   "banyan.start");
@@ -27,6 +28,7 @@ byn_node *byn_node_toward(lua_State *L, const byn_id *id) {
 }
 
 void byn_process_absent(lua_State *L, const char *what) {
+  byn_foreign_check(L, byn_world_here(L));
   if (byn_world_here(L)->running)
     byn_misuse(L, "%s in a process that is ending", what);
   byn_misuse(L,

@@ -7,6 +7,7 @@
 #include "../value/compat.h"
 #include "../value/id.h"
 #include "../value/world.h"
+#include "foreign.h"
 #include "node.h"
 #include "process.h"
 
@@ -19,8 +20,10 @@ static inline byn_slots *byn_slots_at(const byn_process *p) {
 byn_node *byn_node_only(lua_State *L);
 /* The node whose process runs, else the only one there is; may raise. */
 static inline byn_node *byn_node_here(lua_State *L) {
-  const byn_world *w = byn_world_here(L);
-  return w->running ? w->running->node : byn_node_only(L);
+  byn_world *w = byn_world_here(L);
+  if (!w->running) return byn_node_only(L);
+  if (w->running->co != L) byn_foreign_check(L, w);
+  return w->running->node;
 }
 
 /* The node that is to send something to `id`: that of the process that runs;
@@ -33,8 +36,10 @@ byn_node *byn_node_toward(lua_State *L, const byn_id *id);
 void byn_process_absent(lua_State *L, const char *what);
 /* The process that runs; raises as above if there is none. */
 static inline byn_process *byn_process_here(lua_State *L, const char *what) {
-  byn_process *p = byn_world_here(L)->running;
+  byn_world *w = byn_world_here(L);
+  byn_process *p = w->running;
   if (!p || p->state >= BYN_EXITING) byn_process_absent(L, what);
+  if (p->co != L) byn_foreign_check(L, w);
   return p;
 }
 

@@ -99,7 +99,8 @@ typedef enum byn_wait {
   BYN_WAIT_REPLY, /* resumed with what byn_reply left on the coroutine */
   BYN_WAIT_PAUSE, /* it yielded by hand: resumed at its next turn */
   BYN_WAIT_POINT, /* about to do what others can notice: see control.h */
-  BYN_WAIT_AWAIT  /* resumed with what its `done` left on the coroutine */
+  BYN_WAIT_AWAIT, /* resumed with what its `done` left on the coroutine */
+  BYN_WAIT_BROKEN /* somebody else resumed or closed it: see foreign.h */
 } byn_wait;
 
 /* Idle ones are many: what is added here is paid for each of them. */
@@ -113,7 +114,8 @@ struct byn_process {
   uint64_t parent; /* serial of the one that made it, on this node; 0: none */
   uint32_t parent_index;
   int thread;       /* slot of co */
-  int arguments;    /* values on co to resume with; -1: none yet */
+  int arguments;    /* values on co to resume with; -1: none yet;
+                       BYN_WAIT_BROKEN: slot of the reason, or 0 */
   int name;         /* slot of the registered name, or 0 */
   int exit_reason;  /* slot of the reason it ends for */
   int label;        /* slot: a name for people, or 0 (process_info.label) */
@@ -146,7 +148,7 @@ struct byn_process {
  * waits, for what. For core/coverage.h. */
 #define BYN_PHASES                                                             \
   "idle ready running exiting dead waits:nothing waits:message waits:mail "    \
-  "waits:sleep waits:reply waits:pause waits:point waits:await"
+  "waits:sleep waits:reply waits:pause waits:point waits:await waits:broken"
 static inline unsigned byn_process_phase(const byn_process *p) {
   bool waits = p->state == BYN_IDLE && p->co;
   return waits ? BYN_DEAD + 1u + p->wait : p->state;

@@ -6,6 +6,7 @@
 #include "../value/reason.h"
 #include "coroutine.h"
 #include "event.h"
+#include "foreign.h"
 #include "lookup.h"
 #include "node.h"
 #include "owned.h"
@@ -39,7 +40,9 @@ static void close_coroutine(lua_State *L, byn_process *p) {
   byn_process *running = w->running;
   w->running = p;
   int status = lua_status(p->co);
-  if (status == LUA_OK) lua_settop(p->co, 0); /* it never ran */
+  bool fresh = status == LUA_OK && !byn_coroutine_is_running(p->co);
+  if (fresh) lua_settop(p->co, BYN_COROUTINE_BASE); /* it never ran */
+  if (status == LUA_OK && !fresh) status = LUA_YIELD;
   byn_coroutine_give(L, w, p->co, p->thread, status);
   w->running = running;
   p->co = NULL;
@@ -54,6 +57,7 @@ static void cancel_process_timers(byn_process *p) {
 static void free_process_slots(lua_State *L, byn_process *p) {
   byn_slots *slots = &p->node->world->slots;
   byn_slot_free(L, slots, p->label);
+  byn_foreign_forget(L, p);
   byn_slot_free(L, slots, p->exit_reason);
 }
 
@@ -136,7 +140,7 @@ void byn_node_reap(lua_State *L, byn_node *node) {
  * yield is not possible, by an error that the scheduler understands. */
 static int leave_code(lua_State *L, byn_process *p) {
   byn_assert(p->exiting && p->state == BYN_RUNNING);
-  if (L == p->co && lua_isyieldable(L)) return lua_yield(L, 0);
+  if (L == p->co && lua_isyieldable(L)) return byn_yield_for_good(L);
   byn_slot_push(L, p->exit_reason);
   return byn_reason_raise(L, -1);
 }

@@ -5,6 +5,7 @@
 #include "../value/compat.h"
 #include "../value/reason.h"
 #include "coroutine.h"
+#include "foreign.h"
 #include "node.h"
 #include "preempt.h"
 #include "process.h"
@@ -25,6 +26,12 @@ static int push_timeout(lua_State *L, byn_process *p) {
   return 2;
 }
 
+static inline void cancel_wait_timer(byn_process *p) {
+  if (p->timer) byn_timers_cancel(p->node->timers, p->timer, NULL);
+  p->timer = 0;
+  p->expired = false;
+}
+
 /* No reply has come in time: one that comes later is dropped. */
 static int time_out_call(lua_State *L, byn_process *p) {
   byn_relation *call = p->call;
@@ -40,28 +47,6 @@ static int push_message(lua_State *L, byn_process *p) {
   if (!byn_process_take_mail(L, p)) return p->expired ? push_timeout(L, p) : -1;
   lua_xmove(L, p->co, 1);
   return 1;
-}
-
-/* Puts onto the coroutine what its wait yields; answers how many values, or
- * -1 if it has to wait on. */
-static int push_results(lua_State *L, byn_process *p) {
-  switch (p->wait) {
-  case BYN_WAIT_MESSAGE:
-    return push_message(L, p);
-  case BYN_WAIT_MAIL:
-    lua_pushboolean(p->co, byn_mailbox_peek(&p->mail) != NULL);
-    return 1;
-  case BYN_WAIT_SLEEP:
-    lua_pushboolean(p->co, 1);
-    return 1;
-  case BYN_WAIT_REPLY:
-    if (p->arguments < 0) return time_out_call(L, p);
-    return p->arguments;
-  case BYN_WAIT_AWAIT:
-    return p->arguments < 0 ? push_timeout(L, p) : p->arguments;
-  default:
-    return p->arguments;
-  }
 }
 
 static inline void behaviour_run(lua_State *L, byn_process *p) {
@@ -98,6 +83,23 @@ static void code_broken_off(lua_State *L, byn_process *p, int status) {
   behaviour_returned(L, p, status, 1);
 }
 
+/* Somebody else has resumed or closed the coroutine: that is an error of the
+ * code. Answers -1. */
+static int code_taken(lua_State *L, byn_process *p) {
+  if (p->call) byn_relation_give_up(L, p->node, p->call);
+  p->call = NULL;
+  p->reply = 0;
+  cancel_wait_timer(p);
+  byn_foreign_push_reason(L, p);
+  code_broken_off(L, p, LUA_ERRRUN);
+  return -1;
+}
+
+static void code_yielded_values(lua_State *L, byn_process *p) {
+  byn_yielded_push_reason(L, p);
+  code_broken_off(L, p, LUA_ERRRUN);
+}
+
 /* The code has called banyan.exit, and may have caught the error of that. */
 static void code_exited(lua_State *L, byn_process *p) {
   byn_slot_push(L, p->exit_reason);
@@ -105,6 +107,10 @@ static void code_exited(lua_State *L, byn_process *p) {
 }
 
 static void code_failed(lua_State *L, byn_process *p, int status) {
+  if (lua_status(p->co) == LUA_OK) { /* it could not be resumed */
+    code_taken(L, p);
+    return;
+  }
   bool token = byn_reason_of_error(L, p->co);
   code_broken_off(L, p, token ? BYN_EXITED : status);
 }
@@ -116,14 +122,42 @@ static void code_returned(lua_State *L, byn_process *p, int count) {
   behaviour_returned(L, p, LUA_OK, count);
 }
 
+/* Puts onto the coroutine what its wait yields; answers how many values, or
+ * -1 if it has to wait on, or has ended. */
+static int push_results(lua_State *L, byn_process *p) {
+  if (!BYN_WAITS_GUARDED && p->wait != BYN_WAIT_NOTHING &&
+      lua_status(p->co) != LUA_YIELD)
+    return code_taken(L, p);
+  switch (p->wait) {
+  case BYN_WAIT_MESSAGE:
+    return push_message(L, p);
+  case BYN_WAIT_MAIL:
+    lua_pushboolean(p->co, byn_mailbox_peek(&p->mail) != NULL);
+    return 1;
+  case BYN_WAIT_SLEEP:
+    lua_pushboolean(p->co, 1);
+    return 1;
+  case BYN_WAIT_REPLY:
+    if (p->arguments < 0) return time_out_call(L, p);
+    return p->arguments;
+  case BYN_WAIT_AWAIT:
+    return p->arguments < 0 ? push_timeout(L, p) : p->arguments;
+  case BYN_WAIT_PAUSE:
+    return lua_status(p->co) == LUA_YIELD ? 0 : code_taken(L, p);
+  case BYN_WAIT_BROKEN:
+    return code_taken(L, p);
+  default:
+    return p->arguments;
+  }
+}
+
 /* Runs the coroutine until it waits or ends. */
 static void resume_code(lua_State *L, byn_process *p) {
   int count = push_results(L, p);
   if (count < 0) return;
+  p->arguments = count;
   byn_assert(lua_gettop(p->co) >= count && !p->call);
-  if (p->timer) byn_timers_cancel(p->node->timers, p->timer, NULL);
-  p->timer = 0;
-  p->expired = false;
+  cancel_wait_timer(p);
   p->wait = BYN_WAIT_PAUSE;
   byn_watchdog *watch = p->node->watch;
   byn_watchdog_enter(watch, p->co);
@@ -136,10 +170,12 @@ static void resume_code(lua_State *L, byn_process *p) {
   } else if (p->exiting) {
     return; /* its end closes the coroutine */
   } else if (status == LUA_YIELD) {
-    if (count) lua_pop(p->co, count);
-    if (p->wait == BYN_WAIT_PAUSE) p->arguments = 0;
+    if (count)
+      code_yielded_values(L, p);
+    else if (p->wait == BYN_WAIT_PAUSE)
+      p->arguments = 0;
   } else if (status == LUA_OK) {
-    code_returned(L, p, count);
+    code_returned(L, p, count - BYN_COROUTINE_BASE);
   } else {
     code_failed(L, p, status);
   }

@@ -9,6 +9,7 @@
 #include "../value/misuse.h"
 #include "../value/reason.h"
 #include "coroutine.h"
+#include "foreign.h"
 #include "node.h"
 #include "preempt.h"
 
@@ -110,13 +111,34 @@ int64_t byn_check_timeout(lua_State *L, int index, int64_t otherwise) {
 }
 
 void byn_process_check_wait(lua_State *L, const byn_process *p) {
-  if (L != p->co)
+  if (L != p->co) {
+    byn_foreign_check(L, p->node->world);
     byn_misuse(L, "cannot wait inside a coroutine of the process's own: "
                   "wait in the process itself");
+  }
   if (!lua_isyieldable(L))
     byn_misuse(L, "cannot wait here: a C function (such as a metamethod or "
                   "the comparison of table.sort) is in between");
 }
+
+#if BYN_WAITS_GUARDED
+/* The wait is over, if it is the scheduler that goes on. */
+static int wait_resumed(lua_State *L, int status, lua_KContext context) {
+  byn_process *p = (byn_process *)context;
+  (void)status;
+  if (p->state == BYN_RUNNING && p->wait == BYN_WAIT_PAUSE) return p->arguments;
+  return byn_foreign_resumed(L, p->node->world);
+}
+
+static int yield_until_resumed(lua_State *L, byn_process *p) {
+  return lua_yieldk(L, 0, (lua_KContext)p, wait_resumed);
+}
+#else
+static int yield_until_resumed(lua_State *L, byn_process *p) {
+  (void)p;
+  return lua_yield(L, 0);
+}
+#endif
 
 int byn_process_wait(lua_State *L, byn_process *p, byn_wait what, int64_t ms) {
   byn_process_check_wait(L, p);
@@ -124,7 +146,7 @@ int byn_process_wait(lua_State *L, byn_process *p, byn_wait what, int64_t ms) {
   if (ms >= 0) p->timer = byn_node_timer(L, p->node, ms, BYN_TIMER_WAIT, p);
   p->wait = (uint8_t)what;
   if (what != BYN_WAIT_REPLY && what != BYN_WAIT_AWAIT) p->arguments = 0;
-  return lua_yield(L, 0);
+  return yield_until_resumed(L, p);
 }
 
 int byn_process_wait_reply(lua_State *L, byn_process *p, byn_relation *call,
@@ -142,7 +164,7 @@ int byn_process_wait_reply(lua_State *L, byn_process *p, byn_relation *call,
   p->call = call;
   p->reply = ref->serial;
   p->arguments = -1;
-  return lua_yield(L, 0);
+  return yield_until_resumed(L, p);
 }
 
 int byn_process_wait_done(lua_State *L, byn_process *p, uint64_t serial,

@@ -10,7 +10,8 @@
  * it one; -0.0 does not, for it would lose its sign.
  *
  * What LuaJIT lacks and nothing here can give: to-be-closed variables, weak
- * tables that are ephemerons, __gc of tables, integers beyond a double.
+ * tables that are ephemerons, __gc of tables, integers beyond a double,
+ * continuations of C functions.
  *
  * As in C for Lua 5.1, lua_yield returns there: what yields must be returned
  * at once.

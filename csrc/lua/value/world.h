@@ -24,6 +24,7 @@ typedef struct byn_world {
   struct byn_node *nodes;      /* all that have not been closed */
   int made;                    /* how many nodes there ever were */
   struct byn_process *running; /* or NULL outside any process */
+  lua_State *closing;          /* the coroutine that Banyan closes now */
   struct byn_spare_coroutine {
     lua_State *co;
     int slot;
