@@ -325,6 +325,65 @@ describe("send_after", function()
       assert.equal("hello", core.receive(100))
     end)
   end)
+
+  it("ends with the process that it is for", function()
+    run(function()
+      local timers = {}
+      local pid, ref = core.spawn_monitor(core.receive)
+      for i = 1, 3 do timers[i] = core.send_after(1000, pid, "late") end
+      assert.equal(1000, core.cancel_timer(timers[2]))
+      pid:exit("shutdown")
+      assert.equal(ref, core.receive().ref)
+      for i = 1, 3 do assert.is_nil(core.cancel_timer(timers[i])) end
+      assert.is_nil(core.cancel_timer(core.send_after(1000, pid, "late")))
+    end)
+  end)
+
+  it("leaves nothing of processes that have ended", function()
+    run(function()
+      local function crowd()
+        for _ = 1, 2000 do
+          core.spawn(function()
+            for i = 1, 3 do core.send_after(3600000, core.self(), { i }) end
+          end)
+        end
+        core.sleep(1)
+      end
+      crowd()
+      local before = lua.in_use()
+      for _ = 1, 5 do crowd() end
+      local more = lua.in_use() - before
+      assert.is_true(more < 1500, more .. " KB more")
+    end)
+  end)
+
+  -- A limit of the address space is none for a sanitizer.
+  local limited = os.getenv "LD_PRELOAD" and pending or it
+  limited("of a process that takes all memory ends with it", function()
+    local code = [[
+      local banyan = require "banyan"
+      print(banyan.run({ on_event = false }, function()
+        for _ = 1, 2 do
+          banyan.spawn_monitor(function()
+            while true do banyan.send_after(3600000, banyan.self(), {}) end
+          end)
+          local reason = banyan.receive().reason
+          assert(reason[2]:find "not enough memory", reason)
+        end
+        return #banyan.processes()
+      end))
+    ]]
+    local path = os.tmpname()
+    local file = assert(io.open(path, "w"))
+    file:write(code)
+    file:close()
+    local pipe = assert(io.popen(("ulimit -v 200000; exec '%s' %s 2>&1")
+      :format(arg[-1], path)))
+    local said = pipe:read "*a"
+    pipe:close()
+    os.remove(path)
+    assert.equal("2\n", said)
+  end)
 end)
 
 describe("a name", function()

@@ -235,7 +235,8 @@ banyan.now = core.now
 ---  `dest` is a name on a node that is not connected
 banyan.send = core.send
 
---- Starts a timer that sends a message when it fires. Does not yield.
+--- Starts a timer that sends a message when it fires. One to a pid of this
+-- node ends with that process. Does not yield.
 ---@param ms integer  milliseconds, not below 0; 0 fires in the next step
 ---@param dest banyan.Pid|string|table  as for send; a name is looked up when
 ---  the timer fires

@@ -10,6 +10,7 @@
 #include "lookup.h"
 #include "node.h"
 #include "owned.h"
+#include "send.h"
 #include "signal.h"
 #include "wait.h"
 
@@ -48,10 +49,11 @@ static void close_coroutine(lua_State *L, byn_process *p) {
   p->co = NULL;
 }
 
-static void cancel_process_timers(byn_process *p) {
+static void cancel_process_timers(lua_State *L, byn_process *p) {
   if (p->timer) byn_timers_cancel(p->node->timers, p->timer, NULL);
   p->timer = 0;
   byn_process_untimer(p);
+  byn_sends_cancel(L, p);
 }
 
 static void free_process_slots(lua_State *L, byn_process *p) {
@@ -92,7 +94,7 @@ static void exit_process(lua_State *L, byn_process *p) {
   close_coroutine(L, p);
   byn_owned_release(L, p);
   byn_node_unregister(L, p);
-  cancel_process_timers(p);
+  cancel_process_timers(L, p);
   report_crash(L, p, reason);
   if (node->points) node->points->exited(L, p, reason);
   if (p->self) behaviour_ended(L, p, reason);

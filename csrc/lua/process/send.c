@@ -89,15 +89,38 @@ static void check_time_given(lua_State *L) {
 /* --- after a while -------------------------------------------------------- */
 
 typedef struct byn_send {
+  struct byn_send *next, *before; /* of those to the same process */
   uint64_t serial;
+  uint64_t to; /* serial of the process of this node that gets it, or 0 */
   byn_timer timer;
   byn_value dest, message;
 } byn_send;
+
+/* It ends with the process that it is for. false: memory is short. */
+static bool bind_send(byn_node *node, byn_send *send, byn_process *p) {
+  byn_send *first = byn_map_get(&node->sends_to, p->id.serial);
+  if (!byn_map_put(&node->sends_to, p->id.serial, send)) return false;
+  if (first) first->before = send;
+  send->next = first;
+  send->to = p->id.serial;
+  p->awaits_sends = true;
+  return true;
+}
+
+static void unbind_send(byn_node *node, const byn_send *send) {
+  if (!send->to) return;
+  if (send->next) send->next->before = send->before;
+  if (send->before)
+    send->before->next = send->next;
+  else
+    byn_map_put(&node->sends_to, send->to, send->next);
+}
 
 static void free_send(lua_State *L, byn_node *node, byn_send *send) {
   byn_assert(byn_map_get(&node->sends, send->serial) == send);
   if (node->due.owner == send) node->due.owner = NULL;
   byn_map_remove(&node->sends, send->serial);
+  unbind_send(node, send);
   byn_value_free(L, node->world, &send->dest);
   byn_value_free(L, node->world, &send->message);
   byn_free(&node->world->alloc, send, sizeof *send);
@@ -144,16 +167,32 @@ void byn_sends_close(lua_State *L, byn_node *node) {
     cursor = 0;
   }
   byn_map_clear(&node->sends);
+  byn_map_clear(&node->sends_to);
 }
 
-/* In the map and with its timer, or NULL when memory is short. */
-static byn_send *new_send(byn_node *node, uint64_t serial, int64_t ms) {
+void byn_sends_cancel(lua_State *L, byn_process *p) {
+  byn_node *node = p->node;
+  byn_send *send;
+  if (!p->awaits_sends) return;
+  while ((send = byn_map_get(&node->sends_to, p->id.serial)) != NULL) {
+    byn_timers_cancel(node->timers, send->timer, NULL);
+    free_send(L, node, send);
+  }
+  p->awaits_sends = false;
+}
+
+/* In the maps and with its timer, or NULL when memory is short. `p`: the
+ * process of this node that gets it, or NULL. */
+static byn_send *new_send(byn_node *node, byn_process *p, uint64_t serial,
+                          int64_t ms) {
   const byn_alloc *alloc = &node->world->alloc;
   byn_send *send = byn_new(alloc, sizeof *send);
   if (!send) return NULL;
   *send = (byn_send){.serial = serial};
   send->timer = byn_node_try_timer(node, ms, BYN_TIMER_SEND, send);
-  if (send->timer && byn_map_put(&node->sends, serial, send)) return send;
+  bool kept = send->timer && byn_map_put(&node->sends, serial, send);
+  if (kept && (!p || bind_send(node, send, p))) return send;
+  byn_map_remove(&node->sends, serial);
   byn_timers_cancel(node->timers, send->timer, NULL);
   byn_free(alloc, send, sizeof *send);
   return NULL;
@@ -167,7 +206,7 @@ static int l_send_after(lua_State *L) {
   luaL_argcheck(L, ms >= 0, 1, "must be finite");
   BYN_POINT(L, node->world->running, l_send_after, BYN_OP_SEND_AFTER, 0);
   lua_settop(L, 3);
-  byn_dest dest; /* only to refuse what is none */
+  byn_dest dest;
   byn_dest_at(L, node, 2, "send_after", &dest);
   lua_settop(L, 3);
   byn_id ref;
@@ -177,7 +216,15 @@ static int l_send_after(lua_State *L) {
   byn_term_copy(L, 3);
   byn_node_now(L, node);
   byn_slots_reserve(L, &node->world->slots, 2);
-  byn_send *send = new_send(node, ref.serial, ms);
+  /* A finalizer may have ended processes by now. */
+  const byn_id *pid = byn_pid_at(L, 2);
+  bool here = pid && pid->origin == node->origin;
+  byn_process *p = here ? byn_node_find(node, pid) : NULL;
+  if (here && !p) {
+    lua_pop(L, 2);
+    return 1;
+  }
+  byn_send *send = new_send(node, p, ref.serial, ms);
   if (!send) return luaL_error(L, "not enough memory");
   byn_value_put(L, node->world, &send->message);
   byn_value_put(L, node->world, &send->dest);

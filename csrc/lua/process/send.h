@@ -7,6 +7,7 @@
 #include "dest.h"
 #include "mailbox.h"
 #include "node.h"
+#include "process.h"
 
 /* A message that waits for its time. */
 struct byn_send;
@@ -15,6 +16,8 @@ struct byn_send;
  * again, `ms` from now. */
 void byn_send_due(lua_State *L, byn_node *node, struct byn_send *send);
 void byn_send_again(byn_node *node, struct byn_send *send, int64_t ms);
+/* Frees those to p, whose end is decided. */
+void byn_sends_cancel(lua_State *L, byn_process *p);
 /* Frees all that still wait, when the node closes. */
 void byn_sends_close(lua_State *L, byn_node *node);
 
