@@ -223,7 +223,7 @@ end
 
 --- A timer is to send its id to a member.
 function Model:set_timer(id, to, due)
-  local timer = { id = id, to = to, due = due }
+  local timer = { id = id, to = to, due = due, gone = not to.alive }
   self.timers[id] = timer
   self.pending[#self.pending + 1] = timer
 end
@@ -240,11 +240,17 @@ function Model:cancelled(id, left, now)
   if left then
     if timer.fired or timer.gone then
       self:wrong("timer %d was cancelled after it had fired", id)
+    elseif not timer.to.alive then
+      self:wrong("timer %d outlived the process that it was for", id)
     elseif left ~= timer.due - now then
       self:wrong("timer %d had %d ms left, not %d", id, timer.due - now, left)
     end
     timer.gone = true
   elseif not timer.gone and not timer.fired then
+    if not timer.to.alive then
+      timer.gone = true
+      return
+    end
     if timer.due > now then
       self:wrong("timer %d could not be cancelled before it was due", id)
     end
@@ -284,6 +290,7 @@ end
 local function pass_time(model, now)
   for i = #model.pending, 1, -1 do
     local timer = model.pending[i]
+    timer.gone = timer.gone or not timer.to.alive
     if not timer.fired and not timer.gone and timer.due < now then
       fire(model, timer)
     end
