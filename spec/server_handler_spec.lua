@@ -1,6 +1,7 @@
 -- What the other handlers of a server may do: casts, messages, continuations,
 -- idle time-outs.
 
+local banyan = require "banyan"
 local core = require "banyan.core"
 local reasons = require "spec.support.reasons"
 local server = require "banyan.server"
@@ -9,8 +10,109 @@ local servers = require "spec.support.servers"
 local start = servers.start
 local teller = servers.teller
 local test = servers.test
+local unpack = table.unpack or unpack
 local assert_error_reason = reasons.assert_error
 local reason_of = reasons.of
+
+describe("a callback that receives", function()
+  local function greedy()
+    local me, seen = core.self(), {}
+    local function receive(self)
+      for i = 1, 3 do seen[i] = core.receive(self.arg) or "nothing" end
+      me:send { tag = "seen", unpack(seen) }
+    end
+    return {
+      handle_call = function(self, msg)
+        if msg == "receive" then receive(self) end
+        return msg
+      end,
+      handle_cast = function(self, msg)
+        if msg == "receive" then receive(self) else me:send(msg) end
+      end,
+      handle_info = function(_, msg) me:send(msg) end,
+    }
+  end
+
+  test("does not see calls, casts and system requests", function()
+    local pid = start(greedy(), 10)
+    server.cast(pid, "receive")
+    core.sleep(1)
+    local asked, state = server.request(pid, "question")
+    server.cast(pid, "cast")
+    core.spawn(function() state = server.get_state(pid) end)
+    core.sleep(1)
+    pid:send "one"
+    pid:send "two"
+    pid:send "three"
+    pid:send "four"
+    assert.same({ tag = "seen", "one", "two", "three" }, core.receive())
+    local reply = core.receive()
+    assert.same({ asked, "question" }, { reply.ref, reply[1] })
+    assert.equal("cast", core.receive())
+    assert.equal("four", core.receive())
+    assert.same({ arg = 10 }, state)
+  end)
+
+  test("neither finds them there nor is woken by them", function()
+    local pid = start(greedy(), 10)
+    server.cast(pid, "receive")
+    server.cast(pid, "first")
+    pid:send "message"
+    server.cast(pid, "last")
+    assert.same({ tag = "seen", "message", "nothing", "nothing" },
+      core.receive())
+    assert.equal(20, core.now())
+    assert.equal("first", core.receive())
+    assert.equal("last", core.receive())
+  end)
+
+  test("may match what it receives", function()
+    local me = core.self()
+    local pid = start {
+      handle_cast = function(_, msg)
+        local seen = {}
+        local found = banyan.receive(function(m)
+          seen[#seen + 1] = m
+          return m == "good"
+        end, 10)
+        me:send { msg, found, #seen }
+      end,
+      handle_info = function(_, msg) me:send(msg) end,
+    }
+    server.cast(pid, 1)
+    server.cast(pid, 2)
+    pid:send "bad"
+    core.sleep(1)
+    server.cast(pid, 3)
+    pid:send "good"
+    assert.same({ 1, "good", 2 }, core.receive())
+    assert.same({ 2, nil, 1 }, core.receive())
+    assert.equal("bad", core.receive())
+    assert.same({ 3, nil, 0 }, core.receive())
+  end)
+
+  test("does not see the end of its parent, which ends it", function()
+    local me, ended = core.self(), nil
+    local parent = core.spawn(function()
+      server.start_link({
+        init = function() core.trap_exit(true) end,
+        handle_cast = function()
+          core.spawn_link(function() core.exit "stranger" end)
+          me:send { core.receive(10).reason, (core.receive(10)) }
+        end,
+        terminate = function(_, reason) ended = reason end,
+      }, nil, { name = "greedy" })
+      core.receive()
+    end)
+    core.sleep(1)
+    server.cast("greedy", "receive")
+    core.sleep(1)
+    parent:exit "shutdown"
+    assert.same({ "stranger" }, core.receive())
+    core.sleep(1)
+    assert.equal("shutdown", ended)
+  end)
+end)
 
 describe("handle_cast", function()
   test("is called with what was cast", function()

@@ -14,6 +14,33 @@ local test = children.test
 local assert_error_reason = reasons.assert_error
 local reason_of = reasons.of
 
+describe("a start function that receives", function()
+  test("does not see what the supervisor is asked", function(log)
+    local sup, me = start(log, "a"), core.self()
+    core.spawn(function()
+      assert(supervisor.start_child(sup, { id = "b", start = function()
+        me:send { core.receive(20) }
+        return log:start "b"
+      end }))
+    end)
+    core.sleep(1)
+    assert.equal(2, supervisor.count_children(sup).active)
+    assert.same({ nil, "timeout" }, core.receive())
+  end)
+
+  test("sees the end of a process that it has started itself", function(log)
+    local sup = start(log, "a")
+    local reason
+    assert(supervisor.start_child(sup, { id = "b", start = function()
+      local helper = core.spawn_link(function() core.exit "helped" end)
+      local msg = core.receive(10)
+      reason = msg and msg.from == helper and msg.reason
+      return log:start "b"
+    end }))
+    assert.equal("helped", reason)
+  end)
+end)
+
 describe("supervisor.start_link", function()
   test("starts the children in order and answers when all run", function(log)
     local sup = assert(supervisor.start_link {

@@ -488,6 +488,16 @@ static void server_take_mail(lua_State *L, byn_process *p, byn_mail *mail) {
   }
 }
 
+/* What handle_call and handle_cast get, system requests, and the end of the
+ * parent. */
+static bool server_owns(const byn_process *p, const byn_mail *mail) {
+  const byn_server *s = p->self;
+  byn_id parent = byn_parent_of(p);
+  if (mail->kind == BYN_MAIL_CALL || mail->kind == BYN_MAIL_CAST) return true;
+  return mail->kind == BYN_MAIL_EXIT && s && s->linked &&
+         byn_id_equal(&mail->id, &parent);
+}
+
 /* --- the behaviour -------------------------------------------------------- */
 
 static void server_run(lua_State *L, byn_process *p) {
@@ -572,6 +582,7 @@ static void server_tell(lua_State *L, byn_process *p) {
 static const byn_behaviour server_behaviour = {.name = "server",
                                                .run = server_run,
                                                .returned = server_returned,
+                                               .owns = server_owns,
                                                .timed_out = server_timed_out,
                                                .tell = server_tell,
                                                .ended = server_ended};

@@ -242,12 +242,21 @@ static byn_mail *next_exit(const byn_mail *mail) {
   return next;
 }
 
-/* A start function may receive what is not for it. */
+/* What it is asked, and the ends of its children and of its parent. A start
+ * function may receive the EXIT of what it has started itself. */
+static bool supervisor_owns(const byn_process *p, const byn_mail *mail) {
+  byn_supervisor *s = p->self;
+  byn_id parent = byn_parent_of(p);
+  if (mail->kind == BYN_MAIL_CALL || mail->kind == BYN_MAIL_CAST) return true;
+  return mail->kind == BYN_MAIL_EXIT && s &&
+         (byn_id_equal(&mail->id, &parent) ||
+          byn_supervised_by_pid(s, &mail->id) != NULL);
+}
+
 static void supervisor_dropped(byn_process *p, const byn_mail *mail) {
   byn_supervisor *s = p->self;
   if (mail->kind != BYN_MAIL_EXIT || !s) return;
-  byn_supervised *child = byn_supervised_by_pid(s, &mail->id);
-  if (child && child->unread_exit == mail) child->unread_exit = NULL;
+  byn_assert(!byn_supervised_by_pid(s, &mail->id));
   if (s->early_exits == mail) s->early_exits = next_exit(mail);
 }
 
@@ -633,6 +642,7 @@ static const byn_behaviour supervisor_behaviour = {
     .run = supervisor_run,
     .returned = supervisor_returned,
     .received = supervisor_received,
+    .owns = supervisor_owns,
     .dropped = supervisor_dropped,
     .lost = supervisor_lost,
     .timed_out = supervisor_timed_out,

@@ -156,10 +156,6 @@ byn_mail *byn_mailbox_pop(byn_mailbox *box) {
   return take_after(box, NULL);
 }
 
-byn_mail *byn_mailbox_peek(const byn_mailbox *box) {
-  return box->cursor ? box->cursor->next : box->head;
-}
-
 void byn_mailbox_skip(byn_mailbox *box) {
   byn_mail *mail = byn_mailbox_peek(box);
   if (mail) box->cursor = mail;
@@ -169,22 +165,6 @@ byn_mail *byn_mailbox_pick(byn_mailbox *box) {
   byn_mail *before = box->cursor;
   box->cursor = NULL;
   return take_after(box, before);
-}
-
-void byn_mailbox_rewind(byn_mailbox *box) {
-  box->cursor = NULL;
-}
-
-byn_mail *byn_mailbox_show(lua_State *L, const byn_mailbox *box) {
-  for (;;) {
-    byn_mail *mail = byn_mailbox_peek(box);
-    if (!mail) return NULL;
-    byn_mail seen = *mail; /* it may be freed while it is pushed */
-    uint32_t taken = box->taken;
-    byn_mail_push(L, &seen);
-    if (box->taken == taken) return mail;
-    lua_pop(L, 1);
-  }
 }
 
 void byn_mailbox_clear(lua_State *L, byn_world *w, byn_mailbox *box) {

@@ -57,19 +57,19 @@ void byn_mail_free(lua_State *L, byn_world *w, byn_mail *mail);
  * {tag="$call", from=, msg=}, {tag="$cast", msg=}. */
 void byn_mail_push(lua_State *L, const byn_mail *mail);
 
-/* The next mail, as peek, and pushes what a program sees of it; or NULL. That
- * may collect garbage, and a finalizer may take mails out meanwhile. */
-byn_mail *byn_mailbox_show(lua_State *L, const byn_mailbox *box);
-
 void byn_mailbox_append(byn_mailbox *box, byn_mail *mail);
 /* Takes the first out, or NULL. */
 byn_mail *byn_mailbox_pop(byn_mailbox *box);
 /* The first that selective receive has not passed over, or NULL. */
-byn_mail *byn_mailbox_peek(const byn_mailbox *box);
+static inline byn_mail *byn_mailbox_peek(const byn_mailbox *box) {
+  return box->cursor ? box->cursor->next : box->head;
+}
 /* Passes over it; takes it out; starts again at the head. */
 void byn_mailbox_skip(byn_mailbox *box);
 byn_mail *byn_mailbox_pick(byn_mailbox *box);
-void byn_mailbox_rewind(byn_mailbox *box);
+static inline void byn_mailbox_rewind(byn_mailbox *box) {
+  box->cursor = NULL;
+}
 void byn_mailbox_clear(lua_State *L, byn_world *w, byn_mailbox *box);
 
 #endif

@@ -63,6 +63,11 @@ typedef struct byn_behaviour {
   /* Optional: sees each mail as it comes; true takes it (and owns it). */
   bool (*received)(lua_State *L, byn_process *p, byn_mail *mail);
 
+  /* Optional: is it meant for the behaviour alone? Code of the process never
+   * receives such mail: it stays in its place until `run` takes it. The answer
+   * for one mail must not change while code of the process runs. */
+  bool (*owns)(const byn_process *p, const byn_mail *mail);
+
   /* Optional: code of the process has received a mail that `received` saw,
    * which is freed. */
   void (*dropped)(byn_process *p, const byn_mail *mail);

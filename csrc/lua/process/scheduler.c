@@ -132,7 +132,7 @@ static int push_results(lua_State *L, byn_process *p) {
   case BYN_WAIT_MESSAGE:
     return push_message(L, p);
   case BYN_WAIT_MAIL:
-    lua_pushboolean(p->co, byn_mailbox_peek(&p->mail) != NULL);
+    lua_pushboolean(p->co, byn_process_peek_mail(p) != NULL);
     return 1;
   case BYN_WAIT_SLEEP:
     lua_pushboolean(p->co, 1);
@@ -182,12 +182,11 @@ static void resume_code(lua_State *L, byn_process *p) {
 }
 
 /* Has what the coroutine waits for come? */
-static bool can_resume(const byn_process *p) {
+static bool can_resume(byn_process *p) {
   switch (p->wait) {
   case BYN_WAIT_MESSAGE:
-    return p->mail.head || p->expired;
   case BYN_WAIT_MAIL:
-    return byn_mailbox_peek(&p->mail) || p->expired;
+    return byn_process_peek_mail(p) || p->expired;
   case BYN_WAIT_SLEEP:
     return p->expired;
   case BYN_WAIT_REPLY:

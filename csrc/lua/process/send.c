@@ -263,7 +263,8 @@ static byn_process *check_receiver(lua_State *L, const char *what) {
 static int l_receive(lua_State *L) {
   byn_process *p = check_receiver(L, "receive");
   int64_t ms = byn_check_timeout(L, 1, -1);
-  if (p->mail.head) {
+  byn_mailbox_rewind(&p->mail);
+  if (byn_process_peek_mail(p)) {
     if (byn_process_gives_way(L, p))
       return byn_process_wait(L, p, BYN_WAIT_MESSAGE, -1);
     if (byn_process_take_mail(L, p)) return 1;
@@ -283,7 +284,7 @@ static int l_sleep(lua_State *L) {
 static int l_mail_peek(lua_State *L) {
   byn_process *p = check_receiver(L, "receive");
   lua_pushboolean(L, true);
-  p->matching = byn_mailbox_show(L, &p->mail) != NULL;
+  p->matching = byn_process_show_mail(L, p) != NULL;
   if (p->matching) return 2;
   lua_pushboolean(L, false);
   return 1;

@@ -30,6 +30,12 @@ static inline bool behaviour_received(lua_State *L, byn_process *p,
   return taken;
 }
 
+/* Does the code of p wait in a receive that may take it? */
+static inline bool waits_for(const byn_process *p, const byn_mail *mail) {
+  if (p->wait != BYN_WAIT_MESSAGE && p->wait != BYN_WAIT_MAIL) return false;
+  return !p->behaviour->owns || !p->behaviour->owns(p, mail);
+}
+
 void byn_process_mail(lua_State *L, byn_process *p, byn_mail *mail) {
   BYN_COVER(byn_process_phase(p), "mail");
   if (p->state >= BYN_EXITING) {
@@ -39,15 +45,14 @@ void byn_process_mail(lua_State *L, byn_process *p, byn_mail *mail) {
   tell_control(p);
   if (p->behaviour->received && behaviour_received(L, p, mail)) return;
   byn_mailbox_append(&p->mail, mail);
-  bool waits = p->co ? p->wait == BYN_WAIT_MESSAGE || p->wait == BYN_WAIT_MAIL
-                     : !p->held;
+  bool waits = p->co ? waits_for(p, mail) : !p->held;
   if (waits) byn_process_ready(p);
 }
 
 bool byn_process_hand(lua_State *L, byn_process *p) {
   bool waits = p->state == BYN_IDLE && p->co && p->wait == BYN_WAIT_MESSAGE;
   if (!waits) return false;
-  byn_assert(!p->mail.head && !p->queued);
+  byn_assert(!byn_process_peek_mail(p) && !p->queued);
   BYN_COVER(byn_process_phase(p), "hand");
   tell_control(p);
   lua_xmove(L, p->co, 1); /* a C function that yielded has room */
@@ -63,10 +68,22 @@ void byn_process_drop_mail(lua_State *L, byn_process *p, byn_mail *mail) {
   byn_mail_free(L, p->node->world, mail);
 }
 
+byn_mail *byn_process_show_mail(lua_State *L, byn_process *p) {
+  byn_mailbox *box = &p->mail;
+  for (;;) {
+    byn_mail *mail = byn_process_peek_mail(p);
+    if (!mail) return NULL;
+    byn_mail seen = *mail; /* it may be freed while it is pushed */
+    uint32_t taken = box->taken;
+    byn_mail_push(L, &seen);
+    if (box->taken == taken) return mail;
+    lua_pop(L, 1);
+  }
+}
+
 bool byn_process_take_mail(lua_State *L, byn_process *p) {
-  byn_mailbox_rewind(&p->mail);
-  if (!byn_mailbox_show(L, &p->mail)) return false;
-  byn_process_drop_mail(L, p, byn_mailbox_pop(&p->mail));
+  if (!byn_process_show_mail(L, p)) return false;
+  byn_process_drop_mail(L, p, byn_mailbox_pick(&p->mail));
   return true;
 }
 
@@ -110,15 +127,22 @@ int64_t byn_check_timeout(lua_State *L, int index, int64_t otherwise) {
   return 0;
 }
 
-void byn_process_check_wait(lua_State *L, const byn_process *p) {
+static void refuse_wait(lua_State *L, const byn_process *p) {
   if (L != p->co) {
     byn_foreign_check(L, p->node->world);
     byn_misuse(L, "cannot wait inside a coroutine of the process's own: "
                   "wait in the process itself");
   }
-  if (!lua_isyieldable(L))
-    byn_misuse(L, "cannot wait here: a C function (such as a metamethod or "
-                  "the comparison of table.sort) is in between");
+  byn_misuse(L, "cannot wait here: a C function (such as a metamethod or "
+                "the comparison of table.sort) is in between");
+}
+
+static inline void check_wait(lua_State *L, const byn_process *p) {
+  if (L != p->co || !lua_isyieldable(L)) refuse_wait(L, p);
+}
+
+void byn_process_check_wait(lua_State *L, const byn_process *p) {
+  check_wait(L, p);
 }
 
 #if BYN_WAITS_GUARDED
@@ -141,7 +165,7 @@ static int yield_until_resumed(lua_State *L, byn_process *p) {
 #endif
 
 int byn_process_wait(lua_State *L, byn_process *p, byn_wait what, int64_t ms) {
-  byn_process_check_wait(L, p);
+  check_wait(L, p);
   byn_assert(p->state == BYN_RUNNING && !p->timer);
   if (ms >= 0) p->timer = byn_node_timer(L, p->node, ms, BYN_TIMER_WAIT, p);
   p->wait = (uint8_t)what;

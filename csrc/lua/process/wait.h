@@ -57,8 +57,22 @@ int byn_process_wait_reply(lua_State *L, byn_process *p, byn_relation *call,
 int byn_process_wait_done(lua_State *L, byn_process *p, uint64_t serial,
                           int64_t ms);
 
-/* Takes the first mail out and pushes what the program sees of it; false if
- * there is none. */
+/* The first mail for the code of the process that a receive has not passed
+ * over, or NULL. Passes over those that are for its behaviour. */
+static inline byn_mail *byn_process_peek_mail(byn_process *p) {
+  byn_mail *mail = byn_mailbox_peek(&p->mail);
+  if (!p->behaviour->owns) return mail;
+  for (; mail && p->behaviour->owns(p, mail); mail = byn_mailbox_peek(&p->mail))
+    byn_mailbox_skip(&p->mail);
+  return mail;
+}
+
+/* The same, and pushes what the program sees of it. That may collect garbage,
+ * and a finalizer may take mails out meanwhile. */
+byn_mail *byn_process_show_mail(lua_State *L, byn_process *p);
+
+/* Takes that mail out and pushes what the program sees of it; false if there
+ * is none. */
 bool byn_process_take_mail(lua_State *L, byn_process *p);
 /* Frees a mail that code of the process took out. */
 void byn_process_drop_mail(lua_State *L, byn_process *p, byn_mail *mail);
