@@ -63,6 +63,7 @@ typedef struct byn_node {
   uint32_t number;                  /* the control's */
   bool time_told;                   /* began_at is known */
   bool clock_read;                  /* `now` is fresh for this slice */
+  bool memory_short; /* an error said so: collect once it has been reaped */
   bool reaping;
   bool stepping;
   bool collected; /* closed by the collector, and not by its program */

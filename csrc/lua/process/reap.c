@@ -118,6 +118,13 @@ static void remove_process(lua_State *L, byn_process *p) {
   if (!p->queued) byn_process_free(p);
 }
 
+/* What took all memory has ended. LuaJIT does not collect when an allocation
+ * fails, so the next process to run would fail too. */
+static void collect_garbage(lua_State *L, byn_node *node) {
+  node->memory_short = false;
+  lua_gc(L, LUA_GCCOLLECT, 0);
+}
+
 void byn_node_reap(lua_State *L, byn_node *node) {
   if (node->reaping) return;
   node->reaping = true;
@@ -134,6 +141,7 @@ void byn_node_reap(lua_State *L, byn_node *node) {
   }
   byn_assert(node->reaping);
   node->reaping = false;
+  if (node->memory_short) collect_garbage(L, node);
 }
 
 /* --- leaving the code of a process ---------------------------------------- */

@@ -111,6 +111,7 @@ static void code_failed(lua_State *L, byn_process *p, int status) {
     code_taken(L, p);
     return;
   }
+  if (byn_reason_is_shortage(p->co, -1)) p->node->memory_short = true;
   bool token = byn_reason_of_error(L, p->co);
   code_broken_off(L, p, token ? BYN_EXITED : status);
 }

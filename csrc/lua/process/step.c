@@ -77,6 +77,7 @@ void byn_node_recover(lua_State *L, byn_node *node) {
   retry_timer(node);
   node->world->running = NULL;
   if (p && p->state != BYN_RUNNING) p = NULL;
+  node->memory_short = byn_reason_is_shortage(L, -1);
   if (p) {
     byn_assert(!p->queued);
     byn_process_cancel_end(L, p);

@@ -236,6 +236,11 @@ bool byn_reason_is(lua_State *L, int index, const char *code) {
          !strcmp(lua_tostring(L, index), code);
 }
 
+bool byn_reason_is_shortage(lua_State *L, int index) {
+  return lua_type(L, index) == LUA_TSTRING &&
+         strstr(lua_tostring(L, index), "not enough memory");
+}
+
 static bool has_code(lua_State *L, int index, const char *code) {
   if (lua_type(L, index) != LUA_TTABLE) return false;
   lua_rawgeti(L, index, 1);

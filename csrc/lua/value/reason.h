@@ -29,6 +29,8 @@ bool byn_reason_of_error(lua_State *L, lua_State *co);
 bool byn_reason_is_normal(lua_State *L, int index);
 /* {"error", message, traceback}, or what looks like it. */
 bool byn_reason_is_error(lua_State *L, int index);
+/* Is it an error that says that memory is short? */
+bool byn_reason_is_shortage(lua_State *L, int index);
 /* Is it exactly that string? */
 bool byn_reason_is(lua_State *L, int index, const char *code);
 
