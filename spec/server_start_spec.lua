@@ -1,10 +1,12 @@
 -- How a server starts, and fails to.
 
 local core = require "banyan.core"
+local dynamic_supervisor = require "banyan.dynamic_supervisor"
 local reasons = require "spec.support.reasons"
 local run = require "spec.support.run"
 local server = require "banyan.server"
 local servers = require "spec.support.servers"
+local supervisor = require "banyan.supervisor"
 
 local module = servers.module
 local next_message = servers.next_message
@@ -259,5 +261,86 @@ describe("a server whose starter ends while init runs", function()
     parent:exit("gone")
     assert.same({ "init", "done" }, core.receive())
     assert.is_true(core.is_alive(child))
+  end)
+end)
+
+describe("init of a server that asks who starts it", function()
+  local function asks(ask)
+    return { init = function(self) self.heard = { ask() } end }
+  end
+
+  test("hears calling_self from a supervisor", function()
+    local heard = {}
+    local function remember(name, ...) heard[name] = { ... } end
+    assert(dynamic_supervisor.start_link { name = "dyn" })
+    local child = { start = function()
+      return server.start_link(asks(function()
+        remember("start_child", dynamic_supervisor.start_child("dyn",
+          { start = function() return core.spawn_link(core.receive) end }))
+        remember("which_children", dynamic_supervisor.which_children("dyn"))
+        remember("call", server.call("dyn", "x", 1000))
+        remember("stop", server.stop("dyn"))
+      end))
+    end }
+    assert(dynamic_supervisor.start_child("dyn", child))
+    assert.equal(0, core.now())
+    for _, what in ipairs { "start_child", "which_children", "call", "stop" } do
+      assert.same({ nil, "calling_self" }, heard[what])
+    end
+    assert.equal(1, #dynamic_supervisor.which_children("dyn"))
+  end)
+
+  test("hears it from all that wait for this start", function()
+    local heard
+    assert(supervisor.start_link({ { id = "middle", start = function()
+      return supervisor.start_link({ { id = "bottom", start = function()
+        return server.start_link(asks(function()
+          heard = { server.call("top", "x", 1000) }
+        end))
+      end } }, {})
+    end } }, { name = "top" }))
+    assert.same({ nil, "calling_self" }, heard)
+  end)
+
+  test("hears it from a process that waits, and not from others", function()
+    local heard = {}
+    local other = assert(server.start { handle_call = function(_, msg)
+      return msg
+    end })
+    local parent = core.self()
+    assert(server.start_link(asks(function()
+      heard[1] = { server.call(parent, "x", 1000) }
+      heard[2] = server.call(other, "x")
+    end)))
+    assert.same({ { nil, "calling_self" }, "x" }, heard)
+  end)
+
+  test("is answered after it has started", function()
+    local me = core.self()
+    assert(dynamic_supervisor.start_link { name = "dyn" })
+    assert(dynamic_supervisor.start_child("dyn", { start = function()
+      return server.start_link {
+        init = function() return server.continue() end,
+        handle_continue = function()
+          me:send(dynamic_supervisor.count_children("dyn").active)
+        end,
+      }
+    end }))
+    assert.equal(1, core.receive())
+  end)
+
+  test("waits for a third one no longer than its call may take", function()
+    assert(dynamic_supervisor.start_link { name = "dyn" })
+    local third = assert(server.start { handle_call = function()
+      return (dynamic_supervisor.count_children("dyn").active)
+    end })
+    local heard
+    assert(dynamic_supervisor.start_child("dyn", { start = function()
+      return server.start_link(asks(function()
+        heard = { server.call(third, "x", 1000) }
+      end))
+    end }))
+    assert.same({ nil, "timeout" }, heard)
+    assert.equal(1000, core.now())
   end)
 end)

@@ -661,8 +661,6 @@ static int l_start_server(lua_State *L) {
     byn_reason_make(L, "already_started", 1);
     return 2;
   }
-  byn_node_ref(starter->node, &start.ref);
-  start.ref.index = starter->id.index;
   lua_pushcfunction(L, l_set_up_server);
   lua_pushlightuserdata(L, &start);
   byn_term_copy(L, ARG);
@@ -671,6 +669,7 @@ static int l_start_server(lua_State *L) {
   lua_pushvalue(L, NAME);
   lua_pushvalue(L, LABEL);
   byn_process *p = byn_process_new(L, starter->node, &server_behaviour);
+  byn_process_expect_start(starter, p, &start.ref);
   byn_server *s = byn_pool_take(&p->node->world->servers);
   start.p = p;
   p->self = s;
@@ -685,9 +684,6 @@ static int l_start_server(lua_State *L) {
     byn_process_end(L, p);
     return lua_error(L);
   }
-  starter->call = NULL;
-  starter->reply = start.ref.serial;
-  starter->arguments = -1;
   byn_process_ready(p);
   return byn_process_wait(L, starter, BYN_WAIT_REPLY, -1);
 }

@@ -711,13 +711,12 @@ static int l_start_supervisor(lua_State *L) {
     return 2;
   }
   copy_init(L);
-  byn_node_ref(starter->node, &start.ref);
-  start.ref.index = starter->id.index;
   lua_pushcfunction(L, l_set_up_supervisor);
   lua_insert(L, INIT);
   lua_pushlightuserdata(L, &start);
   lua_insert(L, INIT + 1);
   byn_process *p = byn_process_new(L, starter->node, &supervisor_behaviour);
+  byn_process_expect_start(starter, p, &start.ref);
   byn_supervisor *s = byn_new(&p->node->world->alloc, sizeof *s);
   start.p = p;
   p->self = s;
@@ -731,9 +730,6 @@ static int l_start_supervisor(lua_State *L) {
     byn_process_end(L, p);
     return lua_error(L);
   }
-  starter->call = NULL;
-  starter->reply = start.ref.serial;
-  starter->arguments = -1;
   byn_process_ready(p);
   return byn_process_wait(L, starter, BYN_WAIT_REPLY, -1);
 }

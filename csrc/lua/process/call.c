@@ -252,6 +252,8 @@ static int call_and_wait(lua_State *L, byn_process *p, const char *what,
   if (ms >= 0) byn_node_now(L, p->node);
   resolve_called(L, p->node, what, fresh, &to);
   const char *error = why_no_call(p, &to);
+  if (!error && to.process && byn_process_starts_for(p, to.process))
+    error = "calling_self";
   if (error) {
     lua_pushnil(L);
     lua_pushstring(L, error);

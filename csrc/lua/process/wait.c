@@ -10,6 +10,7 @@
 #include "../value/reason.h"
 #include "coroutine.h"
 #include "foreign.h"
+#include "lookup.h"
 #include "node.h"
 #include "preempt.h"
 
@@ -211,6 +212,29 @@ void byn_process_expect(byn_process *p, byn_id *ref) {
   ref->index = p->id.index;
   p->reply = ref->serial;
   p->arguments = -1;
+}
+
+void byn_process_expect_start(byn_process *starter, const byn_process *p,
+                              byn_id *ref) {
+  byn_node_ref(starter->node, ref);
+  byn_assert(ref->serial == p->id.serial + 1);
+  ref->index = starter->id.index;
+  starter->call = NULL;
+  starter->reply = ref->serial;
+  starter->arguments = -1;
+}
+
+bool byn_process_starts_for(const byn_process *p, const byn_process *other) {
+  while (p->parent) {
+    byn_id parent = byn_parent_of(p);
+    const byn_process *starter = byn_node_find(p->node, &parent);
+    if (!starter || starter->wait != BYN_WAIT_REPLY || starter->arguments >= 0)
+      return false;
+    if (starter->call || starter->reply != p->id.serial + 1) return false;
+    if (starter == other) return true;
+    p = starter;
+  }
+  return false;
 }
 
 void byn_process_timer(lua_State *L, byn_process *p, int64_t ms) {

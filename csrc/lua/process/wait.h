@@ -47,6 +47,15 @@ void byn_process_check_wait(lua_State *L, const byn_process *p);
  * BYN_WAIT_REPLY. */
 void byn_process_expect(byn_process *p, byn_id *ref);
 
+/* A process that starts another and waits until it has started: its ref is the
+ * first that is made after the other's pid. The caller goes on to wait with
+ * BYN_WAIT_REPLY. */
+void byn_process_expect_start(byn_process *starter, const byn_process *p,
+                              byn_id *ref);
+/* Does p, or whoever waits until p has started, and so on, start for `other`?
+ * Then p would wait in vain for an answer of that. */
+bool byn_process_starts_for(const byn_process *p, const byn_process *other);
+
 /* Waits for the reply to `call`, known by `ref`; p can wait here. If this
  * raises, for want of memory, the call is no more. */
 int byn_process_wait_reply(lua_State *L, byn_process *p, byn_relation *call,
