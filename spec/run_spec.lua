@@ -441,6 +441,77 @@ describe("a signal", function()
     assert.matches("run\ttrue\tnil\tshutdown\nafter\n", child.out, 1, true)
   end)
 
+  local deaf = [[
+    local supervisor = require "banyan.supervisor"
+    assert(supervisor.start_link { {
+      id = "deaf", shutdown = "infinity",
+      start = function()
+        return banyan.spawn_link(function()
+          banyan.trap_exit(true)
+          while true do
+            if banyan.receive().tag == "EXIT" then
+              print("deaf")
+              io.stdout:flush()
+            end
+          end
+        end)
+      end,
+    } })
+    banyan.sleep(0)
+    print("up")
+  ]]
+  local stubborn = [[{ stop_ms = math.huge, on_event = function(e)
+    print(e.event, e.ms)
+    io.stdout:flush()
+  end }]]
+
+  it("while the node stops limits the time of that", function()
+    local child = running(deaf .. " do return end", stubborn)
+    child:wait_for("deaf")
+    child:kill("sigterm")
+    assert.equal(0, (child:finish()))
+    assert.matches("stop_timeout\t5000\nrun\ttrue\tnil\tshutdown\nafter\n",
+      child.out, 1, true)
+  end)
+
+  it("a second time while the node stops ends that at once", function()
+    local child = running(deaf .. " do return end", stubborn)
+    child:wait_for("deaf")
+    child:kill("sigterm")
+    local timer = uv.new_timer()
+    timer:start(50, 50, function() child:kill("sigterm") end)
+    child:finish()
+    timer:close()
+    uv.run("nowait")
+    assert.is_nil(child.out:find "stop_timeout")
+  end)
+
+  it("has a limit: a stop takes no longer than stop_ms", function()
+    local child = running(deaf .. " do return end",
+      "{ stop_ms = 50, on_event = false }")
+    child:wait_for("up")
+    assert.equal(0, (child:finish()))
+    child = running(deaf .. " banyan.sleep(math.huge)",
+      "{ stop_ms = 50, on_event = false }")
+    child:wait_for("up")
+    child:kill("sigterm")
+    assert.equal(0, (child:finish()))
+    assert.matches("run\ttrue\tnil\tshutdown\nafter\n", child.out, 1, true)
+  end)
+
+  it("does not hide another reason of main", function()
+    local child = running [[
+      banyan.trap_exit(true)
+      print("up")
+      banyan.receive()
+      banyan.exit("disk_full")
+    ]]
+    child:wait_for("up")
+    child:kill("sigterm")
+    child:finish()
+    assert.matches("run\tfalse\tdisk_full\nafter\n", child.out, 1, true)
+  end)
+
   it("the second time ends the program if a process loops", function()
     local child = running('print("up") while true do end',
       "{ preempt = false }")
@@ -467,6 +538,31 @@ describe("a signal", function()
     child:kill("sigterm")
     local _, signal = child:finish()
     assert.equal(uv.constants.SIGTERM, signal)
+  end)
+end)
+
+describe("a run whose handles the program closes", function()
+  it("ends with an error that says so, and an event", function()
+    local child = program [[
+      local banyan, uv = require "banyan", require "luv"
+      local function on_event(e) print(e.event, e.where, e.reason) end
+      local function close(handle)
+        if not handle:is_closing() then handle:close() end
+      end
+      print(pcall(banyan.run, { on_event = on_event }, function()
+        banyan.spawn(function() banyan.sleep(math.huge) end)
+        uv.walk(close)
+        banyan.sleep(20)
+      end))
+      print(banyan.run(function()
+        banyan.sleep(1)
+        return "again"
+      end))
+    ]]
+    assert.equal(0, (child:finish()))
+    local why = "the node's handles were closed by the program"
+    assert.equal(("driver_error\tloop\t%s\nfalse\tbanyan.run: %s\nagain\n")
+      :format(why, why), child.out)
   end)
 end)
 

@@ -2,6 +2,7 @@
 
 local children = require "spec.support.children"
 local core = require "banyan.core"
+local dynamic_supervisor = require "banyan.dynamic_supervisor"
 local reasons = require "spec.support.reasons"
 local run = require "spec.support.run"
 local supervisor = require "banyan.supervisor"
@@ -30,6 +31,51 @@ local function test_events(name, body)
 end
 
 describe("a supervisor tells of", function()
+  test_events("a child that takes long to stop, and again", function(log,
+    events)
+    local sup = start(log, "a b", { name = "top" }, { shutdown = "infinity" })
+    log:send("a", { hang = true })
+    core.spawn(function() supervisor.stop(sup) end)
+    core.sleep(4990)
+    assert.same({}, events "child_stop_slow")
+    core.sleep(36000)
+    local told = events "child_stop_slow"
+    for i, e in ipairs(told) do
+      assert.equal("a", e.id)
+      assert.equal("top", e.supervisor)
+      assert.equal(log.pids.a, e.pid)
+      assert.equal(5000 * 2 ^ (i - 1), e.ms)
+    end
+    assert.equal(4, #told)
+    log.pids.a:exit "kill"
+    core.sleep(60000)
+    assert.is_false(core.is_alive(sup))
+    assert.equal(4, #events "child_stop_slow")
+  end)
+
+  test_events("some of many children that take long", function(log, events)
+    local sup = assert(dynamic_supervisor.start_link())
+    for i = 1, 20 do
+      assert(dynamic_supervisor.start_child(sup,
+        log:child(i, { shutdown = "infinity" })))
+      log:send(i, { hang = true })
+    end
+    core.spawn(function() supervisor.stop(sup) end)
+    core.sleep(6000)
+    assert.equal(5, #events "child_stop_slow")
+    core.unlink(sup)
+    sup:exit "kill"
+  end)
+
+  test_events("no slow stop where the child is killed then", function(log,
+    events)
+    local sup = start(log, "a")
+    log:send("a", { hang = true })
+    assert.is_true(supervisor.stop(sup))
+    assert.equal(5000, core.now())
+    assert.same({}, events "child_stop_slow")
+  end)
+
   test_events("each start, exit and restart", function(log, events)
     local sup = start(log, "a", { name = "top" })
     local old = log.pids.a

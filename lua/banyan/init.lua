@@ -54,9 +54,10 @@ banyan.log = require "banyan.log"
 -- remaining processes are killed, and the node closes its links.
 --
 -- SIGTERM and SIGINT send main the exit signal "shutdown", and after 5 s
--- "kill"; then the node stops in the same order. A second signal kills all
--- processes at once. The function can be called again after it has returned.
--- It blocks instead of yielding: a process must not call it.
+-- "kill"; then the node stops in the same order. A signal that comes while it
+-- stops leaves it 5 s more, and a second signal kills all processes at once.
+-- The function can be called again after it has returned. It blocks instead of
+-- yielding: a process must not call it.
 --
 --     banyan.run(function()
 --       local me = banyan.self()
@@ -119,6 +120,8 @@ end
 ---  max_message: integer, bytes of the greatest message to another node
 ---  max_queue: integer, bytes that may wait for one peer; its link fails when
 ---    there are more
+---  stop_ms (30000): milliseconds that an ordered stop of the node may take, or
+---    math.huge; what is left then is killed
 ---  preempt: true preempts a process that does not wait; false (default) does
 ---    not. { slice_ms=, kill_after_ms= }, milliseconds: after how long it is
 ---    preempted (5), and after how long it is killed (never). Uses a thread

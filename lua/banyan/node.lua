@@ -47,6 +47,7 @@ local schema = {
   handshake_ms = "ms",
   max_message = "positive",
   max_queue = "positive",
+  stop_ms = "timeout",
   preempt = {
     "true, false or a table",
     function(value)
@@ -87,6 +88,8 @@ local function find_driver(what, opts, level)
   end
   misuse(what, "option \"driver\": " .. why, level + 1)
 end
+
+local STOP_MS = 30000 -- that an ordered stop may take
 
 local function check_names(what, opts, level)
   if not opts.name then
@@ -297,7 +300,10 @@ local function stop_in_order(node, may_wait)
     tree.stop()
     state.done = true
   end)
-  local function down() return tree.is_over(node.core, state) end
+  tree.limit(node.core, state, node.stop_ms)
+  local function down()
+    return not node.core or state.over or tree.is_over(node.core, state)
+  end
   local function close() node:close() end
   if not may_wait or pcall(core.self) or node.session:is_inside() then
     node.session:when(down, close)
@@ -334,6 +340,7 @@ function M.start(what, opts, defaults, level)
     address = address,
     label = opts.name,
     by_hand = driver.by_hand,
+    stop_ms = opts.stop_ms or STOP_MS,
     silent = sink == false,
   }, Node)
   function node.on_name_lost() stop_in_order(node, false) end
@@ -505,6 +512,7 @@ end
 -- callback of the running loop, it returns at once, and the node stops while
 -- the loop runs on. With the driver "manual" it steps the node until that is
 -- closed; the node's time goes from deadline to deadline.
+-- What has not stopped within the option stop_ms is killed.
 ---@return true
 function Node:stop()
   if self.stopping or not self.core then return true end

@@ -10,9 +10,10 @@
 --   2. all other supervisors are stopped
 --   3. the node is closed: remaining processes are killed, links are closed
 --
--- A second SIGTERM or SIGINT goes straight to 3. A node whose name belongs to
--- another one stops as by SIGTERM; if it learns that before main, there is no
--- main.
+-- 3 comes at the latest when the option stop_ms has passed since main ended or
+-- a signal came; GRACE_MS after a signal that comes during 2; and at once after
+-- a second signal. A node whose name belongs to another one stops
+-- as by SIGTERM; if it learns that before main, there is no main.
 
 local core = require "banyan.core"
 local log = require "banyan.log"
@@ -51,17 +52,19 @@ end
 
 -- Waits for the end of main and returns its exit reason.
 local function await_main(state)
+  local grace
   while true do
     local message = core.receive()
     local tag = type(message) == "table" and message.tag
     if tag == "EXIT" and message.from == state.main then
+      if grace then core.cancel_timer(grace) end
       return message.reason
     elseif tag == "$stop" then
       local info = core.process_info(state.main)
       state.links = info and info.links
       state.main:exit("shutdown")
-      core.send_after(GRACE_MS, core.self(), { tag = "$grace" })
-    elseif tag == "$grace" then
+      grace = core.send_after(GRACE_MS, core.self(), { tag = "$main_grace" })
+    elseif tag == "$main_grace" then
       state.main:exit("kill")
     end
   end
@@ -105,6 +108,7 @@ local function init(state, node, main, args)
     state.results, state.links = results, info and info.links
   end)
   state.reason = await_main(state)
+  tree.limit(node.core, state, node.stop_ms)
   await_servers(state)
   tree.stop()
   state.done = true
@@ -158,12 +162,14 @@ local function drive(node, state)
       state.killed = true
     else
       state.signalled = true
+      tree.limit(node.core, state, state.reason and GRACE_MS or node.stop_ms)
       node.core:send(state.pid, { tag = "$stop" })
     end
   end)
-  node.session:pump(function()
-    return state.killed or tree.is_over(node.core, state)
+  local fine, why = node.session:pump(function()
+    return state.killed or state.over or tree.is_over(node.core, state)
   end)
+  if not fine then state.broken = why end
   node:close()
 end
 
@@ -175,13 +181,14 @@ end
 -- Returns or raises what main's exit reason means to the caller of run.
 local function conclude(state, node)
   local reason = state.reason
+  if state.broken then error("banyan.run: " .. state.broken, 0) end
   if state.killed then return nil, "shutdown" end
-  if state.taken and (type(reason) ~= "table" or is_orderly(reason)) then
+  local ended = reason == nil or reason == "shutdown" or reason == "normal"
+    or reason == "killed"
+  if state.taken and (ended or is_orderly(reason)) then
     return nil, core.reason { "name_taken", node:name() }
   end
-  if state.signalled and type(reason) ~= "table" then
-    return nil, "shutdown"
-  end
+  if state.signalled and ended then return nil, "shutdown" end
   if reason == "normal" then
     local results = state.results or { n = 0 }
     return unpack(results, 1, results.n)

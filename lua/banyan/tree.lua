@@ -49,6 +49,20 @@ function tree.stop()
   end
 end
 
+--- Sets state.over when `ms` have passed: then the node is to be closed,
+-- whatever still runs on it. Does not yield.
+---@param node userdata  the C node
+---@param state table
+---@param ms integer|number|string  "infinity" and math.huge: no limit
+function tree.limit(node, state, ms)
+  if ms == math.huge or ms == "infinity" then return end
+  node:spawn(function()
+    core.sleep(ms)
+    core.event("stop_timeout", { ms = ms })
+    state.over = true
+  end)
+end
+
 --- Is the process that ends the tree done, or has it been killed itself?
 ---@param node userdata  the C node
 ---@param state { pid: pid, done: boolean }

@@ -95,6 +95,7 @@ static void stop_child(lua_State *L, byn_process *p, byn_supervised *child) {
   byn_id pid = child->pid;
   bool brutal = child->core.shutdown == BYN_SHUTDOWN_KILL;
   byn_assert(child->core.state == BYN_CHILD_STOPPING && pid.origin);
+  byn_watch_slow_stop(L, p);
   byn_unlink_from(L, p, &pid);
   byn_watch(L, p, &pid);
   if (child->core.state == BYN_CHILD_STOPPING)
@@ -160,6 +161,8 @@ static void do_actions(lua_State *L, byn_process *p) {
   p->held = byn_restart_busy(&s->machine);
   byn_assert(is_consistent(s));
   int64_t deadline = byn_restart_deadline(&s->machine);
+  if (!p->held) s->slow_at = BYN_NEVER;
+  if (s->slow_at < deadline) deadline = s->slow_at;
   if (deadline == s->deadline) return;
   int64_t left = deadline - s->machine.now;
   s->deadline = deadline;
@@ -568,8 +571,8 @@ static void supervisor_returned(lua_State *L, byn_process *p, int status,
 
 static void supervisor_timed_out(lua_State *L, byn_process *p) {
   byn_supervisor *s = p->self;
-  (void)L;
   s->deadline = BYN_NEVER;
+  if (s->slow_at <= p->node->now) byn_tell_slow_stop(L, p);
   byn_process_ready(p);
 }
 
@@ -722,7 +725,7 @@ static int l_start_supervisor(lua_State *L) {
   p->self = s;
   p->traps = true;
   if (s)
-    *s = (byn_supervisor){.deadline = BYN_NEVER};
+    *s = (byn_supervisor){.deadline = BYN_NEVER, .slow_at = BYN_NEVER};
   else
     lua_pushliteral(L, "not enough memory");
   if (!s || lua_pcall(L, ARGUMENTS + 1, 0, 0) != LUA_OK) {

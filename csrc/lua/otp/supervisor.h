@@ -48,12 +48,15 @@ typedef struct byn_supervisor {
   byn_mail *mail;    /* the request in hand, to be answered; or NULL */
   byn_mail *reading; /* any other mail in hand, or NULL */
   struct byn_supervised *starting; /* whose start function runs, or NULL */
-  byn_mail *early_exits; /* while one is starting: the first EXIT in the
-                            mailbox that came from no child; or NULL */
-  int64_t deadline;      /* of the timer that is set, or BYN_NEVER */
-  uint8_t kind;          /* byn_supervisor_kind */
-  uint8_t asked;         /* byn_asked: what s->mail waits for */
-  bool ready;            /* its machine is set up */
+  byn_mail *early_exits;  /* while one is starting: the first EXIT in the
+                             mailbox that came from no child; or NULL */
+  int64_t deadline;       /* of the timer that is set, or BYN_NEVER */
+  int64_t stopping_since; /* the last time that a child was told to stop */
+  int64_t slow_at;        /* when it is told that children take long to stop, or
+                             BYN_NEVER */
+  uint8_t kind;           /* byn_supervisor_kind */
+  uint8_t asked;          /* byn_asked: what s->mail waits for */
+  bool ready;             /* its machine is set up */
   /* Slots, 0 while they hold nothing. */
   int init;     /* until its first turn: a configuration, or a list {function,
                    module, argument} that makes one */

@@ -76,6 +76,7 @@ typedef struct child_event {
   const char *observer; /* and for the observer */
   const byn_id *old;    /* the pid before */
   int reason;           /* stack index */
+  int64_t ms;           /* for how long it has been told to stop */
   bool pid, reasons;    /* has it the pid, the reasons of the failures? */
 } child_event;
 
@@ -87,6 +88,10 @@ static void set_child_fields(lua_State *L, const byn_supervised *child,
   if (e->pid) {
     byn_id_push(L, &child->pid);
     lua_setfield(L, -2, "pid");
+  }
+  if (e->ms) {
+    lua_pushinteger(L, e->ms);
+    lua_setfield(L, -2, "ms");
   }
   if (e->old) {
     byn_id_push(L, e->old);
@@ -178,4 +183,32 @@ void byn_tell_ended(lua_State *L, byn_process *p, byn_supervised *child) {
   if (!child->announced) return;
   child->announced = 0;
   tell_both(L, p, child, &e);
+}
+
+/* --- slow stops ----------------------------------------------------------- */
+
+#define SLOW_STOP_MS 5000
+#define SLOW_STOP_LAST_MS (24 * 3600 * 1000) /* nothing is told after that */
+#define SLOW_STOPS_TOLD 5                    /* children, at a time */
+
+void byn_watch_slow_stop(lua_State *L, byn_process *p) {
+  byn_supervisor *s = p->self;
+  if (p->node->points) return;
+  s->stopping_since = byn_node_now(L, p->node);
+  s->slow_at = s->stopping_since + SLOW_STOP_MS;
+}
+
+void byn_tell_slow_stop(lua_State *L, byn_process *p) {
+  byn_supervisor *s = p->self;
+  int64_t now = p->node->now, ms = now - s->stopping_since;
+  int left = SLOW_STOPS_TOLD;
+  s->slow_at = ms < SLOW_STOP_LAST_MS ? now + ms : BYN_NEVER;
+  if (byn_restart_deadline(&s->machine) <= now) return; /* it is killed now */
+  for (byn_child *c = s->machine.children.first; c && left; c = c->next) {
+    byn_supervised *child = (byn_supervised *)c;
+    child_event e = {.node = "child_stop_slow", .pid = true, .ms = ms};
+    if (c->state != BYN_CHILD_STOPPING) continue;
+    tell_node(L, p, child, &e);
+    left--;
+  }
 }

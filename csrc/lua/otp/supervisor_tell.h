@@ -32,6 +32,12 @@ void byn_tell_exited(lua_State *L, byn_process *p, byn_supervised *child,
 void byn_tell_failed(lua_State *L, byn_process *p, byn_supervised *child,
                      int reason);
 void byn_tell_gave_up(lua_State *L, byn_process *p, byn_supervised *child);
+/* A child is told to stop: if that takes long, byn_tell_slow_stop is due at
+ * s->slow_at. Not under lockstep: nothing but an event follows from it. */
+void byn_watch_slow_stop(lua_State *L, byn_process *p);
+/* Tells of the children that have not stopped yet, of the first few if they are
+ * many; again when twice the time has passed. */
+void byn_tell_slow_stop(lua_State *L, byn_process *p);
 /* Nothing is told of a child that is not announced. */
 void byn_tell_ended(lua_State *L, byn_process *p, byn_supervised *child);
 

@@ -322,11 +322,15 @@ function Session:calm()
   self.timer:start(RETRY_MS, 0, function() end)
 end
 
-function Session:check_goal()
-  if not self.goal or not self.goal() then return end
-  local reached = self.reached
-  self.goal, self.reached = nil, nil
-  reached()
+function Session:check_goals()
+  local i = 1
+  while self.goals[i] do
+    if self.core and self.goals[i].is_true() then
+      table.remove(self.goals, i).reached()
+    else
+      i = i + 1
+    end
+  end
 end
 
 -- --- signals -----------------------------------------------------------------
@@ -371,18 +375,35 @@ end
 ---@param goal fun(): boolean
 ---@param reached fun()
 function Session:when(goal, reached)
-  self.goal, self.reached = goal, reached
+  self.goals[#self.goals + 1] = { is_true = goal, reached = reached }
 end
 
---- Runs the loop until `goal` is true.
+-- Has the program closed what is the node's, as uv.walk(close) does?
+function Session:is_broken()
+  return self.core ~= nil and self.prepare:is_closing()
+end
+
+--- Runs the loop until `goal` is true, or the session is closed.
 ---@param goal fun(): boolean
+---@return true|nil ok
+---@return string|nil err  the loop cannot go on
 function Session:pump(goal)
   local done = false
   self:when(goal, function()
     done = true
     uv.stop()
   end)
-  while not done do uv.run() end
+  self.pumping = true
+  while not done and self.core and not self:is_broken() do uv.run() end
+  self.pumping = false
+  if not done and self:is_broken() then
+    local why = "the node's handles were closed by the program"
+    self.host.report("loop", why)
+    self.host.dispatch()
+    return nil, why
+  end
+  while not self.core and self.handles > 0 do uv.run("once") end
+  return true
 end
 
 -- By default SIGPIPE ends a program that writes to a connection which the peer
@@ -408,6 +429,7 @@ function Session:release()
   self:drop(self.timer)
   self:drop(self.prepare)
   self.core = nil
+  if self.pumping then uv.stop() end
 end
 
 --- Closes all links, then the node and all handles. A peer that does not read
@@ -416,6 +438,10 @@ end
 ---@param finish fun()  closes the node itself
 function Session:close(finish)
   self.leaving = true
+  if self:is_broken() then
+    finish()
+    return self:release()
+  end
   self.core:shutdown()
   local from = Driver.clock()
   local function gone()
@@ -451,6 +477,7 @@ function Driver.open(host)
     links = {},
     signals = {},
     seen = {},
+    goals = {},
     handles = 0,
     busy = false,
   }, Session)
@@ -464,11 +491,11 @@ function Driver.open(host)
   session.timer = session:own(uv.new_timer())
   session.prepare = session:own(uv.new_prepare())
   local turn = session:guard("turn", function() session:turn() end)
-  local check_goal = session:guard("end", function() session:check_goal() end)
+  local check_goals = session:guard("end", function() session:check_goals() end)
   session.prepare:start(function()
     if handles.exiting then return end
     if not turn() then session:calm() end
-    check_goal()
+    check_goals()
   end)
   return session
 end

@@ -62,13 +62,15 @@ end
 
 --- Steps from deadline to deadline until `goal` is true, or up to the limits.
 ---@param goal fun(): boolean
+---@return true
 function Session:pump(goal)
   local last = self.now + STOP_MS
   for _ = 1, STOP_STEPS do
     local deadline = self:step(self.now)
-    if goal() or not deadline or deadline > last then return end
+    if goal() or not deadline or deadline > last then break end
     self.now = math.max(self.now, deadline)
   end
+  return true
 end
 
 --- Ends the session. Output of the links that the host has not taken by
