@@ -17,6 +17,7 @@ local taken_in_c = {
   ["banyan.self"] = "",
   ["banyan.sleep"] = "ms",
   ["banyan.now"] = "",
+  ["banyan.make_ref"] = "",
   ["banyan.send"] = "dest message",
   ["banyan.send_after"] = "ms dest message",
   ["banyan.cancel_timer"] = "timer",

@@ -277,6 +277,7 @@ local function find(match)
 end
 
 local receive_any = core.receive
+local is_ref = core.is_ref
 
 local function receive_match(match, timeout)
   local deadline = timeout and core.now() + timeout
@@ -292,23 +293,48 @@ local function receive_match(match, timeout)
   end
 end
 
+local function receive_ref(ref, timeout)
+  local deadline = timeout and core.now() + timeout
+  core.mail_pass(ref)
+  while true do
+    local found, message = core.mail_find(ref)
+    if found then
+      core.mail_pick()
+      return message
+    end
+    local left = deadline and math.max(deadline - core.now(), 0)
+    if not core.mail_wait(left) then
+      core.mail_rewind()
+      return nil, "timeout"
+    end
+  end
+end
+
 --- Takes the oldest message out of the mailbox, or the first that matches, and
 -- waits until there is one. Other messages stay in their order. Yields.
 --
 --     local message, err = banyan.receive(1000)
---     local reply = banyan.receive(function(m) return m.tag == "reply" end)
+--     local reply = banyan.receive(server.request(pid, "question"), 1000)
+--     local job = banyan.receive(function(m) return m.tag == "job" end)
 --
----@param match? fun(message: any): boolean  must neither receive nor wait; an
----  error in it is raised to the caller. May be left out before a timeout
+---@param match? banyan.Ref|fun(message: any): boolean  a ref: the first
+---  message that carries it (message.ref); looks only at what came after the
+---  ref was made, so a long mailbox costs nothing. A function must neither
+---  receive nor wait; an error in it is raised to the caller. May be left out
+---  before a timeout
 ---@param timeout? integer|number|string  milliseconds, no limit by default; 0
 ---  takes what is there and does not wait
 ---@return any message
 ---@return string|nil err  "timeout"; absent if the message was nil
 function banyan.receive(match, timeout)
   if match == nil and timeout == nil then return receive_any() end
+  if is_ref(match) then
+    return receive_ref(match, options.timeout(timeout, "receive"))
+  end
   if type(match) ~= "function" then
     if timeout ~= nil then
-      error("receive: match must be a function, got a " .. type(match), 2)
+      error("receive: match must be a function or a ref, got a "
+        .. type(match), 2)
     end
     return core.receive(options.timeout(match, "receive"))
   end
@@ -438,6 +464,10 @@ banyan.whereis = core.whereis
 --- All registered names of this node. Does not yield.
 ---@return string[] names  in no order
 banyan.registered = core.registered
+
+--- Makes a ref, equal to no other one on any node. Does not yield.
+---@return banyan.Ref ref
+banyan.make_ref = core.make_ref
 
 -- --- pids and refs -----------------------------------------------------------
 

@@ -94,8 +94,8 @@ static int l_monitor(lua_State *L) {
 
 /* Takes the DOWN of a monitor out of the mailbox. */
 static void flush_down(lua_State *L, byn_process *p, const byn_id *ref) {
-  byn_mailbox_rewind(&p->mail);
   byn_mail *mail;
+  byn_mailbox_pass(&p->mail, ref->origin == p->node->origin ? ref->serial : 0);
   while ((mail = byn_mailbox_peek(&p->mail)) != NULL) {
     if (mail->kind == BYN_MAIL_DOWN && byn_id_equal(&mail->id, ref)) {
       byn_mail_free(L, p->node->world, byn_mailbox_pick(&p->mail));
@@ -496,7 +496,7 @@ static int l_driver(lua_State *L) {
   return 1;
 }
 
-/* is_id(value), is_pid(value) -> bool */
+/* is_id(value), is_pid(value), is_ref(value) -> bool */
 static int l_is_id(lua_State *L) {
   lua_pushboolean(L, byn_id_at(L, 1) != NULL);
   return 1;
@@ -504,6 +504,11 @@ static int l_is_id(lua_State *L) {
 
 static int l_is_pid(lua_State *L) {
   lua_pushboolean(L, byn_pid_at(L, 1) != NULL);
+  return 1;
+}
+
+static int l_is_ref(lua_State *L) {
+  lua_pushboolean(L, byn_ref_at(L, 1) != NULL);
   return 1;
 }
 
@@ -553,6 +558,7 @@ void byn_api_functions(lua_State *L) {
                                        {"event", l_event},
                                        {"is_id", l_is_id},
                                        {"is_pid", l_is_pid},
+                                       {"is_ref", l_is_ref},
                                        {"id_before", l_id_before},
                                        {"adopt", l_adopt},
                                        {"descendants", l_descendants},

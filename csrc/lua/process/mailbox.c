@@ -122,9 +122,12 @@ static inline bool mailbox_sound(const byn_mailbox *box) {
          (box->head == box->tail) == (box->count == 1);
 }
 
-void byn_mailbox_append(byn_mailbox *box, byn_mail *mail) {
+void byn_mailbox_append(byn_mailbox *box, byn_mail *mail, uint64_t after) {
   byn_assert(mailbox_sound(box));
+  byn_assert(!box->tail || box->tail->after <= after);
   mail->next = NULL;
+  mail->previous = box->tail;
+  mail->after = after;
   if (box->tail)
     box->tail->next = mail;
   else
@@ -144,6 +147,7 @@ static byn_mail *take_after(byn_mailbox *box, byn_mail *before) {
     before->next = mail->next;
   else
     box->head = mail->next;
+  if (mail->next) mail->next->previous = before;
   if (box->tail == mail) box->tail = before;
   box->count--;
   box->taken++;
@@ -165,6 +169,13 @@ byn_mail *byn_mailbox_pick(byn_mailbox *box) {
   byn_mail *before = box->cursor;
   box->cursor = NULL;
   return take_after(box, before);
+}
+
+void byn_mailbox_pass(byn_mailbox *box, uint64_t serial) {
+  byn_mail *mail = box->tail;
+  while (mail && mail->after >= serial)
+    mail = mail->previous;
+  box->cursor = mail;
 }
 
 void byn_mailbox_clear(lua_State *L, byn_world *w, byn_mailbox *box) {

@@ -25,7 +25,9 @@ typedef enum byn_mail_kind {
 } byn_mail_kind;
 
 typedef struct byn_mail {
-  struct byn_mail *next;
+  struct byn_mail *next, *previous;
+  uint64_t
+      after; /* of the node's pids and refs: the last made before it came */
   byn_id id;
   byn_value value;
   int what;
@@ -57,7 +59,11 @@ void byn_mail_free(lua_State *L, byn_world *w, byn_mail *mail);
  * {tag="$call", from=, msg=}, {tag="$cast", msg=}. */
 void byn_mail_push(lua_State *L, const byn_mail *mail);
 
-void byn_mailbox_append(byn_mailbox *box, byn_mail *mail);
+/* `after`: the serial of the node's last pid or ref. */
+void byn_mailbox_append(byn_mailbox *box, byn_mail *mail, uint64_t after);
+/* Passes over what came before that pid or ref was made. Costs only what came
+ * later. */
+void byn_mailbox_pass(byn_mailbox *box, uint64_t serial);
 /* Takes the first out, or NULL. */
 byn_mail *byn_mailbox_pop(byn_mailbox *box);
 /* The first that selective receive has not passed over, or NULL. */

@@ -290,6 +290,57 @@ static int l_mail_peek(lua_State *L) {
   return 1;
 }
 
+/* Is it a message whose field `ref` is that ref? */
+static bool carries_ref(lua_State *L, const byn_mail *mail, const byn_id *ref) {
+  if (mail->kind == BYN_MAIL_DOWN) return byn_id_equal(&mail->id, ref);
+  if (mail->kind != BYN_MAIL_MESSAGE || mail->value.type != LUA_TTABLE)
+    return false;
+  byn_value_push(L, &mail->value);
+  bool same = false;
+  if (lua_istable(L, -1)) {
+    lua_pushliteral(L, "ref");
+    lua_rawget(L, -2);
+    const byn_id *found = byn_ref_at(L, -1);
+    same = found && byn_id_equal(found, ref);
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
+  return same;
+}
+
+/* mail_pass(ref): before the first mail_find: what came before the ref was made
+ * cannot carry it. */
+static int l_mail_pass(lua_State *L) {
+  byn_process *p = check_receiver(L, "receive");
+  const byn_id *ref = byn_ref_at(L, 1);
+  luaL_argexpected(L, ref, 1, "ref");
+  bool ours = ref->origin == p->node->origin;
+  byn_mailbox_pass(&p->mail, ours ? ref->serial : 0);
+  return 0;
+}
+
+/* mail_find(ref) -> true, msg | false: the next that carries the ref, to be
+ * taken by mail_pick; it has passed over those before. */
+static int l_mail_find(lua_State *L) {
+  byn_process *p = check_receiver(L, "receive");
+  const byn_id *ref = byn_ref_at(L, 1);
+  byn_mail *mail;
+  luaL_checkstack(L, 8, NULL);
+  while ((mail = byn_process_peek_mail(p)) != NULL) {
+    if (!carries_ref(L, mail, ref)) {
+      byn_mailbox_skip(&p->mail);
+      continue;
+    }
+    lua_settop(L, 1);
+    lua_pushboolean(L, true);
+    p->matching = true;
+    if (byn_process_show_mail(L, p) == mail) return 2;
+    p->matching = false; /* a finalizer has taken it */
+  }
+  lua_pushboolean(L, false);
+  return 1;
+}
+
 static int l_mail_skip(lua_State *L) {
   byn_process *p = byn_process_here(L, "receive");
   p->matching = false;
@@ -343,6 +394,8 @@ void byn_send_functions(lua_State *L) {
                                        {"mail_begin", l_mail_begin},
                                        {"mail_peek", l_mail_peek},
                                        {"mail_skip", l_mail_skip},
+                                       {"mail_pass", l_mail_pass},
+                                       {"mail_find", l_mail_find},
                                        {"mail_pick", l_mail_pick},
                                        {"mail_rewind", l_mail_rewind},
                                        {"mail_wait", l_mail_wait},

@@ -45,7 +45,7 @@ void byn_process_mail(lua_State *L, byn_process *p, byn_mail *mail) {
   }
   tell_control(p);
   if (p->behaviour->received && behaviour_received(L, p, mail)) return;
-  byn_mailbox_append(&p->mail, mail);
+  byn_mailbox_append(&p->mail, mail, p->node->serial);
   bool waits = p->co ? waits_for(p, mail) : !p->held;
   if (waits) byn_process_ready(p);
 }
