@@ -15,6 +15,19 @@ local function runs(pid)
 end
 
 describe("a finalizer", function()
+  -- Older ones and LuaJIT do not say that one runs.
+  local says = lua.closes and it or pending
+  says("cannot end the process that it runs in", function()
+    run(function()
+      local ok, err
+      finalizer.often(function() ok, err = pcall(core.exit, "gone") end)
+      for i = 1, 2000 do core.send(core.self(), { i }) core.receive() end
+      assert.is_true(finalizer.never() > 0)
+      assert.is_false(ok)
+      assert.matches("exit in a finalizer", err)
+    end)
+  end)
+
   it("that makes a pid makes the value of the code it interrupts", function()
     run(function()
       for _ = 1, 30 do core.spawn(core.sleep, math.huge) end

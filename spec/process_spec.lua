@@ -279,6 +279,31 @@ describe("coroutine.yield", function()
   end)
 end)
 
+describe("an error", function()
+  it("of a very deep stack names the innermost functions", function()
+    run(function()
+      local function endless() return 1 + endless() end
+      local _, ref = core.spawn_monitor(endless)
+      local reason = banyan.receive(ref).reason
+      assert.matches("stack overflow", reason[2])
+      assert.matches("^stack traceback:\n\t.*process_spec%.lua:%d+: in",
+        reason[3])
+      assert.matches("\n\t%.%.%.\t%(more than 10000 levels%)$", reason[3])
+      assert.is_true(#reason[3] < 2000)
+    end)
+  end)
+
+  it("tells that a wait is not possible while a module is loaded", function()
+    run(function()
+      package.preload["spec.waits"] = function() core.sleep(1) end
+      raises("process_spec%.lua:%d+: cannot wait while require loads a module",
+        require, "spec.waits")
+      raises("cannot wait here: a C function", table.sort, { 2, 1 },
+        function() core.sleep(1) end)
+    end)
+  end)
+end)
+
 describe("send_after", function()
   it("sends when the timer fires, in order of time", function()
     run(function()

@@ -353,7 +353,7 @@ describe("receive", function()
         select(2, pcall(banyan.receive, "soon")),
       }
     end)
-    assert.matches("receive: match must be a function, got a string",
+    assert.matches("receive: match must be a function or a ref, got a string",
       wrong[1], 1, true)
     assert.matches("receive: timeout must be", wrong[2], 1, true)
     assert.matches("receive", wrong[3], 1, true)
@@ -538,6 +538,24 @@ describe("a signal", function()
     child:kill("sigterm")
     local _, signal = child:finish()
     assert.equal(uv.constants.SIGTERM, signal)
+  end)
+end)
+
+describe("a program that forbids undeclared globals", function()
+  it("can load luv and run", function()
+    local child = program [[
+      setmetatable(_G, {
+        __index = function(_, key) error("undeclared " .. tostring(key), 2) end,
+        __newindex = function(_, key) error("assigned " .. key, 2) end,
+      })
+      local banyan = require "banyan"
+      for i = 1, 2 do
+        print(banyan.run(function() banyan.sleep(1) return i end))
+      end
+      print((pcall(function() return undeclared end)))
+    ]]
+    assert.equal(0, (child:finish()))
+    assert.equal("1\n2\nfalse\n", child.out)
   end)
 end)
 

@@ -5,6 +5,7 @@
 
 #include "../value/clock.h"
 #include "../value/compat.h"
+#include "../value/misuse.h"
 #include "../value/reason.h"
 #include "call.h"
 #include "dest.h"
@@ -136,6 +137,9 @@ static int l_demonitor(lua_State *L) {
 
 static int l_exit(lua_State *L) {
   byn_process *p = byn_process_here(L, "exit");
+  if (byn_surely_in_finalizer(L))
+    byn_misuse(L, "exit in a finalizer (__gc), which runs in whatever process "
+                  "collects garbage");
   if (lua_isnoneornil(L, 1))
     lua_pushliteral(L, "normal");
   else

@@ -90,7 +90,7 @@ static void break_off(lua_State *L, byn_process *p) {
   bool decided = p->state >= BYN_EXITING || p->exiting;
   if (decided || p->wait == BYN_WAIT_BROKEN) return;
   lua_pushvalue(L, -1);
-  luaL_traceback(L, L, NULL, 0);
+  byn_traceback(L, L);
   byn_reason_make(L, "error", 2);
   int slot = byn_slot_put(L, &node->world->slots);
   p->wait = BYN_WAIT_BROKEN;
@@ -111,7 +111,7 @@ void byn_foreign_push_reason(lua_State *L, byn_process *p) {
                   "its end: " ADVICE,
                   lua_tostring(L, -1));
   lua_remove(L, -2);
-  luaL_traceback(L, p->co, NULL, 0);
+  byn_traceback(L, p->co);
   byn_reason_make(L, "error", 2);
 }
 
@@ -133,7 +133,7 @@ void byn_yielded_push_reason(lua_State *L, byn_process *p) {
                      "takes them. To wait for a callback use banyan.await; "
                      "without values it gives way to other processes");
   lua_concat(L, 2);
-  luaL_traceback(L, p->co, NULL, 0);
+  byn_traceback(L, p->co);
   byn_reason_make(L, "error", 2);
 }
 

@@ -32,7 +32,7 @@ static void set_place(lua_State *L, lua_State *code) {
     lua_pushfstring(L, "%s:%d", ar.short_src, ar.currentline);
     lua_setfield(L, -2, "at");
   }
-  luaL_traceback(L, code, NULL, 0);
+  byn_traceback(L, code);
   lua_setfield(L, -2, "traceback");
 }
 

@@ -128,12 +128,33 @@ int64_t byn_check_timeout(lua_State *L, int index, int64_t otherwise) {
   return 0;
 }
 
+/* Is a module being loaded by the code on L? */
+static bool is_in_require(lua_State *L) {
+  lua_Debug ar;
+  bool found = false;
+  luaL_checkstack(L, 4, NULL);
+  lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
+  lua_getfield(L, -1, "_G");
+  lua_pushliteral(L, "require");
+  lua_rawget(L, -2);
+  for (int i = 0; !found && lua_getstack(L, i, &ar); i++) {
+    lua_getinfo(L, "f", &ar);
+    found = lua_rawequal(L, -1, -2);
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 3);
+  return found;
+}
+
 static void refuse_wait(lua_State *L, const byn_process *p) {
   if (L != p->co) {
     byn_foreign_check(L, p->node->world);
     byn_misuse(L, "cannot wait inside a coroutine of the process's own: "
                   "wait in the process itself");
   }
+  if (is_in_require(L))
+    byn_misuse(L, "cannot wait while require loads a module: wait in a "
+                  "function of the module, which is called afterwards");
   byn_misuse(L, "cannot wait here: a C function (such as a metamethod or "
                 "the comparison of table.sort) is in between");
 }

@@ -118,6 +118,16 @@ static inline int byn_stack_top(lua_State *L) {
 #endif
 }
 
+/* Does a finalizer run? false also where this Lua does not say. */
+static inline bool byn_surely_in_finalizer(lua_State *L) {
+#if LUA_VERSION_NUM >= 504 && LUA_VERSION_RELEASE_NUM >= 50404
+  return lua_gc(L, LUA_GCISRUNNING, 0) < 0;
+#else
+  (void)L;
+  return false;
+#endif
+}
+
 /* Does a finalizer run? The collector is not running then. Before Lua 5.4.4,
  * and on LuaJIT, that may as well be because the program stopped it. */
 static inline bool byn_in_finalizer(lua_State *L) {

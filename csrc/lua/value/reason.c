@@ -178,6 +178,46 @@ void byn_reason_make(lua_State *L, const char *code, int n) {
   lua_setmetatable(L, -2);
 }
 
+/* --- tracebacks ----------------------------------------------------------- */
+
+/* Of so deep a stack luaL_traceback would take too long: it goes through all of
+ * it some thirty times, and a stack overflow is a million deep. */
+#define DEEP 10000
+#define INNERMOST 20
+
+/* Adds a line about one function to the text on top. */
+static void add_function(lua_State *L, lua_State *co, lua_Debug *ar) {
+  lua_getinfo(co, "Sln", ar);
+  lua_pushfstring(L, "\n\t%s:", ar->short_src);
+  if (ar->currentline > 0)
+    lua_pushfstring(L, "%d: in ", ar->currentline);
+  else
+    lua_pushliteral(L, " in ");
+  if (*ar->namewhat)
+    lua_pushfstring(L, "%s '%s'", ar->namewhat, ar->name);
+  else if (*ar->what == 'm')
+    lua_pushliteral(L, "main chunk");
+  else if (*ar->what == 'C')
+    lua_pushliteral(L, "?");
+  else
+    lua_pushfstring(L, "function <%s:%d>", ar->short_src, ar->linedefined);
+  lua_concat(L, 4);
+}
+
+void byn_traceback(lua_State *L, lua_State *co) {
+  lua_Debug ar;
+  if (!lua_getstack(co, DEEP, &ar)) {
+    luaL_traceback(L, co, NULL, 0);
+    return;
+  }
+  luaL_checkstack(L, 8, NULL);
+  lua_pushliteral(L, "stack traceback:");
+  for (int i = 0; i < INNERMOST && lua_getstack(co, i, &ar); i++)
+    add_function(L, co, &ar);
+  lua_pushfstring(L, "\n\t...\t(more than %d levels)", DEEP);
+  lua_concat(L, 2);
+}
+
 /* --- errors --------------------------------------------------------------- */
 
 static bool is_token(lua_State *L, int index) {
@@ -223,7 +263,7 @@ bool byn_reason_of_error(lua_State *L, lua_State *co) {
     byn_reason_copy(L, object);
   else
     push_text(L, object);
-  luaL_traceback(L, co, NULL, 0);
+  byn_traceback(L, co);
   byn_reason_make(L, "error", 2);
   lua_replace(L, object);
   return false;

@@ -34,6 +34,10 @@ bool byn_reason_is_shortage(lua_State *L, int index);
 /* Is it exactly that string? */
 bool byn_reason_is(lua_State *L, int index, const char *code);
 
+/* Pushes where the code of co is, as luaL_traceback does; of a very deep stack
+ * only the innermost functions. */
+void byn_traceback(lua_State *L, lua_State *co);
+
 /* Pushes the metatable of reasons. */
 void byn_reason_metatable(lua_State *L);
 /* Raises the exit token for the reason at `index`: what byn_reason_of_error

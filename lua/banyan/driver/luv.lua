@@ -12,7 +12,7 @@
 -- its error becomes an event. Besides this file and handles.lua, only banyan.io
 -- knows luv.
 
-local uv = require "luv"
+local uv = require "banyan.driver.uv"
 local core = require "banyan.core"
 local handles = require "banyan.driver.handles"
 local name = require "banyan.name"
