@@ -23,6 +23,31 @@ local crash = {
 }
 
 describe("the text log", function()
+  it("escapes backslashes, so that its own escapes can be told", function()
+    local text = written(log.text, {}, { event = "driver_error",
+      reason = "C:\\new\nline", where = "\\n" })
+    assert.matches('reason="?C:\\\\new\\nline"?', text)
+    assert.matches("where=\\\\n", text)
+  end)
+
+  it("cuts what is very long", function()
+    for _, make in ipairs { log.text, log.json } do
+      local text = written(make, {}, {
+        event = "process_crashed", traceback = ("t"):rep(1e6),
+        reason = { "error", ("m"):rep(1e6), ("s"):rep(1e6) },
+      }, { event = "driver_error", reason = ("r"):rep(1e6) })
+      assert.is_true(#text < 60000, #text)
+    end
+  end)
+
+  it("takes the time of a clock that is no whole number", function()
+    for _, make in ipairs { log.text, log.json } do
+      local text = written(make, { clock = function() return 1250.75 end },
+        { event = "driver_error" })
+      assert.matches("00:01%.250", text)
+    end
+  end)
+
   it("writes time, level, event and fields on one line", function()
     local text = written(log.text, { level = "debug", clock = at_epoch }, {
       event = "child_started", time = 7, supervisor = "counters", id = "a b",
@@ -251,5 +276,25 @@ describe("the JSON log", function()
     assert.same({ { "a" } }, object.nested)
     assert.matches("^function: ", object.fn)
     assert.equal(1795261361655, object.time)
+  end)
+
+  it("keeps a field of the event that has the name of its own", function()
+    local object = decoded({ event = "process_held_node", at = "x.lua:1",
+      level = "mine" }, { clock = at_epoch })
+    assert.equal("1970-01-01T00:00:01.250Z", object.at)
+    assert.equal("x.lua:1", object.event_at)
+    assert.equal("debug", decoded({ event = "e" }).level)
+    assert.equal("mine", object.event_level)
+    assert.is_nil(decoded(crash).event_at)
+  end)
+
+  it("takes no halves of two characters for one", function()
+    local broken = "\195" .. "gr\195\188n"
+    assert.equal("\195\131gr\195\131\194\188n", decoded({ event = "e",
+      text = broken }).text)
+    -- Without what is whole, these three would be a character.
+    local halves = "\226" .. "\195\188" .. "\130\172"
+    assert.is_nil(decoded({ event = "e", text = halves }).text
+      :find("\226\130\172", 1, true))
   end)
 end)

@@ -354,6 +354,38 @@ describe("a node on luv that stops", function()
 end)
 
 describe("a node with the driver manual", function()
+  it("may be given times below 0", function()
+    local node = assert(banyan.start { driver = "manual", on_event = false })
+    local ticks = {}
+    node:spawn(function()
+      for i = 1, 3 do
+        banyan.sleep(10)
+        ticks[i] = banyan.now()
+      end
+    end)
+    assert.equal(-90, node:step(-100))
+    for now = -95, -60, 5 do node:step(now) end
+    assert.same({ -90, -80, -70 }, ticks)
+    node:stop()
+  end)
+
+  for _, method in ipairs { "close", "stop" } do
+    it("may end by " .. method .. " of a process", function()
+      local node = assert(banyan.start { driver = "manual", on_event = false })
+      local called
+      node:spawn(function()
+        banyan.sleep(1)
+        node[method](node)
+        called = true
+        banyan.sleep(math.huge)
+      end)
+      for now = 0, 5 do node:step(now) end
+      assert.is_true(called)
+      assert.matches("stopped", tostring(node))
+      assert.is_nil(node:step(10))
+    end)
+  end
+
   it("runs by the host's clock and says when to call again", function()
     local node = assert(banyan.start { driver = "manual" })
     local woken

@@ -113,16 +113,16 @@ local function writer(opts)
   end
 end
 
--- How much is written of the state of a crashed server, and of the message that
--- it was handling: values in all of its tables, levels of nested tables, bytes
--- of one string.
-local MOST, DEEPEST, LONGEST = 100, 6, 1000
+-- How much is written of a field: values in all of its tables, levels of nested
+-- tables, bytes of one string; and of one in the state of a crashed server, or
+-- in the message that it was handling.
+local MOST, DEEPEST, LONGEST, LONGEST_OF_STATE = 100, 6, 10000, 1000
 
 -- A copy within these limits, without metatables. The limit on depth also ends
 -- a cycle, which a state may contain.
 local function bounded(value, depth, left)
-  if type(value) == "string" and #value > LONGEST then
-    return value:sub(1, LONGEST) .. "..."
+  if type(value) == "string" and #value > left.bytes then
+    return value:sub(1, left.bytes) .. "..."
   end
   if type(value) ~= "table" then return value end
   if depth > DEEPEST then return "..." end
@@ -140,11 +140,13 @@ local function bounded(value, depth, left)
 end
 
 local function without_excess(event)
-  if event.event ~= "process_crashed" then return event end
   local copy = {}
-  for key, value in pairs(event) do copy[key] = value end
-  copy.message = bounded(event.message, 1, { n = MOST })
-  copy.state = bounded(event.state, 1, { n = MOST })
+  for key, value in pairs(event) do
+    local of_state = event.event == "process_crashed"
+      and (key == "message" or key == "state")
+    copy[key] = bounded(value, 1,
+      { n = MOST, bytes = of_state and LONGEST_OF_STATE or LONGEST })
+  end
   return copy
 end
 
@@ -240,10 +242,12 @@ local function fields(event)
   return keys
 end
 
-local escapes = { ["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t" }
+local escapes = {
+  ["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t", ["\\"] = "\\\\",
+}
 
 local function escaped(text)
-  return (text:gsub("%c", function(c)
+  return (text:gsub("[%c\\]", function(c)
     return escapes[c] or ("\\x%02x"):format(c:byte())
   end))
 end
@@ -329,6 +333,7 @@ end
 
 local function stamp(ms)
   if not ms then return os.date("%Y-%m-%d %H:%M:%S") end
+  ms = math.floor(ms)
   local seconds = math.floor(ms / 1000)
   return ("%s.%03d"):format(os.date("%Y-%m-%d %H:%M:%S", seconds), ms % 1000)
 end
@@ -370,9 +375,9 @@ end
 -- Are these bytes UTF-8? Overlong forms are accepted: JSON readers take them.
 local function is_utf8(text)
   if not text:find("[\128-\255]") then return true end
-  local rest = text:gsub("[\194-\223][\128-\191]", "")
-    :gsub("[\224-\239][\128-\191][\128-\191]", "")
-    :gsub("[\240-\244][\128-\191][\128-\191][\128-\191]", "")
+  local rest = text:gsub("[\240-\244][\128-\191][\128-\191][\128-\191]", "?")
+    :gsub("[\224-\239][\128-\191][\128-\191]", "?")
+    :gsub("[\194-\223][\128-\191]", "?")
   return not rest:find("[\128-\255]")
 end
 
@@ -416,6 +421,7 @@ function plain(value, depth)
 end
 
 local function utc(ms)
+  ms = ms and math.floor(ms)
   local seconds = ms and math.floor(ms / 1000) or os.time()
   local text = os.date("!%Y-%m-%dT%H:%M:%S", seconds)
   return ms and ("%s.%03dZ"):format(text, ms % 1000) or text .. "Z"
@@ -423,7 +429,8 @@ end
 
 --- Makes a receiver of events that writes each event as a JSON object on a line
 -- of its own: the fields of the event, its `level`, and `at`, the time in ISO
--- 8601 (UTC). Pids and refs are strings, reasons are strings or arrays. Needs
+-- 8601 (UTC). A field of the event that has one of these names is `event_level`
+-- or `event_at`, such as the place in process_held_node. Pids and refs are strings, reasons are strings or arrays. Needs
 -- the rock lua-cjson. Does not yield, nor does the receiver.
 ---@param opts? { level: string, file: any, write: function, clock: function }
 ---  as for banyan.log.text
@@ -435,6 +442,7 @@ function log.json(opts)
   local codec = cjson.new()
   return sink("banyan.log.json", opts, function(event, level, time)
     local object = plain(event, 0)
+    object.event_level, object.event_at = object.level, object.at
     object.level, object.at = level, utc(time)
     return codec.encode(object) .. "\n"
   end)

@@ -185,7 +185,8 @@ local function make_host(node, sink)
   function host.report(where, err)
     if node.silent then return end
     (emit or fallback) {
-      event = "driver_error", node = node.label, where = where,
+      event = "driver_error", node = node.label, time = core.clock(),
+      where = where,
       reason = tostring(err),
     }
   end
@@ -306,6 +307,7 @@ local function stop_in_order(node, may_wait)
   end
   local function close() node:close() end
   if not may_wait or pcall(core.self) or node.session:is_inside() then
+    node.ended_inside = true
     node.session:when(down, close)
   else
     node.session:pump(down)
@@ -428,6 +430,7 @@ end
 ---  next input
 ---@return table|nil reason  {"name_taken", name}: the node has stopped itself
 function Node:step(now)
+  if self.ended_inside and not self.core then return nil, self.reason end
   if by_hand(self, "step") == ended then return nil, self.reason end
   if type(now) ~= "number" or now % 1 ~= 0
     or now < -LATEST or now > LATEST then
@@ -496,6 +499,7 @@ end
 function Node:close()
   if self.closing or not self.core then return end
   self.closing = true
+  self.ended_inside = self.ended_inside or self.session:is_inside()
   set_collector(self.collector)
   self.session:close(function()
     local last_events = self.core:close()

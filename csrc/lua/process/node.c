@@ -18,9 +18,9 @@ static int64_t read_clock(lua_State *L, const byn_node *node) {
 }
 
 void byn_node_tell_time(byn_node *node, int64_t now) {
+  if (!node->time_told) node->now = node->began_at = now;
   if (now > node->now) node->now = now;
   byn_gap_told(&node->gap, node->now);
-  if (!node->time_told) node->began_at = node->now;
   node->time_told = true;
 }
 
@@ -40,7 +40,8 @@ byn_timer byn_node_try_timer(byn_node *node, int64_t ms, byn_timer_kind kind,
                              void *owner) {
   byn_assert(ms >= 0 && owner);
   int64_t now = node->now;
-  int64_t at = ms < BYN_NEVER - now ? now + ms : BYN_NEVER - 1;
+  bool fits = now <= 0 || ms < BYN_NEVER - now;
+  int64_t at = fits && ms < BYN_NEVER ? now + ms : BYN_NEVER - 1;
   return byn_timers_add(node->timers, at, kind, owner);
 }
 

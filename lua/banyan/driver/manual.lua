@@ -31,18 +31,21 @@ Session.__index = Session
 ---@param now integer
 ---@return integer|nil deadline
 function Session:step(now)
-  self.now = math.max(self.now, now)
+  self.now = math.max(self.now or now, now)
   self.stepping = true
   local ok, deadline = pcall(self.core.step, self.core, self.now)
   self.stepping = false
   if not ok then error(deadline, 0) end
-  local goal = self.goal
+  local goals = #self.goals
   self.host.dispatch()
-  if self.goal ~= goal then deadline = self.now end
-  if self.goal and self.goal() then
-    local reached = self.reached
-    self.goal, self.reached = nil, nil
-    reached()
+  if #self.goals > goals then deadline = self.now end
+  local i = 1
+  while self.goals[i] do
+    if self.goals[i].is_true() then
+      table.remove(self.goals, i).reached()
+    else
+      i = i + 1
+    end
   end
   return deadline
 end
@@ -57,13 +60,14 @@ end
 ---@param goal fun(): boolean
 ---@param reached fun()
 function Session:when(goal, reached)
-  self.goal, self.reached = goal, reached
+  self.goals[#self.goals + 1] = { is_true = goal, reached = reached }
 end
 
 --- Steps from deadline to deadline until `goal` is true, or up to the limits.
 ---@param goal fun(): boolean
 ---@return true
 function Session:pump(goal)
+  self.now = self.now or 0
   local last = self.now + STOP_MS
   for _ = 1, STOP_STEPS do
     local deadline = self:step(self.now)
@@ -74,17 +78,18 @@ function Session:pump(goal)
 end
 
 --- Ends the session. Output of the links that the host has not taken by
--- node:action is lost.
+-- node:action is lost. Within a step it is closed at the end of that.
 ---@param finish fun()  closes the node itself
-function Session.close(_, finish)
-  finish()
+function Session:close(finish)
+  if not self.stepping then return finish() end
+  self:when(function() return true end, finish)
 end
 
 --- Makes a session for a node.
 ---@param host table  as for the luv driver
 ---@return table session
 function Driver.open(host)
-  return setmetatable({ host = host, core = host.core, now = 0 }, Session)
+  return setmetatable({ host = host, core = host.core, goals = {} }, Session)
 end
 
 return Driver
