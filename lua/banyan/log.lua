@@ -375,9 +375,10 @@ end
 -- Are these bytes UTF-8? Overlong forms are accepted: JSON readers take them.
 local function is_utf8(text)
   if not text:find("[\128-\255]") then return true end
-  local rest = text:gsub("[\240-\244][\128-\191][\128-\191][\128-\191]", "?")
-    :gsub("[\224-\239][\128-\191][\128-\191]", "?")
-    :gsub("[\194-\223][\128-\191]", "?")
+  local tail = "[\128-\191]"
+  local rest = text:gsub("[\240-\244]" .. tail:rep(3), "?")
+    :gsub("[\224-\239]" .. tail:rep(2), "?")
+    :gsub("[\194-\223]" .. tail, "?")
   return not rest:find("[\128-\255]")
 end
 
