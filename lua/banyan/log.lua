@@ -431,8 +431,9 @@ end
 --- Makes a receiver of events that writes each event as a JSON object on a line
 -- of its own: the fields of the event, its `level`, and `at`, the time in ISO
 -- 8601 (UTC). A field of the event that has one of these names is `event_level`
--- or `event_at`, such as the place in process_held_node. Pids and refs are strings, reasons are strings or arrays. Needs
--- the rock lua-cjson. Does not yield, nor does the receiver.
+-- or `event_at`, such as the place in process_held_node. Pids and refs are
+-- strings, reasons are strings or arrays. Needs the rock lua-cjson. Does not
+-- yield, nor does the receiver.
 ---@param opts? { level: string, file: any, write: function, clock: function }
 ---  as for banyan.log.text
 ---@return (fun(event: table))|nil receiver
