@@ -3,6 +3,7 @@
 
 #include "../../core/assert.h"
 #include "../value/compat.h"
+#include "../process/hooks.h"
 #include "../process/node_handle.h"
 #include "../process/step.h"
 #include "../cluster/cluster.h"
@@ -28,6 +29,7 @@ static int l_run(lua_State *L) {
   if (c->world->running)
     return luaL_error(L, "a control cannot be run by a process");
   lua_Integer number = 0;
+  byn_hooks_follow(L, c->world);
   byn_assert(sizeof names / sizeof *names == CONTROL_REDUNDANT + 1);
   lua_pushstring(L, names[byn_control_run(L, c, &number)]);
   lua_pushinteger(L, number);

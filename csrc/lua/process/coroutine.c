@@ -4,6 +4,7 @@
 #include "../../core/assert.h"
 #include "../value/compat.h"
 #include "foreign.h"
+#include "hooks.h"
 #include "node.h"
 #include "process.h"
 #include "watchdog.h"
@@ -25,6 +26,7 @@ void byn_coroutine_reserve(lua_State *L, byn_world *w, int values) {
   if (!w->coroutine_count) {
     lua_State *co = lua_newthread(L);
     byn_foreign_watch(L, co);
+    byn_hooks_set(L, w, co);
     byn_coroutine_give(L, w, co, byn_slot_put(L, &w->slots), LUA_OK);
   }
   if (!byn_has_room(w->coroutines[w->coroutine_count - 1].co, values))

@@ -5,6 +5,7 @@
 #include "../value/compat.h"
 #include "../value/reason.h"
 #include "event.h"
+#include "hooks.h"
 #include "process.h"
 #include "reap.h"
 #include "scheduler.h"
@@ -135,6 +136,7 @@ static int step_protected(lua_State *L) {
   byn_node *node = lua_touserdata(L, 1);
   luaL_checkstack(L, 40, NULL);
   report_gap(L, node);
+  byn_hooks_follow(L, node->world);
   node->reaping = false; /* an error may have left it so */
   byn_node_reap(L, node);
   while (byn_timers_pop(node->timers, node->now, &node->due))

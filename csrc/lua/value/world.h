@@ -37,6 +37,11 @@ typedef struct byn_world {
   byn_pool relations, far_relations, servers, children;
   void (*on_close)(struct byn_world *w); /* process/: frees spare mails */
   byn_arity arities[BYN_ARITIES];
+  struct byn_followed_hook {
+    lua_Hook fn; /* or NULL */
+    int mask, count;
+    int values; /* slot: {function, mask, count} as set in Lua, or 0 */
+  } hook;       /* the program's: see hooks.h */
   int resolver; /* slot of the function that resolves named children */
   int release;  /* slot of the function of process/owned.h */
 } byn_world;
