@@ -12,8 +12,8 @@
 --
 -- 3 comes at the latest when the option stop_ms has passed since main ended or
 -- a signal came; GRACE_MS after a signal that comes during 2; and at once after
--- a second signal. A node whose name belongs to another one stops as by SIGTERM;
--- if it learns that before main, there is no main.
+-- a second signal. A node whose name belongs to another one stops as by
+-- SIGTERM; if it learns that before main, there is no main.
 
 local core = require "banyan.core"
 local log = require "banyan.log"

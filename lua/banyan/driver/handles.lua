@@ -8,7 +8,7 @@
 -- oldest, so this one runs before those of luv's handles, and turns the loop
 -- until they are closed. Private to this library.
 
-local uv = require "luv"
+local uv = require "banyan.driver.uv"
 
 local handles = {
   --- The program ends: callbacks, but those of closes, have nothing to do.

@@ -3,7 +3,7 @@
 
 local core = require "banyan.core"
 local guard = require "banyan.guard"
-local uv = require "luv"
+local uv = require "banyan.driver.uv"
 
 local address = {}
 

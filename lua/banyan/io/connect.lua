@@ -4,7 +4,7 @@ local core = require "banyan.core"
 local addresses = require "banyan.io.address"
 local owner = require "banyan.io.owner"
 local sockets = require "banyan.io.socket"
-local uv = require "luv"
+local uv = require "banyan.driver.uv"
 
 local function on_connect(s, err)
   s.connected = err or true

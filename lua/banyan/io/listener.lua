@@ -10,7 +10,7 @@ local handles = require "banyan.driver.handles"
 local options = require "banyan.options"
 local owner = require "banyan.io.owner"
 local sockets = require "banyan.io.socket"
-local uv = require "luv"
+local uv = require "banyan.driver.uv"
 
 local BACKLOG = 512
 local PROBE_MS = 1000 -- that a listener of the same path has to accept

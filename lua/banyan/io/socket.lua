@@ -11,7 +11,7 @@ local handles = require "banyan.driver.handles"
 local luv_driver = require "banyan.driver.luv"
 local options = require "banyan.options"
 local owner = require "banyan.io.owner"
-local uv = require "luv"
+local uv = require "banyan.driver.uv"
 
 local AHEAD = 65536 -- bytes that are read while nobody waits for them
 -- Messages in the mailbox of the owner of an active socket: from MANY on luv
