@@ -668,8 +668,9 @@ static int l_start_server(lua_State *L) {
   find_label(L);
   lua_pushvalue(L, NAME);
   lua_pushvalue(L, LABEL);
+  byn_process_expect_start(starter, &start.ref);
   byn_process *p = byn_process_new(L, starter->node, &server_behaviour);
-  byn_process_expect_start(starter, p, &start.ref);
+  byn_assert(p->id.serial == start.ref.serial + 1);
   byn_server *s = byn_pool_take(&p->node->world->servers);
   start.p = p;
   p->self = s;

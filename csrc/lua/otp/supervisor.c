@@ -718,8 +718,9 @@ static int l_start_supervisor(lua_State *L) {
   lua_insert(L, INIT);
   lua_pushlightuserdata(L, &start);
   lua_insert(L, INIT + 1);
+  byn_process_expect_start(starter, &start.ref);
   byn_process *p = byn_process_new(L, starter->node, &supervisor_behaviour);
-  byn_process_expect_start(starter, p, &start.ref);
+  byn_assert(p->id.serial == start.ref.serial + 1);
   byn_supervisor *s = byn_new(&p->node->world->alloc, sizeof *s);
   start.p = p;
   p->self = s;

@@ -235,10 +235,8 @@ void byn_process_expect(byn_process *p, byn_id *ref) {
   p->arguments = -1;
 }
 
-void byn_process_expect_start(byn_process *starter, const byn_process *p,
-                              byn_id *ref) {
+void byn_process_expect_start(byn_process *starter, byn_id *ref) {
   byn_node_ref(starter->node, ref);
-  byn_assert(ref->serial == p->id.serial + 1);
   ref->index = starter->id.index;
   starter->call = NULL;
   starter->reply = ref->serial;
@@ -251,7 +249,7 @@ bool byn_process_starts_for(const byn_process *p, const byn_process *other) {
     const byn_process *starter = byn_node_find(p->node, &parent);
     if (!starter || starter->wait != BYN_WAIT_REPLY || starter->arguments >= 0)
       return false;
-    if (starter->call || starter->reply != p->id.serial + 1) return false;
+    if (starter->call || starter->reply + 1 != p->id.serial) return false;
     if (starter == other) return true;
     p = starter;
   }

@@ -47,11 +47,10 @@ void byn_process_check_wait(lua_State *L, const byn_process *p);
  * BYN_WAIT_REPLY. */
 void byn_process_expect(byn_process *p, byn_id *ref);
 
-/* A process that starts another and waits until it has started: its ref is the
- * first that is made after the other's pid. The caller goes on to wait with
- * BYN_WAIT_REPLY. */
-void byn_process_expect_start(byn_process *starter, const byn_process *p,
-                              byn_id *ref);
+/* Before a process makes another one and waits until that has started: its ref
+ * is the last that is made before the other's pid, so byn_process_new comes
+ * next. The caller goes on to wait with BYN_WAIT_REPLY. */
+void byn_process_expect_start(byn_process *starter, byn_id *ref);
 /* Does p, or whoever waits until p has started, and so on, start for `other`?
  * Then p would wait in vain for an answer of that. */
 bool byn_process_starts_for(const byn_process *p, const byn_process *other);
