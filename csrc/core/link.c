@@ -245,6 +245,13 @@ byn_link *byn_link_admit(const byn_link_config *config, byn_connection *c,
 
 /* --- dialling ------------------------------------------------------------- */
 
+/* The peer has a dial of its own under way, which it will keep. Another of
+ * ours would only overtake that, as the later attempt, and be refused for the
+ * next. */
+static void wait_for_dial_of_peer(byn_link *l) {
+  l->redial_at = later(l->now, l->attempt_ms);
+}
+
 static void redial_later(byn_link *l) {
   l->redial_at = later(l->now, l->redial_wait);
   l->redial_wait = earlier_of(2 * l->redial_wait, REDIAL_MAX_MS);
@@ -323,7 +330,10 @@ static void on_dial_ended(byn_link *l, const byn_connection_event *e) {
   } else if (l->state != UP) {
     if (!strcmp(e->reason, "handshake_timeout"))
       l->attempt_ms = earlier_of(2 * l->attempt_ms, l->config.reconnect_ms);
-    redial_later(l);
+    if (!strcmp(e->reason, "simultaneous"))
+      wait_for_dial_of_peer(l);
+    else
+      redial_later(l);
   }
   byn_connection_drop(c);
 }
@@ -346,10 +356,16 @@ bool byn_link_is_lost(const byn_link *link, const byn_connection_event *admit) {
          (!link->dialled && admit->resume.attempt > link->dial);
 }
 
-/* Is it one that both ends keep, of those that the link knows of? */
+bool byn_link_is_proving(const byn_link *link) {
+  return link->proving && byn_connection_is_proving(link->proving);
+}
+
+/* Is it one that both ends keep, of those that the link knows of? A dial of
+ * ours that has not sent its PROOF can be kept by nobody, and may be lost. */
 static bool is_preferred(const byn_link *l, uint64_t attempt) {
   if (attempt <= l->attempt) return false;
-  if (!l->proving || attempt > l->dialling) return true;
+  if (!byn_link_is_proving(l)) return true;
+  if (attempt > l->dialling) return true;
   return attempt == l->dialling &&
          strcmp(l->config.connection.name, l->peer) > 0;
 }
@@ -464,7 +480,7 @@ static void end_silence(byn_link *l) {
   byn_assert(l->state == SILENT && l->current);
   l->state = UP;
   l->tell_dial = false;
-  if (l->proving && !byn_connection_is_proving(l->proving)) let_go(&l->proving);
+  if (!byn_link_is_proving(l)) let_go(&l->proving);
 }
 
 /* What a peer says that knows no questions may be an answer. */

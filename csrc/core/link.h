@@ -26,7 +26,9 @@
  * of. Of two that are proven at once the one with the greater number stays; of
  * equal ones that which the node with the smaller name dialled. One that is
  * not above the current one is stale. So both ends keep the same, in whatever
- * order they see them. Who is not kept is refused as "simultaneous".
+ * order they see them. Who is not kept is refused as "simultaneous", and dials
+ * again only when the other dial has had its time. A dial that has not sent its
+ * PROOF may be lost, and yields to any that is proven.
  *
  * Numbers. Data frames are numbered per direction from 1 (wire/outbox.h).
  * PROOF and WELCOME say how many each end has; both send on from there. The
@@ -134,6 +136,8 @@ void byn_link_connect_failed(byn_link *link, const char *reason, int64_t now);
  * reason for which it was refused. */
 const char *byn_link_resume(byn_link *link, byn_connection *c,
                             const byn_connection_event *admit, int64_t now);
+/* Has a dial of it sent its PROOF? Then the peer may have let it in. */
+bool byn_link_is_proving(const byn_link *link);
 /* Is it the session that this connection wants to resume? */
 bool byn_link_has(const byn_link *link, const byn_connection_event *admit);
 /* Does a peer that begins a session here show by it that it has lost this one?

@@ -520,7 +520,8 @@ void byn_membership_dialing(byn_membership *m, const char *name,
 
 byn_admission byn_membership_admit(byn_membership *m, const char *name,
                                    uint64_t incarnation, uint32_t link,
-                                   int64_t now, const char **reason) {
+                                   bool crossed, int64_t now,
+                                   const char **reason) {
   byn_assert(is_new_link(m, link));
   *reason = "own_name";
   if (strcmp(name, m->name) == 0) return BYN_REFUSED;
@@ -532,7 +533,7 @@ byn_admission byn_membership_admit(byn_membership *m, const char *name,
     return hold_claim(m, p, incarnation, link, now, reason);
   }
   *reason = "simultaneous";
-  if (p && p->state == DIALING && strcmp(m->name, p->name) < 0)
+  if (p && p->state == DIALING && crossed && strcmp(m->name, p->name) < 0)
     return BYN_REFUSED;
   *reason = "out_of_memory";
   if (!queue_reserve(m, 3)) return BYN_REFUSED;

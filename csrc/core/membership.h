@@ -14,7 +14,10 @@
  *
  *   own dial under way, a link comes in   the one dialled by the node with
  *                                         the smaller name (bytewise); both
- *                                         sides decide so, in any order
+ *                                         sides decide so, in any order. But
+ *                                         a dial that has not sent its PROOF
+ *                                         yields: the other side has not let
+ *                                         it in, and it may be lost
  *   ADMITTED or UP, a link of the same    the one that is there
  *   incarnation comes in
  *   ADMITTED or UP, a link of another     a claim (claim.h): the node that has
@@ -165,13 +168,16 @@ bool byn_membership_remove(byn_membership *m, const char *name);
  * follows. */
 void byn_membership_dialing(byn_membership *m, const char *name, uint32_t link);
 
-/* An incoming link has proved `name`. REFUSED: for `reason`, one of
- * "already_connected", "simultaneous" (the other direction stays, or too many
- * claims are held), "own_name", "out_of_memory". What the new link displaces is
- * closed, as "simultaneous" at once or as "restarted" before its ADMIT. */
+/* An incoming link has proved `name`. `crossed`: this node's own dial of that
+ * node, if it has one under way, has sent its PROOF. REFUSED: for `reason`, one
+ * of "already_connected", "simultaneous" (the other direction stays, or too
+ * many claims are held), "own_name", "out_of_memory". What the new link
+ * displaces is closed, as "simultaneous" at once or as "restarted" before its
+ * ADMIT. */
 byn_admission byn_membership_admit(byn_membership *m, const char *name,
                                    uint64_t incarnation, uint32_t link,
-                                   int64_t now, const char **reason);
+                                   bool crossed, int64_t now,
+                                   const char **reason);
 /* The node on that link has answered the questions up to this number. */
 void byn_membership_answered(byn_membership *m, uint32_t link, uint64_t number);
 /* The node of a link, dialled or admitted, cannot be asked. To be called before

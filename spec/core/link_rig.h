@@ -10,6 +10,8 @@
 #ifndef BYN_SPEC_LINK_RIG_H
 #define BYN_SPEC_LINK_RIG_H
 
+#include <stdlib.h>
+
 #include "support.h"
 
 #include "../../csrc/core/link.h"
@@ -55,6 +57,13 @@ typedef struct rig {
   bool unreachable; /* dials go nowhere and say nothing */
   bool any_length;  /* messages are not checked byte by byte */
 } rig;
+
+/* So many random plays; fewer where each instruction costs more (memcheck).
+ * BYN_SCRIPTS=400000 link_test plays 400. */
+static inline uint64_t rig_plays(void) {
+  const char *many = getenv("BYN_SCRIPTS");
+  return many ? strtoull(many, NULL, 10) / 1000 : 30;
+}
 
 static const uint8_t rig_secret[] = "the secret of the cluster";
 

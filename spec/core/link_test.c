@@ -55,17 +55,10 @@ static void a_cut_loses_nothing(void **state) {
   assert_string_equal(r.sides[A].reason, "closed");
 }
 
-/* So many random plays; fewer where each instruction costs more (memcheck).
- * BYN_SCRIPTS=400000 link_test plays 400. */
-static uint64_t count_of_plays(void) {
-  const char *many = getenv("BYN_SCRIPTS");
-  return many ? strtoull(many, NULL, 10) / 1000 : 30;
-}
-
 /* Cuts at random points of random streams, in both directions. */
 static void every_message_comes_once_and_in_order(void **state) {
   (void)state;
-  for (uint64_t seed = 1; seed <= count_of_plays(); seed++) {
+  for (uint64_t seed = 1; seed <= rig_plays(); seed++) {
     size_t steps = 0;
     rig_close(&r);
     rig_init(&r, seed);
@@ -200,29 +193,6 @@ static void frames_that_come_twice_are_taken_once(void **state) {
   rig_assert_up(&r);
   assert_int_equal(r.sides[A].messages, 5);
   assert_int_equal(r.sides[A].resumed, 1);
-}
-
-/* Both dial at the same moment; either PROOF may be read first. */
-static void of_two_attempts_both_keep_the_same(void **state) {
-  (void)state;
-  for (uint64_t seed = 0; seed < count_of_plays(); seed++) {
-    rig_close(&r);
-    rig_init(&r, seed);
-    r.chunk = 50;
-    rig_open(&r);
-    rig_cut_all(&r);
-    for (int i = 0; i < 2; i++)
-      rig_hang_up(&r, &r.wires[0], i, "closed");
-    assert_int_equal(r.wire_count, 3);
-    for (size_t turns = 0; turns < 400; turns++)
-      rig_turn(&r, &r.wires[1 + byn_rng_below(&r.rng, r.wire_count - 1)]);
-    rig_run(&r, r.now + 40);
-    rig_assert_up(&r);
-    assert_int_equal(r.wire_count, 1);
-    assert_int_equal(r.wires[0].dialer, A); /* the smaller name */
-    assert_int_equal(r.sides[A].resumed, 1);
-    assert_int_equal(r.sides[B].resumed, 1);
-  }
 }
 
 static void a_broken_link_waits_as_long_as_it_was_told(void **state) {
@@ -410,46 +380,6 @@ static void silence_of_the_hidden_and_the_quiet_means_nothing(void **state) {
   byn_link_close(r.sides[A].link, "enough");
   rig_events(&r, A);
   assert_false(byn_link_silence(r.sides[A].link, &since));
-}
-
-static void a_refused_dial_ends_it_where_that_life_listened(void **state) {
-  (void)state;
-  for (int side = 0; side < 2; side++) {
-    rig_close(&r);
-    rig_init(&r, 1);
-    rig_open(&r);
-    r.deaf[!side] = true; /* killed: its host closes and refuses */
-    rig_hang_up(&r, &r.wires[0], side, "closed");
-    rig_turn(&r, last_wire());
-    rig_assert_down(&r, side, "econnrefused");
-    assert_int_equal(r.sides[side].down_at, r.now);
-  }
-}
-
-/* A killed host still listens when it closes its connections. */
-static void a_dial_that_is_closed_is_soon_made_again(void **state) {
-  (void)state;
-  rig_open(&r);
-  rig_hang_up(&r, &r.wires[0], A, "closed");
-  assert_int_equal(last_wire()->dialer, A);
-  r.deaf[B] = r.unreachable = true;
-  rig_hang_up(&r, last_wire(), A, "closed");
-  assert_int_equal(r.sides[A].downs, 0);
-  rig_run(&r, r.now + 10);
-  rig_assert_down(&r, A, "econnrefused");
-}
-
-/* B does not listen, it dialled out: that A cannot dial it means nothing. */
-static void a_refused_dial_means_nothing_where_none_listened(void **state) {
-  (void)state;
-  r.config[A].connection.traits = 0;
-  r.deaf[A] = true;
-  rig_open(&r);
-  rig_cut_all(&r);
-  rig_pump(&r);
-  rig_run(&r, r.now + 100);
-  rig_assert_up(&r);
-  assert_int_equal(r.sides[B].resumed, 1);
 }
 
 static void a_session_that_was_given_up_is_unknown(void **state) {
@@ -744,7 +674,6 @@ int main(void) {
       TEST(silence_ends_the_link),
       TEST(life_on_a_silent_connection_keeps_it),
       TEST(frames_that_come_twice_are_taken_once),
-      TEST(of_two_attempts_both_keep_the_same),
       TEST(a_broken_link_waits_as_long_as_it_was_told),
       TEST(break_and_silence_do_not_add_up),
       TEST(a_gap_is_nobodys_silence),
@@ -757,9 +686,6 @@ int main(void) {
       TEST(patience_is_for_one_silence),
       TEST(patience_is_for_silence_alone),
       TEST(silence_of_the_hidden_and_the_quiet_means_nothing),
-      TEST(a_refused_dial_ends_it_where_that_life_listened),
-      TEST(a_dial_that_is_closed_is_soon_made_again),
-      TEST(a_refused_dial_means_nothing_where_none_listened),
       TEST(a_session_that_was_given_up_is_unknown),
       TEST(another_life_does_not_have_the_session),
       TEST(an_incarnation_is_compared),

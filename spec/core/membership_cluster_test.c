@@ -19,7 +19,16 @@
 
 enum { NODES = 5, LINES = 256, INBOX = 8 };
 
-typedef enum message { PROOF, WELCOME, GOODBYE, END, ASK, ANSWER } message;
+typedef enum message {
+  HELLO,
+  CHALLENGE,
+  PROOF,
+  WELCOME,
+  GOODBYE,
+  END,
+  ASK,
+  ANSWER
+} message;
 
 typedef struct end {
   int node;
@@ -32,11 +41,12 @@ typedef struct end {
   int inbox_count;
 } end;
 
-/* ends[0] dialled. `cut`: nothing passes any more, and no end has noticed. */
+/* ends[0] dialled; `proving`: and has sent its PROOF. `cut`: nothing passes any
+ * more, and no end has noticed. */
 typedef struct line {
   end ends[2];
   uint64_t incarnation[2];
-  bool used, cut;
+  bool used, proving, cut;
 } line;
 
 typedef struct view {
@@ -139,7 +149,7 @@ static void open_line(world *w, int from, int to, uint32_t number) {
   l->ends[0].open = true;
   l->ends[1].open = w->nodes[to].m != NULL;
   l->cut = !l->ends[1].open;
-  put(l, 1, PROOF);
+  put(l, 1, HELLO);
 }
 
 static void report_up(world *w, line *l, int at) {
@@ -157,12 +167,24 @@ static void report_down(world *w, line *l, int at, const char *reason) {
     byn_membership_link_down(w->nodes[e->node].m, e->number, reason, w->now);
 }
 
+static bool is_proving(const world *w, int from, int to) {
+  for (int i = 0; i < LINES; i++) {
+    const line *l = &w->lines[i];
+    if (l->used && l->proving && l->ends[0].open && l->ends[0].node == from &&
+        l->ends[1].node == to)
+      return true;
+  }
+  return false;
+}
+
 static void prove(world *w, line *l) {
   end *e = &l->ends[1];
+  int dialer = l->ends[0].node;
   const char *reason;
   e->number = ++w->numbers;
-  switch (byn_membership_admit(w->nodes[e->node].m, node_names[l->ends[0].node],
-                               l->incarnation[0], e->number, w->now, &reason)) {
+  switch (byn_membership_admit(
+      w->nodes[e->node].m, node_names[dialer], l->incarnation[0], e->number,
+      is_proving(w, e->node, dialer), w->now, &reason)) {
   case BYN_ADMITTED:
     e->up_waits = true;
     put(l, 0, WELCOME);
@@ -219,6 +241,11 @@ static void receive(world *w, line *l, int at) {
   memmove(e->inbox, e->inbox + 1, (INBOX - 1) * sizeof *e->inbox);
   memmove(e->asked, e->asked + 1, (INBOX - 1) * sizeof *e->asked);
   e->inbox_count--;
+  if (what == HELLO) put(l, 0, CHALLENGE);
+  if (what == CHALLENGE) {
+    l->proving = true;
+    put(l, 1, PROOF);
+  }
   if (what == PROOF) prove(w, l);
   if (what == WELCOME) e->up_waits = true;
   if (what == ASK) put_question(l, !at, ANSWER, number);

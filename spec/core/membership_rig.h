@@ -63,11 +63,12 @@ static inline byn_membership *of(void **state) {
 }
 
 /* Why a link that comes in is not admitted: a reason, or "held"; or NULL. */
-static inline const char *admit(byn_membership *m, const char *name,
-                                uint64_t incarnation, uint32_t link,
-                                int64_t now) {
+static inline const char *admit_crossing(byn_membership *m, const char *name,
+                                         uint64_t incarnation, uint32_t link,
+                                         bool crossed, int64_t now) {
   const char *reason;
-  switch (byn_membership_admit(m, name, incarnation, link, now, &reason)) {
+  switch (
+      byn_membership_admit(m, name, incarnation, link, crossed, now, &reason)) {
   case BYN_ADMITTED:
     return NULL;
   case BYN_HELD:
@@ -76,6 +77,13 @@ static inline const char *admit(byn_membership *m, const char *name,
     break;
   }
   return reason;
+}
+
+/* If this node has a dial under way, that has sent its PROOF. */
+static inline const char *admit(byn_membership *m, const char *name,
+                                uint64_t incarnation, uint32_t link,
+                                int64_t now) {
+  return admit_crossing(m, name, incarnation, link, true, now);
 }
 
 static inline void print_action(char *out, size_t n,

@@ -57,6 +57,15 @@ static void of_two_dials_the_smaller_name_keeps_its_own(void **state) {
   expect(m, "");
 }
 
+static void a_dial_without_its_proof_yields_whatever_its_name(void **state) {
+  byn_membership *m = of(state);
+  dial(m, "x", 1, 0);
+  assert_null(admit_crossing(m, "x", 5, 2, false, 1));
+  expect(m, "close x/1 simultaneous");
+  byn_membership_link_up(m, "x", 5, 2, 2);
+  expect(m, "up x/2 #5");
+}
+
 static void of_two_dials_the_greater_name_gives_its_own_up(void **state) {
   byn_membership *m = of(state);
   dial(m, "b", 1, 0);
@@ -724,6 +733,7 @@ int main(void) {
       ROOM(an_added_node_is_dialled_at_once_and_comes_up),
       ROOM(its_own_name_is_neither_dialled_nor_admitted),
       ROOM(of_two_dials_the_smaller_name_keeps_its_own),
+      ROOM(a_dial_without_its_proof_yields_whatever_its_name),
       ROOM(of_two_dials_the_greater_name_gives_its_own_up),
       ROOM(what_a_closed_dial_still_reports_is_ignored),
       ROOM(a_refused_dial_waits_as_any_other),

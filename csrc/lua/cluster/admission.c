@@ -78,6 +78,15 @@ static void welcome(lua_State *L, byn_cluster *c, byn_transport *t,
   byn_peer_poll(L, c, peer);
 }
 
+/* Has this node's own dial of that one come as far as its PROOF? */
+static bool own_dial_is_proving(const byn_cluster *c, const char *name) {
+  for (const byn_peer *p = c->peers; p; p = p->next)
+    if (p->dialled && p->link && !strcmp(p->name, name) &&
+        byn_link_is_proving(p->link))
+      return true;
+  return false;
+}
+
 static void begin_session(lua_State *L, byn_cluster *c, byn_transport *t,
                           const byn_connection_event *e) {
   const char *reason = "out_of_memory";
@@ -85,8 +94,9 @@ static void begin_session(lua_State *L, byn_cluster *c, byn_transport *t,
   end_lost_session(L, c, e);
   byn_peer *peer = byn_peer_new(c, e->name, false);
   if (peer)
-    admission = byn_membership_admit(c->membership, e->name, e->incarnation,
-                                     peer->number, c->node->now, &reason);
+    admission = byn_membership_admit(
+        c->membership, e->name, e->incarnation, peer->number,
+        own_dial_is_proving(c, e->name), c->node->now, &reason);
   switch (admission) {
   case BYN_ADMITTED:
     welcome(L, c, t, peer, e);
