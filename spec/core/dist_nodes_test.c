@@ -482,6 +482,61 @@ static void relayed_under_way(void **state) {
   rig_free(r);
 }
 
+static void assert_each_runs(rig *r, int count, int times) {
+  for (int id = 0; id < count; id++) {
+    int running;
+    rig_running(r, id, &running);
+    if (running != times) fail_msg("child %d: %d processes", id, running);
+  }
+}
+
+static rig *each_alone(void) {
+  rig *r = rig_all(&the_rig, 3);
+  rig_start_all(r, 30);
+  for (int i = 0; i < 3; i++)
+    rig_cut(r, i, (i + 1) % 3);
+  rig_run(r, 3000);
+  assert_each_runs(r, 30, 3);
+  return r;
+}
+
+/* Nodes that gave each other up, and that the third sees now, have one copy of
+ * each child between them; without the third each takes over again. */
+static void seen_by_a_third(void **state) {
+  (void)state;
+  rig *r = each_alone();
+  rig_mend(r, 0, 1);
+  rig_mend(r, 1, 2);
+  rig_run(r, 3000);
+  assert_each_runs(r, 30, 1);
+  rig_kill(r, 1);
+  rig_run(r, 8000);
+  assert_each_runs(r, 30, 2);
+  rig_mend(r, 0, 2);
+  rig_boot(r, 1);
+  rig_run(r, 3000);
+  rig_assert_all_run(r, 30);
+  rig_free(r);
+}
+
+/* The third is another life, which never had lost anybody. */
+static void seen_by_a_new_third(void **state) {
+  (void)state;
+  rig *r = each_alone();
+  rig_kill(r, 1);
+  rig_boot(r, 1);
+  rig_run(r, 1000);
+  rig_mend(r, 0, 1);
+  rig_run(r, 1000);
+  rig_mend(r, 1, 2);
+  rig_run(r, 3000);
+  assert_each_runs(r, 30, 1);
+  rig_mend(r, 0, 2);
+  rig_run(r, 3000);
+  rig_assert_all_run(r, 30);
+  rig_free(r);
+}
+
 static void coordinator_crashes(void **state) {
   (void)state;
   rig *r = rig_all(&the_rig, 3);
@@ -677,6 +732,8 @@ int main(void) {
       cmocka_unit_test(partly_cut),
       cmocka_unit_test(relayed),
       cmocka_unit_test(relayed_under_way),
+      cmocka_unit_test(seen_by_a_third),
+      cmocka_unit_test(seen_by_a_new_third),
       cmocka_unit_test(coordinator_crashes),
       cmocka_unit_test(large_specs),
       cmocka_unit_test(repaired),

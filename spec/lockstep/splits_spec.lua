@@ -74,8 +74,20 @@ local function check_one_of_each(cluster, before)
   end
 end
 
--- `divide` does it to the nodes a, b and d, for 20 seconds.
-local function divided(divide, starts)
+-- How many processes of children there are.
+local function processes(cluster)
+  local count = 0
+  for _, node in ipairs(cluster.nodes) do
+    count = count + on(cluster, node, function()
+      return #ds.local_children(NAME)
+    end)
+  end
+  return count
+end
+
+-- `divide` does it to the nodes a, b and d, for 20 seconds; then all is healed,
+-- at once or after `mend`.
+local function divided(divide, starts, mend)
   play(function()
     local cluster = together(3)
     local a = cluster.nodes[1]
@@ -90,6 +102,7 @@ local function divided(divide, starts)
     local before = on(cluster, a, places)
     divide(cluster, (unpack or table.unpack)(cluster.nodes))
     banyan.sleep(20000)
+    if mend then mend(cluster, (unpack or table.unpack)(cluster.nodes)) end
     cluster:heal()
     cluster:settle(60000)
     banyan.sleep(5000)
@@ -130,6 +143,18 @@ describe("children keep their state", function()
     divided(function(cluster, a, b, d)
       cluster:partition({ a }, { b, d })
     end, 2 * CHILDREN)
+  end)
+
+  it("where two that gave each other up both reach a third again", function()
+    divided(function(cluster, a, b, d)
+      cluster:partition({ a }, { b }, { d })
+    end, 3 * CHILDREN, function(cluster, a, b, d)
+      assert.equal(3 * CHILDREN, processes(cluster))
+      cluster:heal()
+      cluster:bridge({ a }, { b }, { d })
+      banyan.sleep(5000)
+      assert.equal(CHILDREN, processes(cluster))
+    end)
   end)
 end)
 

@@ -174,6 +174,19 @@ void byn_cohort_give_up(byn_dist *d, byn_peer *peer) {
     if (byn_peer_sees(other)) byn_record_send(d, other);
 }
 
+void byn_cohort_take_back(byn_dist *d, byn_peer *peer, bool member,
+                          bool hosts) {
+  byn_assert(peer->state == BYN_PEER_LOST && !peer->matched);
+  byn_assert(!peer->proven && !peer->host->dropped);
+  peer->host->gone = false;
+  peer->host->unseen = true;
+  peer->member = member;
+  peer->hosts = hosts;
+  peer->suspect_at = d->now;
+  d->ring_due = d->review_due = true;
+  byn_cohort_set_state(d, peer, BYN_PEER_SUSPECT);
+}
+
 bool byn_cohort_set_life(byn_dist *d, byn_peer *peer, uint64_t incarnation) {
   byn_host *old = peer->host;
   if (old && old->incarnation == incarnation) return true;

@@ -30,6 +30,9 @@ void byn_cohort_suspect(byn_dist *d, byn_peer *peer, bool proven,
                         int64_t after_ms);
 /* It is gone: LOST, or DEAD if that is proven. */
 void byn_cohort_give_up(byn_dist *d, byn_peer *peer);
+/* One that was LOST lives, another peer sees it: it is SUSPECT again, and what
+ * it runs counts. */
+void byn_cohort_take_back(byn_dist *d, byn_peer *peer, bool member, bool hosts);
 /* This is the life that the peer lives now; another one is over. false when
  * memory is short. */
 bool byn_cohort_set_life(byn_dist *d, byn_peer *peer, uint64_t incarnation);

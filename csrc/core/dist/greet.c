@@ -5,6 +5,7 @@
 #include "candidate.h"
 #include "cohort.h"
 #include "request.h"
+#include "suspicion.h"
 #include "sync.h"
 #include "told.h"
 
@@ -185,6 +186,7 @@ static void try_ready(byn_dist *d, byn_peer *peer) {
   if (peer->state != BYN_PEER_IN_STEP) return;
   if (!peer->let_in || peer->acked_round != d->round) return;
   byn_cohort_set_state(d, peer, BYN_PEER_READY);
+  byn_suspicion_tell_seen(d, peer);
 }
 
 void byn_greet_sent_all(byn_dist *d, byn_peer *peer) {

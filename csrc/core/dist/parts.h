@@ -21,7 +21,8 @@
  *         hearsay     link or coordinator    '-----> DEAD
  *                     gone                    proven
  *
- * and from SUSPECT, LOST and DEAD back to GREETING when it is heard again.
+ * and from SUSPECT, LOST and DEAD back to GREETING when it is heard again, from
+ * LOST to SUSPECT when another peer sees it.
  * LOST and DEAD: `host->gone`, its children are taken over. */
 typedef enum byn_peer_state {
   BYN_PEER_UNKNOWN,

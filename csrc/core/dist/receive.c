@@ -110,7 +110,11 @@ static bool take_node_record(byn_dist *d, byn_peer *peer, const byn_record *r) {
     return true;
   case BYN_RECORD_SEEN:
     byn_suspicion_take_seen(d, peer, r);
-    byn_relay_hear_seen(d, peer, r);
+    byn_relay_hear_seen(d, peer, r, true);
+    return true;
+  case BYN_RECORD_SEES:
+    byn_suspicion_take_sees(d, peer, r);
+    byn_relay_hear_seen(d, peer, r, false);
     return true;
   case BYN_RECORD_DEAD:
     byn_suspicion_take_dead(d, r);
@@ -173,7 +177,8 @@ static void take_relayed(byn_dist *d, byn_peer *via, const byn_record *r) {
   if (!from || !byn_relay_open(r, &inner)) return;
   bool of_children =
       inner.kind == BYN_RECORD_ENTRY || inner.kind == BYN_RECORD_START ||
-      inner.kind == BYN_RECORD_TERMINATE || inner.kind == BYN_RECORD_REPLY;
+      inner.kind == BYN_RECORD_TERMINATE || inner.kind == BYN_RECORD_REPLY ||
+      inner.kind == BYN_RECORD_CONFIRM || inner.kind == BYN_RECORD_CONFIRMED;
   if (of_children) take_record(d, from, &inner);
 }
 

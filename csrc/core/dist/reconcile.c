@@ -5,6 +5,7 @@
 #include "../coverage.h"
 #include "candidate.h"
 #include "record.h"
+#include "relay.h"
 #include "run.h"
 #include "told.h"
 
@@ -69,12 +70,12 @@ static void ask_winner(byn_dist *d, byn_run *run, const byn_register *winner) {
   add_conflict(d, run->place);
   if (d->now < run->confirm_at) return;
   byn_peer *peer = peer_of(d, winner->host);
-  if (!peer || !peer->matched) return;
+  if (!peer || !byn_relay_reaches(peer)) return;
   run->confirm_at = d->now + CONFIRM_MS;
   byn_buf *b = byn_record_begin(d, BYN_RECORD_CONFIRM);
   byn_record_put_id(b, run->place);
   byn_put_number_field(b, BYN_FIELD_RUN, winner->run);
-  byn_record_send(d, peer);
+  byn_relay_send(d, peer);
 }
 
 /* Other generations of the id that go on and run nowhere end: there is one

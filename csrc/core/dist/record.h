@@ -67,6 +67,7 @@ typedef enum byn_record_kind {
   BYN_RECORD_WANT,
   BYN_RECORD_RELAY,
   BYN_RECORD_RELAYED,
+  BYN_RECORD_SEES,
   BYN_RECORD_KINDS
 } byn_record_kind;
 

@@ -74,13 +74,14 @@ static void set_via(byn_dist *d, byn_peer *peer, byn_peer *via) {
   if (fresh) byn_request_ask_again(d);
 }
 
-void byn_relay_hear_seen(byn_dist *d, byn_peer *peer, const byn_record *r) {
+void byn_relay_hear_seen(byn_dist *d, byn_peer *peer, const byn_record *r,
+                         bool all) {
   for (byn_peer *other = d->peers; other; other = other->next) {
     if (byn_peer_sees(other)) continue;
     bool seen = is_named(r, other, 0);
     if (seen && !via_of(other))
       set_via(d, other, peer);
-    else if (!seen && other->via == peer)
+    else if (!seen && all && other->via == peer)
       other->via = NULL;
   }
 }

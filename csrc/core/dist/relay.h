@@ -22,9 +22,11 @@ bool byn_relay_reaches(const byn_peer *peer);
 /* Has somebody lost sight of it, so that what it says is passed on? */
 bool byn_relay_is_missed(const byn_dist *d, const byn_peer *peer);
 
-/* A peer's question whether somebody is seen, and the answer to one. */
+/* A peer's question whether somebody is seen; whom it sees, `all` of them or
+ * some. */
 void byn_relay_hear_ask(byn_dist *d, const byn_record *r);
-void byn_relay_hear_seen(byn_dist *d, byn_peer *peer, const byn_record *r);
+void byn_relay_hear_seen(byn_dist *d, byn_peer *peer, const byn_record *r,
+                         bool all);
 
 /* The record within RELAY and RELAYED; false: it is malformed. */
 bool byn_relay_open(const byn_record *r, byn_record *inner);

@@ -210,5 +210,5 @@ void byn_serve_take_confirm(byn_dist *d, byn_peer *peer, const byn_record *r) {
   byn_field_close(b, mark);
   byn_put_number_field(b, BYN_FIELD_RUN, r->run);
   byn_put_number_field(b, BYN_FIELD_RUNS, runs);
-  byn_record_send(d, peer);
+  byn_relay_send(d, peer);
 }

@@ -195,6 +195,49 @@ void byn_suspicion_answer(byn_dist *d, byn_peer *peer) {
   peer->dump.seen = 0;
 }
 
+/* --- who is seen without being asked about -------------------------------- */
+
+static void put_seen(byn_buf *b, const byn_peer *peer) {
+  uint64_t flags = (peer->member ? BYN_KNOWN_MEMBER : 0) |
+                   (peer->hosts ? BYN_KNOWN_HOSTS : 0);
+  byn_record_put_node(b, BYN_FIELD_SUSPECT, peer->host, flags);
+}
+
+static bool is_ready(const byn_peer *peer) {
+  return byn_peer_sees(peer) && peer->state == BYN_PEER_READY;
+}
+
+void byn_suspicion_tell_seen(byn_dist *d, byn_peer *peer) {
+  byn_assert(is_ready(peer));
+  put_seen(byn_record_begin(d, BYN_RECORD_SEES), peer);
+  for (byn_peer *other = d->peers; other; other = other->next)
+    if (other != peer && is_ready(other)) byn_record_send(d, other);
+  byn_buf *b = byn_record_begin(d, BYN_RECORD_SEES);
+  for (const byn_peer *other = d->peers; other; other = other->next)
+    if (other != peer && is_ready(other)) put_seen(b, other);
+  byn_record_send(d, peer);
+}
+
+void byn_suspicion_take_sees(byn_dist *d, const byn_peer *peer,
+                             const byn_record *r) {
+  if (!votes(peer)) return;
+  byn_reader fields;
+  byn_reader_init(&fields, r->body.at, r->body.n);
+  byn_packet_head node;
+  uint64_t flags;
+  while (byn_record_next_node(&fields, BYN_FIELD_SUSPECT, &node, &flags)) {
+    byn_peer *seen =
+        byn_cohort_find(d, (const char *)node.node.at, node.node.n);
+    if (!seen || !seen->host || seen->host->incarnation != node.incarnation)
+      continue;
+    /* Who answered the round under way may not have seen it yet. */
+    seen->seen_round = d->ask_round;
+    if (seen->state == BYN_PEER_LOST && !seen->proven && !seen->host->dropped)
+      byn_cohort_take_back(d, seen, (flags & BYN_KNOWN_MEMBER) != 0,
+                           (flags & BYN_KNOWN_HOSTS) != 0);
+  }
+}
+
 void byn_suspicion_take_seen(byn_dist *d, byn_peer *peer, const byn_record *r) {
   peer->asked_at = 0;
   peer->answered_round = r->round;

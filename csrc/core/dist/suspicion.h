@@ -7,6 +7,11 @@
  * proven dead all that is known has come. A new round begins each second for
  * those that are left.
  *
+ * A node with which another becomes READY is told of by that one to all whom it
+ * sees, and is told of them. So one that is LOST for a node, as there was a
+ * split, is SUSPECT again as soon as a third one sees both: what it runs counts
+ * again, and of two copies one is stopped.
+ *
  * After a gap that was long enough for the others to give this node up, it
  * suspects itself: it is held. It takes over no child and judges no suspect
  * whose end is not proven until it has heard all peers again, in answer to a
@@ -31,6 +36,10 @@ void byn_suspicion_review(byn_dist *d);
 int64_t byn_suspicion_deadline(const byn_dist *d);
 void byn_suspicion_take_ask(byn_dist *d, byn_peer *peer, const byn_record *r);
 void byn_suspicion_take_seen(byn_dist *d, byn_peer *peer, const byn_record *r);
+/* A peer is READY. */
+void byn_suspicion_tell_seen(byn_dist *d, byn_peer *peer);
+void byn_suspicion_take_sees(byn_dist *d, const byn_peer *peer,
+                             const byn_record *r);
 void byn_suspicion_take_dead(byn_dist *d, const byn_record *r);
 /* What the peer lacked has been sent: now the answer. */
 void byn_suspicion_answer(byn_dist *d, byn_peer *peer);
