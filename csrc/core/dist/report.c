@@ -47,16 +47,22 @@ static void end_child(byn_dist *d, byn_run *run, byn_dist_why why,
   byn_run_free(d, run);
 }
 
+/* Where there is no memory for the reason, without it: the state of a register
+ * that is there must not stay behind what becomes of its run. */
+static void write_state(byn_dist *d, byn_run *run, byn_generation *g,
+                        byn_register_state state, byn_dist_why why,
+                        byn_dist_bytes reason) {
+  byn_written w = {.state = state, .why = (uint8_t)why, .reason = reason};
+  if (byn_run_write(d, run->place, g, &w)) return;
+  w.reason = (byn_dist_bytes){0};
+  byn_run_write(d, run->place, g, &w);
+}
+
 /* The process is gone, the child is not: it is anybody's. */
 static void leave_child(byn_dist *d, byn_run *run, byn_dist_why why,
                         byn_dist_bytes reason) {
   byn_generation *g = going(run);
-  byn_written w = {
-      .state = BYN_REGISTER_NONE, .why = (uint8_t)why, .reason = reason};
-  if (g && !byn_run_write(d, run->place, g, &w)) {
-    w.reason = (byn_dist_bytes){0};
-    byn_run_write(d, run->place, g, &w);
-  }
+  if (g) write_state(d, run, g, BYN_REGISTER_NONE, why, reason);
   byn_run_free(d, run);
 }
 
@@ -98,9 +104,7 @@ static void fail_child(byn_dist *d, byn_run *run, byn_generation *g,
   if (count < UINT32_MAX) count++;
   byn_run_write_failures(d, run->place, g, count, (uint8_t)why, reason);
   int64_t wait = byn_backoff_next(&run->backoff, d->now, true, &d->rng);
-  byn_written w = {
-      .state = BYN_REGISTER_WAITING, .why = (uint8_t)why, .reason = reason};
-  byn_run_write(d, run->place, g, &w);
+  write_state(d, run, g, BYN_REGISTER_WAITING, why, reason);
   run->state = BYN_RUN_WAITING;
   run->again = true;
   byn_run_set_timer(d, run, d->now + wait);
@@ -119,12 +123,7 @@ static void restart_child(byn_dist *d, byn_run *run, byn_generation *g,
     fail_child(d, run, g, why, reason);
     return;
   }
-  byn_written w = {
-      .state = BYN_REGISTER_STARTING, .why = (uint8_t)why, .reason = reason};
-  if (!byn_run_write(d, run->place, g, &w)) {
-    w.reason = (byn_dist_bytes){0};
-    byn_run_write(d, run->place, g, &w);
-  }
+  write_state(d, run, g, BYN_REGISTER_STARTING, why, reason);
   queue_again(d, run);
 }
 
@@ -205,10 +204,7 @@ bool byn_report_started(byn_dist *d, uint32_t child, byn_dist_bytes pid) {
 static void refuse(byn_dist *d, byn_run *run, byn_generation *g,
                    byn_dist_bytes reason) {
   BYN_COVER(run->state, "refused");
-  byn_written w = {.state = BYN_REGISTER_REFUSED,
-                   .why = BYN_DIST_WHY_REFUSED,
-                   .reason = reason};
-  byn_run_write(d, run->place, g, &w);
+  write_state(d, run, g, BYN_REGISTER_REFUSED, BYN_DIST_WHY_REFUSED, reason);
   byn_run_free(d, run);
 }
 
