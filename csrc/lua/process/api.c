@@ -38,6 +38,15 @@ static int l_self(lua_State *L) {
   return 1;
 }
 
+/* Is the caller that process? false outside of processes. */
+static int l_is_self(lua_State *L) {
+  const byn_process *p = byn_world_here(L)->running;
+  const byn_id *id = byn_pid_at(L, 1);
+  if (!p || p->co != L) byn_foreign_check(L, byn_world_here(L));
+  lua_pushboolean(L, p && id && byn_id_equal(id, &p->id));
+  return 1;
+}
+
 static int l_now(lua_State *L) {
   lua_pushinteger(L, byn_node_now(L, byn_node_here(L)));
   return 1;
@@ -539,6 +548,7 @@ static int l_set_resolver(lua_State *L) {
 
 void byn_api_functions(lua_State *L) {
   static const luaL_Reg functions[] = {{"self", l_self},
+                                       {"is_self", l_is_self},
                                        {"clock", byn_clock_function},
                                        {"now", l_now},
                                        {"make_ref", l_make_ref},

@@ -14,7 +14,8 @@ function Buffer.new()
 end
 
 ---@param bytes string
-function Buffer:push(bytes)
+---@param for_line boolean  somebody waits for a line: is there an end of one?
+function Buffer:push(bytes, for_line)
   if self.size == 0 then
     self.first, self.at = bytes, 1
   else
@@ -22,7 +23,9 @@ function Buffer:push(bytes)
     self.rest[#self.rest + 1] = bytes
   end
   self.size = self.size + #bytes
-  if bytes:find("\n", 1, true) then self.ends = true end
+  if not self.ends then
+    self.ends = not for_line or bytes:find("\n", 1, true) ~= nil
+  end
 end
 
 local function join(self)
@@ -42,7 +45,8 @@ end
 ---@return string
 function Buffer:take(n)
   if n > #self.first - self.at + 1 then join(self) end
-  local bytes = self.first:sub(self.at, self.at + n - 1)
+  local bytes = self.first
+  if n < #bytes then bytes = bytes:sub(self.at, self.at + n - 1) end
   drop(self, n)
   return bytes
 end

@@ -19,7 +19,21 @@ local guard = require "banyan.guard"
 local handles = require "banyan.driver.handles"
 local owned = require "banyan.owned"
 
+local referent, is_self = core.referent, core.is_self
+local await_begin, await_wait = core.await_begin, core.await_wait
+
 local owner = {}
+
+-- Why a value is not one that the caller may use; level 4 is the program's.
+local function refuse(value, class, what, state)
+  if not state then
+    error(("%s: a %s expected, got %s"):format(what, class.__name,
+      type(value)), 4)
+  end
+  core.self(what) -- an error where there is no process
+  error(("%s: the %s belongs to %s; only its owner may use it, or give it "
+    .. "away"):format(what, class.__name, tostring(state.owner)), 4)
+end
 
 --- The table of a socket or listener that the caller owns, or that is closed.
 ---@param value any  what a method was called on
@@ -27,14 +41,9 @@ local owner = {}
 ---@param what string  the method, for messages
 ---@return table state
 function owner.check(value, class, what)
-  local state = core.referent(value, class)
-  if not state then
-    error(("%s: a %s expected, got %s"):format(what, class.__name,
-      type(value)), 3)
-  end
-  if state.handle and state.owner ~= core.self(what) then
-    error(("%s: the %s belongs to %s; only its owner may use it, or give it "
-      .. "away"):format(what, class.__name, tostring(state.owner)), 3)
+  local state = referent(value, class)
+  if not state or state.handle and not is_self(state.owner) then
+    refuse(value, class, what, state)
   end
   return state
 end
@@ -50,11 +59,6 @@ function owner.left(deadline)
   return deadline and math.max(deadline - core.now(), 0)
 end
 
-local function finish_wait(state, ...)
-  state.waits = nil
-  return ...
-end
-
 --- Waits until somebody calls `wake`. Yields.
 ---@param state table
 ---@param what string  becomes state.waits
@@ -64,13 +68,12 @@ end
 ---@return true|nil ok
 ---@return string|nil err  "timeout"
 function owner.wait(state, what, timeout, is_over)
-  state.done = core.await_begin(state.done)
-  state.waits = what
-  if is_over(state) then
-    state.waits = nil
-    return true
-  end
-  return finish_wait(state, core.await_wait(state.done, timeout))
+  local done = await_begin(state.done)
+  state.done, state.waits = done, what
+  local ok, why = true, nil
+  if not is_over(state) then ok, why = await_wait(done, timeout) end
+  state.waits = nil
+  return ok, why
 end
 
 --- Ends a wait, if there is one.
@@ -80,14 +83,16 @@ function owner.wake(state)
   state.done(true)
 end
 
---- A callback of luv: an error in it ends nothing else.
+--- A callback of luv, with at most two arguments: an error in it ends nothing
+-- else.
 ---@param state table  its first argument
----@param fn fun(state: table, ...)
----@return function
+---@param fn fun(state: table, a: any, b: any)
+---@return fun(a: any, b: any)
 function owner.callback(state, fn)
-  return guard.wrap(state.owner, function(...)
-    if not handles.exiting then fn(state, ...) end
-  end)
+  local guarded = guard.bind(state.owner, fn, state)
+  return function(a, b)
+    if not handles.exiting then guarded(a, b) end
+  end
 end
 
 local function pass_on(state, pid)

@@ -20,6 +20,7 @@ local MANY, FEW = 100, 50
 
 ---@class banyan.Socket
 local Socket = {}
+local unbroken, wait, check = core.unbroken, owner.wait, owner.check
 local class = { __index = Socket, __name = "socket" }
 
 local M = {}
@@ -91,21 +92,21 @@ local function has_enough(s)
 end
 
 local function on_read(s, err, data)
+  local buffer, wants = s.buffer, s.wants
   if not s.handle then return end
   if data then
-    s.buffer:push(data)
+    buffer:push(data, s.waits == "line")
   else
     stop_reading(s)
     s.over = err and addresses.code(err) or "closed"
   end
   if s.mode then
     send_messages(s)
-  elseif s.wants and has_enough(s) then
+  elseif wants and has_enough(s) then
     owner.wake(s)
   end
-  if s.handle and s.buffer.size >= math.max(AHEAD, s.wants or 0) then
-    stop_reading(s)
-  end
+  local size = buffer.size
+  if size >= AHEAD and size >= (wants or 0) and s.handle then stop_reading(s) end
 end
 
 -- What a read of that kind answers now; nothing if it has to wait.
@@ -137,24 +138,24 @@ end
 ---  stay; or a code such as "econnreset". An error if the socket is active, or
 ---  belongs to another process
 function Socket:read(how, timeout)
-  local s = owner.check(self, class, "socket:read")
-  check_how(how)
-  timeout = options.timeout(timeout, "socket:read", 2)
+  local s = check(self, class, "socket:read")
+  if how ~= nil then check_how(how) end
+  if timeout ~= nil then timeout = options.timeout(timeout, "socket:read", 2) end
   if not s.handle then return nil, "closed" end
   if s.mode then
     error("socket:read: the socket is active: its data come as messages", 2)
   end
-  local deadline = owner.deadline(timeout)
+  local deadline = timeout and owner.deadline(timeout)
   while true do
     if s.buffer.size > 0 or s.over then
-      local data, err = core.unbroken(take, s, how)
+      local data, err = unbroken(take, s, how)
       if data then return data end
       if err or s.over then return nil, err or s.over end
     end
     s.wants = how == "line" and s.opts.max_line + 2 or how or 1
-    start_reading(s)
-    local came, why = owner.wait(s, how == "line" and "line" or "data",
-      owner.left(deadline), has_enough)
+    if not s.reading then start_reading(s) end
+    local came, why = wait(s, how == "line" and "line" or "data",
+      deadline and owner.left(deadline), has_enough)
     s.wants = nil
     if not came then return nil, why end
   end
@@ -198,6 +199,8 @@ end
 
 -- --- writing -----------------------------------------------------------------
 
+local try_write = uv.try_write
+
 local function unsent(s)
   return s.writes > 0 and uv.stream_get_write_queue_size(s.handle) or 0
 end
@@ -217,7 +220,7 @@ end
 local function write_now(s, data)
   local n = 0
   if s.writes == 0 then
-    local sent, why, code = uv.try_write(s.handle, data)
+    local sent, why, code = try_write(s.handle, data)
     if not sent and code ~= "EAGAIN" then
       s.failed = addresses.code(why)
       return nil, s.failed
@@ -236,7 +239,6 @@ local function write_now(s, data)
 end
 
 local function joined(data)
-  if type(data) == "string" then return data end
   if type(data) == "table" then
     local ok, text = pcall(table.concat, data)
     if ok then return text end
@@ -256,18 +258,20 @@ end
 ---  the socket is closed; or a code such as "epipe". An error if it belongs to
 ---  another process
 function Socket:write(data, timeout)
-  local s = owner.check(self, class, "socket:write")
-  data = joined(data)
-  timeout = options.timeout(timeout, "socket:write", 2)
+  local s = check(self, class, "socket:write")
+  if type(data) ~= "string" then data = joined(data) end
+  if timeout ~= nil then timeout = options.timeout(timeout, "socket:write", 2) end
   if not s.handle then return nil, "closed" end
-  local deadline = owner.deadline(timeout)
-  while not can_write(s) do
-    local fits, why = owner.wait(s, "write", owner.left(deadline), can_write)
-    if not fits then return nil, why end
+  if s.writes > 0 then
+    local deadline = owner.deadline(timeout)
+    while not can_write(s) do
+      local fits, why = wait(s, "write", owner.left(deadline), can_write)
+      if not fits then return nil, why end
+    end
   end
   if s.failed then return nil, s.failed end
   if data == "" then return true end
-  return core.unbroken(write_now, s, data)
+  return unbroken(write_now, s, data)
 end
 
 -- --- its owner, its end ------------------------------------------------------
