@@ -106,7 +106,8 @@ local function on_read(s, err, data)
     owner.wake(s)
   end
   local size = buffer.size
-  if size >= AHEAD and size >= (wants or 0) and s.handle then stop_reading(s) end
+  if size < AHEAD or size < (wants or 0) then return end
+  if s.handle then stop_reading(s) end
 end
 
 -- What a read of that kind answers now; nothing if it has to wait.
@@ -140,7 +141,9 @@ end
 function Socket:read(how, timeout)
   local s = check(self, class, "socket:read")
   if how ~= nil then check_how(how) end
-  if timeout ~= nil then timeout = options.timeout(timeout, "socket:read", 2) end
+  if timeout ~= nil then
+    timeout = options.timeout(timeout, "socket:read", 2)
+  end
   if not s.handle then return nil, "closed" end
   if s.mode then
     error("socket:read: the socket is active: its data come as messages", 2)
@@ -260,7 +263,9 @@ end
 function Socket:write(data, timeout)
   local s = check(self, class, "socket:write")
   if type(data) ~= "string" then data = joined(data) end
-  if timeout ~= nil then timeout = options.timeout(timeout, "socket:write", 2) end
+  if timeout ~= nil then
+    timeout = options.timeout(timeout, "socket:write", 2)
+  end
   if not s.handle then return nil, "closed" end
   if s.writes > 0 then
     local deadline = owner.deadline(timeout)
