@@ -388,7 +388,7 @@ static void play(uint64_t seed) {
 static void chaos(void **state) {
   (void)state;
   const char *one = getenv("BYN_SEED"), *many = getenv("BYN_SCRIPTS");
-  uint64_t count = many ? strtoull(many, NULL, 10) / 1000 : 300;
+  uint64_t count = many ? strtoull(many, NULL, 10) / 1000 : 600;
   if (one) {
     play(strtoull(one, NULL, 10));
     return;

@@ -451,17 +451,29 @@ bool byn_generation_may_have_run(const byn_generation *g) {
   return false;
 }
 
+bool byn_generation_outlasts(const byn_generation *g,
+                             const byn_generation *other, bool newest) {
+  byn_assert(g->token != other->token);
+  return goes_before(g, other->stamp, other->token) != newest;
+}
+
+/* Of two that nobody runs. One whose spec is not here may be known to nobody
+ * any more. */
+static bool counts_before(const byn_generation *g, const byn_generation *other,
+                          bool newest) {
+  if (g->spec_set != other->spec_set) return g->spec_set;
+  return byn_generation_outlasts(g, other, newest);
+}
+
 byn_generation *byn_place_live(const byn_place *p, bool newest) {
-  byn_generation *live = NULL, *first = NULL, *last = NULL;
+  byn_generation *live = NULL, *idle = NULL;
   if (byn_place_running(p, newest, &live)) return live;
   for (byn_generation *g = p->generations; g; g = g->next) {
     if (g->ended) continue;
     if (!live && byn_generation_active(g)) live = g;
-    if (!first) first = g;
-    last = g;
+    if (!idle || counts_before(g, idle, newest)) idle = g;
   }
-  if (live) return live;
-  return newest ? last : first;
+  return live ? live : idle;
 }
 
 /* --- digests -------------------------------------------------------------- */

@@ -214,6 +214,12 @@ byn_register *byn_place_running(const byn_place *p, bool newest,
 /* The same among hosts that are connected: what may be shown. */
 byn_register *byn_place_seen(const byn_place *p, bool newest,
                              byn_generation **of);
+/* Of two generations of an id that go on, may the second be ended for the sake
+ * of the first? One order, whoever runs them: nodes that do not know of each
+ * other's processes would otherwise each end the other's generation, and both
+ * would be gone. */
+bool byn_generation_outlasts(const byn_generation *g,
+                             const byn_generation *other, bool newest);
 /* Of the generations that go on the one that counts; NULL if none does. */
 byn_generation *byn_place_live(const byn_place *p, bool newest);
 /* A register that is STARTING, RUNNING or WAITING on a host that is not gone:

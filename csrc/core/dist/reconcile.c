@@ -78,14 +78,15 @@ static void ask_winner(byn_dist *d, byn_run *run, const byn_register *winner) {
   byn_relay_send(d, peer);
 }
 
-/* Other generations of the id that go on and run nowhere end: there is one
- * child of an id. One that a lost host may still run is left until that host
- * is heard, or dead. */
-static void end_rest(byn_dist *d, byn_place *p, uint64_t winner) {
+/* Other generations of the id that run nowhere end: there is one child of an
+ * id. One that a lost host may still run is left until that host is heard, or
+ * dead; one that outlasts the winner waits until that ends. */
+static void end_rest(byn_dist *d, byn_place *p, const byn_generation *winner) {
   for (bool ended = true; ended;) {
     ended = false;
     for (byn_generation *g = p->generations; g; g = g->next) {
-      if (g->ended || g->token == winner || byn_generation_may_run(g, NULL))
+      if (g->ended || g == winner || byn_generation_may_run(g, NULL) ||
+          !byn_generation_outlasts(winner, g, d->newest))
         continue;
       byn_end_reason reason = {.why = BYN_DIST_WHY_CONFLICT,
                                .node = d->self->name};
@@ -115,7 +116,7 @@ static void review_running(byn_dist *d, byn_run *run, byn_generation *g) {
     ask_winner(d, run, winner);
   } else if (winner) {
     if (p->live > 1) BYN_COVER(run->state, "won");
-    end_rest(d, p, run->token);
+    end_rest(d, p, g);
   }
 }
 

@@ -141,6 +141,7 @@ static void finish_stop(byn_dist *d, byn_run *run, byn_dist_bytes reason) {
   } else if (why == BYN_DIST_WHY_TERMINATED) {
     end_child(d, run, why, reason);
   } else if (why == BYN_DIST_WHY_CONFLICT && winner && other != g &&
+             byn_generation_outlasts(other, g, d->newest) &&
              !byn_generation_may_run(g, d->self)) {
     end_child(d, run, why, reason);
   } else if (why == BYN_DIST_WHY_LEFT && (g->flags & BYN_DIST_TEMPORARY) &&
