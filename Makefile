@@ -349,7 +349,7 @@ specs:
 QUICK := core/ process signal signal_table node run ring options finalizer \
   remote_call remote_message remote_signal lost_connection hidden_node \
   spec/server_* spec/supervisor_[!m]* simple_one_for_one dynamic_supervisor \
-  distributed_supervisor lockstep lockstep_network docstring log
+  distributed_supervisor lockstep lockstep_network docstring library log
 # Of the one test that plays a million scripts.
 FEWER := BYN_SCRIPTS=20000
 BASE ?= $(or $(shell git merge-base HEAD main 2>/dev/null || \
@@ -508,6 +508,10 @@ lint-changed-gcc:
 	  BUILD=$(LINT)/gcc SOURCES='$(changed_sources)',:)
 .PHONY: some-objects
 some-objects: $(call obj,$(SOURCES)) ; @:
+
+.PHONY: library
+library: ## write the definitions for editors anew
+	$(Q)lua5.4 -e 'require("spec.support.library").write()'
 
 format: ## format all C files
 	$(CLANG_FORMAT) -i $(C_FILES)

@@ -27,6 +27,7 @@ external_dependencies = {
 -- The Makefile finds the sources and the Lua files; no list of them here.
 build = {
   type = "make",
+  copy_directories = { "library" },
   build_target = "build",
   build_variables = {
     BUILD = "build/rock",

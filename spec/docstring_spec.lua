@@ -3,6 +3,7 @@
 -- of the table in README.md; to them come the objects that they hand out.
 
 local docstrings = require "spec.support.docstrings"
+local public = require "spec.support.public"
 
 -- What functions written in C take, which Lua cannot tell.
 local taken_in_c = {
@@ -56,57 +57,6 @@ local known_types = {}
 for name in ([[any boolean false fun function integer nil number string table
   true userdata]]):gmatch "%w+" do
   known_types[name] = true
-end
-
-local function path_of(module)
-  local path = module:gsub("%.", "/")
-  for _, form in ipairs { "lua/%s.lua", "lua/%s/init.lua" } do
-    local file = io.open(form:format(path))
-    if file then
-      file:close()
-      return form:format(path)
-    end
-  end
-  error("no source of " .. module)
-end
-
--- The modules that README.md offers.
-local function public_modules()
-  local list = {}
-  for line in io.lines "README.md" do
-    list[#list + 1] = line:match "^| `(banyan[%w_.]*)` |"
-  end
-  return list
-end
-
--- The objects that modules hand out: the class, one of them, its source.
-local function objects()
-  local banyan = require "banyan"
-  local node = assert(banyan.start { driver = "manual", on_event = false })
-  local pid = node:spawn(function() end)
-  node:step(0)
-  node:stop()
-  local cluster
-  require("banyan.lockstep").check(function()
-    cluster = require("banyan.lockstep").cluster { nodes = 1 }
-  end, { iterations = 1 })
-  local listener, socket
-  banyan.run(function()
-    listener = assert(require("banyan.io").listen "127.0.0.1:0")
-    socket = assert(require("banyan.io").connect(listener:address()))
-  end)
-  return {
-    { "Cluster", cluster, "lua/banyan/lockstep/cluster.lua" },
-    { "History", require("banyan.lockstep.history").new(),
-      "lua/banyan/lockstep/history.lua" },
-    { "Listener", listener, "lua/banyan/io/listener.lua" },
-    { "Node", node, "lua/banyan/node.lua" },
-    { "Pid", pid, "lua/banyan/init.lua" },
-    { "Ring", require("banyan.ring").new(), "lua/banyan/ring.lua" },
-    { "Socket", socket, "lua/banyan/io/socket.lua" },
-    { "History", require("banyan.lockstep.history").new(),
-      "lua/banyan/lockstep/history.lua" },
-  }
 end
 
 -- What a function takes: "a b ..."; or nil and what is to be done.
@@ -187,21 +137,24 @@ local function check_all(prefix, class, things, docs)
   end
 end
 
-local modules, handed_out = public_modules(), objects()
+local modules, handed_out = public.modules(), public.objects()
 
 local sources = {}
-for _, module in ipairs(modules) do sources[#sources + 1] = path_of(module) end
+for _, module in ipairs(modules) do
+  sources[#sources + 1] = public.path_of(module)
+end
 for _, object in ipairs(handed_out) do sources[#sources + 1] = object[3] end
 local docs_of = {}
-for _, path in ipairs(sources) do
-  local classes
-  docs_of[path], classes = docstrings.read(path)
+for _, path in ipairs(sources) do docs_of[path] = docstrings.read(path) end
+for _, path in ipairs(public.files "lua") do
+  local _, classes = docstrings.read(path)
   for _, class in ipairs(classes) do known_types[class] = true end
 end
 
 for _, module in ipairs(modules) do
   describe(module, function()
-    check_all(module .. ".", nil, require(module), docs_of[path_of(module)])
+    check_all(module .. ".", nil, require(module),
+      docs_of[public.path_of(module)])
   end)
 end
 

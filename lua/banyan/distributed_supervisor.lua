@@ -83,48 +83,70 @@ end
 
 -- --- starting --------------------------------------------------------------
 
+--- Callbacks of a distributed supervisor, on every node as it learns of the
+-- event. Those of one table run in a process of their own, so they may yield.
+---@class banyan.DistributedListener
+--- A node takes part.
+---@field on_node_up? fun(name: string, node: string, info: table)
+--- It does no more; info.reason says why.
+---@field on_node_down? fun(name: string, node: string, info: table)
+--- It leaves in good order; statuses is the list of {id=, pid=,
+--- state="stopped"} of its children.
+---@field on_node_terminate? fun(name: string, node: string, reason, statuses)
+--- A child has a new process.
+---@field on_process_start? fun(name: string, id: any, pid: banyan.Pid)
+--- A process of a child has ended; final: the child is started nowhere again.
+--- This one and on_process_start alternate.
+---@field on_process_stop? fun(name: string, id, pids, reason, final: boolean)
+
+--- The options of distributed_supervisor.start_link.
+---@class banyan.DistributedOptions
+---@field name string  the same on all nodes
+--- The names of the nodes that run children; default all that run this
+--- supervisor. A node runs children if it stands in its own list.
+---@field nodes? string[]
+--- Modules any function of which may start a child here; default none: then
+--- only functions called start_link may.
+---@field modules? string[]
+--- Most children on this node; default no limit. What finds no room here starts
+--- on the next node of the ring.
+---@field max_children? integer
+---@field max_spec? integer  bytes (1048576) of a child spec, as it is sent
+--- 3 by default, in max_seconds, for each child: with more crashes in that
+--- time, it is failing.
+---@field max_restarts? integer
+---@field max_seconds? number  seconds, 5 by default
+--- "park" (default): a child that is failing is set aside and tried again after
+--- a back-off; "escalate": it ends the supervisor of its node, as OTP.
+---@field on_limit? "park"|"escalate"
+--- Of a failing child that has none of its own; {min=100, max=30000, factor=2,
+--- jitter=0.2} by default.
+---@field backoff? banyan.Backoff
+--- Milliseconds (30000) of one start function; then it is killed, with the
+--- processes that it has spawned.
+---@field start_ms? integer
+--- So many start functions of a node run at once; 16.
+---@field start_concurrency? integer
+--- So many nodes (1 to 5; 2 by default) know of a start before its caller does,
+--- where there are so many.
+---@field replicas? integer
+--- Of two processes of one child the one that began first stays ("oldest", the
+--- default), or the one that began last.
+---@field conflict? "oldest"|"newest"
+---@field listeners? banyan.DistributedListener[]
+--- true; false leaves out on_node_up and on_node_down.
+---@field monitor_nodes? boolean
+--- true; false has lookups ask this node's supervisor in place of reading its
+--- memory, so that they wait their turn with all other requests; they then
+--- yield.
+---@field cache_children? boolean
+---@field rebalance? "passive"  no other value yet
+
 --- Starts this node's part of a distributed supervisor, linked to the caller.
 -- Yields until it knows what the other nodes know, those included that the node
 -- is just connecting with (or, where one of them does not answer, for at most
 -- 10 s).
----@param opts table
----  name: string, the same on all nodes.
----  nodes: list of the names of the nodes that run children; default all that
----  run this supervisor. A node runs children if it stands in its own list.
----  modules: list of modules any function of which may start a child here;
----  default none: then only functions called start_link may.
----  max_children: most children on this node; default no limit. What finds no
----  room here starts on the next node of the ring.
----  max_spec = 1048576: bytes of a child spec, as it is sent.
----  max_restarts = 3, max_seconds = 5: for each child: more crashes in that
----  time, and it is failing.
----  on_limit = "park": a child that is failing is set aside and tried again
----  after a back-off; "escalate": it ends the supervisor of its node, as OTP.
----  backoff: {min=100, max=30000, factor=2, jitter=0.2} of a failing child that
----  has none of its own.
----  start_ms = 30000: the time of one start function; then it is killed, with
----  the processes that it has spawned.
----  start_concurrency = 16: so many start functions of a node run at once.
----  replicas = 2: so many nodes (1 to 5) know of a start before its caller
----  does, where there are so many.
----  conflict = "oldest": of two processes of one child the one that began first
----  stays; "newest": the one that began last.
----  listeners: list of tables with any of the callbacks below.
----  monitor_nodes = true: false leaves out on_node_up and on_node_down.
----  cache_children = true: false has lookups ask this node's supervisor in
----  place of reading its memory, so that they wait their turn with all other
----  requests; they then yield.
----  rebalance = "passive": no other value yet.
----
----  Callbacks, on every node as it learns of the event, each table in a
----  process of its own, so they may yield:
----  on_node_up(name, node, info), on_node_down(name, node, info): a node takes
----  part, or no more; info.reason says why.
----  on_node_terminate(name, node, reason, statuses): it leaves in good order;
----  statuses is the list of {id=, pid=, state="stopped"} of its children.
----  on_process_start(name, id, pid): a child has a new process.
----  on_process_stop(name, id, pids, reason, final): a process of a child has
----  ended; final: the child is started nowhere again. The two alternate.
+---@param opts banyan.DistributedOptions
 ---@return banyan.Pid|nil pid
 ---@return any err  {"already_started", pid} of its coordinator, where it runs
 ---  on this node
@@ -139,7 +161,7 @@ end
 
 --- The spec of a distributed supervisor as the child of a supervisor. Does not
 -- yield.
----@param opts table  as for start_link
+---@param opts banyan.DistributedOptions
 ---@return table spec
 function distributed_supervisor.child_spec(opts)
   options.check("distributed_supervisor.child_spec", opts, 2)

@@ -22,6 +22,7 @@ local start = core.supervisor.start
 
 local DYNAMIC = 2 -- byn_supervisor_kind
 
+---@class banyan.dynamic_supervisor
 local dynamic_supervisor = {}
 
 local start_options = {
@@ -40,11 +41,18 @@ local start_options = {
   },
 }
 
+--- The options of dynamic_supervisor.start_link.
+---@class banyan.DynamicSupervisorOptions
+---@field name? string  register it under this name
+---@field strategy? "one_for_one"
+---@field max_children? integer|number  no limit by default
+--- Put before the arguments of each child's start function.
+---@field extra_arguments? any[]
+---@field max_restarts? integer|number  3 by default; math.huge for no limit
+---@field max_seconds? number  seconds, 5 by default; fractions too
+
 --- Starts a dynamic supervisor, linked to the caller. Yields.
----@param opts? table  `name`; `max_children` (default no limit);
----  `extra_arguments`: a list, put before the arguments of each child's start
----  function; `max_restarts` (3; math.huge for no limit) in `max_seconds` (5;
----  seconds, fractions too)
+---@param opts? banyan.DynamicSupervisorOptions
 ---@return banyan.Pid|nil pid
 ---@return any err  {"already_started", pid} if the name is taken
 function dynamic_supervisor.start_link(opts)
@@ -62,7 +70,7 @@ end
 --- The child spec of a dynamic supervisor: what the shorthand
 -- `{"banyan.dynamic_supervisor", { name = "sessions" }}` stands for. Does not
 -- yield.
----@param opts? table  as for start_link
+---@param opts? banyan.DynamicSupervisorOptions
 ---@return table spec  its id is the name, or "banyan.dynamic_supervisor"
 function dynamic_supervisor.child_spec(opts)
   return {

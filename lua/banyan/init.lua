@@ -35,12 +35,18 @@ local run = require "banyan.run"
 -- error() in the function that passes it. A tail call leaves no frame behind,
 -- so run and start pass 1 to point at their own caller.
 
+---@class banyan
 local banyan = {}
 
 --- Ready-made receivers of events, see banyan.log.
 banyan.log = require "banyan.log"
 
 -- --- nodes -------------------------------------------------------------------
+
+--- The options of banyan.run: those of banyan.start. The driver is always
+-- "luv". Other defaults: on_event writes warnings and errors on stderr, preempt
+-- is true, collector is "incremental".
+---@class banyan.RunOptions: banyan.StartOptions
 
 --- Starts a node, runs `main` as its first process, drives the loop until main
 -- ends, stops the node in order, and returns what main returned.
@@ -65,9 +71,8 @@ banyan.log = require "banyan.log"
 --       print(banyan.receive())
 --     end)
 --
----@param opts? table  the options of banyan.start. The driver is always "luv".
----  Other defaults: on_event writes warnings and errors on stderr, preempt is
----  true, collector is "incremental"
+---@overload fun(main: fun(...): ..., ...: any): ...
+---@param opts? banyan.RunOptions
 ---@param main fun(...): ...
 ---@param ... any  arguments for main, passed without a copy
 ---@return any ...  what main returned; `nil, reason` if main's exit reason is
@@ -90,47 +95,66 @@ function banyan.run(opts, main, ...)
   return run("banyan.run", opts, main, args, 1)
 end
 
+--- After how long a process that does not wait is preempted and killed.
+---@class banyan.PreemptOptions
+---@field slice_ms? integer  milliseconds until it is preempted; 5
+---@field kill_after_ms? integer  milliseconds until it is killed; never
+
+--- The options of banyan.start.
+---@class banyan.StartOptions
+--- "a@host:port", what other nodes dial; without it the node is not
+--- distributed.
+---@field name? string
+--- "host" or "host:port" to bind, by default as in the name.
+---@field listen? string
+--- The same on all nodes of the cluster; by default the environment variable
+--- BANYAN_SECRET or, on a loopback address, the content of
+--- $XDG_CONFIG_HOME/banyan/secret (~/.config/banyan/secret), a file that is
+--- made at first use.
+---@field secret? string
+--- Names of nodes; a node on it is dialled now, and again whenever it is not
+--- connected. If one is not reached for 3 s, that is the event
+--- peer_unreachable. This node's own name is passed over.
+---@field connect? string[]
+--- true (default); false: no child of a distributed supervisor runs on this
+--- node, which may call them all the same; see banyan.set_hosts.
+---@field hosts? boolean
+---@field driver? "luv"|"manual"  "luv" is the default
+--- Called with each decision; see banyan.log. false: no function.
+---@field on_event? (fun(event: banyan.Event))|false
+---@field heartbeat_ms? integer  milliseconds (1000) between signs of life
+--- Milliseconds (5000); a peer is down when it has been silent for so long; if
+--- all are, two at least, and fell silent within one heartbeat, reconnect_ms
+--- later.
+---@field down_after_ms? integer
+--- Milliseconds (2000); when the connection to a peer broke and no other one
+--- replaced it for so long, the peer is down.
+---@field reconnect_ms? integer
+--- Milliseconds that the handshake of a connection may take.
+---@field handshake_ms? integer
+---@field max_message? integer  bytes of the greatest message to another node
+--- Bytes that may wait for one peer; its link fails when there are more.
+---@field max_queue? integer
+--- Milliseconds (30000) that an ordered stop of the node may take, or
+--- math.huge; what is left then is killed.
+---@field stop_ms? integer|number|string
+--- true preempts a process that does not wait; false (default) does not. Uses a
+--- thread and the signal SIGURG. Nothing is preempted inside C functions,
+--- inside coroutines that a process made itself, and in code that LuaJIT
+--- compiled.
+---@field preempt? boolean|banyan.PreemptOptions
+--- The mode of Lua's collector until the node stops. "incremental" has shorter
+--- pauses; "generational" may have less to do, but sometimes collects the whole
+--- heap at once (the program lua starts in this mode); false (default) leaves
+--- the mode as it is. LuaJIT has no modes.
+---@field collector? "incremental"|"generational"|false
+
 --- Starts a node. Neither blocks nor yields. With the driver "luv" its handles
 -- are on luv's default loop, which the host runs by uv.run(); with "manual" the
 -- host calls node:step(now). Outside of any process, the functions of this
 -- module work on the node that has been started, if there is only one.
 --
----@param opts? table  options:
----  name: string, "a@host:port", what other nodes dial; without it the node is
----    not distributed
----  listen: string, "host" or "host:port" to bind, by default as in the name
----  secret: string, the same on all nodes of the cluster; by default the
----    environment variable BANYAN_SECRET or, on a loopback address, the content
----    of $XDG_CONFIG_HOME/banyan/secret (~/.config/banyan/secret), a file that
----    is made at first use
----  connect: list of names of nodes; a node on it is dialled now, and again
----    whenever it is not connected. If one is not reached for 3 s, that is the
----    event peer_unreachable. This node's own name is passed over
----  hosts: true (default); false: no child of a distributed supervisor runs on
----    this node, which may call them all the same; see banyan.set_hosts
----  driver: "luv" (default) or "manual"
----  on_event: function(event), called with a table for each decision; see
----    banyan.log. false: no function
----  heartbeat_ms (1000), down_after_ms (5000): milliseconds; a peer is down
----    when it has been silent for the latter; if all are, two at least, and
----    fell silent within one heartbeat, reconnect_ms later
----  reconnect_ms (2000): milliseconds; when the connection to a peer broke and
----    no other one replaced it for so long, the peer is down
----  handshake_ms: milliseconds that the handshake of a connection may take
----  max_message: integer, bytes of the greatest message to another node
----  max_queue: integer, bytes that may wait for one peer; its link fails when
----    there are more
----  stop_ms (30000): milliseconds that an ordered stop of the node may take, or
----    math.huge; what is left then is killed
----  preempt: true preempts a process that does not wait; false (default) does
----    not. { slice_ms=, kill_after_ms= }, milliseconds: after how long it is
----    preempted (5), and after how long it is killed (never). Uses a thread
----    and the signal SIGURG. Nothing is preempted inside C functions, inside
----    coroutines that a process made itself, and in code that LuaJIT compiled
----  collector: the mode of Lua's collector until the node stops. "incremental"
----    has shorter pauses; "generational" may have less to do, but sometimes
----    collects the whole heap at once (the program lua starts in this mode);
----    false (default) leaves the mode as it is. LuaJIT has no modes
+---@param opts? banyan.StartOptions
 ---@return banyan.Node|nil node  with the methods name(), state(),
 ---  spawn(fn, ...), send(dest, msg), stop() and, for "manual", step(now); see
 ---  lua/banyan/node.lua. It stops itself if its name belongs to another node
@@ -317,6 +341,7 @@ end
 --     local reply = banyan.receive(server.request(pid, "question"), 1000)
 --     local job = banyan.receive(function(m) return m.tag == "job" end)
 --
+---@overload fun(timeout?: integer|number|string): any, string|nil
 ---@param match? banyan.Ref|fun(message: any): boolean  a ref: the first
 ---  message that carries it (message.ref); looks only at what came after the
 ---  ref was made, so a long mailbox costs nothing. A function must neither
@@ -403,7 +428,7 @@ banyan.monitor = core.monitor
 
 --- Removes a monitor. Does not yield.
 ---@param ref banyan.Ref  of monitor or spawn_monitor
----@param opts? { flush: boolean }  flush: also removes a DOWN of this monitor
+---@param opts? { flush?: boolean }  flush: also removes a DOWN of this monitor
 ---  from the mailbox
 ---@return true  also if there was no such monitor
 banyan.demonitor = core.demonitor

@@ -62,12 +62,21 @@ local function check(what, text, opts, schema)
   }, opts
 end
 
+--- The options of sockets.
+---@class banyan.SocketOptions
+--- Bytes (1 MiB) that may be unsent before a write waits.
+---@field high_water? integer
+---@field max_line? integer  bytes (65536) of a line, at most
+
+--- The options of io.connect.
+---@class banyan.ConnectOptions: banyan.SocketOptions
+---@field timeout? integer|number|string  milliseconds; 10000 by default
+
 --- Listens. The listener belongs to the caller. A path that a Unix socket was
 -- left on, where nobody listens any more, is replaced. Yields only to resolve
 -- the name of a host and to try such a path.
 ---@param address string
----@param opts? { high_water: integer, max_line: integer }  of the sockets that
----  it accepts, as for connect
+---@param opts? banyan.SocketOptions  of the sockets that it accepts
 ---@return banyan.Listener|nil listener
 ---@return any err  "eaddrinuse" and other codes; {"bad_address", address}
 function io.listen(address, opts)
@@ -81,9 +90,7 @@ end
 --- Connects. The socket belongs to the caller. Of a name with several addresses
 -- each is tried. Yields.
 ---@param address string
----@param opts? { high_water: integer, max_line: integer, timeout: integer }
----  high_water (1 MiB): bytes that may be unsent before a write waits; max_line
----  (65536): bytes of a line, at most; timeout (10000): milliseconds
+---@param opts? banyan.ConnectOptions
 ---@return banyan.Socket|nil socket
 ---@return any err  "timeout", "econnrefused" and other codes; {"bad_address",
 ---  address}

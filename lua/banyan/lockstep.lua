@@ -33,14 +33,18 @@ local lockstep = {}
 lockstep.history = history
 
 --- What came of running a body. tostring shows it to people.
---
---  * `ok`
---  * `iterations`: runs made; `complete`: dfs has seen all schedules
---  * `steps`: of the run that failed, or of all; `seed`, `strategy`
---  * `tape`: of the run that failed, or of the last; a list of integers
---  * after a failure `kind`, `reason` and `trace` (a list of steps: step, now,
---    who, what and more)
 ---@class banyan.Report
+---@field ok boolean
+---@field iterations integer  runs made
+---@field complete boolean  dfs has seen all schedules
+---@field steps integer  of the run that failed, or of all
+---@field seed integer
+---@field strategy string
+---@field tape integer[]  of the run that failed, or of the last
+---@field kind? string  after a failure: what kind it is
+---@field reason? any  after a failure
+--- After a failure: the steps: step, now, who, what and more.
+---@field trace? table[]
 
 -- --- options -----------------------------------------------------------------
 
@@ -193,6 +197,38 @@ local function diverged_report(settings, tape, seed, runs, outcome)
   }
 end
 
+--- The options of lockstep.run, check and replay.
+---@class banyan.LockstepOptions
+---@field iterations? integer  100 (dfs: 100000), how many schedules
+---@field strategy? "pct"|"random"|"pos"|"fair_pct"|"dfs"  "pct" by default
+---@field seed? integer  1, of the first run; run i has seed + i - 1
+---@field depth? integer  3, pct: how many steps must be in the one wrong order
+--- pct: how many steps a run is thought to have, until one was longer; 100 if
+--- not given.
+---@field length? integer
+--- dfs: at most so many in a run; any number by default.
+---@field preemptions? integer
+--- fair_pct: after so many steps of a run it goes on at random; twice the
+--- longest run by default.
+---@field fair_after? integer
+--- false, dfs: of schedules that differ only in the order of steps that do not
+--- touch one another, run one. Say true if the processes of the body share no
+--- variables: nobody sees when those are touched.
+---@field reduce? boolean
+--- "racing" (default): time may pass to the next deadline while there is work,
+--- so that a time-out may come before a reply that is on its way, as in life;
+--- or "idle": only when nothing else can happen.
+---@field clock? "racing"|"idle"
+---@field max_steps? integer  10000, of one run
+--- Choices or their text, as a report has it: only this schedule is run,
+--- whatever iterations, seed and strategy say.
+---@field tape? integer[]|string
+--- false, go on after the body returned, until nothing more can happen;
+--- otherwise what still runs then is killed.
+---@field settle? boolean
+--- false, a process that lives at the end is a failure.
+---@field no_leftovers? boolean
+
 --- Runs a body under many schedules, until one fails. Must not be called by a
 -- process; does not yield, but blocks until it is done.
 --
@@ -204,28 +240,7 @@ end
 --
 ---@param body fun()  runs as a process, once for each schedule: whatever it
 ---  makes, it makes anew
----@param opts? table  options:
----  iterations: integer (100; dfs: 100000), how many schedules
----  strategy: "pct" (default), "random", "pos", "fair_pct" or "dfs"
----  seed: integer (1), of the first run; run i has seed + i - 1
----  depth: integer (3), pct: how many steps must be in the one wrong order
----  length: integer, pct: how many steps a run is thought to have, until one
----    was longer; 100 if not given
----  preemptions: integer, dfs: at most so many in a run; any number by default
----  fair_after: integer, fair_pct: after so many steps of a run it goes on at
----    random; twice the longest run by default
----  reduce: boolean (false), dfs: of schedules that differ only in the order of
----    steps that do not touch one another, run one. Say true if the processes
----    of the body share no variables: nobody sees when those are touched
----  clock: "racing" (default): time may pass to the next deadline while there
----    is work, so that a time-out may come before a reply that is on its way,
----    as in life; or "idle": only when nothing else can happen
----  max_steps: integer (10000), of one run
----  tape: a list of choices or its text, as a report has it: only this schedule
----    is run, whatever iterations, seed and strategy say
----  settle: boolean (false), go on after the body returned, until nothing more
----    can happen; otherwise what still runs then is killed
----  no_leftovers: boolean (false), a process that lives at the end is a failure
+---@param opts? banyan.LockstepOptions
 ---@return banyan.Report report  of the first run that failed, or of all
 function lockstep.run(body, opts)
   local settings = check("lockstep.run", body, opts, 2)
@@ -257,7 +272,7 @@ end
 --- Runs a body as lockstep.run does, and raises the printed report if a run
 -- fails: all that a test needs. Not for processes; does not yield.
 ---@param body fun()  as for run
----@param opts? table  as for run
+---@param opts? banyan.LockstepOptions
 ---@return banyan.Report report  of runs that all went well
 function lockstep.check(body, opts)
   check("lockstep.check", body, opts, 2)
@@ -281,7 +296,7 @@ end
 ---@param body fun()  the same, or another version of it
 ---@param report_or_tape table|string  a report, its tape, or the text that its
 ---  last line shows
----@param opts? table  as for run; what the report says goes without saying
+---@param opts? banyan.LockstepOptions  what the report says goes without saying
 ---@return banyan.Report report  of kind "divergence" if a report was given and
 ---  the run went another way
 function lockstep.replay(body, report_or_tape, opts)
@@ -376,15 +391,24 @@ function lockstep.watch(pid, name)
   play.watch(pid, name)
 end
 
+--- The options of lockstep.cluster.
+---@class banyan.ClusterOptions
+---@field nodes? integer|string[]  3, how many, or a list of their names
+--- From 1, what the random numbers inside of the nodes begin with; by default
+--- the tape says.
+---@field seed? integer
+--- 65536, bytes that a connection takes before they are read.
+---@field window? integer
+---@field heartbeat_ms? integer  milliseconds, as for banyan.start
+---@field down_after_ms? integer  milliseconds, as for banyan.start
+---@field reconnect_ms? integer  milliseconds, as for banyan.start
+---@field handshake_ms? integer  milliseconds, as for banyan.start
+---@field max_message? integer  bytes, as for banyan.start
+---@field max_queue? integer  bytes, as for banyan.start
+
 --- Makes a cluster: nodes on a virtual network, already connected to each
 -- other. The body is none of them; it can do anything to them. Yields.
----@param opts? table  options:
----  nodes: integer (3), how many, or a list of their names
----  seed: integer from 1, what the random numbers inside of the nodes begin
----    with; by default the tape says
----  window: integer (65536), bytes that a connection takes before they are read
----  heartbeat_ms, down_after_ms, reconnect_ms, handshake_ms, max_message,
----    max_queue: as for banyan.start
+---@param opts? banyan.ClusterOptions
 ---@return banyan.Cluster cluster  nodes (list of names); see
 ---  lua/banyan/lockstep/cluster.lua for what it can do
 function lockstep.cluster(opts)

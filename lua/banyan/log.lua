@@ -67,8 +67,15 @@ local passing = {
   session_unknown = true, simultaneous = true, already_connected = true,
 }
 
+--- One decision of a node, with fields that depend on the event.
+---@class banyan.Event
+---@field event string  what was decided
+---@field node? string  the name of the node
+---@field time? integer  milliseconds of the node's clock
+---@field [string] any
+
 --- The level of an event. Does not yield.
----@param event table|string  an event or its name
+---@param event banyan.Event|string  an event or its name
 ---@return "debug"|"info"|"warning"|"error"
 function log.level(event)
   if type(event) ~= "table" then return levels[event] or "debug" end
@@ -355,16 +362,21 @@ local function text_line(event, level, time)
   return table.concat(below, "\n") .. "\n"
 end
 
+--- The options of log.text and log.json.
+---@class banyan.LogOptions
+--- The lowest level that is written; "info" by default.
+---@field level? "debug"|"info"|"warning"|"error"
+--- The path of a file to append to, or an open file; stderr by default.
+---@field file? any
+---@field write? fun(text: string)  called instead of writing to a file
+--- Milliseconds of wall-clock time, for times more exact than a second.
+---@field clock? fun(): integer
+
 --- Makes a receiver of events that writes each event as a line of text: time,
 -- level, name, and the fields in a fixed order. The traceback of an error
 -- follows on further lines, indented. Does not yield, nor does the receiver.
----@param opts? { level: string, file: any, write: function, clock: function }
----  level: the lowest level that is written, "debug", "info" (the default),
----  "warning" or "error"; file: the path of a file to append to, or an open
----  file (the default is stderr); write: function(text), called instead of
----  writing to a file; clock: function() -> milliseconds of wall-clock time
----  (integer), for times more exact than a second
----@return (fun(event: table))|nil receiver
+---@param opts? banyan.LogOptions
+---@return (fun(event: banyan.Event))|nil receiver
 ---@return string|nil err  the file cannot be opened
 function log.text(opts)
   return sink("banyan.log.text", opts, text_line)
@@ -434,9 +446,8 @@ end
 -- or `event_at`, such as the place in process_held_node. Pids and refs are
 -- strings, reasons are strings or arrays. Needs the rock lua-cjson. Does not
 -- yield, nor does the receiver.
----@param opts? { level: string, file: any, write: function, clock: function }
----  as for banyan.log.text
----@return (fun(event: table))|nil receiver
+---@param opts? banyan.LogOptions
+---@return (fun(event: banyan.Event))|nil receiver
 ---@return string|nil err  the file cannot be opened, or lua-cjson is missing
 function log.json(opts)
   local found, cjson = pcall(require, "cjson")

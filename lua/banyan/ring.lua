@@ -27,11 +27,16 @@ local schema = {
   },
 }
 
+--- The options of ring.new.
+---@class banyan.RingOptions
+--- Names, or a map from name to weight (from 1 to 1000); none by default.
+---@field nodes? string[]|table<string, integer>
+--- Points per unit of weight, from 1 to 10000, default 160. Rings agree on
+--- owners only if they have the same vnodes.
+---@field vnodes? integer
+
 --- Makes a ring. Does not yield.
----@param opts? table  `nodes`: a list of names, or a map from name to weight
----  (an integer from 1 to 1000), default none; `vnodes`: points per unit of
----  weight, an integer from 1 to 10000, default 160. Rings agree on owners only
----  if they have the same `vnodes`
+---@param opts? banyan.RingOptions
 ---@return banyan.Ring r
 function ring.new(opts)
   opts = options.check("ring.new", opts, schema)

@@ -50,6 +50,7 @@ local options = require "banyan.options"
 local start = core.server.start
 local call = core.call
 
+---@class banyan.server
 local server = {}
 
 local start_options = { name = "string", timeout = "timeout" }
@@ -77,14 +78,19 @@ local function prepare(what, module, opts)
   return found, label, opts.name, opts.timeout
 end
 
+--- The options of server.start_link and server.start.
+---@class banyan.ServerOptions
+---@field name? string  register it under this name
+--- Milliseconds that init may take; no limit by default.
+---@field timeout? integer|number|string
+
 --- Starts a server, linked to the caller. Yields until its init is over.
 -- When it fails, the caller stays alive and hears no EXIT. While the server
 -- traps exits, the end of the caller makes it terminate.
 ---@param module table|string  the callbacks, or the name of a module to
 ---  require
 ---@param arg any  what init gets, copied
----@param opts? table  `name`: register it under this name; `timeout`:
----  milliseconds that init may take, default no limit
+---@param opts? banyan.ServerOptions
 ---@return banyan.Pid|nil pid
 ---@return any err  what init returned after nil or gave to stop_with,
 ---  "ignore", "timeout", {"already_started", pid}, {"error", message,
@@ -101,7 +107,7 @@ end
 --- Starts a server that is linked to nobody. Yields until its init is over.
 ---@param module table|string  as for start_link
 ---@param arg any  what init gets, copied
----@param opts? table  as for start_link
+---@param opts? banyan.ServerOptions
 ---@return banyan.Pid|nil pid
 ---@return any err  as for start_link
 function server.start(module, arg, opts)

@@ -55,6 +55,7 @@ local start = core.supervisor.start
 local STATIC, SIMPLE = 0, 1 -- byn_supervisor_kind
 local MAX_RESTARTS, MAX_SECONDS = 3, 5 -- defaults, as in OTP
 
+---@class banyan.supervisor
 local supervisor = {}
 
 -- --- options ----------------------------------------------------------------
@@ -170,9 +171,52 @@ supervisor.ignore = server.ignore
 -- Configurations that supervisor.init made, and nobody else.
 local made = setmetatable({}, { __mode = "k" })
 
+--- How long a child waits before it is restarted.
+---@class banyan.Backoff
+---@field min? integer  milliseconds (100) before the first restart
+---@field max? integer  milliseconds (30000), the longest wait
+---@field factor? number  how much longer each wait is; 2
+---@field jitter? number  0 to 1, the part of it that may be cut off at random
+--- Milliseconds of running after which it begins again at min; max by default.
+---@field reset_after? integer
+
+--- A child spec, see the head of this file.
+---@class banyan.ChildSpec
+---@field id? any  which child it is
+---@field start function|table  {"module", "fn", {args}}, or a function
+---@field restart? "permanent"|"transient"|"temporary"  "permanent" by default
+--- Milliseconds; 5000 by default, "infinity" for a supervisor.
+---@field shutdown? integer|"brutal_kill"|"infinity"
+---@field type? "worker"|"supervisor"  "worker" by default
+---@field significant? boolean  see the option auto_shutdown; false by default
+---@field backoff? banyan.Backoff  none by default
+
+--- Who is restarted with a child, see the head of this file.
+---@alias banyan.Strategy
+---| "one_for_one"
+---| "one_for_all"
+---| "rest_for_one"
+---| "simple_one_for_one"
+
+--- The options of supervisor.init.
+---@class banyan.SupervisorInitOptions
+---@field strategy? banyan.Strategy  "one_for_one" by default
+---@field max_restarts? integer|number  3 by default; math.huge for no limit
+---@field max_seconds? number  seconds, 5 by default; fractions too
+--- "never" by default.
+---@field auto_shutdown? "never"|"any_significant"|"all_significant"
+
+--- The options of supervisor.start_link for a module with an init.
+---@class banyan.SupervisorModuleOptions
+---@field name? string  register it under this name
+
+--- The options of supervisor.start_link for a list of children.
+---@class banyan.SupervisorOptions: banyan.SupervisorInitOptions
+---@field name? string  register it under this name
+
 --- Makes what a module's init returns. Does not yield.
 ---@param children table  a list of child specs
----@param opts? table  as for start_link, without name
+---@param opts? banyan.SupervisorInitOptions
 ---@return table config  what is wrong in a spec or an option is an error here
 function supervisor.init(children, opts)
   opts = options.check("supervisor.init", opts, init_options, 2)
@@ -205,14 +249,10 @@ end
 --
 -- The second form calls module.init(arg) in the supervisor, which returns
 -- supervisor.init(children, opts), supervisor.ignore, or nil and a reason.
---
--- Options: `strategy` ("one_for_one"), `max_restarts` (3; math.huge for no
--- limit) in `max_seconds` (5; seconds, fractions too), `auto_shutdown`
--- ("never"), `name`.
 ---@param children table|string  a list of child specs; or a module with an
 ---  init, or its name
----@param opts? any  the options; or what init gets, copied
----@param module_opts? table  the options with a module: `name` only
+---@param opts? banyan.SupervisorOptions|any  or what init gets, copied
+---@param module_opts? banyan.SupervisorModuleOptions
 ---@return banyan.Pid|nil pid
 ---@return any err  {"already_started", pid} if the name is taken;
 ---  {"shutdown", {"failed_to_start_child", id, reason}}: those that had

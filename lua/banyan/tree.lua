@@ -65,7 +65,7 @@ end
 
 --- Is the process that ends the tree done, or has it been killed itself?
 ---@param node userdata  the C node
----@param state { pid: pid, done: boolean }
+---@param state { pid: banyan.Pid, done: boolean }
 ---@return boolean
 function tree.is_over(node, state)
   if state.done or node:process_count() == 0 then return true end

@@ -28,7 +28,18 @@ local function read_typed(text, named)
 end
 
 local function new_doc()
-  return { text = "", params = {}, returns = {}, classes = {} }
+  return { text = "", params = {}, returns = {}, classes = {}, fields = {} }
+end
+
+-- "name? type  text", or for a field of any name "[key type] type  text".
+local function read_field(text)
+  local key, rest = text:match "^(%b[])%s*(.*)$"
+  if key then
+    return { name = key, type = read_typed(rest).type }
+  end
+  local field = read_typed(text, true)
+  field.optional = text:find "^%S+%?" ~= nil
+  return field
 end
 
 local function close_section(doc, tag, text)
@@ -36,17 +47,21 @@ local function close_section(doc, tag, text)
     doc.params[#doc.params + 1] = read_typed(text, true)
   elseif tag == "return" then
     doc.returns[#doc.returns + 1] = read_typed(text)
+  elseif tag == "field" then
+    doc.fields[#doc.fields + 1] = read_field(text)
   elseif tag == "function" then
-    local owner, mark, name = text:match "^([%w_]+)([.:])([%w_]+)"
-    doc.subject = mark == ":" and owner .. ":" .. name or name
+    doc.owner, doc.mark, doc.name = text:match "^([%w_]+)([.:])([%w_]+)"
+    doc.subject = doc.mark == ":" and doc.owner .. ":" .. doc.name or doc.name
   elseif tag == "class" or tag == "alias" then
     doc.classes[#doc.classes + 1] = text:match "^[%w_.]+"
+    doc.parent = text:match "^[%w_.]+%s*:%s*([%w_.]+)"
   end
 end
 
 local function read_block(lines, below)
   local doc = new_doc()
   local tag, text
+  doc.lines, doc.below, doc.tags = lines, below, {}
   for _, line in ipairs(lines) do
     local next_tag, rest = line:match "^%-%-%-@(%w+)%s*(.*)$"
     local plain = line:gsub("^%-+ ?", "")
@@ -54,6 +69,7 @@ local function read_block(lines, below)
     if next_tag then
       close_section(doc, tag, text)
       tag, text = next_tag, rest
+      doc.tags[#doc.tags + 1] = tag
     elseif tag then
       text = text .. "\n" .. plain
     end
@@ -63,24 +79,36 @@ local function read_block(lines, below)
   return doc
 end
 
---- The docstrings in a file.
+--- The docstrings in a file, in order.
 ---@param path string
----@return table docs  subject -> { text=, params=, returns= }: the params are
----  a list of {name=, type=, text=}, the returns of {type=, text=}
----@return string[] classes  the types that the file declares
-function docstrings.read(path)
-  local docs, classes, block = {}, {}, nil
+---@return table[] docs  { text=, params=, returns=, fields=, lines=, below=,
+---  tags=, subject=, owner=, parent= }: the params are a list of {name=, type=,
+---  text=}, the returns of {type=, text=}, the fields of {name=, type=, text=,
+---  optional=}; `below` is the line that follows
+function docstrings.list(path)
+  local list, block = {}, nil
   for line in io.lines(path) do
     if block and line:find "^%-%-" then
       block[#block + 1] = line
     elseif block then
-      local doc = read_block(block, line)
-      if doc.subject then docs[doc.subject] = doc end
-      for _, class in ipairs(doc.classes) do classes[#classes + 1] = class end
+      list[#list + 1] = read_block(block, line)
       block = nil
     elseif line:find "^%-%-%-" and not line:find "^%-%-%-%-" then
       block = { line }
     end
+  end
+  return list
+end
+
+--- The docstrings in a file.
+---@param path string
+---@return table docs  subject -> what docstrings.list has of it
+---@return string[] classes  the types that the file declares
+function docstrings.read(path)
+  local docs, classes = {}, {}
+  for _, doc in ipairs(docstrings.list(path)) do
+    if doc.subject then docs[doc.subject] = doc end
+    for _, class in ipairs(doc.classes) do classes[#classes + 1] = class end
   end
   return docs, classes
 end

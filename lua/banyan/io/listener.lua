@@ -168,14 +168,19 @@ end
 
 local serve_schema = { max_connections = "positive" }
 
+--- The options of Listener:serve.
+---@class banyan.ServeOptions
+--- With so many connections at a time no other is accepted, until one of them
+--- ends; no limit by default.
+---@field max_connections? integer
+
 --- Starts a process, linked to the caller, that takes the listener over and
 -- accepts connections. For each a process runs fn(socket), which owns the
 -- socket: when it ends the socket is closed, and when it crashes nothing else
 -- ends. It is linked to nobody, and goes on if the acceptor ends. So this is
 -- the last line of a start function of a supervisor. Does not yield.
 ---@param fn fun(socket: banyan.Socket)
----@param opts? { max_connections: integer }  with so many connections at a time
----  no other is accepted, until one of them ends; no limit by default
+---@param opts? banyan.ServeOptions
 ---@return banyan.Pid|nil pid
 ---@return string|nil err  "closed": the listener is closed. An error if it
 ---  belongs to another process

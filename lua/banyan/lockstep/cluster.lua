@@ -28,6 +28,7 @@ local SECRET = "lockstep"
 local BODY = "body@lockstep:1"
 
 ---@class banyan.Cluster
+---@field nodes string[]  the names of its nodes
 local Cluster = {}
 Cluster.__index = Cluster
 Cluster.__name = "cluster"
@@ -410,14 +411,19 @@ local link_schema = {
   },
 }
 
+--- The options of Cluster:set_link.
+---@class banyan.LinkOptions
+---@field latency? integer  milliseconds
+---@field jitter? integer  milliseconds, the most that is added to it
+--- 0 to 1, what part of the packets is lost. TCP sends them again, so that they
+--- come late; with 1 nothing comes at all.
+---@field loss? number
+
 --- Sets the path from one node to another; that in the other direction stays
 -- as it is. Does not yield.
 ---@param from string
 ---@param to string
----@param opts table  latency: integer, ms; jitter: integer, ms, the most that
----  is added to it; loss: 0 to 1, what part of the packets is lost. TCP sends
----  them again, so that they come late; with 1 nothing comes at all. What is
----  not given stays
+---@param opts banyan.LinkOptions  what is not given stays
 ---@return true
 function Cluster:set_link(from, to, opts)
   check_self(self, "set_link")
@@ -433,11 +439,16 @@ end
 
 local flap_schema = { up = "ms", down = "ms" }
 
+--- The options of Cluster:flap.
+---@class banyan.FlapOptions
+---@field up? integer  milliseconds (1000) that the paths are open
+---@field down? integer  milliseconds (1000) that they are blocked
+
 --- Blocks and opens the paths between two nodes in turn, until cluster:heal.
 -- Does not yield.
 ---@param a string
 ---@param b string
----@param opts? table  up (1000), down (1000): integers, ms, how long it is
+---@param opts? banyan.FlapOptions
 ---@return table flap
 function Cluster:flap(a, b, opts)
   check_self(self, "flap")
@@ -586,12 +597,17 @@ function Cluster:views()
   return views
 end
 
+--- The options of Cluster:chaos.
+---@class banyan.ChaosOptions
+---@field duration? integer  milliseconds (30000) of virtual time
+---@field faults? string[]  names out of chaos.faults, by default all
+--- Milliseconds (60000) of virtual time that the cluster may take to settle, or
+--- an error is raised that says who sees whom.
+---@field settle? integer
+
 --- Mixes faults at random for a while, then ends them all and waits for the
 -- cluster to settle; see chaos.lua. Yields.
----@param opts? table  duration (30000): integer, ms of virtual time;
----  faults: list of names out of chaos.faults, by default all; settle (60000):
----  integer, ms of virtual time that the cluster may take to settle, or an
----  error is raised that says who sees whom
+---@param opts? banyan.ChaosOptions
 ---@return string[] did  what was done, in order
 function Cluster:chaos(opts)
   check_self(self, "chaos")
@@ -688,11 +704,7 @@ end
 --- Makes a cluster whose nodes are connected to each other: what
 -- lockstep.cluster does. Yields.
 ---@param world table  see world.lua; `world.body` is the node of the body
----@param opts? table  nodes (3): how many, or a list of their names; seed:
----  positive integer, what the nodes' own random numbers begin with, by default
----  from the tape; window: bytes that a connection takes before anybody reads;
----  and of banyan.start's heartbeat_ms, down_after_ms, reconnect_ms,
----  handshake_ms, max_message, max_queue
+---@param opts? banyan.ClusterOptions
 ---@param level integer  whom misuse points at, as for error()
 ---@return banyan.Cluster cluster
 function cluster.new(world, opts, level)

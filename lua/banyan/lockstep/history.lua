@@ -54,17 +54,17 @@ history.model = model
 local History = {}
 History.__index = History
 
---- A recorded operation. To be read, not to be changed.
---
---  * `index`: it is the index-th of its history
---  * `client`, `name`
---  * `args`: a list with its length in `n`, copied
---  * `outcome`: "ok", "fail", "unknown", or nil while it is under way
---  * `result`: once it is ok, a list with its length in `n`, copied
---  * `invoked`, `returned`: when, counted in events of the history
---
--- As text it is `#3 bob: read() -> 3`.
+--- A recorded operation. To be read, not to be changed. As text it is
+-- `#3 bob: read() -> 3`.
 ---@class banyan.Operation
+---@field index integer  it is the index-th of its history
+---@field client any
+---@field name string
+---@field args table  a list with its length in `n`, copied
+---@field outcome? "ok"|"fail"|"unknown"  nil while it is under way
+---@field result? table  once it is ok, a list with its length in `n`, copied
+---@field invoked integer  when, counted in events of the history
+---@field returned? integer  when, counted in events of the history
 local Operation = {}
 Operation.__index = Operation
 
@@ -125,12 +125,16 @@ local schema = {
   },
 }
 
+--- The options of history.new.
+---@class banyan.HistoryOptions
+--- The errors after which an operation that `call` made did certainly not
+--- happen: a list of codes, or a function that answers true for such an error.
+--- Default {"noproc", "calling_self"}: a call that found no server. All other
+--- errors leave it open whether it happened.
+---@field certain? string[]|fun(err: any): boolean
+
 --- Makes an empty history. Does not yield.
----@param opts? table  `certain`: the errors after which an operation that
----  `call` made did certainly not happen, a list of codes, or a function(err)
----  that answers true for such an error. Default {"noproc", "calling_self"}:
----  a call that found no server. All other errors leave it open whether it
----  happened
+---@param opts? banyan.HistoryOptions
 ---@return banyan.History h
 function history.new(opts)
   opts = options.check("history.new", opts, schema)
@@ -343,6 +347,13 @@ local check_schema = {
   max_steps = "positive",
 }
 
+--- The options of History:check.
+---@class banyan.HistoryCheckOptions
+---@field consistency? "linearizable"|"sequential"  "linearizable" by default
+--- How many steps a search may take (for each key), default 1000000: some
+--- seconds and some 100 MB at worst.
+---@field max_steps? integer
+
 --- Is there an order of the operations that explains what they answered?
 --
 -- Linearizable: one in which each takes effect at one moment between its
@@ -359,11 +370,9 @@ local check_schema = {
 -- true where `max_steps` was reached: then nothing is known.
 --
 -- Does not yield.
----@param m table  the model: one of history.model, or your own, see
+---@param m banyan.Model  one of history.model, or your own, see
 ---  banyan.lockstep.model
----@param opts? table  `consistency`: "linearizable" (default) or "sequential";
----  `max_steps`: how many steps a search may take (for each key), default
----  1000000: some seconds and some 100 MB at worst
+---@param opts? banyan.HistoryCheckOptions
 ---@return true|nil ok
 ---@return any explanation
 function History:check(m, opts)

@@ -2,8 +2,8 @@
 --
 -- A checker asks a model whether operations can have had their results in
 -- some order. There are models of a register, a set, a queue and a counter;
--- `model.keyed` makes one of many such objects; and any table with these
--- fields is one:
+-- `model.keyed` makes one of many such objects; and any table of the
+-- class banyan.Model is one, with at least these fields:
 --
 --    init()      -> state          before any operation
 --    step(state, name, args, result) -> false             cannot be
@@ -15,31 +15,6 @@
 -- answer another one. A state is nil, a boolean, number or string, or a table
 -- of those, compared by what is in it. An operation that the model does not
 -- know is best an error().
---
--- Further fields, none of which is needed:
---
---    name        what explanations call it
---    key(op)     -> which part of the object an operation is about (op.name,
---                op.args), any value but nil. Operations on different keys
---                must have nothing to do with each other: where each key is
---                linearizable the whole is, and it is checked key by key,
---                which is very much faster. Where one operation has no key
---                (nil), all are checked together.
---    reads(name, args, result) -> true for an operation that changes nothing,
---                whatever the state is. That too makes checks faster.
---    canonical(state) -> a string or number that equal states share and
---                others do not, where looking into tables is too slow
---    show(state) -> text for people
---    plan(entries, before) -> nil or a function(state, entry, former) that
---                answers true where no order can go on from that state, to
---                which `entry` has just led from the former one; nil or a
---                `canonical` for these entries alone; and true if it is known
---                beforehand that they have no order. It may set entry.eager on
---                an operation that is next wherever it can be. The entries are
---                the operations to be checked, {op=, result= (nil: not known),
---                taken= (in the order so far)}; before(a, b) is true where
---                entry a has to come before b. What it says is believed: the
---                model of the queue has one.
 --
 --    local model = require "banyan.lockstep.model"
 --    local light = {
@@ -57,6 +32,34 @@ local options = require "banyan.options"
 local value = require "banyan.lockstep.value"
 
 local model = {}
+
+---@class banyan.Model
+---@field init fun(): any  the state before any operation
+--- Answers false: it cannot be; or true and the new state.
+---@field step fun(state, name: string, args: table, result?): boolean, any
+---@field name? string  what explanations call it
+--- Which part of the object an operation is about (op.name, op.args), any value
+--- but nil. Operations on different keys must have nothing to do with each
+--- other: where each key is linearizable the whole is, and it is checked key by
+--- key, which is very much faster. Where one operation has no key (nil), all
+--- are checked together.
+---@field key? fun(op: table): any
+--- true for an operation that changes nothing, whatever the state is. That too
+--- makes checks faster.
+---@field reads? fun(name: string, args: table, result?: table): boolean
+--- What equal states share and others do not, where looking into tables is too
+--- slow.
+---@field canonical? fun(state: any): string|number
+---@field show? fun(state: any): string  text for people
+--- Answers nil or a function(state, entry, former) that answers true where no
+--- order can go on from that state, to which `entry` has just led from the
+--- former one; nil or a `canonical` for these entries alone; and true if it is
+--- known beforehand that they have no order. It may set entry.eager on an
+--- operation that is next wherever it can be. The entries are the operations to
+--- be checked, {op=, result= (nil: not known), taken= (in the order so far)};
+--- before(a, b) is true where entry a has to come before b. What it says is
+--- believed: the model of the queue has one.
+---@field plan? fun(entries: table[], before: fun(a, b): boolean)
 
 local schema = {
   name = "string",
