@@ -7,6 +7,7 @@
 #include "process/api.h"
 #include "process/await.h"
 #include "process/call.h"
+#include "process/label.h"
 #include "process/mailbox.h"
 #include "process/owned.h"
 #include "process/relation.h"
@@ -37,6 +38,7 @@ int luaopen_banyan_core(lua_State *L) {
   byn_call_functions(L);
   byn_await_functions(L);
   byn_owned_functions(L);
+  byn_label_functions(L);
   byn_reference_functions(L);
   byn_misuse_functions(L);
   byn_cluster_functions(L);

@@ -431,10 +431,21 @@ banyan.is_alive = core.is_alive
 ---  waits_for: "message", "sleep", "reply" or "await", where its code waits;
 ---  message_queue_len: messages in the mailbox; trap_exit: boolean;
 ---  behaviour: "process", "server" or "supervisor"; coroutine: boolean, whether
----  it owns one; registered_name, label (the name of a server's or a
----  supervisor's module), parent (the process that started it): each nil if
----  there is none; links, monitors, monitored_by: lists
+---  it owns one; registered_name, label, parent (the process that started it):
+---  each nil if there is none; links, monitors, monitored_by: lists. The label
+---  is what set_label gave it, else the name of a server's or a supervisor's
+---  module, else "file:line", where the function was defined that it runs
 banyan.process_info = core.process_info
+
+--- Gives the caller a label: what it is called in process_info, in events and
+-- in the reports of lockstep. A label need not be unique, and nothing can be
+-- sent to it; register does that. Does not yield.
+--
+--     banyan.set_label("session of " .. user)
+--
+---@param text string  at most 255 bytes
+---@return true
+banyan.set_label = core.set_label
 
 --- All processes of this node. Does not yield.
 ---@return banyan.Pid[] pids  in no order

@@ -40,8 +40,11 @@
 -- answer later without waiting, return server.noreply and use server.reply.
 -- An idle server owns no coroutine.
 --
--- The module's own `name` (or `__name`), if it is a string, or the string it
--- was started by, names the server in process_info(pid).label and in events.
+-- A server is called by its module in process_info(pid).label and in events: by
+-- the string that it was started by; else by the module's own `name` or
+-- `__name`, if that is a string; else by the name under which the module stands
+-- in package.loaded; else by where its first callback was defined. In place of
+-- that, banyan.set_label gives one server a label.
 
 local core = require "banyan.core"
 core.skip_in_errors()

@@ -13,6 +13,7 @@
 #include "../process/signal.h"
 #include "../process/wait.h"
 #include "directive.h"
+#include "server_label.h"
 #include "server_system.h"
 #include "status.h"
 
@@ -609,16 +610,14 @@ static void push_instance(lua_State *L) {
   lua_setmetatable(L, -2);
 }
 
-/* Replaces a LABEL that is nil by the module's own `name` or `__name`: these
- * strings are the upvalues 3 and 4. */
+/* Replaces a LABEL that is nil by what the module of the instance on top is
+ * called. */
 static void find_label(lua_State *L) {
-  for (int i = 3; i <= 4 && lua_isnil(L, LABEL); i++) {
-    lua_pushvalue(L, lua_upvalueindex(i));
-    if (lua_rawget(L, MODULE) == LUA_TSTRING)
-      lua_replace(L, LABEL);
-    else
-      lua_pop(L, 1);
-  }
+  if (!lua_isnil(L, LABEL)) return;
+  lua_getmetatable(L, -1);
+  byn_server_push_label(L, MODULE, lua_gettop(L));
+  lua_replace(L, LABEL);
+  lua_pop(L, 1);
 }
 
 typedef struct server_start {
@@ -734,9 +733,7 @@ void byn_server_open(lua_State *L) {
   byn_set_functions(L, functions);
   lua_pushlightuserdata(L, w);
   push_metatables(L);
-  lua_pushliteral(L, "name");
-  lua_pushliteral(L, "__name");
-  lua_pushcclosure(L, l_start_server, 4);
+  lua_pushcclosure(L, l_start_server, 2);
   lua_setfield(L, -2, "start");
   byn_directive_make(L, BYN_NOREPLY, 0);
   lua_setfield(L, -2, "noreply");
