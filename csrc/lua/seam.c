@@ -82,7 +82,7 @@ static void fill_node(lua_State *L, byn_node *node) {
   byn_rng_seed(&node->rng, (uint64_t)optional_integer(L, "seed"));
   byn_map_init(&node->monitors, &node->world->alloc);
   byn_map_init(&node->sends, &node->world->alloc);
-  byn_map_init(&node->sends_to, &node->world->alloc);
+  byn_map_init(&node->sends_of, &node->world->alloc);
   node->timers = byn_timers_new(&node->world->alloc);
   if (!node->timers) luaL_error(L, "not enough memory");
   lua_newtable(L);

@@ -247,10 +247,26 @@ banyan.send = core.send
 ---@return banyan.Ref timer
 banyan.send_after = core.send_after
 
---- Cancels a timer of send_after. Does not yield.
+--- Starts a timer that sends a message again and again: the first one when `ms`
+-- have passed, then one every `ms`. It has no drift: the times are multiples of
+-- `ms` from the start, however late one of them fires. A node that stood still
+-- over several of them sends one message and goes on at the next time, so that
+-- nobody gets a burst. A process that does not receive has a message for each
+-- time in its mailbox, as in Erlang; see set_max_mailbox.
+--
+-- One to a pid of this node ends with that process; one to a name, or to
+-- another node, with the process that started it. Does not yield.
+---@param ms integer  milliseconds, 1 or more
+---@param dest banyan.Pid|string|table  as for send; a name is looked up each
+---  time the timer fires
+---@param message any  copied now, and for each time
+---@return banyan.Ref timer
+banyan.send_interval = core.send_interval
+
+--- Cancels a timer of send_after or send_interval. Does not yield.
 ---@param timer banyan.Ref
----@return integer|nil ms  milliseconds that were left; nil if it has fired or
----  been cancelled
+---@return integer|nil ms  milliseconds that were left; nil if it has fired, been
+---  cancelled, or ended with a process
 banyan.cancel_timer = core.cancel_timer
 
 -- Calls the program's match. If that raises, the position in the mailbox is

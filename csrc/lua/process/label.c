@@ -3,6 +3,7 @@
 
 #include "../../core/assert.h"
 #include "../value/compat.h"
+#include "../value/misuse.h"
 #include "coroutine.h"
 #include "foreign.h"
 #include "lookup.h"
@@ -10,8 +11,11 @@
 
 /* --- where a function was defined ----------------------------------------- */
 
+/* One of the library's own says nothing. */
 static void push_place(lua_State *L, const lua_Debug *ar) {
-  if (ar->linedefined > 0)
+  if (byn_in_library(L, ar->source))
+    lua_pushnil(L);
+  else if (ar->linedefined > 0)
     lua_pushfstring(L, "%s:%d", ar->short_src, ar->linedefined);
   else if (ar->linedefined == 0)
     lua_pushstring(L, ar->short_src); /* a chunk */

@@ -37,7 +37,7 @@ typedef struct byn_node {
   byn_due due;      /* the timer that is run now; owner NULL: none */
   byn_map monitors; /* serial -> relation whose a is here */
   byn_map sends;    /* serial -> struct byn_send, see send.c */
-  byn_map sends_to; /* serial of a process -> the first of those to it */
+  byn_map sends_of; /* serial of a process -> the first that ends with it */
   uint64_t serial;  /* of the last pid or ref made */
   int64_t now;
   int64_t began_at; /* the first `now` it was told */

@@ -139,7 +139,7 @@ struct byn_process {
   bool matching : 1;      /* a match function runs: receive is refused */
   bool preempted : 1;     /* this turn was cut short: see preempt.h */
   bool owns : 1;          /* resources are released when it ends: owned.h */
-  bool awaits_sends : 1;  /* there may be some in node->sends_to */
+  bool awaits_sends : 1;  /* there may be some in node->sends_of */
   unsigned held_log2 : 5; /* process_held_node again at 2^this held_ms */
   byn_mailbox mail;
   byn_relation_list relations;

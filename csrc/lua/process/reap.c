@@ -86,9 +86,9 @@ static inline void behaviour_ended(lua_State *L, byn_process *p, int reason) {
 }
 
 /* Closes the code of p, releases what it owns, reports a crash, frees its name
- * and timers, and signals its end to its links and monitors. Memory may run out in the middle;
- * p is still the first that is EXITING then, and all of this is done again, so
- * each line must be right a second time. */
+ * and timers, and signals its end to its links and monitors. Memory may run out
+ * in the middle; p is still the first that is EXITING then, and all of this is
+ * done again, so each line must be right a second time. */
 static void exit_process(lua_State *L, byn_process *p) {
   byn_node *node = p->node;
   byn_assert(p->state == BYN_EXITING && p != node->world->running);
