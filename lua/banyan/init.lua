@@ -29,6 +29,7 @@ local guard = require "banyan.guard"
 local hosts = require "banyan.hosts"
 local nodes = require "banyan.node"
 local options = require "banyan.options"
+local receive = require "banyan.receive"
 local run = require "banyan.run"
 
 -- The argument `level` says which function a misuse error points at, as for
@@ -269,62 +270,8 @@ banyan.send_interval = core.send_interval
 ---  cancelled, or ended with a process
 banyan.cancel_timer = core.cancel_timer
 
--- Calls the program's match. If that raises, the position in the mailbox is
--- reset first: the next receive must begin with the oldest message.
-local function matches(match, message)
-  local ok, result = pcall(match, message)
-  if ok then return result end
-  core.mail_rewind()
-  error(result, 0)
-end
-
--- Looks for a match among the messages that this receive has not seen yet.
-local function find(match)
-  local found, message = core.mail_peek()
-  while found do
-    if matches(match, message) then
-      core.mail_pick()
-      return true, message
-    end
-    core.mail_skip()
-    found, message = core.mail_peek()
-  end
-  return false
-end
-
-local receive_any = core.receive
 local is_ref = core.is_ref
-
-local function receive_match(match, timeout)
-  local deadline = timeout and core.now() + timeout
-  core.mail_begin()
-  while true do
-    local found, message = find(match)
-    if found then return message end
-    local left = deadline and math.max(deadline - core.now(), 0)
-    if not core.mail_wait(left) then
-      core.mail_rewind()
-      return nil, "timeout"
-    end
-  end
-end
-
-local function receive_ref(ref, timeout)
-  local deadline = timeout and core.now() + timeout
-  core.mail_pass(ref)
-  while true do
-    local found, message = core.mail_find(ref)
-    if found then
-      core.mail_pick()
-      return message
-    end
-    local left = deadline and math.max(deadline - core.now(), 0)
-    if not core.mail_wait(left) then
-      core.mail_rewind()
-      return nil, "timeout"
-    end
-  end
-end
+local receive_any = core.receive
 
 --- Takes the oldest message out of the mailbox, or the first that matches, and
 -- waits until there is one. Other messages stay in their order. Yields.
@@ -345,7 +292,7 @@ end
 function banyan.receive(match, timeout)
   if match == nil and timeout == nil then return receive_any() end
   if is_ref(match) then
-    return receive_ref(match, options.timeout(timeout, "receive"))
+    return receive.by_ref(match, options.timeout(timeout, "receive"))
   end
   if type(match) ~= "function" then
     if timeout ~= nil then
@@ -354,7 +301,7 @@ function banyan.receive(match, timeout)
     end
     return core.receive(options.timeout(match, "receive"))
   end
-  return receive_match(match, options.timeout(timeout, "receive"))
+  return receive.matching(match, options.timeout(timeout, "receive"))
 end
 
 --- Waits until a function is called, from anywhere: a callback of luv, another

@@ -49,6 +49,7 @@
 local core = require "banyan.core"
 core.skip_in_errors()
 local options = require "banyan.options"
+local receive = require "banyan.receive"
 
 local start = core.server.start
 local call = core.call
@@ -150,6 +151,74 @@ server.reply = core.reply
 ---@return banyan.Ref ref  exactly one message comes: {tag="reply", ref=ref,
 ---  n=N, ...N replies}; when it fails that is nil and the reason
 server.request = core.request
+
+local MULTI_CALL_MS = 5000
+
+-- No reply is to come any more, and one that has come is taken away.
+local function abandon(refs)
+  for _, ref in pairs(refs) do core.abandon(ref) end
+  for _, ref in pairs(refs) do
+    core.mail_pass(ref)
+    if core.mail_find(ref) then core.mail_pick() else core.mail_rewind() end
+  end
+end
+
+-- Each node that answers, or is not to be waited for any more, leaves `refs`.
+local function ask_all(list, refs, name, msg, timeout)
+  local replies, errs = {}, {}
+  local deadline = timeout and core.now() + timeout
+  for _, node in ipairs(list) do
+    refs[node] = refs[node] or core.request({ name = name, node = node }, msg)
+  end
+  for _, node in ipairs(list) do
+    local ref = refs[node]
+    if ref then
+      local left = deadline and math.max(deadline - core.now(), 0)
+      local reply = receive.by_ref(ref, left)
+      if not reply then
+        errs[node] = "timeout"
+      else
+        refs[node] = nil
+        replies[node], errs[node] = reply[1], reply[1] == nil and reply[2]
+          or nil
+      end
+    end
+  end
+  abandon(refs)
+  return replies, errs
+end
+
+--- Calls the server that is registered under one name on each of several nodes.
+-- All requests are sent at once, and there is one time limit for all. Yields. A
+-- reply that comes too late never reaches the mailbox.
+--
+--     local replies, errs = server.multi_call(banyan.nodes(), "stats", "load")
+--
+---@param nodes string[]  names of nodes, this one may be among them; one that
+---  stands there twice is asked once
+---@param name string  a registered name
+---@param msg any  copied
+---@param timeout? integer|number|string  milliseconds, default 5000; math.huge
+---  or "infinity" for no limit
+---@return table<string, any> replies  by node, the first value of each reply
+---@return table<string, any> errs  by node, for those that did not answer
+---  "timeout", "noproc", "noconnection", "calling_self" or the reason for which
+---  the server ended; for those that answered `nil, err` that err. One that
+---  answered nil alone stands in neither table
+function server.multi_call(nodes, name, msg, timeout)
+  options.check("server.multi_call", { nodes = nodes, name = name },
+    { nodes = "names", name = "string" }, 2)
+  if nodes == nil or name == nil then
+    error("server.multi_call: nodes and a name expected", 2)
+  end
+  if timeout == nil then timeout = MULTI_CALL_MS end
+  timeout = options.timeout(timeout, "server.multi_call")
+  local refs = {}
+  local ok, replies, errs = pcall(ask_all, nodes, refs, name, msg, timeout)
+  if ok then return replies, errs end
+  abandon(refs)
+  error(replies, 2)
+end
 
 -- Are two reasons the same value?
 local function same(a, b)

@@ -310,6 +310,19 @@ static int l_request(lua_State *L) {
   return 1;
 }
 
+/* abandon(ref): no reply to a request of the caller comes any more */
+static int l_abandon(lua_State *L) {
+  byn_process *p = byn_process_here(L, "request");
+  const byn_id *ref = byn_ref_at(L, 1);
+  luaL_argexpected(L, ref, 1, "ref (from request)");
+  byn_relation *r = ref->origin == p->node->origin
+                        ? byn_map_get(&p->node->monitors, ref->serial)
+                        : NULL;
+  if (r && r->kind == BYN_CALL && r->a.list == &p->relations)
+    byn_relation_give_up(L, p->node, r);
+  return 0;
+}
+
 /* cast(dest, msg) -> true */
 static int l_cast(lua_State *L) {
   byn_node *node = byn_node_here(L);
@@ -355,8 +368,8 @@ static int l_reply(lua_State *L) {
 
 void byn_call_functions(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"call", l_call}, {"ask", l_ask},           {"request", l_request},
-      {"cast", l_cast}, {"cast_now", l_cast_now}, {"reply", l_reply},
-      {NULL, NULL}};
+      {"call", l_call},       {"ask", l_ask},   {"request", l_request},
+      {"abandon", l_abandon}, {"cast", l_cast}, {"cast_now", l_cast_now},
+      {"reply", l_reply},     {NULL, NULL}};
   byn_set_functions(L, functions);
 }
