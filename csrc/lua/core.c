@@ -9,6 +9,7 @@
 #include "process/call.h"
 #include "process/label.h"
 #include "process/mailbox.h"
+#include "process/mailbox_limit.h"
 #include "process/owned.h"
 #include "process/relation.h"
 #include "process/send.h"
@@ -39,6 +40,7 @@ int luaopen_banyan_core(lua_State *L) {
   byn_await_functions(L);
   byn_owned_functions(L);
   byn_label_functions(L);
+  byn_mailbox_limit_functions(L);
   byn_reference_functions(L);
   byn_misuse_functions(L);
   byn_cluster_functions(L);

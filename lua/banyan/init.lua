@@ -410,6 +410,24 @@ banyan.process_info = core.process_info
 ---@return true
 banyan.set_label = core.set_label
 
+--- Limits the mailbox of the caller. When `n` messages wait and another one
+-- comes, "drop" drops the new one, and answers a call of a server `nil,
+-- "mailbox_full"`; "kill" ends the process for {"mailbox_full", n}, which
+-- cannot be trapped.
+--
+-- The limit holds for messages, casts and calls. What the system sends is never
+-- dropped: EXIT and DOWN, the replies of server.request, nodeup and nodedown,
+-- the messages of send_after (those of send_interval may be) and of sockets,
+-- and requests such as server.stop and server.get_state. Does not yield.
+--
+-- The event mailbox_full comes with the first message that is dropped, or with
+-- the kill; the event mailbox_drained, with the number of those that were
+-- dropped, when half of the mailbox is free, or the process ends.
+---@param n integer|number|string  messages; math.huge or "infinity": no limit
+---@param what? "drop"|"kill"
+---@return true
+banyan.set_max_mailbox = core.set_max_mailbox
+
 --- All processes of this node. Does not yield.
 ---@return banyan.Pid[] pids  in no order
 banyan.processes = core.processes

@@ -56,7 +56,19 @@ local call = core.call
 
 local server = {}
 
-local start_options = { name = "string", timeout = "timeout" }
+local start_options = {
+  name = "string", timeout = "timeout",
+  max_mailbox = {
+    '{n, "drop"} or {n, "kill"} with a positive integer n',
+    function(value)
+      if type(value) ~= "table" then return false end
+      local n, what = value[1], value[2]
+      return type(n) == "number" and n % 1 == 0 and n > 0 and n < 2 ^ 31
+        and (what == "drop" or what == "kill")
+    end,
+  },
+}
+local NO_LIMIT = {}
 
 -- The module's table, and the name that it was given by, if by any. Level 4
 -- is whoever called start_link.
@@ -78,7 +90,8 @@ local function prepare(what, module, opts)
   local found, label = resolve(what, module)
   if opts == nil then return found, label end
   options.check(what, opts, start_options, 3)
-  return found, label, opts.name, opts.timeout
+  local limit = opts.max_mailbox or NO_LIMIT
+  return found, label, opts.name, opts.timeout, limit[1], limit[2]
 end
 
 --- Starts a server, linked to the caller. Yields until its init is over.
@@ -88,7 +101,8 @@ end
 ---  require
 ---@param arg any  what init gets, copied
 ---@param opts? table  `name`: register it under this name; `timeout`:
----  milliseconds that init may take, default no limit
+---  milliseconds that init may take, default no limit; `max_mailbox`:
+---  {n, "drop"} or {n, "kill"}, as in banyan.set_max_mailbox
 ---@return banyan.Pid|nil pid
 ---@return any err  what init returned after nil or gave to stop_with,
 ---  "ignore", "timeout", {"already_started", pid}, {"error", message,
@@ -97,9 +111,9 @@ function server.start_link(module, arg, opts)
   if opts == nil and type(module) == "table" then
     return start(module, arg, true)
   end
-  local found, label, name, timeout =
+  local found, label, name, timeout, max, full =
     prepare("server.start_link", module, opts)
-  return start(found, arg, true, name, timeout, label)
+  return start(found, arg, true, name, timeout, label, max, full)
 end
 
 --- Starts a server that is linked to nobody. Yields until its init is over.
@@ -109,8 +123,9 @@ end
 ---@return banyan.Pid|nil pid
 ---@return any err  as for start_link
 function server.start(module, arg, opts)
-  local found, label, name, timeout = prepare("server.start", module, opts)
-  return start(found, arg, false, name, timeout, label)
+  local found, label, name, timeout, max, full =
+    prepare("server.start", module, opts)
+  return start(found, arg, false, name, timeout, label, max, full)
 end
 
 --- Sends a request and waits for the answer. Yields. The caller's mailbox is
@@ -122,8 +137,9 @@ end
 ---@param timeout? integer|string  milliseconds, default 5000; math.huge or
 ---  "infinity" for no limit
 ---@return any ...  what handle_call returned, or gave to server.reply; or
----  nil and "timeout", "noproc", "noconnection", "calling_self" or the
----  reason for which the server ended
+---  nil and "timeout", "noproc", "noconnection", "calling_self",
+---  "mailbox_full" (see banyan.set_max_mailbox) or the reason for which the
+---  server ended
 server.call = call
 
 --- Sends a request that has no answer. Yields only while very much waits to be

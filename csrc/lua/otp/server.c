@@ -8,6 +8,7 @@
 #include "../process/call.h"
 #include "../process/coroutine.h"
 #include "../process/lookup.h"
+#include "../process/mailbox_limit.h"
 #include "../process/node.h"
 #include "../process/scheduler.h"
 #include "../process/signal.h"
@@ -469,6 +470,10 @@ static bool is_system_request(lua_State *L, const byn_mail *mail) {
   return system;
 }
 
+static bool is_system(lua_State *L, int index) {
+  return byn_system_at(L, index) != BYN_SYSTEM_NONE;
+}
+
 static void server_take_mail(lua_State *L, byn_process *p, byn_mail *mail) {
   byn_server *s = p->self;
   byn_assert(!s->mail && s->doing == BYN_IDLING);
@@ -584,6 +589,7 @@ static const byn_behaviour server_behaviour = {.name = "server",
                                                .run = server_run,
                                                .returned = server_returned,
                                                .owns = server_owns,
+                                               .always_takes = is_system,
                                                .timed_out = server_timed_out,
                                                .tell = server_tell,
                                                .ended = server_ended};
@@ -592,7 +598,8 @@ static const byn_behaviour server_behaviour = {.name = "server",
 
 /* The arguments of start: LABEL is the name that the module was given by, else
  * it may have one. */
-enum { MODULE = 1, ARG, LINKED, NAME, TIMEOUT, LABEL, ARGUMENTS = LABEL };
+enum { MODULE = 1, ARG, LINKED, NAME, TIMEOUT, LABEL, MAX, FULL };
+enum { ARGUMENTS = FULL };
 
 /* Pushes a fresh instance of the module; upvalue 2 keeps the metatables. */
 static void push_instance(lua_State *L) {
@@ -624,7 +631,8 @@ typedef struct server_start {
   byn_process *starter, *p;
   byn_id ref; /* of the starter's wait */
   int64_t timeout;
-  bool linked;
+  uint32_t max_mailbox; /* 0: no limit */
+  bool kills, linked;
 } server_start;
 
 /* (start, arg, instance, name, label): fills in the new process. Raises when
@@ -638,6 +646,8 @@ static int l_set_up_server(lua_State *L) {
   lua_settop(L, 3);
   s->state = byn_slot_keep(L, byn_slots_at(p));
   s->mail = byn_mail_new(L, p->node->world, BYN_MAIL_CALL, &start->ref);
+  if (start->max_mailbox)
+    byn_mailbox_limit(L, p, start->max_mailbox, start->kills);
   if (start->timeout >= 0) byn_process_timer(L, p, start->timeout);
   if (start->linked) byn_relate_local(L, BYN_LINK, start->starter, p, 0, false);
   return 0;
@@ -650,6 +660,7 @@ static int l_start_server(lua_State *L) {
   server_start start = {.starter = byn_process_here(L, "server.start")};
   byn_process *starter = start.starter;
   start.timeout = byn_check_timeout(L, TIMEOUT, -1);
+  start.max_mailbox = byn_check_mailbox_limit(L, MAX, &start.kills);
   start.linked = lua_toboolean(L, LINKED);
   byn_process_check_wait(L, starter);
   byn_process *taken =

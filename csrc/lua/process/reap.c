@@ -9,6 +9,7 @@
 #include "foreign.h"
 #include "label.h"
 #include "lookup.h"
+#include "mailbox_limit.h"
 #include "node.h"
 #include "owned.h"
 #include "send.h"
@@ -97,6 +98,7 @@ static void exit_process(lua_State *L, byn_process *p) {
   close_coroutine(L, p);
   byn_owned_release(L, p);
   report_crash(L, p, reason);
+  byn_mailbox_unlimit(L, p);
   byn_node_unregister(L, p);
   cancel_process_timers(L, p);
   if (node->points) node->points->exited(L, p, reason);

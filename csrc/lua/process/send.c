@@ -7,6 +7,8 @@
 #include "../value/term.h"
 #include "dest.h"
 #include "lookup.h"
+#include "mailbox_limit.h"
+#include "reap.h"
 #include "wait.h"
 
 /* --- now ------------------------------------------------------------------ */
@@ -15,10 +17,11 @@ void byn_post(lua_State *L, byn_node *node, const byn_dest *dest, int index,
               byn_mail_kind kind) {
   byn_term_copy(L, index); /* a finalizer may end processes here */
   byn_process *p = byn_node_find(node, &dest->id);
-  if (!p)
-    lua_pop(L, 1);
-  else if (kind != BYN_MAIL_MESSAGE || !byn_process_hand(L, p))
+  if (p && kind == BYN_MAIL_MESSAGE && byn_process_hand(L, p)) return;
+  if (p && byn_mailbox_admits(L, p))
     byn_process_mail(L, p, byn_mail_new(L, node->world, kind, NULL));
+  else
+    lua_pop(L, 1);
 }
 
 int byn_send_value(lua_State *L, byn_node *node, const byn_dest *dest,
@@ -45,7 +48,9 @@ int byn_send_value(lua_State *L, byn_node *node, const byn_dest *dest,
 int byn_send_throttle(lua_State *L, byn_node *node, const byn_dest *dest,
                       int results) {
   byn_process *p = node->world->running;
-  if (dest->kind != BYN_DEST_REMOTE || !p) return results;
+  if (!p) return results;
+  if (p->exiting) return byn_process_leave(L, p, results);
+  if (dest->kind != BYN_DEST_REMOTE) return results;
   if (L != p->co || !lua_isyieldable(L) || p->matching) return results;
   if (!node->remote->block(node, dest->origin, p)) return results;
   return byn_process_wait(L, p, BYN_WAIT_SLEEP, -1);
@@ -79,6 +84,23 @@ static int l_send(lua_State *L) {
   byn_dest_at(L, node, 1, "send", &dest);
   int results = byn_send_value(L, node, &dest, 2);
   return byn_send_throttle(L, node, &dest, results);
+}
+
+/* tell(pid, msg): sends to a process of this Lua state what the limit of its
+ * mailbox never drops, also once the node has been closed */
+static int l_tell(lua_State *L) {
+  const byn_id *id = byn_pid_at(L, 1);
+  luaL_argexpected(L, id, 1, "pid");
+  byn_node *node = id->origin->node;
+  lua_settop(L, 2);
+  if (!node) return 0;
+  BYN_POINT(L, node->world->running, l_tell, BYN_OP_SEND, 1);
+  byn_term_copy(L, 2);
+  byn_process *p = byn_node_find(node, id);
+  if (p && !byn_process_hand(L, p))
+    byn_process_mail(L, p,
+                     byn_mail_new(L, node->world, BYN_MAIL_MESSAGE, NULL));
+  return 0;
 }
 
 /* No argument is misuse here, not a time without end. */
@@ -447,6 +469,7 @@ static int l_mail_wait(lua_State *L) {
 
 void byn_send_functions(lua_State *L) {
   static const luaL_Reg functions[] = {{"send", l_send},
+                                       {"tell", l_tell},
                                        {"send_after", l_send_after},
                                        {"send_interval", l_send_interval},
                                        {"cancel_timer", l_cancel_timer},

@@ -31,14 +31,14 @@ void byn_post(lua_State *L, byn_node *node, const byn_dest *dest, int index,
 int byn_send_value(lua_State *L, byn_node *node, const byn_dest *dest,
                    int index);
 
-/* After something was sent to another node: lets its sender wait while that
- * node's queue is long, where it can wait. The caller returns what this
- * returns. */
+/* After something was sent: its sender leaves, if that has ended it, or waits
+ * while the queue to another node is long, where it can wait. The caller
+ * returns what this returns. */
 int byn_send_throttle(lua_State *L, byn_node *node, const byn_dest *dest,
                       int results);
 
-/* send, send_after, send_interval, cancel_timer, receive, sleep, mail_*: into
- * the table on top. */
+/* send, tell, send_after, send_interval, cancel_timer, receive, sleep, mail_*:
+ * into the table on top. */
 void byn_send_functions(lua_State *L);
 
 #endif

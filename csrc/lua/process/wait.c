@@ -11,6 +11,7 @@
 #include "coroutine.h"
 #include "foreign.h"
 #include "lookup.h"
+#include "mailbox_limit.h"
 #include "node.h"
 #include "preempt.h"
 
@@ -46,6 +47,7 @@ void byn_process_mail(lua_State *L, byn_process *p, byn_mail *mail) {
   tell_control(p);
   if (p->behaviour->received && behaviour_received(L, p, mail)) return;
   byn_mailbox_append(&p->mail, mail, p->node->serial);
+  if (p->mail.count >= p->mail_watch) byn_mailbox_grew(L, p);
   bool waits = p->co ? waits_for(p, mail) : !p->held;
   if (waits) byn_process_ready(p);
 }
