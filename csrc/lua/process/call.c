@@ -234,20 +234,19 @@ static void send_request(lua_State *L, byn_process *p, const byn_dest *to,
                    byn_mail_new(L, p->node->world, BYN_MAIL_CALL, ref));
 }
 
-/* Why p cannot call there with the request at stack index 2, or NULL. */
-static const char *why_no_call(lua_State *L, const byn_process *p,
-                               const byn_dest *to) {
-  switch (to->kind) {
-  case BYN_DEST_UNKNOWN:
-    return to->error;
-  case BYN_DEST_DEAD:
-    return "noproc";
-  case BYN_DEST_LOCAL:
-    if (to->process == p) return "calling_self";
-    return byn_mailbox_admits_call(L, to->process, 2) ? NULL : "mailbox_full";
-  default:
-    return NULL;
-  }
+/* Why p cannot call there with the request at stack index 2, or NULL. If it
+ * waits for the answer, `other` must not wait for p itself. */
+static inline const char *why_no_call(lua_State *L, const byn_process *p,
+                                      const byn_dest *to, bool waits) {
+  byn_process *other = to->process;
+  if (to->kind == BYN_DEST_REMOTE) return NULL;
+  if (to->kind == BYN_DEST_DEAD) return "noproc";
+  if (to->kind == BYN_DEST_UNKNOWN) return to->error;
+  if (other == p) return "calling_self";
+  if (waits && byn_process_awaits_start(other) &&
+      byn_process_starts_for(p, other))
+    return "calling_self";
+  return byn_mailbox_admits_call(L, other, 2) ? NULL : "mailbox_full";
 }
 
 static int call_and_wait(lua_State *L, byn_process *p, const char *what,
@@ -256,9 +255,7 @@ static int call_and_wait(lua_State *L, byn_process *p, const char *what,
   /* To ask for the time may run the host's code, so it comes first. */
   if (ms >= 0) byn_node_now(L, p->node);
   resolve_called(L, p->node, what, fresh, &to);
-  const char *error = why_no_call(L, p, &to);
-  if (!error && to.process && byn_process_starts_for(p, to.process))
-    error = "calling_self";
+  const char *error = why_no_call(L, p, &to, true);
   if (error) {
     lua_pushnil(L);
     lua_pushstring(L, error);
@@ -301,7 +298,7 @@ static int l_request(lua_State *L) {
   byn_id_push_first(L, &ref);
   byn_dest to;
   resolve_called(L, p->node, "request", false, &to);
-  const char *error = why_no_call(L, p, &to);
+  const char *error = why_no_call(L, p, &to, false);
   if (error) {
     lua_pushnil(L);
     lua_pushstring(L, error);

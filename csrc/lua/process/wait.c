@@ -249,9 +249,8 @@ bool byn_process_starts_for(const byn_process *p, const byn_process *other) {
   while (p->parent) {
     byn_id parent = byn_parent_of(p);
     const byn_process *starter = byn_node_find(p->node, &parent);
-    if (!starter || starter->wait != BYN_WAIT_REPLY || starter->arguments >= 0)
-      return false;
-    if (starter->call || starter->reply + 1 != p->id.serial) return false;
+    if (!starter || !byn_process_awaits_start(starter)) return false;
+    if (starter->reply + 1 != p->id.serial) return false;
     if (starter == other) return true;
     p = starter;
   }
