@@ -266,8 +266,8 @@ banyan.send_interval = core.send_interval
 
 --- Cancels a timer of send_after or send_interval. Does not yield.
 ---@param timer banyan.Ref
----@return integer|nil ms  milliseconds that were left; nil if it has fired, been
----  cancelled, or ended with a process
+---@return integer|nil ms  milliseconds that were left; nil if it has fired,
+---  been cancelled, or ended with a process
 banyan.cancel_timer = core.cancel_timer
 
 local is_ref = core.is_ref

@@ -30,11 +30,16 @@ void byn_label_push_definition(lua_State *L, int index) {
   push_place(L, &ar);
 }
 
-/* The level of the outermost function of co, which has begun. To get at one
- * level costs as much as there are above it, so levels are not tried one by
- * one. */
+/* Levels of calls. A stack that overflowed is a million deep, and to find its
+ * outermost function would take as long as to fill it. */
+#define DEEP 10000
+
+/* The level of the outermost function of co, which has begun, or -1 if that is
+ * too deep. To get at one level costs as much as there are above it, so levels
+ * are not tried one by one. */
 static int outermost_level(lua_State *co) {
   lua_Debug ar;
+  if (lua_getstack(co, DEEP, &ar)) return -1;
   int there = 0, beyond = 1;
   while (lua_getstack(co, beyond, &ar)) {
     there = beyond;
@@ -54,7 +59,11 @@ static int outermost_level(lua_State *co) {
 static void push_definition_of_code(lua_State *L, lua_State *co) {
   lua_Debug ar;
   if (lua_getstack(co, 0, &ar)) {
-    lua_getstack(co, outermost_level(co), &ar);
+    int level = outermost_level(co);
+    if (level < 0 || !lua_getstack(co, level, &ar)) {
+      lua_pushnil(L);
+      return;
+    }
     lua_getinfo(co, "S", &ar);
     push_place(L, &ar);
     return;
