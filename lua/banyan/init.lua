@@ -31,6 +31,7 @@ local nodes = require "banyan.node"
 local options = require "banyan.options"
 local receive = require "banyan.receive"
 local run = require "banyan.run"
+local wait = require "banyan.wait"
 
 -- The argument `level` says which function a misuse error points at, as for
 -- error() in the function that passes it. A tail call leaves no frame behind,
@@ -271,7 +272,8 @@ banyan.send_interval = core.send_interval
 banyan.cancel_timer = core.cancel_timer
 
 local is_ref = core.is_ref
-local receive_any = core.receive
+local receive_any = wait(core.receive)
+local await_wait = wait(core.await_wait)
 
 --- Takes the oldest message out of the mailbox, or the first that matches, and
 -- waits until there is one. Other messages stay in their order. Yields.
@@ -299,7 +301,7 @@ function banyan.receive(match, timeout)
       error("receive: match must be a function or a ref, got a "
         .. type(match), 2)
     end
-    return core.receive(options.timeout(match, "receive"))
+    return receive_any(options.timeout(match, "receive"))
   end
   return receive.matching(match, options.timeout(timeout, "receive"))
 end
@@ -324,7 +326,7 @@ function banyan.await(fn, timeout)
   timeout = options.timeout(timeout, "banyan.await", 2)
   local done = core.await_begin()
   fn(done)
-  return core.await_wait(done, timeout)
+  return await_wait(done, timeout)
 end
 
 --- Wraps a function for the host's own loop, such as a callback of luv: an

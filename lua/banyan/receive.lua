@@ -4,6 +4,9 @@
 
 local core = require "banyan.core"
 core.skip_in_errors()
+local wait = require "banyan.wait"
+
+local mail_wait = wait(core.mail_wait)
 
 local receive = {}
 
@@ -42,7 +45,7 @@ function receive.matching(match, timeout)
     local found, message = find(match)
     if found then return message end
     local left = deadline and math.max(deadline - core.now(), 0)
-    if not core.mail_wait(left) then
+    if not mail_wait(left) then
       core.mail_rewind()
       return nil, "timeout"
     end
@@ -64,7 +67,7 @@ function receive.by_ref(ref, timeout)
       return message
     end
     local left = deadline and math.max(deadline - core.now(), 0)
-    if not core.mail_wait(left) then
+    if not mail_wait(left) then
       core.mail_rewind()
       return nil, "timeout"
     end

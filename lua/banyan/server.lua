@@ -50,9 +50,17 @@ local core = require "banyan.core"
 core.skip_in_errors()
 local options = require "banyan.options"
 local receive = require "banyan.receive"
+local wait = require "banyan.wait"
 
-local start = core.server.start
+local start = wait(core.server.start)
 local call = core.call
+if core.resumed then
+  local guarded = wait(core.call)
+  function call(dest, msg, timeout)
+    options.timeout(timeout, "server.call")
+    return guarded(dest, msg, timeout)
+  end
+end
 
 local server = {}
 

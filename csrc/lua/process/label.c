@@ -103,6 +103,7 @@ static void set_label(lua_State *L, byn_process *p) {
 void byn_label_keep(lua_State *L, byn_process *p) {
   byn_assert(p->co);
   if (p->label || p->self || !p->node->events) return;
+  if (p->node->memory_short) return; /* the reason needs what there is */
   luaL_checkstack(L, 4, NULL);
   byn_label_push(L, p);
   set_label(L, p);
