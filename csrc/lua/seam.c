@@ -82,7 +82,8 @@ static void fill_node(lua_State *L, byn_node *node) {
   byn_rng_seed(&node->rng, (uint64_t)optional_integer(L, "seed"));
   byn_map_init(&node->monitors, &node->world->alloc);
   byn_map_init(&node->sends, &node->world->alloc);
-  byn_map_init(&node->sends_to, &node->world->alloc);
+  byn_map_init(&node->sends_of, &node->world->alloc);
+  byn_map_init(&node->mailbox_limits, &node->world->alloc);
   node->timers = byn_timers_new(&node->world->alloc);
   if (!node->timers) luaL_error(L, "not enough memory");
   lua_newtable(L);
@@ -155,6 +156,7 @@ static void close_node(lua_State *L, byn_node *node) {
   byn_cluster_close(L, node);
   free_processes(node);
   byn_map_clear(&node->monitors);
+  byn_map_clear(&node->mailbox_limits);
   if (node->timers) byn_timers_free(node->timers);
   byn_slot_free(L, &w->slots, node->kept);
   byn_slot_free(L, &w->slots, node->names);

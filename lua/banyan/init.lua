@@ -29,7 +29,9 @@ local guard = require "banyan.guard"
 local hosts = require "banyan.hosts"
 local nodes = require "banyan.node"
 local options = require "banyan.options"
+local receive = require "banyan.receive"
 local run = require "banyan.run"
+local wait = require "banyan.wait"
 
 -- The argument `level` says which function a misuse error points at, as for
 -- error() in the function that passes it. A tail call leaves no frame behind,
@@ -271,68 +273,31 @@ banyan.send = core.send
 ---@return banyan.Ref timer
 banyan.send_after = core.send_after
 
---- Cancels a timer of send_after. Does not yield.
+--- Starts a timer that sends a message again and again: the first one when `ms`
+-- have passed, then one every `ms`. It has no drift: the times are multiples of
+-- `ms` from the start, however late one of them fires. A node that stood still
+-- over several of them sends one message and goes on at the next time, so that
+-- nobody gets a burst. A process that does not receive has a message for each
+-- time in its mailbox, as in Erlang; see set_max_mailbox.
+--
+-- One to a pid of this node ends with that process; one to a name, or to
+-- another node, with the process that started it. Does not yield.
+---@param ms integer  milliseconds, 1 or more
+---@param dest banyan.Pid|string|table  as for send; a name is looked up each
+---  time the timer fires
+---@param message any  copied now, and for each time
+---@return banyan.Ref timer
+banyan.send_interval = core.send_interval
+
+--- Cancels a timer of send_after or send_interval. Does not yield.
 ---@param timer banyan.Ref
----@return integer|nil ms  milliseconds that were left; nil if it has fired or
----  been cancelled
+---@return integer|nil ms  milliseconds that were left; nil if it has fired,
+---  been cancelled, or ended with a process
 banyan.cancel_timer = core.cancel_timer
 
--- Calls the program's match. If that raises, the position in the mailbox is
--- reset first: the next receive must begin with the oldest message.
-local function matches(match, message)
-  local ok, result = pcall(match, message)
-  if ok then return result end
-  core.mail_rewind()
-  error(result, 0)
-end
-
--- Looks for a match among the messages that this receive has not seen yet.
-local function find(match)
-  local found, message = core.mail_peek()
-  while found do
-    if matches(match, message) then
-      core.mail_pick()
-      return true, message
-    end
-    core.mail_skip()
-    found, message = core.mail_peek()
-  end
-  return false
-end
-
-local receive_any = core.receive
 local is_ref = core.is_ref
-
-local function receive_match(match, timeout)
-  local deadline = timeout and core.now() + timeout
-  core.mail_begin()
-  while true do
-    local found, message = find(match)
-    if found then return message end
-    local left = deadline and math.max(deadline - core.now(), 0)
-    if not core.mail_wait(left) then
-      core.mail_rewind()
-      return nil, "timeout"
-    end
-  end
-end
-
-local function receive_ref(ref, timeout)
-  local deadline = timeout and core.now() + timeout
-  core.mail_pass(ref)
-  while true do
-    local found, message = core.mail_find(ref)
-    if found then
-      core.mail_pick()
-      return message
-    end
-    local left = deadline and math.max(deadline - core.now(), 0)
-    if not core.mail_wait(left) then
-      core.mail_rewind()
-      return nil, "timeout"
-    end
-  end
-end
+local receive_any = wait(core.receive)
+local await_wait = wait(core.await_wait)
 
 --- Takes the oldest message out of the mailbox, or the first that matches, and
 -- waits until there is one. Other messages stay in their order. Yields.
@@ -354,16 +319,16 @@ end
 function banyan.receive(match, timeout)
   if match == nil and timeout == nil then return receive_any() end
   if is_ref(match) then
-    return receive_ref(match, options.timeout(timeout, "receive"))
+    return receive.by_ref(match, options.timeout(timeout, "receive"))
   end
   if type(match) ~= "function" then
     if timeout ~= nil then
       error("receive: match must be a function or a ref, got a "
         .. type(match), 2)
     end
-    return core.receive(options.timeout(match, "receive"))
+    return receive_any(options.timeout(match, "receive"))
   end
-  return receive_match(match, options.timeout(timeout, "receive"))
+  return receive.matching(match, options.timeout(timeout, "receive"))
 end
 
 --- Waits until a function is called, from anywhere: a callback of luv, another
@@ -386,7 +351,7 @@ function banyan.await(fn, timeout)
   timeout = options.timeout(timeout, "banyan.await", 2)
   local done = core.await_begin()
   fn(done)
-  return core.await_wait(done, timeout)
+  return await_wait(done, timeout)
 end
 
 --- Wraps a function for the host's own loop, such as a callback of luv: an
@@ -456,10 +421,39 @@ banyan.is_alive = core.is_alive
 ---  waits_for: "message", "sleep", "reply" or "await", where its code waits;
 ---  message_queue_len: messages in the mailbox; trap_exit: boolean;
 ---  behaviour: "process", "server" or "supervisor"; coroutine: boolean, whether
----  it owns one; registered_name, label (the name of a server's or a
----  supervisor's module), parent (the process that started it): each nil if
----  there is none; links, monitors, monitored_by: lists
+---  it owns one; registered_name, label, parent (the process that started it):
+---  each nil if there is none; links, monitors, monitored_by: lists. The label
+---  is what set_label gave it, else the name of a server's or a supervisor's
+---  module, else "file:line", where the function was defined that it runs
 banyan.process_info = core.process_info
+
+--- Gives the caller a label: what it is called in process_info, in events and
+-- in the reports of lockstep. A label need not be unique, and nothing can be
+-- sent to it; register does that. Does not yield.
+--
+--     banyan.set_label("session of " .. user)
+--
+---@param text string  at most 255 bytes
+---@return true
+banyan.set_label = core.set_label
+
+--- Limits the mailbox of the caller. When `n` messages wait and another one
+-- comes, "drop" drops the new one, and answers a call of a server `nil,
+-- "mailbox_full"`; "kill" ends the process for {"mailbox_full", n}, which
+-- cannot be trapped.
+--
+-- The limit holds for messages, casts and calls. What the system sends is never
+-- dropped: EXIT and DOWN, the replies of server.request, nodeup and nodedown,
+-- the messages of send_after (those of send_interval may be) and of sockets,
+-- and requests such as server.stop and server.get_state. Does not yield.
+--
+-- The event mailbox_full comes with the first message that is dropped, or with
+-- the kill; the event mailbox_drained, with the number of those that were
+-- dropped, when half of the mailbox is free, or the process ends.
+---@param n integer|number|string  messages; math.huge or "infinity": no limit
+---@param what? "drop"|"kill"
+---@return true
+banyan.set_max_mailbox = core.set_max_mailbox
 
 --- All processes of this node. Does not yield.
 ---@return banyan.Pid[] pids  in no order

@@ -103,6 +103,7 @@ local function init(state, node, main, args)
     return
   end
   state.main = core.spawn_link(function()
+    core.label_by(main)
     local results = pack(main(unpack(args, 1, args.n)))
     local info = core.process_info(core.self())
     state.results, state.links = results, info and info.links
@@ -209,7 +210,10 @@ return function(what, opts, main, args, level)
   check_place(what, opts, level + 1)
   local state = {}
   local node = start(what, opts, state, level + 1)
-  state.pid = node.core:spawn(function() init(state, node, main, args) end)
+  state.pid = node.core:spawn(function()
+    core.set_label(what)
+    init(state, node, main, args)
+  end)
   drive(node, state)
   return conclude(state, node)
 end

@@ -40,20 +40,44 @@
 -- answer later without waiting, return server.noreply and use server.reply.
 -- An idle server owns no coroutine.
 --
--- The module's own `name` (or `__name`), if it is a string, or the string it
--- was started by, names the server in process_info(pid).label and in events.
+-- A server is called by its module in process_info(pid).label and in events: by
+-- the string that it was started by; else by the module's own `name` or
+-- `__name`, if that is a string; else by the name under which the module stands
+-- in package.loaded; else by where its first callback was defined. In place of
+-- that, banyan.set_label gives one server a label.
 
 local core = require "banyan.core"
 core.skip_in_errors()
 local options = require "banyan.options"
+local receive = require "banyan.receive"
+local wait = require "banyan.wait"
 
-local start = core.server.start
+local start = wait(core.server.start)
 local call = core.call
+if core.resumed then
+  local guarded = wait(core.call)
+  function call(dest, msg, timeout)
+    options.timeout(timeout, "server.call")
+    return guarded(dest, msg, timeout)
+  end
+end
 
 ---@class banyan.server
 local server = {}
 
-local start_options = { name = "string", timeout = "timeout" }
+local start_options = {
+  name = "string", timeout = "timeout",
+  max_mailbox = {
+    '{n, "drop"} or {n, "kill"} with a positive integer n',
+    function(value)
+      if type(value) ~= "table" then return false end
+      local n, what = value[1], value[2]
+      return type(n) == "number" and n % 1 == 0 and n > 0 and n < 2 ^ 31
+        and (what == "drop" or what == "kill")
+    end,
+  },
+}
+local NO_LIMIT = {}
 
 -- The module's table, and the name that it was given by, if by any. Level 4
 -- is whoever called start_link.
@@ -75,7 +99,8 @@ local function prepare(what, module, opts)
   local found, label = resolve(what, module)
   if opts == nil then return found, label end
   options.check(what, opts, start_options, 3)
-  return found, label, opts.name, opts.timeout
+  local limit = opts.max_mailbox or NO_LIMIT
+  return found, label, opts.name, opts.timeout, limit[1], limit[2]
 end
 
 --- The options of server.start_link and server.start.
@@ -83,6 +108,8 @@ end
 ---@field name? string  register it under this name
 --- Milliseconds that init may take; no limit by default.
 ---@field timeout? integer|number|string
+--- {n, "drop"} or {n, "kill"}, as in banyan.set_max_mailbox.
+---@field max_mailbox? table
 
 --- Starts a server, linked to the caller. Yields until its init is over.
 -- When it fails, the caller stays alive and hears no EXIT. While the server
@@ -99,9 +126,9 @@ function server.start_link(module, arg, opts)
   if opts == nil and type(module) == "table" then
     return start(module, arg, true)
   end
-  local found, label, name, timeout =
+  local found, label, name, timeout, max, full =
     prepare("server.start_link", module, opts)
-  return start(found, arg, true, name, timeout, label)
+  return start(found, arg, true, name, timeout, label, max, full)
 end
 
 --- Starts a server that is linked to nobody. Yields until its init is over.
@@ -111,8 +138,9 @@ end
 ---@return banyan.Pid|nil pid
 ---@return any err  as for start_link
 function server.start(module, arg, opts)
-  local found, label, name, timeout = prepare("server.start", module, opts)
-  return start(found, arg, false, name, timeout, label)
+  local found, label, name, timeout, max, full =
+    prepare("server.start", module, opts)
+  return start(found, arg, false, name, timeout, label, max, full)
 end
 
 --- Sends a request and waits for the answer. Yields. The caller's mailbox is
@@ -124,8 +152,9 @@ end
 ---@param timeout? integer|string  milliseconds, default 5000; math.huge or
 ---  "infinity" for no limit
 ---@return any ...  what handle_call returned, or gave to server.reply; or
----  nil and "timeout", "noproc", "noconnection", "calling_self" or the
----  reason for which the server ended
+---  nil and "timeout", "noproc", "noconnection", "calling_self",
+---  "mailbox_full" (see banyan.set_max_mailbox) or the reason for which the
+---  server ended
 server.call = call
 
 --- Sends a request that has no answer. Yields only while very much waits to be
@@ -153,6 +182,74 @@ server.reply = core.reply
 ---@return banyan.Ref ref  exactly one message comes: {tag="reply", ref=ref,
 ---  n=N, ...N replies}; when it fails that is nil and the reason
 server.request = core.request
+
+local MULTI_CALL_MS = 5000
+
+-- No reply is to come any more, and one that has come is taken away.
+local function abandon(refs)
+  for _, ref in pairs(refs) do core.abandon(ref) end
+  for _, ref in pairs(refs) do
+    core.mail_pass(ref)
+    if core.mail_find(ref) then core.mail_pick() else core.mail_rewind() end
+  end
+end
+
+-- Each node that answers, or is not to be waited for any more, leaves `refs`.
+local function ask_all(list, refs, name, msg, timeout)
+  local replies, errs = {}, {}
+  local deadline = timeout and core.now() + timeout
+  for _, node in ipairs(list) do
+    refs[node] = refs[node] or core.request({ name = name, node = node }, msg)
+  end
+  for _, node in ipairs(list) do
+    local ref = refs[node]
+    if ref then
+      local left = deadline and math.max(deadline - core.now(), 0)
+      local reply = receive.by_ref(ref, left)
+      if not reply then
+        errs[node] = "timeout"
+      else
+        refs[node] = nil
+        replies[node], errs[node] = reply[1], reply[1] == nil and reply[2]
+          or nil
+      end
+    end
+  end
+  abandon(refs)
+  return replies, errs
+end
+
+--- Calls the server that is registered under one name on each of several nodes.
+-- All requests are sent at once, and there is one time limit for all. Yields. A
+-- reply that comes too late never reaches the mailbox.
+--
+--     local replies, errs = server.multi_call(banyan.nodes(), "stats", "load")
+--
+---@param nodes string[]  names of nodes, this one may be among them; one that
+---  stands there twice is asked once
+---@param name string  a registered name
+---@param msg any  copied
+---@param timeout? integer|number|string  milliseconds, default 5000; math.huge
+---  or "infinity" for no limit
+---@return table<string, any> replies  by node, the first value of each reply
+---@return table<string, any> errs  by node, for those that did not answer
+---  "timeout", "noproc", "noconnection", "calling_self" or the reason for which
+---  the server ended; for those that answered `nil, err` that err. One that
+---  answered nil alone stands in neither table
+function server.multi_call(nodes, name, msg, timeout)
+  options.check("server.multi_call", { nodes = nodes, name = name },
+    { nodes = "names", name = "string" }, 2)
+  if nodes == nil or name == nil then
+    error("server.multi_call: nodes and a name expected", 2)
+  end
+  if timeout == nil then timeout = MULTI_CALL_MS end
+  timeout = options.timeout(timeout, "server.multi_call")
+  local refs = {}
+  local ok, replies, errs = pcall(ask_all, nodes, refs, name, msg, timeout)
+  if ok then return replies, errs end
+  abandon(refs)
+  error(replies, 2)
+end
 
 -- Are two reasons the same value?
 local function same(a, b)

@@ -19,6 +19,7 @@ local idle = { clock = "idle" }
 local far = { clock = "idle", max_steps = 1000000 }
 
 body("intensity", "spec.mutants.bodies.intensity", idle)
+body("mailbox", "spec.mutants.bodies.mailbox", idle)
 body("stream", "spec.mutants.bodies.stream", far)
 body("links", "spec.mutants.bodies.links", far)
 body("starts", "spec.mutants.bodies.starts", far)

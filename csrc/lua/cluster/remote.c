@@ -10,6 +10,7 @@
 #include "../value/term.h"
 #include "../process/call.h"
 #include "../process/lookup.h"
+#include "../process/mailbox_limit.h"
 #include "../process/signal.h"
 #include "../process/wait.h"
 #include "cluster.h"
@@ -429,16 +430,17 @@ static bool on_send(inbound *in, byn_mail_kind kind) {
   byn_id to;
   if (!get_dest(in, &to) || !get_term(in)) return false;
   byn_process *p = find_here(in, &to);
-  if (p)
+  if (p && byn_mailbox_admits(in->L, p))
     byn_process_mail(in->L, p, make_mail(in, kind, NULL));
   else
     lua_pop(in->L, 1);
   return true;
 }
 
-/* Sends DOWN for a call or monitor of a process that is not there. */
-static void answer_noproc(inbound *in, uint64_t serial) {
-  lua_pushliteral(in->L, "noproc");
+/* Sends DOWN for a call or monitor of a process that is not there, or that
+ * takes no more calls. */
+static void answer_down(inbound *in, uint64_t serial, const char *reason) {
+  lua_pushstring(in->L, reason);
   byn_remote_down(in->L, in->node, in->peer->origin, serial, lua_gettop(in->L));
   lua_pop(in->L, 1);
 }
@@ -449,9 +451,10 @@ static bool on_call(inbound *in) {
   if (byn_map_get(&in->peer->monitors, ref.serial) || !get_term(in))
     return false;
   byn_process *p = find_here(in, &to);
-  if (!p) {
+  bool admitted = p && byn_mailbox_admits_call(in->L, p, lua_gettop(in->L));
+  if (!admitted) {
     lua_pop(in->L, 1);
-    answer_noproc(in, ref.serial);
+    answer_down(in, ref.serial, p ? "mailbox_full" : "noproc");
     return true;
   }
   byn_relate(in->L, in->node, BYN_CALL, &ref, &p->id, ref.serial, true);
@@ -551,7 +554,7 @@ static bool on_monitor(inbound *in) {
   if (p)
     byn_relate(in->L, in->node, BYN_MONITOR, &watcher, &p->id, serial, true);
   else
-    answer_noproc(in, serial);
+    answer_down(in, serial, "noproc");
   return true;
 }
 

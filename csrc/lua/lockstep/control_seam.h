@@ -41,7 +41,9 @@
  *   control:last() -> kind, op, actor, object, touched     of the last step
  *   control:actor(pid or name) -> integer   its number in what last answers
  *   control:processes(number) -> list of {actor=, pid=, name=, label=,
- *                                   behaviour=, waits=, on=} of a node
+ *                                   described=, behaviour=, waits=, on=} of a
+ *                                   node; described: its label, or where the
+ *                                   function was defined that it runs
  *
  * run takes steps until it has taken `limit` of them in this run ("limit"),
  * or nothing is pending ("idle"), or the step is the caller's to take: an

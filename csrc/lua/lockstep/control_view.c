@@ -3,6 +3,7 @@
 
 #include "../../core/assert.h"
 #include "../value/compat.h"
+#include "../process/label.h"
 #include "../process/relation.h"
 #include "control.h"
 #include "control_seam.h"
@@ -123,6 +124,8 @@ static void push_process(lua_State *L, const byn_process *p) {
   lua_setfield(L, -2, "name");
   byn_slot_push(L, p->label);
   lua_setfield(L, -2, "label");
+  byn_label_push(L, p);
+  lua_setfield(L, -2, "described");
   lua_pushstring(L, p->behaviour->name);
   lua_setfield(L, -2, "behaviour");
   lua_pushstring(L, wait_in_words(p));

@@ -8,11 +8,13 @@
 #include "../process/call.h"
 #include "../process/coroutine.h"
 #include "../process/lookup.h"
+#include "../process/mailbox_limit.h"
 #include "../process/node.h"
 #include "../process/scheduler.h"
 #include "../process/signal.h"
 #include "../process/wait.h"
 #include "directive.h"
+#include "server_label.h"
 #include "server_system.h"
 #include "status.h"
 
@@ -468,6 +470,10 @@ static bool is_system_request(lua_State *L, const byn_mail *mail) {
   return system;
 }
 
+static bool is_system(lua_State *L, int index) {
+  return byn_system_at(L, index) != BYN_SYSTEM_NONE;
+}
+
 static void server_take_mail(lua_State *L, byn_process *p, byn_mail *mail) {
   byn_server *s = p->self;
   byn_assert(!s->mail && s->doing == BYN_IDLING);
@@ -583,6 +589,7 @@ static const byn_behaviour server_behaviour = {.name = "server",
                                                .run = server_run,
                                                .returned = server_returned,
                                                .owns = server_owns,
+                                               .always_takes = is_system,
                                                .timed_out = server_timed_out,
                                                .tell = server_tell,
                                                .ended = server_ended};
@@ -591,7 +598,8 @@ static const byn_behaviour server_behaviour = {.name = "server",
 
 /* The arguments of start: LABEL is the name that the module was given by, else
  * it may have one. */
-enum { MODULE = 1, ARG, LINKED, NAME, TIMEOUT, LABEL, ARGUMENTS = LABEL };
+enum { MODULE = 1, ARG, LINKED, NAME, TIMEOUT, LABEL, MAX, FULL };
+enum { ARGUMENTS = FULL };
 
 /* Pushes a fresh instance of the module; upvalue 2 keeps the metatables. */
 static void push_instance(lua_State *L) {
@@ -609,23 +617,22 @@ static void push_instance(lua_State *L) {
   lua_setmetatable(L, -2);
 }
 
-/* Replaces a LABEL that is nil by the module's own `name` or `__name`: these
- * strings are the upvalues 3 and 4. */
+/* Replaces a LABEL that is nil by what the module of the instance on top is
+ * called. */
 static void find_label(lua_State *L) {
-  for (int i = 3; i <= 4 && lua_isnil(L, LABEL); i++) {
-    lua_pushvalue(L, lua_upvalueindex(i));
-    if (lua_rawget(L, MODULE) == LUA_TSTRING)
-      lua_replace(L, LABEL);
-    else
-      lua_pop(L, 1);
-  }
+  if (!lua_isnil(L, LABEL)) return;
+  lua_getmetatable(L, -1);
+  byn_server_push_label(L, MODULE, lua_gettop(L));
+  lua_replace(L, LABEL);
+  lua_pop(L, 1);
 }
 
 typedef struct server_start {
   byn_process *starter, *p;
   byn_id ref; /* of the starter's wait */
   int64_t timeout;
-  bool linked;
+  uint32_t max_mailbox; /* 0: no limit */
+  bool kills, linked;
 } server_start;
 
 /* (start, arg, instance, name, label): fills in the new process. Raises when
@@ -639,6 +646,8 @@ static int l_set_up_server(lua_State *L) {
   lua_settop(L, 3);
   s->state = byn_slot_keep(L, byn_slots_at(p));
   s->mail = byn_mail_new(L, p->node->world, BYN_MAIL_CALL, &start->ref);
+  if (start->max_mailbox)
+    byn_mailbox_limit(L, p, start->max_mailbox, start->kills);
   if (start->timeout >= 0) byn_process_timer(L, p, start->timeout);
   if (start->linked) byn_relate_local(L, BYN_LINK, start->starter, p, 0, false);
   return 0;
@@ -651,6 +660,7 @@ static int l_start_server(lua_State *L) {
   server_start start = {.starter = byn_process_here(L, "server.start")};
   byn_process *starter = start.starter;
   start.timeout = byn_check_timeout(L, TIMEOUT, -1);
+  start.max_mailbox = byn_check_mailbox_limit(L, MAX, &start.kills);
   start.linked = lua_toboolean(L, LINKED);
   byn_process_check_wait(L, starter);
   byn_process *taken =
@@ -734,9 +744,7 @@ void byn_server_open(lua_State *L) {
   byn_set_functions(L, functions);
   lua_pushlightuserdata(L, w);
   push_metatables(L);
-  lua_pushliteral(L, "name");
-  lua_pushliteral(L, "__name");
-  lua_pushcclosure(L, l_start_server, 4);
+  lua_pushcclosure(L, l_start_server, 2);
   lua_setfield(L, -2, "start");
   byn_directive_make(L, BYN_NOREPLY, 0);
   lua_setfield(L, -2, "noreply");

@@ -73,7 +73,7 @@ typedef struct byn_server {
 
 /* Pushes the table of what server.lua builds on:
  *
- *   start(module, arg, linked, name, timeout, label)
+ *   start(module, arg, linked, name, timeout, label, max_mailbox, full)
  *       -> pid | nil, err | nil, "ignore"              [yields]
  *   timeout(ms) -> true       stop_with(reason, ...)   continue(arg)
  *   noreply, ignore

@@ -10,6 +10,7 @@
 #include "call.h"
 #include "dest.h"
 #include "event.h"
+#include "label.h"
 #include "lookup.h"
 #include "reap.h"
 #include "relation.h"
@@ -432,7 +433,8 @@ static int l_process_info(lua_State *L) {
   byn_process_push(L, p);
   lua_setfield(L, -2, "pid");
   set_slot(L, p->name, "registered_name");
-  set_slot(L, p->label, "label");
+  byn_label_push(L, p);
+  lua_setfield(L, -2, "label");
   if (p->parent) {
     byn_id parent = byn_parent_of(p);
     byn_id_push(L, &parent);

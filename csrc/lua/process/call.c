@@ -7,6 +7,7 @@
 #include "../value/term.h"
 #include "dest.h"
 #include "lookup.h"
+#include "mailbox_limit.h"
 #include "send.h"
 #include "wait.h"
 
@@ -233,16 +234,19 @@ static void send_request(lua_State *L, byn_process *p, const byn_dest *to,
                    byn_mail_new(L, p->node->world, BYN_MAIL_CALL, ref));
 }
 
-/* Why p cannot call there, or NULL. */
-static const char *why_no_call(const byn_process *p, const byn_dest *to) {
-  switch (to->kind) {
-  case BYN_DEST_UNKNOWN:
-    return to->error;
-  case BYN_DEST_DEAD:
-    return "noproc";
-  default:
-    return to->process == p ? "calling_self" : NULL;
-  }
+/* Why p cannot call there with the request at stack index 2, or NULL. If it
+ * waits for the answer, `other` must not wait for p itself. */
+static inline const char *why_no_call(lua_State *L, const byn_process *p,
+                                      const byn_dest *to, bool waits) {
+  byn_process *other = to->process;
+  if (to->kind == BYN_DEST_REMOTE) return NULL;
+  if (to->kind == BYN_DEST_DEAD) return "noproc";
+  if (to->kind == BYN_DEST_UNKNOWN) return to->error;
+  if (other == p) return "calling_self";
+  if (waits && byn_process_awaits_start(other) &&
+      byn_process_starts_for(p, other))
+    return "calling_self";
+  return byn_mailbox_admits_call(L, other, 2) ? NULL : "mailbox_full";
 }
 
 static int call_and_wait(lua_State *L, byn_process *p, const char *what,
@@ -251,9 +255,7 @@ static int call_and_wait(lua_State *L, byn_process *p, const char *what,
   /* To ask for the time may run the host's code, so it comes first. */
   if (ms >= 0) byn_node_now(L, p->node);
   resolve_called(L, p->node, what, fresh, &to);
-  const char *error = why_no_call(p, &to);
-  if (!error && to.process && byn_process_starts_for(p, to.process))
-    error = "calling_self";
+  const char *error = why_no_call(L, p, &to, true);
   if (error) {
     lua_pushnil(L);
     lua_pushstring(L, error);
@@ -296,7 +298,7 @@ static int l_request(lua_State *L) {
   byn_id_push_first(L, &ref);
   byn_dest to;
   resolve_called(L, p->node, "request", false, &to);
-  const char *error = why_no_call(p, &to);
+  const char *error = why_no_call(L, p, &to, false);
   if (error) {
     lua_pushnil(L);
     lua_pushstring(L, error);
@@ -308,6 +310,19 @@ static int l_request(lua_State *L) {
   }
   lua_settop(L, 3);
   return 1;
+}
+
+/* abandon(ref): no reply to a request of the caller comes any more */
+static int l_abandon(lua_State *L) {
+  byn_process *p = byn_process_here(L, "request");
+  const byn_id *ref = byn_ref_at(L, 1);
+  luaL_argexpected(L, ref, 1, "ref (from request)");
+  byn_relation *r = ref->origin == p->node->origin
+                        ? byn_map_get(&p->node->monitors, ref->serial)
+                        : NULL;
+  if (r && r->kind == BYN_CALL && r->a.list == &p->relations)
+    byn_relation_give_up(L, p->node, r);
+  return 0;
 }
 
 /* cast(dest, msg) -> true */
@@ -355,8 +370,8 @@ static int l_reply(lua_State *L) {
 
 void byn_call_functions(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"call", l_call}, {"ask", l_ask},           {"request", l_request},
-      {"cast", l_cast}, {"cast_now", l_cast_now}, {"reply", l_reply},
-      {NULL, NULL}};
+      {"call", l_call},       {"ask", l_ask},   {"request", l_request},
+      {"abandon", l_abandon}, {"cast", l_cast}, {"cast_now", l_cast_now},
+      {"reply", l_reply},     {NULL, NULL}};
   byn_set_functions(L, functions);
 }

@@ -28,7 +28,7 @@ void byn_reply(lua_State *L, byn_node *node, const byn_id *ref, int count);
  * sent; the values stay where they are, the error is on top. */
 bool byn_try_reply(lua_State *L, byn_node *node, const byn_id *ref, int count);
 
-/* call, ask, cast, request, reply: into the table on top. */
+/* call, ask, cast, request, abandon, reply: into the table on top. */
 void byn_call_functions(lua_State *L);
 
 #endif

@@ -237,3 +237,23 @@ void byn_foreign_watch(lua_State *L, lua_State *co) {
   byn_assert(byn_stack_top(L) == top);
   byn_assert(lua_gettop(co) == BYN_COROUTINE_BASE);
 }
+
+/* --- in Lua --------------------------------------------------------------- */
+
+/* resumed(...) -> ...: what a wait has answered, if its process goes on by the
+ * scheduler; else it is broken off */
+#if !BYN_WAITS_GUARDED
+static int l_resumed(lua_State *L) {
+  byn_foreign_check(L, byn_world_here(L));
+  return lua_gettop(L);
+}
+#endif
+
+void byn_foreign_functions(lua_State *L) {
+#if !BYN_WAITS_GUARDED
+  byn_push_function(L, l_resumed);
+  lua_setfield(L, -2, "resumed");
+#else
+  (void)L;
+#endif
+}

@@ -11,8 +11,10 @@
  * had raised an error that says what was done, and what to do instead.
  *
  * LuaJIT has neither continuations of C functions nor values to be closed:
- * there a wait answers what was passed, and the process ends at the next call
- * of Banyan, or when the scheduler cannot resume it.
+ * there lua/banyan/wait.lua looks after a receive, an await, a call and a start
+ * of a server who has resumed them, and raises an error. Other waits answer
+ * what was passed; the process ends at the next call of Banyan, or when the
+ * scheduler cannot resume it.
  */
 #ifndef BYN_FOREIGN_H
 #define BYN_FOREIGN_H
@@ -57,5 +59,9 @@ void byn_yielded_push_reason(lua_State *L, byn_process *p);
 
 /* Does it run, or has it resumed what runs? Then it cannot be closed. */
 bool byn_coroutine_is_running(lua_State *co);
+
+/* resumed(...) -> ..., where waits are not guarded: see lua/banyan/wait.lua.
+ * Into the table on top. */
+void byn_foreign_functions(lua_State *L);
 
 #endif

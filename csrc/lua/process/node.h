@@ -37,8 +37,9 @@ typedef struct byn_node {
   byn_due due;      /* the timer that is run now; owner NULL: none */
   byn_map monitors; /* serial -> relation whose a is here */
   byn_map sends;    /* serial -> struct byn_send, see send.c */
-  byn_map sends_to; /* serial of a process -> the first of those to it */
-  uint64_t serial;  /* of the last pid or ref made */
+  byn_map sends_of; /* serial of a process -> the first that ends with it */
+  byn_map mailbox_limits; /* serial of a process -> see mailbox_limit.c */
+  uint64_t serial;        /* of the last pid or ref made */
   int64_t now;
   int64_t began_at; /* the first `now` it was told */
   byn_gap gap;

@@ -5,6 +5,7 @@
 #include "../value/compat.h"
 #include "../value/reason.h"
 #include "event.h"
+#include "label.h"
 #include "process.h"
 
 /* A process that has held the node for HELD_REPORT_MS is reported. While it is
@@ -44,7 +45,7 @@ static void report_held(lua_State *L, byn_process *p, lua_State *code,
   lua_setfield(L, -2, "pid");
   byn_slot_push(L, p->name);
   lua_setfield(L, -2, "name");
-  byn_slot_push(L, p->label);
+  byn_label_push(L, p);
   lua_setfield(L, -2, "label");
   lua_pushinteger(L, held_for(p));
   lua_setfield(L, -2, "ms");

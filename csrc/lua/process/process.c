@@ -4,6 +4,7 @@
 #include "../../core/assert.h"
 #include "../../core/coverage.h"
 #include "../value/compat.h"
+#include "mailbox_limit.h"
 #include "node.h"
 
 /* --- making --------------------------------------------------------------- */
@@ -57,8 +58,10 @@ byn_process *byn_process_new(lua_State *L, byn_node *node,
   byn_assert(behaviour->run && behaviour->returned);
   reserve_process(L, node);
   byn_process *p = node->free, *next = p->next_ready;
-  *p =
-      (byn_process){.node = node, .id = next_pid(node), .behaviour = behaviour};
+  *p = (byn_process){.node = node,
+                     .id = next_pid(node),
+                     .behaviour = behaviour,
+                     .mail_watch = BYN_MAILBOX_LONG};
   node->free = next;
   node->serial++;
   const byn_process *running = node->world->running;

@@ -68,6 +68,10 @@ typedef struct byn_behaviour {
    * for one mail must not change while code of the process runs. */
   bool (*owns)(const byn_process *p, const byn_mail *mail);
 
+  /* Optional: is the request at `index` one that it takes though its mailbox is
+   * full? */
+  bool (*always_takes)(lua_State *L, int index);
+
   /* Optional: code of the process has received a mail that `received` saw,
    * which is freed. */
   void (*dropped)(byn_process *p, const byn_mail *mail);
@@ -139,8 +143,11 @@ struct byn_process {
   bool matching : 1;      /* a match function runs: receive is refused */
   bool preempted : 1;     /* this turn was cut short: see preempt.h */
   bool owns : 1;          /* resources are released when it ends: owned.h */
-  bool awaits_sends : 1;  /* there may be some in node->sends_to */
+  bool awaits_sends : 1;  /* there may be some in node->sends_of */
+  bool limited : 1;       /* its mailbox has a limit: mailbox_limit.h */
   unsigned held_log2 : 5; /* process_held_node again at 2^this held_ms */
+  unsigned long_log2 : 5; /* mailbox_long again at 10,000 * 2^this messages */
+  uint32_t mail_watch;    /* as long as this, byn_mailbox_grew looks at it */
   byn_mailbox mail;
   byn_relation_list relations;
   struct byn_relation *call; /* BYN_WAIT_REPLY: the call, or NULL */

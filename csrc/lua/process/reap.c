@@ -7,7 +7,9 @@
 #include "coroutine.h"
 #include "event.h"
 #include "foreign.h"
+#include "label.h"
 #include "lookup.h"
+#include "mailbox_limit.h"
 #include "node.h"
 #include "owned.h"
 #include "send.h"
@@ -25,7 +27,9 @@ static void report_crash(lua_State *L, byn_process *p, int reason) {
   lua_setfield(L, -2, "pid");
   lua_pushvalue(L, reason);
   lua_setfield(L, -2, "reason");
-  byn_slot_push(L, p->label);
+  byn_slot_push(L, p->name);
+  lua_setfield(L, -2, "name");
+  byn_label_push(L, p);
   lua_setfield(L, -2, "label");
   int top = byn_stack_top(L);
   if (p->self && p->behaviour->tell) p->behaviour->tell(L, p);
@@ -82,10 +86,10 @@ static inline void behaviour_ended(lua_State *L, byn_process *p, int reason) {
   byn_assert(byn_stack_top(L) == top);
 }
 
-/* Closes the code of p, releases what it owns, frees its name and timers, and
- * signals its end to its links and monitors. Memory may run out in the middle;
- * p is still the first that is EXITING then, and all of this is done again, so
- * each line must be right a second time. */
+/* Closes the code of p, releases what it owns, reports a crash, frees its name
+ * and timers, and signals its end to its links and monitors. Memory may run out
+ * in the middle; p is still the first that is EXITING then, and all of this is
+ * done again, so each line must be right a second time. */
 static void exit_process(lua_State *L, byn_process *p) {
   byn_node *node = p->node;
   byn_assert(p->state == BYN_EXITING && p != node->world->running);
@@ -93,9 +97,10 @@ static void exit_process(lua_State *L, byn_process *p) {
   int reason = lua_gettop(L);
   close_coroutine(L, p);
   byn_owned_release(L, p);
+  report_crash(L, p, reason);
+  byn_mailbox_unlimit(L, p);
   byn_node_unregister(L, p);
   cancel_process_timers(L, p);
-  report_crash(L, p, reason);
   if (node->points) node->points->exited(L, p, reason);
   if (p->self) behaviour_ended(L, p, reason);
   p->self = NULL;

@@ -6,6 +6,7 @@
 #include "../value/reason.h"
 #include "coroutine.h"
 #include "foreign.h"
+#include "label.h"
 #include "node.h"
 #include "preempt.h"
 #include "process.h"
@@ -77,6 +78,7 @@ static void release_coroutine(lua_State *L, byn_process *p, int status) {
 /* The code has ended for the reason on top, which an exit that its to-be-closed
  * variables call does not replace. */
 static void code_broken_off(lua_State *L, byn_process *p, int status) {
+  if (status != BYN_EXITED) byn_label_keep(L, p);
   byn_process_cancel_end(L, p);
   release_coroutine(L, p, LUA_YIELD);
   byn_process_cancel_end(L, p);

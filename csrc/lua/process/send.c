@@ -7,6 +7,8 @@
 #include "../value/term.h"
 #include "dest.h"
 #include "lookup.h"
+#include "mailbox_limit.h"
+#include "reap.h"
 #include "wait.h"
 
 /* --- now ------------------------------------------------------------------ */
@@ -15,10 +17,11 @@ void byn_post(lua_State *L, byn_node *node, const byn_dest *dest, int index,
               byn_mail_kind kind) {
   byn_term_copy(L, index); /* a finalizer may end processes here */
   byn_process *p = byn_node_find(node, &dest->id);
-  if (!p)
-    lua_pop(L, 1);
-  else if (kind != BYN_MAIL_MESSAGE || !byn_process_hand(L, p))
+  if (p && kind == BYN_MAIL_MESSAGE && byn_process_hand(L, p)) return;
+  if (p && byn_mailbox_admits(L, p))
     byn_process_mail(L, p, byn_mail_new(L, node->world, kind, NULL));
+  else
+    lua_pop(L, 1);
 }
 
 int byn_send_value(lua_State *L, byn_node *node, const byn_dest *dest,
@@ -45,7 +48,9 @@ int byn_send_value(lua_State *L, byn_node *node, const byn_dest *dest,
 int byn_send_throttle(lua_State *L, byn_node *node, const byn_dest *dest,
                       int results) {
   byn_process *p = node->world->running;
-  if (dest->kind != BYN_DEST_REMOTE || !p) return results;
+  if (!p) return results;
+  if (p->exiting) return byn_process_leave(L, p, results);
+  if (dest->kind != BYN_DEST_REMOTE) return results;
   if (L != p->co || !lua_isyieldable(L) || p->matching) return results;
   if (!node->remote->block(node, dest->origin, p)) return results;
   return byn_process_wait(L, p, BYN_WAIT_SLEEP, -1);
@@ -81,6 +86,23 @@ static int l_send(lua_State *L) {
   return byn_send_throttle(L, node, &dest, results);
 }
 
+/* tell(pid, msg): sends to a process of this Lua state what the limit of its
+ * mailbox never drops, also once the node has been closed */
+static int l_tell(lua_State *L) {
+  const byn_id *id = byn_pid_at(L, 1);
+  luaL_argexpected(L, id, 1, "pid");
+  byn_node *node = id->origin->node;
+  lua_settop(L, 2);
+  if (!node) return 0;
+  BYN_POINT(L, node->world->running, l_tell, BYN_OP_SEND, 1);
+  byn_term_copy(L, 2);
+  byn_process *p = byn_node_find(node, id);
+  if (p && !byn_process_hand(L, p))
+    byn_process_mail(L, p,
+                     byn_mail_new(L, node->world, BYN_MAIL_MESSAGE, NULL));
+  return 0;
+}
+
 /* No argument is misuse here, not a time without end. */
 static void check_time_given(lua_State *L) {
   luaL_argexpected(L, !lua_isnoneornil(L, 1), 1, "milliseconds");
@@ -89,31 +111,33 @@ static void check_time_given(lua_State *L) {
 /* --- after a while -------------------------------------------------------- */
 
 typedef struct byn_send {
-  struct byn_send *next, *before; /* of those to the same process */
+  struct byn_send *next, *before; /* of those that end with one process */
   uint64_t serial;
-  uint64_t to; /* serial of the process of this node that gets it, or 0 */
+  uint64_t ends_with; /* serial of a process of this node, or 0 */
+  int64_t every;      /* of an interval, in milliseconds; 0: it is sent once */
+  int64_t at;         /* when that of an interval is due */
   byn_timer timer;
   byn_value dest, message;
 } byn_send;
 
-/* It ends with the process that it is for. false: memory is short. */
+/* It ends with that process. false: memory is short. */
 static bool bind_send(byn_node *node, byn_send *send, byn_process *p) {
-  byn_send *first = byn_map_get(&node->sends_to, p->id.serial);
-  if (!byn_map_put(&node->sends_to, p->id.serial, send)) return false;
+  byn_send *first = byn_map_get(&node->sends_of, p->id.serial);
+  if (!byn_map_put(&node->sends_of, p->id.serial, send)) return false;
   if (first) first->before = send;
   send->next = first;
-  send->to = p->id.serial;
+  send->ends_with = p->id.serial;
   p->awaits_sends = true;
   return true;
 }
 
 static void unbind_send(byn_node *node, const byn_send *send) {
-  if (!send->to) return;
+  if (!send->ends_with) return;
   if (send->next) send->next->before = send->before;
   if (send->before)
     send->before->next = send->next;
   else
-    byn_map_put(&node->sends_to, send->to, send->next);
+    byn_map_put(&node->sends_of, send->ends_with, send->next);
 }
 
 static void free_send(lua_State *L, byn_node *node, byn_send *send) {
@@ -136,9 +160,33 @@ static void mail_send(lua_State *L, byn_node *node, byn_process *p,
   byn_process_mail(L, p, byn_mail_new(L, node->world, BYN_MAIL_MESSAGE, NULL));
 }
 
-void byn_send_due(lua_State *L, byn_node *node, byn_send *send) {
+/* When an interval goes on: those times that have passed while the node stood
+ * still are left out, and the others stay where they are. */
+static int64_t next_beat(const byn_send *send, int64_t now) {
+  int64_t at = send->at;
+  if (at <= now) at += ((now - at) / send->every + 1) * send->every;
+  byn_assert(at > now);
+  return at;
+}
+
+/* Its timer is set again first, in the place of the one that was due, which
+ * cannot fail: code that a finalizer runs here may cancel it. */
+static void send_in_interval(lua_State *L, byn_node *node, byn_send *send) {
   byn_dest dest;
-  byn_assert(send->timer == node->due.timer);
+  int top = lua_gettop(L);
+  send->at = next_beat(send, node->now);
+  int64_t ms = send->at - node->now;
+  send->timer = byn_node_try_timer(node, ms, BYN_TIMER_SEND, send);
+  byn_assert(send->timer);
+  byn_value_push(L, &send->dest);
+  byn_value_push(L, &send->message);
+  byn_dest_at(L, node, top + 1, "send_interval", &dest);
+  byn_send_value(L, node, &dest, top + 2);
+  lua_settop(L, top);
+}
+
+static void send_once(lua_State *L, byn_node *node, byn_send *send) {
+  byn_dest dest;
   int top = lua_gettop(L);
   byn_value_push(L, &send->dest);
   if (!lua_istable(L, -1)) {
@@ -156,7 +204,16 @@ void byn_send_due(lua_State *L, byn_node *node, byn_send *send) {
   lua_settop(L, top);
 }
 
+void byn_send_due(lua_State *L, byn_node *node, byn_send *send) {
+  byn_assert(send->timer == node->due.timer);
+  if (send->every)
+    send_in_interval(L, node, send);
+  else
+    send_once(L, node, send);
+}
+
 void byn_send_again(byn_node *node, byn_send *send, int64_t ms) {
+  if (send->every) byn_timers_cancel(node->timers, send->timer, NULL);
   send->timer = byn_node_try_timer(node, ms, BYN_TIMER_SEND, send);
 }
 
@@ -167,14 +224,14 @@ void byn_sends_close(lua_State *L, byn_node *node) {
     cursor = 0;
   }
   byn_map_clear(&node->sends);
-  byn_map_clear(&node->sends_to);
+  byn_map_clear(&node->sends_of);
 }
 
 void byn_sends_cancel(lua_State *L, byn_process *p) {
   byn_node *node = p->node;
   byn_send *send;
   if (!p->awaits_sends) return;
-  while ((send = byn_map_get(&node->sends_to, p->id.serial)) != NULL) {
+  while ((send = byn_map_get(&node->sends_of, p->id.serial)) != NULL) {
     byn_timers_cancel(node->timers, send->timer, NULL);
     free_send(L, node, send);
   }
@@ -182,7 +239,7 @@ void byn_sends_cancel(lua_State *L, byn_process *p) {
 }
 
 /* In the maps and with its timer, or NULL when memory is short. `p`: the
- * process of this node that gets it, or NULL. */
+ * process of this node that it ends with, or NULL. */
 static byn_send *new_send(byn_node *node, byn_process *p, uint64_t serial,
                           int64_t ms) {
   const byn_alloc *alloc = &node->world->alloc;
@@ -198,16 +255,13 @@ static byn_send *new_send(byn_node *node, byn_process *p, uint64_t serial,
   return NULL;
 }
 
-/* send_after(ms, dest, msg) -> timer */
-static int l_send_after(lua_State *L) {
-  byn_node *node = byn_node_here(L);
-  check_time_given(L);
-  int64_t ms = byn_check_timeout(L, 1, 0);
-  luaL_argcheck(L, ms >= 0, 1, "must be finite");
-  BYN_POINT(L, node->world->running, l_send_after, BYN_OP_SEND_AFTER, 0);
+/* (ms, dest, msg) -> timer. One to a pid of this node ends with that process;
+ * an interval to anybody else, which would have no end, with the caller. */
+static int start_timer(lua_State *L, byn_node *node, const char *what,
+                       int64_t ms, bool repeats) {
   lua_settop(L, 3);
   byn_dest dest;
-  byn_dest_at(L, node, 2, "send_after", &dest);
+  byn_dest_at(L, node, 2, what, &dest);
   lua_settop(L, 3);
   byn_id ref;
   byn_node_ref(node, &ref);
@@ -224,18 +278,46 @@ static int l_send_after(lua_State *L) {
     lua_pop(L, 2);
     return 1;
   }
+  if (repeats && !here) p = node->world->running;
   byn_send *send = new_send(node, p, ref.serial, ms);
   if (!send) return luaL_error(L, "not enough memory");
+  if (repeats) {
+    send->every = ms;
+    send->at = node->now + ms;
+  }
   byn_value_put(L, node->world, &send->message);
   byn_value_put(L, node->world, &send->dest);
   return 1;
+}
+
+/* send_after(ms, dest, msg) -> timer */
+static int l_send_after(lua_State *L) {
+  byn_node *node = byn_node_here(L);
+  check_time_given(L);
+  int64_t ms = byn_check_timeout(L, 1, 0);
+  luaL_argcheck(L, ms >= 0, 1, "must be finite");
+  BYN_POINT(L, node->world->running, l_send_after, BYN_OP_SEND_AFTER, 0);
+  return start_timer(L, node, "send_after", ms, false);
+}
+
+#define LONGEST_INTERVAL ((int64_t)1 << 52)
+
+/* send_interval(ms, dest, msg) -> timer */
+static int l_send_interval(lua_State *L) {
+  byn_node *node = byn_node_here(L);
+  check_time_given(L);
+  int64_t ms = byn_check_timeout(L, 1, 0);
+  luaL_argcheck(L, ms > 0 && ms <= LONGEST_INTERVAL, 1,
+                "an interval is 1 ms or more, and finite");
+  BYN_POINT(L, node->world->running, l_send_interval, BYN_OP_SEND_AFTER, 0);
+  return start_timer(L, node, "send_interval", ms, true);
 }
 
 /* cancel_timer(timer) -> ms left | nil */
 static int l_cancel_timer(lua_State *L) {
   byn_node *node = byn_node_here(L);
   const byn_id *ref = byn_ref_at(L, 1);
-  luaL_argexpected(L, ref, 1, "timer (from send_after)");
+  luaL_argexpected(L, ref, 1, "timer (from send_after or send_interval)");
   BYN_POINT(L, node->world->running, l_cancel_timer, BYN_OP_CANCEL, 0);
   byn_send *send = ref->origin == node->origin
                        ? byn_map_get(&node->sends, ref->serial)
@@ -387,7 +469,9 @@ static int l_mail_wait(lua_State *L) {
 
 void byn_send_functions(lua_State *L) {
   static const luaL_Reg functions[] = {{"send", l_send},
+                                       {"tell", l_tell},
                                        {"send_after", l_send_after},
+                                       {"send_interval", l_send_interval},
                                        {"cancel_timer", l_cancel_timer},
                                        {"receive", l_receive},
                                        {"sleep", l_sleep},

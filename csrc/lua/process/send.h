@@ -12,11 +12,11 @@
 /* A message that waits for its time. */
 struct byn_send;
 
-/* Its timer is due: sends it. If that raises, byn_send_again sets the timer
- * again, `ms` from now. */
+/* Its timer is due: sends it, and sets that of an interval again. If that
+ * raises, byn_send_again sets the timer, `ms` from now. */
 void byn_send_due(lua_State *L, byn_node *node, struct byn_send *send);
 void byn_send_again(byn_node *node, struct byn_send *send, int64_t ms);
-/* Frees those to p, whose end is decided. */
+/* Frees those that end with p, whose end is decided. */
 void byn_sends_cancel(lua_State *L, byn_process *p);
 /* Frees all that still wait, when the node closes. */
 void byn_sends_close(lua_State *L, byn_node *node);
@@ -31,14 +31,14 @@ void byn_post(lua_State *L, byn_node *node, const byn_dest *dest, int index,
 int byn_send_value(lua_State *L, byn_node *node, const byn_dest *dest,
                    int index);
 
-/* After something was sent to another node: lets its sender wait while that
- * node's queue is long, where it can wait. The caller returns what this
- * returns. */
+/* After something was sent: its sender leaves, if that has ended it, or waits
+ * while the queue to another node is long, where it can wait. The caller
+ * returns what this returns. */
 int byn_send_throttle(lua_State *L, byn_node *node, const byn_dest *dest,
                       int results);
 
-/* send, send_after, cancel_timer, receive, sleep, mail_*: into the table on
- * top. */
+/* send, tell, send_after, send_interval, cancel_timer, receive, sleep, mail_*:
+ * into the table on top. */
 void byn_send_functions(lua_State *L);
 
 #endif

@@ -11,6 +11,7 @@
 #include "coroutine.h"
 #include "foreign.h"
 #include "lookup.h"
+#include "mailbox_limit.h"
 #include "node.h"
 #include "preempt.h"
 
@@ -46,6 +47,7 @@ void byn_process_mail(lua_State *L, byn_process *p, byn_mail *mail) {
   tell_control(p);
   if (p->behaviour->received && behaviour_received(L, p, mail)) return;
   byn_mailbox_append(&p->mail, mail, p->node->serial);
+  if (p->mail.count >= p->mail_watch) byn_mailbox_grew(L, p);
   bool waits = p->co ? waits_for(p, mail) : !p->held;
   if (waits) byn_process_ready(p);
 }
@@ -247,9 +249,8 @@ bool byn_process_starts_for(const byn_process *p, const byn_process *other) {
   while (p->parent) {
     byn_id parent = byn_parent_of(p);
     const byn_process *starter = byn_node_find(p->node, &parent);
-    if (!starter || starter->wait != BYN_WAIT_REPLY || starter->arguments >= 0)
-      return false;
-    if (starter->call || starter->reply + 1 != p->id.serial) return false;
+    if (!starter || !byn_process_awaits_start(starter)) return false;
+    if (starter->reply + 1 != p->id.serial) return false;
     if (starter == other) return true;
     p = starter;
   }

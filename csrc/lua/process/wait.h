@@ -54,6 +54,11 @@ void byn_process_expect_start(byn_process *starter, byn_id *ref);
 /* Does p, or whoever waits until p has started, and so on, start for `other`?
  * Then p would wait in vain for an answer of that. */
 bool byn_process_starts_for(const byn_process *p, const byn_process *other);
+/* Does it wait until a process that it has made has started? Only then can
+ * anybody start for it. */
+static inline bool byn_process_awaits_start(const byn_process *p) {
+  return p->wait == BYN_WAIT_REPLY && p->arguments < 0 && !p->call;
+}
 
 /* Waits for the reply to `call`, known by `ref`; p can wait here. If this
  * raises, for want of memory, the call is no more. */

@@ -7,7 +7,7 @@
 
 static const char KEY = 0; /* of the set of sources, in the registry */
 
-static bool in_library(lua_State *L, const char *source) {
+bool byn_in_library(lua_State *L, const char *source) {
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, &KEY) != LUA_TTABLE) {
     lua_pop(L, 1);
     return false;
@@ -22,7 +22,7 @@ void byn_misuse_where(lua_State *L) {
   int level = 1;
   luaL_checkstack(L, 4, NULL);
   while (lua_getstack(L, level, &ar) && lua_getinfo(L, "S", &ar) &&
-         in_library(L, ar.source))
+         byn_in_library(L, ar.source))
     level++;
   luaL_where(L, level);
 }

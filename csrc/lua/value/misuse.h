@@ -8,7 +8,12 @@
 #ifndef BYN_MISUSE_H
 #define BYN_MISUSE_H
 
+#include <stdbool.h>
+
 #include "compat.h"
+
+/* Is that the `source` (of lua_Debug) of a file of the library? */
+bool byn_in_library(lua_State *L, const char *source);
 
 /* Pushes "file:line: " of the nearest caller outside of the library, or ""
  * where that is not Lua code. */

@@ -60,12 +60,12 @@ local function send_messages(s)
   local buffer = s.buffer
   if s.mode and buffer.size > 0 then
     if s.mode == "once" then s.mode = nil end
-    core.send(s.owner,
+    core.tell(s.owner,
       { tag = "data", socket = s.ref, data = buffer:take(buffer.size) })
   end
   if s.mode and s.over then
     s.mode = nil
-    core.send(s.owner, { tag = "closed", socket = s.ref, reason = s.over })
+    core.tell(s.owner, { tag = "closed", socket = s.ref, reason = s.over })
   end
   if s.mode and (core.queue_length(s.owner) or 0) >= MANY then
     paused[s] = true

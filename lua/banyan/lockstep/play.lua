@@ -105,7 +105,9 @@ local function describe_living(world, run)
       alive[#alive + 1] = row.actor
       local on = row.on and " of " .. (names[row.on] or tostring(row.on)) or ""
       local name, kind = names[row.pid], " (" .. row.behaviour .. ")"
-      if name:find(row.behaviour, 1, true) == 1 then kind = "" end
+      if name:find(row.behaviour, 1, true) == 1 then
+        kind = row.described and (" (%s)"):format(row.described) or ""
+      end
       lines[#lines + 1] = ("%s%s waits for %s%s")
         :format(name, kind, row.waits, on)
     end

@@ -67,7 +67,8 @@ local function name_processes(trace, world)
       if not known then
         set_called(trace, row, Trace.name(row, node, world))
         fresh[#fresh + 1] = trace.names[row.actor]
-      elseif row.name and known:find(row.behaviour .. " ", 1, true) == 1 then
+      elseif (row.name or row.label)
+        and known:find(row.behaviour .. " ", 1, true) == 1 then
         renamed[row.actor] = row
         row.called = Trace.name(row, node, world)
       end

@@ -16,6 +16,8 @@
 local core = require "banyan.core"
 local play = require "banyan.lockstep.play"
 
+local MOST_BEATS = 5 -- of an interval
+
 local Model = {}
 Model.__index = Model
 
@@ -228,16 +230,47 @@ function Model:set_timer(id, to, due)
   self.pending[#self.pending + 1] = timer
 end
 
+--- A timer is to send its id to a member again and again.
+function Model:set_interval(id, ref, to, due, every)
+  self:set_timer(id, to, due)
+  local timer = self.timers[id]
+  timer.ref, timer.every, timer.beats = ref, every, 0
+end
+
 -- The timer has fired: its message is under way.
 local function fire(model, timer)
-  timer.fired = true
+  if timer.every then
+    timer.due = timer.due + timer.every
+    timer.beats = timer.beats + 1
+  else
+    timer.fired = true
+  end
   model:sent(timer, timer.to, { kind = "timer", id = timer.id })
+end
+
+-- An interval was cancelled; it ends with the member that it is for, and never
+-- before.
+local function interval_cancelled(model, timer, left, now)
+  local ended = timer.gone or not timer.to.alive
+  if left and ended then
+    model:wrong("interval %d went on after its end", timer.id)
+  elseif not left and not ended then
+    model:wrong("interval %d could not be cancelled", timer.id)
+  elseif left and timer.due == now and left == timer.every then
+    fire(model, timer)
+  elseif left and left ~= timer.due - now then
+    model:wrong("interval %d had %d ms left, not %d", timer.id,
+      timer.due - now, left)
+  end
+  timer.gone = true
 end
 
 --- cancel_timer answered `left`.
 function Model:cancelled(id, left, now)
   local timer = self.timers[id]
-  if left then
+  if timer.every then
+    interval_cancelled(self, timer, left, now)
+  elseif left then
     if timer.fired or timer.gone then
       self:wrong("timer %d was cancelled after it had fired", id)
     elseif not timer.to.alive then
@@ -264,6 +297,12 @@ function Model:timer_came(member, id, now, kind)
   if not timer or timer.to ~= member then
     return self:wrong("%d got a timer that is not its own", member.number)
   end
+  if timer.every then
+    local queue = member.queues[timer]
+    local none = not queue or #queue == 0
+    if none and not timer.gone and timer.due <= now then fire(self, timer) end
+    return self:received(member, timer, { kind = "timer", id = id }, kind)
+  end
   if timer.gone then
     return self:wrong("timer %d fired twice, or after it was cancelled", id)
   end
@@ -287,13 +326,21 @@ local function apply_intent(model)
   end
 end
 
+-- A strategy that is not fair may let time pass for ever before any process has
+-- its turn; so the model itself ends an interval that has sent much.
+local function end_interval(model, timer, now)
+  if not timer.beats or timer.beats < MOST_BEATS or timer.gone then return end
+  interval_cancelled(model, timer, core.cancel_timer(timer.ref), now)
+end
+
 local function pass_time(model, now)
   for i = #model.pending, 1, -1 do
     local timer = model.pending[i]
     timer.gone = timer.gone or not timer.to.alive
-    if not timer.fired and not timer.gone and timer.due < now then
+    while not timer.fired and not timer.gone and timer.due < now do
       fire(model, timer)
     end
+    end_interval(model, timer, now)
     if timer.fired or timer.gone then table.remove(model.pending, i) end
   end
 end

@@ -1,5 +1,5 @@
---- Random processes that send, link, monitor, register, start timers and end,
--- with a model of the result.
+--- Random processes that send, link, monitor, register, start timers, await
+-- each other and end, with a model of the result.
 
 local banyan = require "banyan"
 local lockstep = require "banyan.lockstep"
@@ -199,6 +199,47 @@ function ops.cancel_timer(model, me)
     banyan.cancel_timer, timer.ref)
 end
 
+function ops.send_interval(model, me)
+  local to, ms, id = one_of(model.members), choose(4), model:next_id()
+  act(me, function(ref)
+    model:set_interval(id, ref, to, banyan.now() + ms, ms)
+    me.timers[#me.timers + 1] = { id = id, ref = ref }
+  end, banyan.send_interval, ms, to.pid, { timer = id })
+end
+
+-- A `done` may be called before its wait, in it and after it, by anybody, once
+-- more, and when its process has ended. The first value given counts.
+local function give(entry, value)
+  if not entry.over and entry.given == nil then entry.given = value end
+end
+
+function ops.await(model, me)
+  local entry, ms, began = {}, choose(5) - 1, banyan.now()
+  local value, why = banyan.await(function(done)
+    entry.done = done
+    model.awaits[#model.awaits + 1] = entry
+    if choose(4) == 1 then
+      local own = model:next_id()
+      act(me, function() give(entry, own) end, done, own)
+    end
+  end, ms)
+  entry.over = true
+  if value ~= entry.given then
+    model:wrong("an await was answered %s, but it was given %s",
+      tostring(value), tostring(entry.given))
+  elseif value == nil and why ~= "timeout" then
+    model:wrong("an await answered %s", tostring(why))
+  elseif value == nil and banyan.now() < began + ms then
+    model:wrong("an await of %d ms timed out too early", ms)
+  end
+end
+
+function ops.done(model, me)
+  if #model.awaits == 0 then return end
+  local entry, value = one_of(model.awaits), model:next_id()
+  act(me, function() give(entry, value) end, entry.done, value)
+end
+
 local function spawn(model, me, how, tie)
   if #model.members >= MOST then return end
   local member = model:new_member()
@@ -241,7 +282,8 @@ local BAG = {
   "unlink", "demonitor", "register", "wait", "send_after", "cancel_timer",
   "receive_some", "whereis", "unregister", "monitor_name", "send_to_name",
   "spawn", "spawn_link", "spawn_monitor", "sleep", "crash", "leave", "link",
-  "monitor", "exit", "drain",
+  "monitor", "exit", "drain", "send_interval", "cancel_timer", "await", "done",
+  "done",
 }
 
 -- --- running -----------------------------------------------------------------
@@ -256,7 +298,7 @@ end
 --- The body; run it with `settle`.
 return function()
   local model = Model.new()
-  model.refs = {}
+  model.refs, model.awaits = {}, {}
   for _ = 1, FIRST do
     local member = model:new_member()
     model:spawned(member,
