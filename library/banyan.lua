@@ -96,10 +96,26 @@ function banyan.send(dest, message) end
 ---@return banyan.Ref timer
 function banyan.send_after(ms, dest, message) end
 
---- Cancels a timer of send_after. Does not yield.
+--- Starts a timer that sends a message again and again: the first one when `ms`
+-- have passed, then one every `ms`. It has no drift: the times are multiples of
+-- `ms` from the start, however late one of them fires. A node that stood still
+-- over several of them sends one message and goes on at the next time, so that
+-- nobody gets a burst. A process that does not receive has a message for each
+-- time in its mailbox, as in Erlang; see set_max_mailbox.
+--
+-- One to a pid of this node ends with that process; one to a name, or to
+-- another node, with the process that started it. Does not yield.
+---@param ms integer  milliseconds, 1 or more
+---@param dest banyan.Pid|string|table  as for send; a name is looked up each
+---  time the timer fires
+---@param message any  copied now, and for each time
+---@return banyan.Ref timer
+function banyan.send_interval(ms, dest, message) end
+
+--- Cancels a timer of send_after or send_interval. Does not yield.
 ---@param timer banyan.Ref
----@return integer|nil ms  milliseconds that were left; nil if it has fired or
----  been cancelled
+---@return integer|nil ms  milliseconds that were left; nil if it has fired,
+---  been cancelled, or ended with a process
 function banyan.cancel_timer(timer) end
 
 --- Links the caller and a process: when one ends, the other gets an exit
@@ -154,10 +170,39 @@ function banyan.is_alive(pid) end
 ---  waits_for: "message", "sleep", "reply" or "await", where its code waits;
 ---  message_queue_len: messages in the mailbox; trap_exit: boolean;
 ---  behaviour: "process", "server" or "supervisor"; coroutine: boolean, whether
----  it owns one; registered_name, label (the name of a server's or a
----  supervisor's module), parent (the process that started it): each nil if
----  there is none; links, monitors, monitored_by: lists
+---  it owns one; registered_name, label, parent (the process that started it):
+---  each nil if there is none; links, monitors, monitored_by: lists. The label
+---  is what set_label gave it, else the name of a server's or a supervisor's
+---  module, else "file:line", where the function was defined that it runs
 function banyan.process_info(pid) end
+
+--- Gives the caller a label: what it is called in process_info, in events and
+-- in the reports of lockstep. A label need not be unique, and nothing can be
+-- sent to it; register does that. Does not yield.
+--
+--     banyan.set_label("session of " .. user)
+--
+---@param text string  at most 255 bytes
+---@return true
+function banyan.set_label(text) end
+
+--- Limits the mailbox of the caller. When `n` messages wait and another one
+-- comes, "drop" drops the new one, and answers a call of a server `nil,
+-- "mailbox_full"`; "kill" ends the process for {"mailbox_full", n}, which
+-- cannot be trapped.
+--
+-- The limit holds for messages, casts and calls. What the system sends is never
+-- dropped: EXIT and DOWN, the replies of server.request, nodeup and nodedown,
+-- the messages of send_after (those of send_interval may be) and of sockets,
+-- and requests such as server.stop and server.get_state. Does not yield.
+--
+-- The event mailbox_full comes with the first message that is dropped, or with
+-- the kill; the event mailbox_drained, with the number of those that were
+-- dropped, when half of the mailbox is free, or the process ends.
+---@param n integer|number|string  messages; math.huge or "infinity": no limit
+---@param what? "drop"|"kill"
+---@return true
+function banyan.set_max_mailbox(n, what) end
 
 --- All processes of this node. Does not yield.
 ---@return banyan.Pid[] pids  in no order

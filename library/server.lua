@@ -12,8 +12,9 @@ local server = {}
 ---@param timeout? integer|string  milliseconds, default 5000; math.huge or
 ---  "infinity" for no limit
 ---@return any ...  what handle_call returned, or gave to server.reply; or
----  nil and "timeout", "noproc", "noconnection", "calling_self" or the
----  reason for which the server ended
+---  nil and "timeout", "noproc", "noconnection", "calling_self",
+---  "mailbox_full" (see banyan.set_max_mailbox) or the reason for which the
+---  server ended
 function server.call(dest, msg, timeout) end
 
 --- Sends a request that has no answer. Yields only while very much waits to be
