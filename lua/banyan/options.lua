@@ -100,6 +100,17 @@ function options.check(what, opts, schema, level)
   return opts
 end
 
+--- Checks an argument of a function.
+---@param value any
+---@param kind string  as in a schema
+---@param what string  the function
+---@param name string  the argument
+function options.argument(value, kind, what, name)
+  if kinds[kind][2](value) then return end
+  error(("%s: %s must be %s, got %s"):format(what, name, kinds[kind][1],
+    show(value)), 3)
+end
+
 --- Reads a time limit.
 ---@param value any  nil, an integer in milliseconds, math.huge or "infinity"
 ---@param what string  for the message

@@ -237,11 +237,8 @@ end
 ---  the server ended; for those that answered `nil, err` that err. One that
 ---  answered nil alone stands in neither table
 function server.multi_call(nodes, name, msg, timeout)
-  options.check("server.multi_call", { nodes = nodes, name = name },
-    { nodes = "names", name = "string" }, 2)
-  if nodes == nil or name == nil then
-    error("server.multi_call: nodes and a name expected", 2)
-  end
+  options.argument(nodes, "names", "server.multi_call", "nodes")
+  options.argument(name, "string", "server.multi_call", "name")
   if timeout == nil then timeout = MULTI_CALL_MS end
   timeout = options.timeout(timeout, "server.multi_call")
   local refs = {}
