@@ -649,4 +649,20 @@ static inline uint32_t rig_starts(const rig *r) {
   return all;
 }
 
+/* What all nodes send in that time. */
+static inline void rig_count_sent(rig *r, int64_t ms, uint32_t *sends,
+                                  uint64_t *bytes) {
+  *sends = 0;
+  *bytes = 0;
+  for (int i = 0; i < r->count; i++) {
+    *sends -= r->nodes[i].sends;
+    *bytes -= r->nodes[i].bytes;
+  }
+  rig_run(r, ms);
+  for (int i = 0; i < r->count; i++) {
+    *sends += r->nodes[i].sends;
+    *bytes += r->nodes[i].bytes;
+  }
+}
+
 #endif

@@ -26,7 +26,7 @@ static bool votes(const byn_peer *peer) {
 static void ask(byn_dist *d, byn_peer *voter) {
   byn_buf *b = byn_record_begin(d, BYN_RECORD_ASK);
   byn_put_number_field(b, BYN_FIELD_ROUND, d->ask_round);
-  byn_record_put_digests(b, &d->registry);
+  byn_record_put_digests(b, &d->registry, 0);
   for (const byn_peer *peer = d->peers; peer; peer = peer->next)
     if (peer->judged_round == d->ask_round)
       byn_record_put_node(b, BYN_FIELD_SUSPECT, peer->host,
