@@ -87,6 +87,42 @@ static void withheld_specs_are_not_sent_again(void **state) {
   rig_free(r);
 }
 
+/* A node that lost the owner of such a child, and is the next owner, leaves it
+ * to one that has the spec; it says so once. */
+static void who_lacks_a_spec_leaves_the_child_to_others(void **state) {
+  (void)state;
+  rig *r = &the_rig;
+  rig_init(r, 9, 3);
+  rig_boot(r, 0);
+  rig_boot(r, 1);
+  r->config.max_packet = 10000;
+  rig_boot(r, 2);
+  rig_run(r, 500);
+  int end = start_large(r, 0, 20, 20000);
+  rig_run(r, 1000);
+  rig_kill(r, 0);
+  rig_run(r, 3000);
+  int children = 0, left = 0;
+  for (int id = 0; id < end; id++) {
+    byn_dist_child c = rig_explain(r, 2, id);
+    if (c.state == BYN_DIST_UNKNOWN) continue;
+    assert_int_equal(c.state, BYN_DIST_RUNNING);
+    assert_string_equal(c.node, rig_names[1]);
+    assert_int_equal(c.refused_by_owner, strcmp(c.owner, rig_names[2]) == 0);
+    children++;
+    left += c.refused_by_owner;
+  }
+  assert_int_equal(children, 20);
+  assert_true(left > 0);
+  uint32_t sends;
+  uint64_t bytes;
+  rig_run(r, 10000);
+  rig_count_sent(r, 10000, &sends, &bytes);
+  assert_true(sends <= 22);
+  assert_true(bytes <= 22 * 600);
+  rig_free(r);
+}
+
 /* Nodes 1 and 3 hear of children from node 2, which has not their specs. Node 1
  * gets them as it meets node 0, and node 3 from there. */
 static void a_spec_is_asked_for(void **state) {
@@ -129,6 +165,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(smaller_packets),
       cmocka_unit_test(withheld_specs_are_not_sent_again),
+      cmocka_unit_test(who_lacks_a_spec_leaves_the_child_to_others),
       cmocka_unit_test(a_spec_is_asked_for),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
