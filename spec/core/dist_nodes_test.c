@@ -537,6 +537,28 @@ static void seen_by_a_new_third(void **state) {
   rig_free(r);
 }
 
+/* The third answers so late that its word did not count, and was connected all
+ * the time: what it says then, of the question or of no question, counts. */
+static void seen_by_a_slow_third(void **state) {
+  (void)state;
+  rig *r = rig_all(&the_rig, 3);
+  rig_start_all(r, 30);
+  r->delay_ms = 0;
+  for (int i = 0; i < 3; i += 2)
+    r->late_ms[1][i] = 9000;
+  rig_cut(r, 0, 2);
+  rig_run(r, 8500);
+  assert_true(rig_starts(r) > 30); /* each took over what the other ran */
+  for (int i = 0; i < 3; i += 2)
+    r->late_ms[1][i] = 0;
+  rig_run(r, 12000);
+  assert_each_runs(r, 30, 1);
+  rig_mend(r, 0, 2);
+  rig_run(r, 3000);
+  rig_assert_all_run(r, 30);
+  rig_free(r);
+}
+
 static void coordinator_crashes(void **state) {
   (void)state;
   rig *r = rig_all(&the_rig, 3);
@@ -687,6 +709,7 @@ int main(void) {
       cmocka_unit_test(relayed_under_way),
       cmocka_unit_test(seen_by_a_third),
       cmocka_unit_test(seen_by_a_new_third),
+      cmocka_unit_test(seen_by_a_slow_third),
       cmocka_unit_test(coordinator_crashes),
       cmocka_unit_test(large_specs),
       cmocka_unit_test(repaired),
