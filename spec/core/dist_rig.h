@@ -101,6 +101,7 @@ typedef struct rig {
   rig_request requests[RIG_REQUESTS];
   int request_count;
   int64_t delay_ms, start_ms, stop_ms, notice_ms;
+  int64_t late_ms[RIG_NODES][RIG_NODES]; /* more, from one to another */
   int poison; /* an id whose processes crash at once, or -1 */
   int refusing_node, failing_id;
   bool hanging, trace;
@@ -327,7 +328,7 @@ static inline void rig_send(rig *r, int i, const byn_dist_action *a) {
   if (a->bytes.n > r->largest[i][j]) r->largest[i][j] = a->bytes.n;
   if (!w->up || r->cut[i][j] || !r->nodes[j].d) return;
   rig_message *m = malloc(sizeof *m + a->bytes.n);
-  int64_t at = r->now + 1 + rig_some(r, r->delay_ms);
+  int64_t at = r->now + 1 + rig_some(r, r->delay_ms) + r->late_ms[i][j];
   if (at < w->last) at = w->last;
   w->last = at;
   *m = (rig_message){
@@ -647,6 +648,22 @@ static inline uint32_t rig_starts(const rig *r) {
   for (int i = 0; i < r->count; i++)
     all += r->nodes[i].starts;
   return all;
+}
+
+/* What all nodes send in that time. */
+static inline void rig_count_sent(rig *r, int64_t ms, uint32_t *sends,
+                                  uint64_t *bytes) {
+  *sends = 0;
+  *bytes = 0;
+  for (int i = 0; i < r->count; i++) {
+    *sends -= r->nodes[i].sends;
+    *bytes -= r->nodes[i].bytes;
+  }
+  rig_run(r, ms);
+  for (int i = 0; i < r->count; i++) {
+    *sends += r->nodes[i].sends;
+    *bytes += r->nodes[i].bytes;
+  }
 }
 
 #endif

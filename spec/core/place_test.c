@@ -167,7 +167,7 @@ static byn_dist *listener(byn_test_alloc *memory) {
   byn_put_number_field(&b, BYN_FIELD_SESSION, 1);
   byn_put_number_field(&b, BYN_FIELD_ANSWERS, session);
   byn_registry empty = {0};
-  byn_record_put_digests(&b, &empty);
+  byn_record_put_digests(&b, &empty, 0);
   byn_field_close(&b, mark);
   assert_true(say(d, &b));
   return d;
@@ -192,7 +192,7 @@ static void know(byn_dist *d, byn_buf *b) {
     rig_key(id, key, &name);
     const byn_place *p = byn_registry_find(&d->registry, &name);
     if (!p) continue;
-    byn_place_put(b, p, false);
+    byn_place_put(b, p, BYN_ENTRY_WHOLE);
     assert_int_equal(p->digest, byn_place_digest(p));
   }
 }

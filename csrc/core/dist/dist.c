@@ -16,6 +16,7 @@
 #include "suspicion.h"
 #include "sync.h"
 #include "told.h"
+#include "want.h"
 
 enum {
   TICK_MS = 1000,
@@ -233,6 +234,7 @@ static void tick(byn_dist *d) {
   if (!d->attached) return;
   byn_greet_tick(d);
   byn_sync_tick(d);
+  byn_want_tick(d);
 }
 
 void byn_dist_gap(byn_dist *d, int64_t ms, int64_t now) {

@@ -8,6 +8,7 @@
 #include "suspicion.h"
 #include "sync.h"
 #include "told.h"
+#include "want.h"
 
 enum {
   REPEAT_MS = 5000,    /* HELLO is repeated for so long */
@@ -24,7 +25,7 @@ static void send_hello(byn_dist *d, byn_peer *peer) {
   byn_put_number_field(b, BYN_FIELD_LEAVING, d->leaving);
   byn_put_number_field(b, BYN_FIELD_LIMIT, d->max_packet);
   byn_put_bytes_field(b, BYN_FIELD_NODES, d->nodes.at, d->nodes.n);
-  byn_record_put_digests(b, &d->registry);
+  byn_want_put_digests(d, b);
   for (const byn_peer *other = d->peers; other; other = other->next) {
     if (other == peer || !other->host || other->host->gone) continue;
     uint64_t flags = (other->member ? BYN_KNOWN_MEMBER : 0) |

@@ -249,6 +249,8 @@ struct byn_dist {
   int64_t retake_at, retake_wait; /* refusals; 0: there are none */
   byn_intensity intensity;        /* of all children: `escalate` */
   byn_place *conflicts;
+  byn_place *lacking, *last_lacking; /* that lack a spec (want.h) */
+  int64_t want_at, want_wait;
   uint32_t shown_here, shown;
 
   byn_map tokens; /* requests by theirs */

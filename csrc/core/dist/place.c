@@ -154,7 +154,8 @@ static void strip(byn_generation *g, const byn_alloc *alloc) {
   byn_blob_clear(&g->spec, alloc);
   byn_blob_clear(&g->failures.reason, alloc);
   g->failures = (byn_failures){0};
-  g->ran = g->may_have_run = g->spec_set = g->own_backoff = false;
+  g->ran = g->may_have_run = g->own_backoff = false;
+  g->spec_set = g->withheld = false;
   g->flags = 0;
 }
 
@@ -294,6 +295,7 @@ static byn_merged merge_end(byn_place *p, const byn_alloc *alloc,
 
 static byn_merged merge_spec(byn_generation *g, const byn_alloc *alloc,
                              const byn_generation_view *view) {
+  if (view->withheld && !g->spec_set) g->withheld = true;
   if (!view->spec_set || g->spec_set) return BYN_MERGED_SAME;
   BYN_COVER(generation_state(g), "spec");
   if (!set_bytes(&g->spec, alloc, view->spec) ||
@@ -306,6 +308,7 @@ static byn_merged merge_spec(byn_generation *g, const byn_alloc *alloc,
   g->backoff_factor = view->backoff_factor;
   g->backoff_jitter = view->backoff_jitter;
   g->spec_set = true;
+  g->withheld = false;
   return BYN_MERGED_NEWS;
 }
 
@@ -496,7 +499,7 @@ uint64_t byn_place_digest(const byn_place *p) {
       h = stir(stir(h, g->end.why), g->end.reason.n);
       continue;
     }
-    h = stir(h, (uint64_t)g->ran << 1 | g->spec_set);
+    h = stir(h, g->ran);
     h = stir(h, g->failures.version);
     for (const byn_register *r = g->registers; r; r = r->next)
       h = stir(stir(h, r->host->hash), r->version);

@@ -103,6 +103,7 @@ typedef struct byn_generation {
   bool may_have_run; /* so may one of a dead host; others are not told */
   bool spec_set;     /* the rest of this block is known: until then it is not
                         started here */
+  bool withheld;     /* its spec, from this node: of no account to others */
   bool own_backoff;
   byn_blob node; /* pinned to it */
   byn_blob spec;
@@ -133,10 +134,10 @@ typedef struct byn_place {
   struct byn_request *requests;
   struct byn_place *same_hash, *before, *after;
   struct byn_place *next_dirty, *next_published;
-  struct byn_place *next_conflict;
+  struct byn_place *next_conflict, *next_lacking;
   byn_timer expiry;    /* of its oldest end */
   uint64_t expires_at; /* the stamp of that end, or of the floor */
-  bool dirty, published, publish_spec, conflicting;
+  bool dirty, published, publish_spec, conflicting, lacking;
   uint8_t key[];
 } byn_place;
 
@@ -153,7 +154,7 @@ typedef struct byn_register_view {
 
 typedef struct byn_generation_view {
   uint64_t token, stamp, flags;
-  bool ended, ran, spec_set, own_backoff;
+  bool ended, ran, spec_set, withheld, own_backoff;
   byn_dist_bytes node, spec;
   int64_t backoff_min, backoff_max;
   double backoff_factor, backoff_jitter;
@@ -234,7 +235,8 @@ bool byn_generation_may_run(const byn_generation *g, const byn_host *but);
  * have been answered. */
 bool byn_generation_may_have_run(const byn_generation *g);
 
-/* A hash of all of it. */
+/* A hash of all that nodes must agree on: not of the specs, which a node may
+ * lack (want.h). */
 uint64_t byn_place_digest(const byn_place *p);
 
 #endif

@@ -25,7 +25,8 @@ enum {
   END_REASON,
   END_PID,
   END_NODE,
-  REGISTER
+  REGISTER,
+  WITHHELD
 };
 
 enum { NODE = 1, INCARNATION, VERSION, STATE, WHY, RUN, BEGUN, PID, REASON };
@@ -64,7 +65,8 @@ static void put_spec(byn_buf *b, const byn_generation *g) {
   byn_field_close(b, mark);
 }
 
-static void put_generation(byn_buf *b, const byn_generation *g, bool light) {
+static void put_generation(byn_buf *b, const byn_generation *g,
+                           byn_entry_extent extent) {
   size_t mark = byn_field_open(b, GENERATION);
   byn_put_number_field(b, TOKEN, g->token);
   byn_put_number_field(b, STAMP, g->stamp);
@@ -77,7 +79,9 @@ static void put_generation(byn_buf *b, const byn_generation *g, bool light) {
     put_blob(b, END_NODE, &g->end.node);
   } else {
     byn_put_number_field(b, RAN, g->ran);
-    if (g->spec_set && !light) put_spec(b, g);
+    if (g->spec_set && extent == BYN_ENTRY_WHOLE) put_spec(b, g);
+    if (g->spec_set && extent == BYN_ENTRY_WITHHELD)
+      byn_put_number_field(b, WITHHELD, 1);
     byn_put_number_field(b, FAILURES_VERSION, g->failures.version);
     byn_put_number_field(b, FAILURES_COUNT, g->failures.count);
     byn_put_number_field(b, FAILURES_WHY, g->failures.why);
@@ -88,14 +92,14 @@ static void put_generation(byn_buf *b, const byn_generation *g, bool light) {
   byn_field_close(b, mark);
 }
 
-void byn_place_put(byn_buf *b, const byn_place *p, bool light) {
+void byn_place_put(byn_buf *b, const byn_place *p, byn_entry_extent extent) {
   byn_put_bytes_field(b, KEY, p->key, p->key_size);
   size_t mark = byn_field_open(b, HASH);
   byn_put_u64(b, p->hash);
   byn_field_close(b, mark);
   byn_put_number_field(b, FLOOR, p->floor);
   for (const byn_generation *g = p->generations; g; g = g->next)
-    put_generation(b, g, light);
+    put_generation(b, g, extent);
 }
 
 /* --- reading -------------------------------------------------------------- */
@@ -223,6 +227,8 @@ static bool read_generation_field(const byn_field *f, byn_generation_view *v) {
     return node_name(f, &v->end_node);
   case REGISTER:
     return read_register(f, v);
+  case WITHHELD:
+    return truth(f, &v->withheld);
   default:
     return true;
   }

@@ -2,11 +2,12 @@
  *
  *   entry       KEY HASH FLOOR GENERATION*
  *   generation  TOKEN STAMP ENDED RAN SPEC_SET FLAGS NODE SPEC BACKOFF
- *               FAILURES END REGISTER*
+ *               WITHHELD FAILURES END REGISTER*
  *   register    NODE INCARNATION VERSION STATE WHY RUN BEGUN PID REASON
  *
  * in fields (fields.h). A light entry leaves out what SPEC_SET covers: whoever
- * has the generation knows it, and others find by the digest what they lack.
+ * has the generation knows it, and others ask for it (want.h). Where the spec
+ * is withheld from a peer that cannot take it, WITHHELD stands instead.
  *
  * What is read comes from a stranger. A view is made only of what is well
  * formed and within the limits.
@@ -17,7 +18,13 @@
 #include "fields.h"
 #include "place.h"
 
-void byn_place_put(byn_buf *b, const byn_place *p, bool light);
+typedef enum byn_entry_extent {
+  BYN_ENTRY_WHOLE,
+  BYN_ENTRY_LIGHT,
+  BYN_ENTRY_WITHHELD
+} byn_entry_extent;
+
+void byn_place_put(byn_buf *b, const byn_place *p, byn_entry_extent extent);
 
 typedef struct byn_entry_view {
   byn_dist_id id;

@@ -13,6 +13,7 @@
 #include "serve.h"
 #include "suspicion.h"
 #include "sync.h"
+#include "want.h"
 
 static bool is_sound(byn_dist *d, byn_packet_head *head) {
   byn_reader records = head->records;
@@ -32,15 +33,6 @@ static bool is_sound(byn_dist *d, byn_packet_head *head) {
   return !records.failed;
 }
 
-static void ask_spec(byn_dist *d, byn_peer *peer, const byn_place *p) {
-  const byn_generation *g = p->generations;
-  while (g && (g->ended || g->spec_set))
-    g = g->next;
-  if (!g) return;
-  byn_record_put_id(byn_record_begin(d, BYN_RECORD_WANT), p);
-  byn_record_send(d, peer);
-}
-
 static void take_entry(byn_dist *d, byn_peer *peer, const byn_record *r) {
   byn_entry_view entry;
   bool sound =
@@ -51,11 +43,12 @@ static void take_entry(byn_dist *d, byn_peer *peer, const byn_record *r) {
   byn_place *p = NULL;
   byn_merged merged = byn_registry_merge(&d->registry, r->body.at, r->body.n,
                                          &entry, over_before, &d->view, &p);
+  if (p) byn_want_review(d, p);
   if (merged == BYN_MERGED_NO_MEMORY) peer->regreet = true;
   if (merged != BYN_MERGED_NEWS) return;
   if (over_before || byn_relay_is_missed(d, peer))
     byn_registry_publish(&d->registry, p, false);
-  ask_spec(d, peer, p);
+  byn_want_ask(d, peer, p);
 }
 
 static void take_leaving(byn_dist *d, byn_peer *peer, const byn_record *r) {
@@ -71,10 +64,10 @@ static void take_place_record(byn_dist *d, byn_peer *peer,
                               const byn_record *r) {
   byn_place *p = byn_registry_find(&d->registry, &r->id);
   if (!p) return;
-  if (r->kind == BYN_RECORD_WANT)
-    byn_sync_send_place(d, peer, p);
-  else
+  if (r->kind == BYN_RECORD_CONFIRMED)
     byn_reconcile_confirmed(d, p, peer->host, r->run, r->runs);
+  else if (byn_want_is_known(p))
+    byn_sync_send_place(d, peer, p);
 }
 
 static void take_ack(byn_dist *d, byn_peer *peer, const byn_record *r) {

@@ -12,7 +12,7 @@
 BYN_MACHINE("dist: what should run",
             "queued starting running stopping waiting none",
             "over leave elsewhere lost_conflict won start refused temporary "
-            "no_room held terminate");
+            "no_room withheld held terminate");
 
 enum { CONFIRM_MS = 1000 };
 
@@ -141,6 +141,7 @@ static void review_run(byn_dist *d, byn_run *run) {
 
 /* --- a child that nobody runs --------------------------------------------- */
 
+/* There are as many children as may be, or no room for its spec. */
 static void refuse_full(byn_dist *d, byn_place *p, byn_generation *g) {
   byn_written w = {.state = BYN_REGISTER_REFUSED, .why = BYN_DIST_WHY_NO_ROOM};
   byn_run_write(d, p, g, &w);
@@ -193,7 +194,13 @@ static void consider_start(byn_dist *d, byn_place *p) {
   const byn_register *last = NULL;
   byn_candidate who = byn_candidate_of(d, p, g, &last);
   if (who == BYN_CANDIDATE_REFUSED && g->spec_set) all_refused(d, p, g, last);
-  if (who != BYN_CANDIDATE_SELF || !g->spec_set) return;
+  if (who != BYN_CANDIDATE_SELF) return;
+  if (g->withheld) {
+    BYN_COVER(5, "withheld");
+    refuse_full(d, p, g);
+    return;
+  }
+  if (!g->spec_set) return;
   if (d->held && byn_generation_may_have_run(g)) {
     BYN_COVER(5, "held");
     return;

@@ -86,10 +86,12 @@ void byn_record_put_node(byn_buf *b, uint8_t tag, const byn_host *host,
   byn_field_close(b, mark);
 }
 
-void byn_record_put_digests(byn_buf *b, const byn_registry *r) {
+void byn_record_put_digests(byn_buf *b, const byn_registry *r, uint64_t mask) {
   size_t mark = byn_field_open(b, BYN_FIELD_DIGESTS);
-  for (uint32_t i = 0; i < BYN_BUCKETS; i++)
-    byn_put_u64(b, r->buckets[i].digest);
+  for (uint32_t i = 0; i < BYN_BUCKETS; i++) {
+    uint64_t digest = r->buckets[i].digest;
+    byn_put_u64(b, (mask >> i & 1) != 0 ? ~digest : digest);
+  }
   byn_field_close(b, mark);
 }
 

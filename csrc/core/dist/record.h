@@ -126,7 +126,8 @@ bool byn_record_fits(const byn_dist *d, const byn_peer *peer);
 void byn_record_put_id(byn_buf *b, const byn_place *p);
 void byn_record_put_node(byn_buf *b, uint8_t tag, const byn_host *host,
                          uint64_t flags);
-void byn_record_put_digests(byn_buf *b, const byn_registry *r);
+/* Those of the buckets in the mask are given as what they are not. */
+void byn_record_put_digests(byn_buf *b, const byn_registry *r, uint64_t mask);
 /* A backoff, as a field. */
 void byn_record_put_backoff(byn_buf *b, const byn_backoff *backoff);
 

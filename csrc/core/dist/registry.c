@@ -193,7 +193,8 @@ byn_place *byn_registry_place(byn_registry *r, const byn_dist_id *id) {
 
 bool byn_registry_is_idle(const byn_place *p) {
   return !p->generations && p->floor == 0 && !p->run && !p->requests &&
-         !p->shown.at && !p->dirty && !p->published && !p->conflicting;
+         !p->shown.at && !p->dirty && !p->published && !p->conflicting &&
+         !p->lacking;
 }
 
 void byn_registry_remove(byn_registry *r, byn_place *p) {

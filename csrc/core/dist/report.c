@@ -280,7 +280,7 @@ static void take_back(byn_dist *d, byn_place *p, uint32_t *room,
     if (!own || own->state != BYN_REGISTER_REFUSED) continue;
     bool for_room = own->why == BYN_DIST_WHY_NO_ROOM;
     bool waits = !byn_generation_active(g);
-    bool gone = for_room ? *room > 0 : d->retake_all && waits;
+    bool gone = for_room ? *room > 0 && !g->withheld : d->retake_all && waits;
     byn_written w = {.state = BYN_REGISTER_NONE};
     if (gone && byn_run_write(d, p, g, &w))
       *room -= for_room;

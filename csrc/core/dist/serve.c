@@ -8,6 +8,7 @@
 #include "reconcile.h"
 #include "relay.h"
 #include "sync.h"
+#include "want.h"
 
 BYN_MACHINE("dist: the start of an id at its owner",
             "unknown running starting lost waiting known closed",
@@ -87,7 +88,10 @@ static void create(byn_dist *d, const byn_offer *o, byn_service *s) {
   byn_place *p = byn_registry_place(&d->registry, &o->id);
   byn_merged merged = BYN_MERGED_NO_MEMORY;
   if (p) merged = byn_place_merge(p, &d->alloc, v);
-  if (p) byn_registry_changed(&d->registry, p);
+  if (p) {
+    byn_registry_changed(&d->registry, p);
+    byn_want_review(d, p);
+  }
   if (merged == BYN_MERGED_SAME) { /* there are too many */
     s->served = BYN_SERVED_LATER;
     return;

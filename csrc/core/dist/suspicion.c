@@ -26,7 +26,7 @@ static bool votes(const byn_peer *peer) {
 static void ask(byn_dist *d, byn_peer *voter) {
   byn_buf *b = byn_record_begin(d, BYN_RECORD_ASK);
   byn_put_number_field(b, BYN_FIELD_ROUND, d->ask_round);
-  byn_record_put_digests(b, &d->registry);
+  byn_record_put_digests(b, &d->registry, 0);
   for (const byn_peer *peer = d->peers; peer; peer = peer->next)
     if (peer->judged_round == d->ask_round)
       byn_record_put_node(b, BYN_FIELD_SUSPECT, peer->host,
@@ -185,23 +185,23 @@ void byn_suspicion_take_ask(byn_dist *d, byn_peer *peer, const byn_record *r) {
   peer->dump.seen = r->round;
 }
 
-void byn_suspicion_answer(byn_dist *d, byn_peer *peer) {
-  byn_buf *b = byn_record_begin(d, BYN_RECORD_SEEN);
-  byn_put_number_field(b, BYN_FIELD_ROUND, peer->dump.seen);
-  for (const byn_peer *other = d->peers; other; other = other->next)
-    if (other != peer && other->host && byn_peer_sees(other))
-      byn_record_put_node(b, BYN_FIELD_SUSPECT, other->host, 0);
-  byn_record_send(d, peer);
-  peer->dump.seen = 0;
-}
-
-/* --- who is seen without being asked about -------------------------------- */
-
 static void put_seen(byn_buf *b, const byn_peer *peer) {
   uint64_t flags = (peer->member ? BYN_KNOWN_MEMBER : 0) |
                    (peer->hosts ? BYN_KNOWN_HOSTS : 0);
   byn_record_put_node(b, BYN_FIELD_SUSPECT, peer->host, flags);
 }
+
+void byn_suspicion_answer(byn_dist *d, byn_peer *peer) {
+  byn_buf *b = byn_record_begin(d, BYN_RECORD_SEEN);
+  byn_put_number_field(b, BYN_FIELD_ROUND, peer->dump.seen);
+  for (const byn_peer *other = d->peers; other; other = other->next)
+    if (other != peer && other->host && byn_peer_sees(other))
+      put_seen(b, other);
+  byn_record_send(d, peer);
+  peer->dump.seen = 0;
+}
+
+/* --- who is seen without being asked about -------------------------------- */
 
 static bool is_ready(const byn_peer *peer) {
   return byn_peer_sees(peer) && peer->state == BYN_PEER_READY;
@@ -218,6 +218,12 @@ void byn_suspicion_tell_seen(byn_dist *d, byn_peer *peer) {
   byn_record_send(d, peer);
 }
 
+static void take_back_lost(byn_dist *d, byn_peer *seen, uint64_t flags) {
+  if (seen->state == BYN_PEER_LOST && !seen->proven && !seen->host->dropped)
+    byn_cohort_take_back(d, seen, (flags & BYN_KNOWN_MEMBER) != 0,
+                         (flags & BYN_KNOWN_HOSTS) != 0);
+}
+
 void byn_suspicion_take_sees(byn_dist *d, const byn_peer *peer,
                              const byn_record *r) {
   if (!votes(peer)) return;
@@ -232,12 +238,11 @@ void byn_suspicion_take_sees(byn_dist *d, const byn_peer *peer,
       continue;
     /* Who answered the round under way may not have seen it yet. */
     seen->seen_round = d->ask_round;
-    if (seen->state == BYN_PEER_LOST && !seen->proven && !seen->host->dropped)
-      byn_cohort_take_back(d, seen, (flags & BYN_KNOWN_MEMBER) != 0,
-                           (flags & BYN_KNOWN_HOSTS) != 0);
+    take_back_lost(d, seen, flags);
   }
 }
 
+/* An answer that came too late to count says all the same who is seen now. */
 void byn_suspicion_take_seen(byn_dist *d, byn_peer *peer, const byn_record *r) {
   peer->asked_at = 0;
   peer->answered_round = r->round;
@@ -245,7 +250,6 @@ void byn_suspicion_take_seen(byn_dist *d, byn_peer *peer, const byn_record *r) {
     d->open_due |= peer->unheard;
     peer->unheard = false;
   }
-  if (r->round != d->ask_round) return;
   byn_reader fields;
   byn_reader_init(&fields, r->body.at, r->body.n);
   byn_packet_head node;
@@ -253,8 +257,11 @@ void byn_suspicion_take_seen(byn_dist *d, byn_peer *peer, const byn_record *r) {
   while (byn_record_next_node(&fields, BYN_FIELD_SUSPECT, &node, &flags)) {
     byn_peer *seen =
         byn_cohort_find(d, (const char *)node.node.at, node.node.n);
-    if (seen && seen->host && seen->host->incarnation == node.incarnation)
-      seen->seen_round = r->round;
+    if (!seen || !seen->host || seen->host->incarnation != node.incarnation)
+      continue;
+    if (r->round == d->ask_round) seen->seen_round = r->round;
+    if ((flags & BYN_KNOWN_MEMBER) && votes(peer))
+      take_back_lost(d, seen, flags);
   }
 }
 

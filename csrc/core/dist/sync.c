@@ -19,12 +19,12 @@ enum {
 static void send_without_spec(byn_dist *d, byn_peer *peer, const byn_place *p) {
   if (!peer->told_withheld)
     peer->told_withheld = byn_told_add(d, BYN_DIST_WITHHELD, p, peer->name);
-  byn_place_put(byn_record_begin(d, BYN_RECORD_ENTRY), p, true);
+  byn_place_put(byn_record_begin(d, BYN_RECORD_ENTRY), p, BYN_ENTRY_WITHHELD);
   byn_relay_send(d, peer);
 }
 
 void byn_sync_send_place(byn_dist *d, byn_peer *peer, const byn_place *p) {
-  byn_place_put(byn_record_begin(d, BYN_RECORD_ENTRY), p, false);
+  byn_place_put(byn_record_begin(d, BYN_RECORD_ENTRY), p, BYN_ENTRY_WHOLE);
   if (byn_record_fits(d, peer))
     byn_relay_send(d, peer);
   else
@@ -33,7 +33,8 @@ void byn_sync_send_place(byn_dist *d, byn_peer *peer, const byn_place *p) {
 
 static void publish(byn_dist *d, byn_place *p) {
   bool withheld = false;
-  byn_place_put(byn_record_begin(d, BYN_RECORD_ENTRY), p, !p->publish_spec);
+  byn_place_put(byn_record_begin(d, BYN_RECORD_ENTRY), p,
+                p->publish_spec ? BYN_ENTRY_WHOLE : BYN_ENTRY_LIGHT);
   for (byn_peer *peer = d->peers; peer; peer = peer->next) {
     if (!byn_peer_sees(peer)) continue;
     withheld |= !byn_record_fits(d, peer);
@@ -41,7 +42,7 @@ static void publish(byn_dist *d, byn_place *p) {
   }
   for (byn_peer *peer = d->peers; peer && withheld; peer = peer->next) {
     if (!byn_peer_sees(peer)) continue;
-    byn_place_put(byn_record_begin(d, BYN_RECORD_ENTRY), p, false);
+    byn_place_put(byn_record_begin(d, BYN_RECORD_ENTRY), p, BYN_ENTRY_WHOLE);
     if (!byn_record_fits(d, peer)) send_without_spec(d, peer, p);
   }
   p->publish_spec = false;
@@ -128,7 +129,8 @@ void byn_sync_tick(byn_dist *d) {
   }
   d->digest_turn = turn; /* NULL: the first is next */
   if (!turn) return;
-  byn_record_put_digests(byn_record_begin(d, BYN_RECORD_DIGEST), &d->registry);
+  byn_record_put_digests(byn_record_begin(d, BYN_RECORD_DIGEST), &d->registry,
+                         0);
   byn_record_send(d, turn);
 }
 
