@@ -346,6 +346,114 @@ local function end_of(fn)
   return reason, held(events)
 end
 
+-- Steps are taken by hand, and the node's time stands still but where it is
+-- told another: so a loop has its turn where the queues say so.
+describe("processes that have been preempted", function()
+  local LOOPS = 3
+
+  -- fn(node, counts, told, waiter): with loops that were preempted, and a
+  -- process that waits for messages and counts them in told.
+  local function beside_loops(fn)
+    local node = core.node { seed = 1 }
+    local counts, told = {}, { n = 0 }
+    assert(node:preempt(2))
+    for i = 1, LOOPS do
+      counts[i] = 0
+      node:spawn(function()
+        while not told.over do counts[i] = counts[i] + 1 end
+      end)
+    end
+    local waiter = node:spawn(function()
+      while true do
+        core.receive()
+        told.n = told.n + 1
+      end
+    end)
+    for _ = 1, 2 * LOOPS do node:step(0) end
+    local ok, err = pcall(fn, node, counts, told, waiter)
+    told.over = true
+    node:close()
+    if not ok then error(err, 0) end
+  end
+
+  local function copy(list)
+    local result = {}
+    for i, value in ipairs(list) do result[i] = value end
+    return result
+  end
+
+  local function changed(before, after)
+    local n = 0
+    for i, value in ipairs(before) do
+      if value ~= after[i] then n = n + 1 end
+    end
+    return n
+  end
+
+  it("run one at a time, in turn", function()
+    beside_loops(function(node, counts)
+      local before = copy(counts)
+      for i = 1, LOOPS do
+        node:step(0)
+        assert.equal(i, changed(before, counts))
+      end
+    end)
+  end)
+
+  it("run after whoever has waited, in a step of their own", function()
+    beside_loops(function(node, counts, told, waiter)
+      for i = 1, 5 do
+        local before = copy(counts)
+        waiter:send(i)
+        node:step(0)
+        assert.equal(i, told.n)
+        assert.equal(0, changed(before, counts))
+        node:step(0)
+        assert.equal(1, changed(before, counts))
+      end
+    end)
+  end)
+
+  it("have a turn although others always have something to do", function()
+    beside_loops(function(node, counts, told, waiter)
+      local before = copy(counts)
+      for i = 1, LOOPS do
+        waiter:send(i)
+        node:step(10 * i)
+        assert.equal(i, told.n)
+        assert.equal(i, changed(before, counts))
+      end
+    end)
+  end)
+
+  it("are as others when they have waited", function()
+    local node = core.node { seed = 1 }
+    assert(node:preempt(2))
+    local steps, over = {}, false
+    local loop = node:spawn(function()
+      while core.receive() do
+        work(10)
+        steps[#steps + 1] = "worked"
+        core.receive()
+        steps[#steps + 1] = "took"
+      end
+    end)
+    node:spawn(function()
+      while not over do work(1) end
+    end)
+    loop:send(1)
+    for _ = 1, 1000 do
+      if #steps == 0 then node:step(0) end
+    end
+    assert.same({ "worked" }, steps)
+    loop:send(2)
+    node:step(0)
+    assert.same({ "worked", "took" }, steps)
+    over = true
+    node:close()
+  end)
+end)
+
 describe("a process that holds its node beyond the limit", function()
   local function killed(fn)
     local reason, events = end_of(fn)

@@ -31,7 +31,9 @@ typedef struct byn_node {
   uint32_t table_size, made, process_count;
   byn_pool processes;       /* their memory; each keeps its index for good */
   struct byn_process *free; /* those of them that are dead */
-  struct byn_process *ready, *ready_last;
+  struct byn_process *ready, *ready_last; /* the run queue */
+  struct byn_process *busy, *busy_last;   /* and the one behind it */
+  int64_t busy_at; /* when the last turn of that one was */
   struct byn_process *exiting, *exiting_last;
   byn_timers *timers;
   byn_due due;      /* the timer that is run now; owner NULL: none */
@@ -70,9 +72,9 @@ typedef struct byn_node {
   bool collected; /* closed by the collector, and not by its program */
 } byn_node;
 
-/* Both ends of a list, or none: of the run queue, and of what is EXITING. */
+/* Both ends of a list, or none: of the run queues, and of what is EXITING. */
 static inline bool byn_node_lists_sound(const byn_node *node) {
-  return !node->ready == !node->ready_last &&
+  return !node->ready == !node->ready_last && !node->busy == !node->busy_last &&
          !node->exiting == !node->exiting_last;
 }
 

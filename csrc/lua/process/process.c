@@ -82,7 +82,19 @@ void byn_process_free(byn_process *p) {
   node->free = p;
 }
 
-/* --- the run queue -------------------------------------------------------- */
+/* --- the run queues ------------------------------------------------------- */
+
+static inline void enqueue(byn_process **first, byn_process **last,
+                           byn_process *p) {
+  byn_assert(!*last || (*last)->queued);
+  p->queued = true;
+  p->next_ready = NULL;
+  if (*last)
+    (*last)->next_ready = p;
+  else
+    *first = p;
+  *last = p;
+}
 
 void byn_process_ready(byn_process *p) {
   byn_node *node = p->node;
@@ -91,14 +103,10 @@ void byn_process_ready(byn_process *p) {
   if (p->state != BYN_IDLE) return;
   byn_assert(!p->queued);
   p->state = BYN_READY;
-  p->queued = true;
-  p->next_ready = NULL;
-  if (node->ready_last)
-    node->ready_last->next_ready = p;
+  if (p->held_ms)
+    enqueue(&node->busy, &node->busy_last, p);
   else
-    node->ready = p;
-  byn_assert(!node->ready_last || node->ready_last->queued);
-  node->ready_last = p;
+    enqueue(&node->ready, &node->ready_last, p);
 }
 
 /* --- ending --------------------------------------------------------------- */

@@ -18,6 +18,9 @@
  * turn: one that always has mail must not keep timers and peers waiting. */
 #define SHARE 32
 
+/* The busy have a turn after this time at the latest, whoever else is READY. */
+#define BUSY_WAIT_MS 10
+
 /* --- turns ---------------------------------------------------------------- */
 
 static int push_timeout(lua_State *L, byn_process *p) {
@@ -233,19 +236,50 @@ static void end_turn(byn_process *p) {
   p->woken = false;
 }
 
+/* Takes the first out of a queue. NULL: there is none, or it is not READY any
+ * more. */
+static inline byn_process *dequeue(byn_process **first, byn_process **last) {
+  byn_process *p = *first;
+  if (!p) return NULL;
+  byn_assert(p->queued && p->state != BYN_IDLE && p->state != BYN_RUNNING);
+  *first = p->next_ready;
+  if (!*first) *last = NULL;
+  p->queued = false;
+  if (p->state == BYN_DEAD) byn_process_free(p);
+  return p->state == BYN_READY ? p : NULL;
+}
+
+/* A busy process that is to have its turn now, or NULL. `others`: some had a
+ * turn in this step, so there may be something to write. */
+static byn_process *next_busy(lua_State *L, byn_node *node, bool others) {
+  if (!node->busy) return NULL;
+  int64_t now = byn_node_now(L, node);
+  if (others && now - node->busy_at < BUSY_WAIT_MS) return NULL;
+  node->busy_at = now;
+  byn_process *p = NULL;
+  while (node->busy && !p)
+    p = dequeue(&node->busy, &node->busy_last);
+  return p;
+}
+
 void byn_node_run(lua_State *L, byn_node *node, int slices) {
   byn_world *w = node->world;
   byn_assert(!w->running && !node->reaping && byn_node_lists_sound(node));
   luaL_checkstack(L, 2 * BYN_TURN_STACK, NULL);
   int top = byn_stack_top(L);
-  while (node->ready && slices-- > 0 && !byn_watchdog_step_late(node->watch)) {
-    byn_process *p = node->ready;
-    byn_assert(p->queued && p->state != BYN_IDLE && p->state != BYN_RUNNING);
-    node->ready = p->next_ready;
-    if (!node->ready) node->ready_last = NULL;
-    p->queued = false;
-    if (p->state == BYN_DEAD) byn_process_free(p);
-    if (p->state != BYN_READY) continue;
+  bool others = node->ready != NULL, brief = false;
+  byn_watchdog_brief(node->watch, false); /* an error may have left it so */
+  while (!brief) {
+    byn_process *p;
+    if (node->ready && slices-- > 0 && !byn_watchdog_step_late(node->watch)) {
+      p = dequeue(&node->ready, &node->ready_last);
+      if (!p) continue;
+    } else {
+      p = next_busy(L, node, others);
+      if (!p) break;
+      brief = true;
+      byn_watchdog_brief(node->watch, true);
+    }
     p->state = BYN_RUNNING;
     w->running = p;
     node->clock_read = false;
@@ -255,6 +289,7 @@ void byn_node_run(lua_State *L, byn_node *node, int slices) {
     if (node->exiting) byn_node_reap(L, node);
     byn_assert(!w->running && byn_stack_top(L) == top);
   }
+  if (brief) byn_watchdog_brief(node->watch, false);
 }
 
 /* --- turns out of order --------------------------------------------------- */

@@ -4,6 +4,14 @@
  * of them and runs it until it waits, has handled one mail, or has had its
  * share of messages; one that could go on stands at the end of the queue
  * again. Turns are taken inside step only, one at a time.
+ *
+ * A process that was preempted, and has neither waited nor taken a message
+ * since, is busy: it stands in a queue of its own. That has one turn, a short
+ * one, in a step in which nobody else is READY; then come sockets and timers,
+ * in the next step. So whoever waits for input waits for one short turn,
+ * however many loops there are, and what he answers is written first. Where
+ * others are READY all the time, the busy have a turn every BUSY_WAIT_MS all
+ * the same.
  */
 #ifndef BYN_SCHEDULER_H
 #define BYN_SCHEDULER_H

@@ -149,7 +149,8 @@ static int step_protected(lua_State *L) {
   byn_node_now(L, node); /* how long it took */
   rest_node(node);
   report_gap(L, node);
-  int64_t next = node->ready ? node->now : next_due(node);
+  bool ready = node->ready || node->busy;
+  int64_t next = ready ? node->now : next_due(node);
   byn_gap_ask(&node->gap, node->now, next);
   if (next == BYN_NEVER) return 0;
   lua_pushinteger(L, next);

@@ -14,6 +14,7 @@
 #define IDLE_TICKS 4 /* without a step, then it sleeps */
 #define TICK_LIMIT 4 /* slices that one tick may count for */
 #define MAX_TICK_MS 50
+#define BRIEF_TICKS 50 /* that stay short after a brief turn */
 
 /* Darwin's condition variables know no other clock. */
 #ifdef __APPLE__
@@ -123,10 +124,26 @@ static void signal_late_turn(byn_watchdog *w) {
   pthread_kill(BYN_LOAD(w->thread), SIGNAL);
 }
 
+/* After so long the turn under way is late. */
+static int64_t slice_of(const byn_watchdog *w) {
+  bool brief = BYN_LOAD(w->brief) && w->slice_us > BYN_BRIEF_MS * 1000;
+  return brief ? BYN_BRIEF_MS * 1000 : w->slice_us;
+}
+
 /* A turn had begun before the tick that first saw it: half a tick earlier, on
  * average. */
 static unsigned whole_ms(const byn_watchdog *w) {
-  return (unsigned)((w->held_us + w->slice_us / 2) / 1000);
+  return (unsigned)((w->held_us + slice_of(w) / 2) / 1000);
+}
+
+/* How long the next tick is for its sake. */
+static int64_t tick_of(byn_watchdog *w) {
+  if (BYN_LOAD(w->brief))
+    w->brief_ticks = BRIEF_TICKS;
+  else if (w->brief_ticks > 0)
+    w->brief_ticks--;
+  bool brief = w->brief_ticks > 0 && w->slice_us > BYN_BRIEF_MS * 1000;
+  return brief ? BYN_BRIEF_MS * 1000 : w->slice_us;
 }
 
 static void check_watch(byn_watchdog *w, int64_t now) {
@@ -139,7 +156,7 @@ static void check_watch(byn_watchdog *w, int64_t now) {
   w->seen_turn = turn;
   w->seen_step = step;
   w->looked = now;
-  if (w->held_us < w->slice_us) return;
+  if (w->held_us < slice_of(w)) return;
   BYN_STORE(w->held_ms, whole_ms(w));
   BYN_STORE(w->late_turn, turn);
   signal_late_turn(w);
@@ -153,7 +170,8 @@ static bool check_all(int64_t *tick_us) {
   *tick_us = MAX_TICK_MS * 1000;
   for (byn_watchdog *w = atomic_load(&watches); w; w = w->next) {
     if (!w->used) continue;
-    if (w->slice_us < *tick_us) *tick_us = w->slice_us;
+    int64_t tick = tick_of(w);
+    if (tick < *tick_us) *tick_us = tick;
     if (BYN_LOAD(w->step) != w->seen_step || w->stepping) busy = true;
     if (w->stepping)
       check_watch(w, now);

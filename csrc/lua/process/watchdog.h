@@ -26,6 +26,9 @@
  * sent then, but lateness is still noticed. A thread that steps a watched
  * node has the signal unblocked.
  *
+ * A turn may be brief: it is late after BYN_BRIEF_MS. While there are such
+ * turns the watchdog ticks that fast.
+ *
  * Time is what the watchdog's ticks add up to, each counting for a few slices
  * at most: an OS process that was stopped is not late for that.
  */
@@ -40,6 +43,8 @@
 
 #include "../value/compat.h"
 
+#define BYN_BRIEF_MS 1
+
 /* What is watched: one node. Its memory is used again but never given back,
  * as a signal handler may be looking at it. */
 typedef struct byn_watchdog {
@@ -48,6 +53,7 @@ typedef struct byn_watchdog {
   /* Written by the node's thread. */
   _Atomic(lua_State *) code; /* what runs, NULL between slices */
   atomic_uint turn, step;    /* how many there were */
+  atomic_bool brief;         /* this turn is to be a short one */
 
   /* Written by the watchdog. */
   atomic_uint late_turn, late_step; /* which one is late */
@@ -68,6 +74,7 @@ typedef struct byn_watchdog {
   bool used, stepping;
   bool unblocked; /* the signal, in `thread` */
   unsigned seen_turn, seen_step;
+  int brief_ticks; /* that are still short: there was a brief turn */
   int64_t slice_us, held_us, looked;
 } byn_watchdog;
 
@@ -86,6 +93,11 @@ void byn_watchdog_unhook(byn_watchdog *w);
 
 #define BYN_LOAD(at) atomic_load_explicit(&(at), memory_order_relaxed)
 #define BYN_STORE(at, v) atomic_store_explicit(&(at), v, memory_order_relaxed)
+
+/* The turn that follows, or has ended, is late after BYN_BRIEF_MS already. */
+static inline void byn_watchdog_brief(byn_watchdog *w, bool brief) {
+  if (w) BYN_STORE(w->brief, brief);
+}
 
 /* Another turn begins. */
 static inline void byn_watchdog_turn(byn_watchdog *w) {
