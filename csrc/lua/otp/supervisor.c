@@ -67,6 +67,8 @@ static void supervisor_finish(lua_State *L, byn_process *p,
     byn_slot_push(L, s->reason);
   else
     lua_pushliteral(L, "shutdown");
+  p->gave_up = a->cause == BYN_END_GAVE_UP;
+  p->ends_in_order = a->cause == BYN_END_AUTO;
   byn_process_end(L, p);
 }
 

@@ -178,6 +178,26 @@ static int l_trap_exit(lua_State *L) {
   return 1;
 }
 
+/* set_main(): the caller is the process of banyan.run */
+static int l_set_main(lua_State *L) {
+  byn_process *p = byn_process_here(L, "set_main");
+  p->node->main = p->id.serial;
+  return push_true(L);
+}
+
+/* main_ended_by() -> the pid whose exit signal ended main, and whether that was
+ * a supervisor that gave up; nil: it ended by itself, or by auto_shutdown */
+static int l_main_ended_by(lua_State *L) {
+  const byn_node *node = byn_node_here(L);
+  if (!node->main_ended_by.serial) {
+    lua_pushnil(L);
+    return 1;
+  }
+  byn_id_push(L, &node->main_ended_by);
+  lua_pushboolean(L, node->main_gave_up);
+  return 2;
+}
+
 /* --- parents -------------------------------------------------------------- */
 
 /* adopt(pid) -> true: the caller becomes the parent of a process of its node,
@@ -560,6 +580,8 @@ void byn_api_functions(lua_State *L) {
                                        {"demonitor", l_demonitor},
                                        {"exit", l_exit},
                                        {"trap_exit", l_trap_exit},
+                                       {"set_main", l_set_main},
+                                       {"main_ended_by", l_main_ended_by},
                                        {"register", l_register},
                                        {"unregister", l_unregister},
                                        {"whereis", l_whereis},
