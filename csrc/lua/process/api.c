@@ -605,7 +605,7 @@ void byn_api_functions(lua_State *L) {
                                        {NULL, NULL}};
   byn_set_functions(L, functions);
   byn_pid_methods(L);
-  lua_getfield(L, -2, "send");
+  lua_getfield(L, -2, "pid_send");
   lua_setfield(L, -2, "send");
   byn_push_function(L, l_pid_exit);
   lua_setfield(L, -2, "exit");

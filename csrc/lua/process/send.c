@@ -103,6 +103,13 @@ static int l_tell(lua_State *L) {
   return 0;
 }
 
+/* pid:send(msg): a name for a pid is a dot for a colon */
+static int l_pid_send(lua_State *L) {
+  byn_expect(L, byn_pid_at(L, 1) != NULL, 1,
+             "pid (as in pid:send(msg), with a colon)");
+  return l_send(L);
+}
+
 /* No argument is misuse here, not a time without end. */
 static void check_time_given(lua_State *L) {
   byn_expect(L, !lua_isnoneornil(L, 1), 1, "milliseconds");
@@ -470,6 +477,7 @@ static int l_mail_wait(lua_State *L) {
 void byn_send_functions(lua_State *L) {
   static const luaL_Reg functions[] = {{"send", l_send},
                                        {"tell", l_tell},
+                                       {"pid_send", l_pid_send},
                                        {"send_after", l_send_after},
                                        {"send_interval", l_send_interval},
                                        {"cancel_timer", l_cancel_timer},

@@ -88,6 +88,8 @@ int byn_argument_error(lua_State *L, int index, const char *message) {
 
 int byn_type_error(lua_State *L, int index, const char *expected) {
   const char *got = luaL_typename(L, index);
+  if (luaL_getmetafield(L, index, "__name") == LUA_TSTRING)
+    got = lua_tostring(L, -1); /* a pid is no "userdata" to a person */
   return byn_argument_error(
       L, index, lua_pushfstring(L, "%s expected, got %s", expected, got));
 }
