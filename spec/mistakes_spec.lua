@@ -1,11 +1,11 @@
 -- The mistakes of a first hour: each row is a program with one, and what the
 -- person who wrote it reads.
 --
--- A row is a real program, as some of them end it: its name, its code, the text,
--- and options: `status` is its exit status (0). The text is all of stdout, then stderr, without
--- tracebacks, times, the name of the interpreter, the numbers of pids and lists
--- of known options. "line: " in front of a message is a line of the program.
--- "A" and "B" are names of nodes, PORT is the port of A.
+-- A row is a real program, as some of them end it: its name, its code, the
+-- text, and options: `status` is its exit status (0). The text is all of stdout,
+-- then stderr, without tracebacks, times, the name of the interpreter, the
+-- numbers of pids and lists of known options. "line: " in front of a message is
+-- a line of the program. "A" and "B" are names of nodes, PORT is the port of A.
 
 local address = require "spec.support.address"
 local program = require "spec.support.program"
@@ -17,7 +17,7 @@ local banyan, server = require "banyan", require "banyan.server"
 local supervisor = require "banyan.supervisor"
 local dynamic = require "banyan.dynamic_supervisor"
 local cluster = require "banyan.distributed_supervisor"
-local S = {}
+local S = { name = "S" }
 package.loaded.empty = true
 local function run(...) return banyan.run(...) end
 ]]
@@ -68,7 +68,7 @@ misuse('banyan.register("a", 5)',
 misuse("banyan.trap_exit()",
   "bad argument #1 to 'banyan.trap_exit' (boolean expected, got no value)")
 misuse("banyan.cancel_timer(nil)", "bad argument #1 to 'banyan.cancel_timer' "
-  .. "(timer (from send_after) expected, got nil)")
+  .. "(timer (from send_after or send_interval) expected, got nil)")
 misuse("banyan.process_info(nil)",
   "bad argument #1 to 'banyan.process_info' (pid expected, got nil)")
 misuse('local p = banyan.self() p.send("hello")', "bad argument #1 to 'send' "
@@ -136,7 +136,7 @@ function S:handle_call() end
 run({ on_event = false }, function()
   server.cast(server.start_link(S), 1)
   banyan.sleep "infinity"
-end)]], "the server has no handle_cast, but a cast came; the module has "
+end)]], "S has no handle_cast, but a cast came; the module has "
   .. "handle_call", { status = 1 })
 
 row("handle_info misspelt", [[
@@ -145,18 +145,18 @@ run({ on_event = banyan.log.text { level = "debug" } }, function()
   local pid = server.start_link(S)
   pid:send "tick"
   server.stop(pid)
-end)]], 'debug message_dropped pid=pid<> reason="no handle_info: the module '
-  .. 'has handle_inof" message=tick')
+end)]], 'debug message_dropped pid=pid<> label=S reason="no handle_info: '
+  .. 'the module ' .. 'has handle_inof" message=tick')
 
 row("a reply that cannot be sent", [[
 function S:handle_call() return { list = { 1, self } } end
 run({ on_event = false }, function()
   print(server.call(server.start(S), 1))
-end)]], "nil\tthe server returned from handle_call what cannot be sent: "
+end)]], "nil\tS returned from handle_call what cannot be sent: "
   .. "cannot send a table that has a metatable (reply.list[2])")
 
 row("servers that call each other", [[
-local T = {}
+local T = { name = "T" }
 function S:handle_call()
   if self.asked then return 1 end
   self.asked = true
@@ -167,8 +167,8 @@ run(function()
   server.start_link(S, nil, { name = "s" })
   server.start_link(T, nil, { name = "t" })
   print(server.call("s", 1))
-end)]], "nil\ttimeout\nwarning call_timeout pid=pid<> to=pid<> deadlock=true "
-  .. "to_waits_for=pid<>")
+end)]], "nil\ttimeout\nwarning call_timeout pid=pid<> label=S to=pid<> "
+  .. "deadlock=true to_label=T to_waits_for=pid<>")
 
 -- --- supervisors -------------------------------------------------------------
 
@@ -343,7 +343,8 @@ describe("a mistake", function()
       local a, b = address.fresh_name "a", address.fresh_name "b"
       local function filled(text)
         return (text:gsub('"SECRET', '"' .. SECRET)
-          :gsub('"A"', ('"%s"'):format(a)):gsub('"B"', ('"%s"'):format(b)):gsub("PORT", a:match ":(%d+)$")
+          :gsub('"A"', ('"%s"'):format(a)):gsub('"B"', ('"%s"'):format(b))
+          :gsub("PORT", a:match ":(%d+)$")
           :gsub("(%s)A$", "%1" .. a):gsub("\tB\t", "\t" .. b .. "\t"))
       end
       local child = program(PRELUDE .. filled(mistake.code))

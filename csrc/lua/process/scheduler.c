@@ -50,7 +50,7 @@ static void tell_called(lua_State *L, const byn_process *p,
   const byn_id *to = byn_end_id(call, &call->b);
   const byn_process *other = byn_node_find(p->node, to);
   if (!other) return;
-  byn_slot_push(L, other->label);
+  byn_label_push(L, other);
   lua_setfield(L, -2, "to_label");
   const byn_relation *next = call_of(other);
   if (!next) return;
@@ -74,7 +74,7 @@ static void tell_timeout(lua_State *L, const byn_process *p,
   const byn_id *to = byn_end_id(call, &call->b);
   byn_process_push(L, p);
   lua_setfield(L, -2, "pid");
-  byn_slot_push(L, p->label);
+  byn_label_push(L, p);
   lua_setfield(L, -2, "label");
   if (to->serial) {
     byn_id_push(L, to);
