@@ -2,10 +2,10 @@
 -- person who wrote it reads.
 --
 -- A row is a real program, as some of them end it: its name, its code, the
--- text, and options: `status` is its exit status (0). The text is all of stdout,
--- then stderr, without tracebacks, times, the name of the interpreter, the
--- numbers of pids and lists of known options. "line: " in front of a message is
--- a line of the program. "A" and "B" are names of nodes, PORT is the port of A.
+-- text, and options: `status` is its exit status (0). The text is all of
+-- stdout, then stderr, without tracebacks, times, the interpreter's name, the
+-- numbers of pids and lists of known options. "line: " in front of a message
+-- is a line of the program. "A" and "B" are names of nodes, PORT is that of A.
 
 local address = require "spec.support.address"
 local program = require "spec.support.program"

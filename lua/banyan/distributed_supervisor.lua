@@ -174,8 +174,8 @@ function distributed_supervisor.child_spec(opts)
   }
 end
 
--- What start_child and ensure_child have in common. Both end with a tail call of
--- it, so that their caller is at level 2.
+-- What start_child and ensure_child have in common. Both end with a tail call
+-- of it, so that their caller is at level 2.
 local function start(what, name, spec, node, ensure)
   check_name(what, name)
   what = "distributed_supervisor." .. what

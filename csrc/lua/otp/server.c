@@ -1,8 +1,6 @@
 /* Servers: the behaviour that runs a module's callbacks, and starts. */
 #include "server.h"
 
-#include <string.h>
-
 #include "../../core/assert.h"
 #include "../value/misuse.h"
 #include "../value/arity.h"
@@ -18,6 +16,7 @@
 #include "../process/signal.h"
 #include "../process/wait.h"
 #include "directive.h"
+#include "server_functions.h"
 #include "server_label.h"
 #include "server_system.h"
 #include "status.h"
@@ -402,62 +401,6 @@ static void run_init(lua_State *L, byn_process *p) {
 
 /* --- what the module lacks ------------------------------------------------ */
 
-#define MOST_NAMES 20 /* of a module's functions in one text */
-
-/* Pushes the first name of a function of the table on top that comes after
- * `last` (NULL: the first of all); false, and nothing, where there is none.
- * The order is that of the bytes: that of a table differs from run to run. */
-static bool push_name_after(lua_State *L, const char *last) {
-  const char *best = NULL;
-  int module = lua_gettop(L);
-  lua_pushnil(L);
-  while (lua_next(L, module)) {
-    bool is_function = lua_isfunction(L, -1) && lua_type(L, -2) == LUA_TSTRING;
-    const char *name = is_function ? lua_tostring(L, -2) : NULL;
-    if (name && (!last || strcmp(name, last) > 0) &&
-        (!best || strcmp(name, best) < 0))
-      best = name;
-    lua_pop(L, 1);
-  }
-  if (best) lua_pushstring(L, best);
-  return best != NULL;
-}
-
-/* Pushes "the module has handle_cast, init", for a person who looks for what is
- * misspelt or not returned. */
-static void push_module_text(lua_State *L, byn_process *p) {
-  byn_server *s = p->self;
-  luaL_checkstack(L, 10, NULL);
-  int top = lua_gettop(L);
-  byn_slot_push(L, s->state);
-  if (!lua_getmetatable(L, -1) ||
-      lua_getfield(L, -1, "__index") != LUA_TTABLE) {
-    lua_settop(L, top);
-    lua_pushliteral(L, "the module is unknown");
-    return;
-  }
-  lua_replace(L, top + 1);
-  lua_settop(L, top + 1);
-  lua_pushliteral(L, "the module has");
-  const char *last = NULL;
-  for (int n = 0; n < MOST_NAMES; n++) {
-    lua_pushvalue(L, top + 1);
-    bool found = push_name_after(L, last);
-    lua_remove(L, found ? -2 : -1);
-    if (!found) break;
-    last = lua_tostring(L, -1); /* its table keeps it */
-    lua_pushstring(L, n ? ", " : " ");
-    lua_insert(L, -2);
-    lua_concat(L, 3);
-  }
-  if (!last) {
-    lua_pushliteral(L, " no function");
-    lua_concat(L, 2);
-  }
-  lua_remove(L, top + 1);
-  byn_assert(lua_gettop(L) == top + 1);
-}
-
 /* Tells of the message on top (popped), for which there is no handle_info. */
 static void drop_message(lua_State *L, byn_process *p) {
   luaL_checkstack(L, 10, NULL);
@@ -468,7 +411,7 @@ static void drop_message(lua_State *L, byn_process *p) {
     lua_setfield(L, -2, "pid");
     byn_slot_push(L, p->label);
     lua_setfield(L, -2, "label");
-    push_module_text(L, p);
+    byn_server_push_functions(L, p);
     lua_pushfstring(L, "no handle_info: %s", lua_tostring(L, -1));
     lua_setfield(L, -3, "reason");
     lua_pop(L, 1);
@@ -489,7 +432,7 @@ static void take_call(lua_State *L, byn_process *p) {
   }
   if (!push_handler(L, p, "handle_call")) {
     lua_pushliteral(L, "handle_call");
-    push_module_text(L, p);
+    byn_server_push_functions(L, p);
     byn_reason_make(L, "undef", 2);
     lua_replace(L, -2);
     byn_server_reply_error(L, p);
@@ -518,7 +461,7 @@ static void take_cast(lua_State *L, byn_process *p) {
   byn_server *s = p->self;
   byn_value_push(L, &s->mail->value);
   if (handle_message(L, p, BYN_IN_CAST, "handle_cast")) return;
-  push_module_text(L, p);
+  byn_server_push_functions(L, p);
   lua_pushfstring(L, "has no handle_cast, but a cast came; %s",
                   lua_tostring(L, -1));
   stop_for_fault(L, p, lua_tostring(L, -1));
