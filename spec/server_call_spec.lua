@@ -35,7 +35,7 @@ describe("server.call", function()
 
   test("fails at once when the server has no handle_call", function()
     local pid = start {}
-    assert.same({ nil, { "undef", "handle_call" } },
+    assert.same({ nil, { "undef", "handle_call", "the module has init" } },
       { server.call(pid, "?") })
     assert.is_true(core.is_alive(pid))
   end)

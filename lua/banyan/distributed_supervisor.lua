@@ -174,14 +174,15 @@ function distributed_supervisor.child_spec(opts)
   }
 end
 
--- What start_child and ensure_child have in common.
+-- What start_child and ensure_child have in common. Both end with a tail call
+-- of it, so that their caller is at level 2.
 local function start(what, name, spec, node, ensure)
   check_name(what, name)
   what = "distributed_supervisor." .. what
   if node ~= nil and type(node) ~= "string" then
-    error(("%s: node must be a string, got %s"):format(what, type(node)), 3)
+    error(("%s: node must be a string, got %s"):format(what, type(node)), 2)
   end
-  local packed, id = options.check_spec(what, spec, 3)
+  local packed, id = options.check_spec(what, spec, 2)
   local pid, err, again = ask(name, {
     tag = "start", id = id, spec = packed, node = node, ensure = ensure,
     by = core.self(),

@@ -92,6 +92,10 @@ function dynamic_supervisor.start_child(sup, spec)
   if not packed then
     error("dynamic_supervisor.start_child: " .. message, 2)
   end
+  if childspec.is_significant(packed) then
+    error("dynamic_supervisor.start_child: a child spec's significant must "
+      .. "not be true: a dynamic supervisor has no auto_shutdown", 2)
+  end
   packed[1] = "start_child"
   return ask(sup, packed)
 end

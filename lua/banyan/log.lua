@@ -24,6 +24,7 @@ local levels = {
   mailbox_long = "warning",
   mailbox_full = "warning",
   mailbox_drained = "warning",
+  call_timeout = "info",
   accept_failed = "warning",
   child_start_failed = "warning",
   child_stop_slow = "warning",
@@ -85,6 +86,7 @@ function log.level(event)
   local name, reason = event.event, event.reason
   if name == "node_down" and in_order[reason] then return "info" end
   if name == "link_refused" and passing[reason] then return "info" end
+  if name == "call_timeout" and event.deadlock then return "warning" end
   if name == "link_failed" and alarming[reason] then return "warning" end
   return levels[name] or "debug"
 end

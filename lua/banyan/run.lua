@@ -10,6 +10,9 @@
 --   2. all other supervisors are stopped
 --   3. the node is closed: remaining processes are killed, links are closed
 --
+-- A main that an exit signal of another has ended makes run raise, with any
+-- reason, but for auto_shutdown.
+--
 -- 3 comes at the latest when the option stop_ms has passed since main ended or
 -- a signal came; GRACE_MS after a signal that comes during 2; and at once after
 -- a second signal. A node whose name belongs to another one stops as by
@@ -104,11 +107,13 @@ local function init(state, node, main, args)
   end
   state.main = core.spawn_link(function()
     core.label_by(main)
+    core.set_main()
     local results = pack(main(unpack(args, 1, args.n)))
     local info = core.process_info(core.self())
     state.results, state.links = results, info and info.links
   end)
   state.reason = await_main(state)
+  state.ended_by, state.gave_up = core.main_ended_by()
   tree.limit(node.core, state, node.stop_ms)
   await_servers(state)
   tree.stop()
@@ -179,6 +184,19 @@ local function is_orderly(reason)
   return reason == "normal" or reason == "shutdown"
 end
 
+-- Main, which does not trap exits, was ended by somebody it is linked to. That
+-- is no success, even where the reason is "shutdown", as that of a supervisor
+-- that gives up.
+local function ended_by_signal(state)
+  local by, reason = tostring(state.ended_by), tostring(state.reason)
+  if state.gave_up then
+    return ("banyan.run: the supervisor %s gave up and ended main (%s); the "
+      .. "event supervisor_gave_up says why"):format(by, reason)
+  end
+  return ("banyan.run: an exit signal of %s ended main (%s)")
+    :format(by, reason)
+end
+
 -- Returns or raises what main's exit reason means to the caller of run.
 local function conclude(state, node)
   local reason = state.reason
@@ -190,6 +208,9 @@ local function conclude(state, node)
     return nil, core.reason { "name_taken", node:name() }
   end
   if state.signalled and ended then return nil, "shutdown" end
+  if is_orderly(reason) and state.ended_by and not state.signalled then
+    error(ended_by_signal(state), 0)
+  end
   if reason == "normal" then
     local results = state.results or { n = 0 }
     return unpack(results, 1, results.n)

@@ -18,7 +18,7 @@
 --  * `handle_call(self, msg, from)`: all that it returns is the reply. Or
 --    server.noreply, server.stop_with(reason, reply...) (terminate runs
 --    first, then the reply is sent), server.continue(arg) (no reply yet).
---    Without it a call answers `nil, {"undef", "handle_call"}`.
+--    Without it a call answers `nil, {"undef", "handle_call", text}`.
 --  * `handle_cast(self, msg)`; without it a cast crashes the server.
 --  * `handle_info(self, msg)`: any other message, and "timeout"; without it
 --    they are dropped.
@@ -87,7 +87,12 @@ local function resolve(what, module)
     error(("%s: module must be a table or the name of a module, got %s")
       :format(what, type(module)), 4)
   end
-  local loaded = require(module)
+  local found, loaded = pcall(require, module)
+  if not found then
+    if type(loaded) ~= "string" then error(loaded, 0) end
+    loaded = loaded:gsub("^(module '.-' not found):\n.*", "%1")
+    error(("%s: %s"):format(what, loaded), 4)
+  end
   if type(loaded) ~= "table" then
     error(("%s: module %q is a %s, not a table"):format(what, module,
       type(loaded)), 4)

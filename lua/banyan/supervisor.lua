@@ -233,6 +233,7 @@ local function run_init(module, arg)
   if made[result] then return result end
   if result == supervisor.ignore then return nil, "ignore" end
   if not result and reason ~= nil then return nil, reason end
+  if result == nil then result = "init returned nothing" end
   return nil, { "bad_return", result }
 end
 

@@ -17,7 +17,7 @@
 
 static int encode_protected(lua_State *L) {
   byn_buf *b = lua_touserdata(L, 2);
-  byn_term_encode(L, 1, b, NULL, NULL);
+  byn_term_encode(L, 1, b, NULL, NULL, "msg");
   return 0;
 }
 

@@ -6,6 +6,7 @@
 #include "../../core/assert.h"
 #include "../../core/wire/handshake.h"
 #include "../value/compat.h"
+#include "../value/misuse.h"
 #include "../process/call.h"
 #include "../process/lookup.h"
 #include "../process/mailbox.h"
@@ -139,8 +140,8 @@ static int l_connect(lua_State *L) {
   byn_cluster *c = check_cluster_here(L, "connect");
   const char *name = luaL_checkstring(L, 1);
   int64_t ms = byn_check_timeout(L, 2, 5000);
-  luaL_argcheck(L, byn_name_is_valid(name, strlen(name)), 1,
-                "is not a node's name");
+  byn_argument(L, byn_name_is_valid(name, strlen(name)), 1,
+               "is not a node's name");
   byn_process *p = byn_world_here(L)->running;
   bool self = !strcmp(name, c->node->name);
   if (p) byn_process_check_wait(L, p);
@@ -195,7 +196,7 @@ static int l_disconnect(lua_State *L) {
 /* monitor_nodes(bool) -> true */
 static int l_monitor_nodes(lua_State *L) {
   byn_process *p = byn_process_here(L, "monitor_nodes");
-  luaL_checktype(L, 1, LUA_TBOOLEAN);
+  byn_expect_type(L, 1, LUA_TBOOLEAN);
   p->watches_nodes = lua_toboolean(L, 1);
   lua_pushboolean(L, 1);
   return 1;

@@ -6,6 +6,7 @@
 #include "../../core/assert.h"
 #include "../../core/wire/handshake.h"
 #include "../value/compat.h"
+#include "../value/misuse.h"
 #include "../value/reason.h"
 #include "../value/term.h"
 #include "../process/call.h"
@@ -49,6 +50,7 @@ typedef struct draft {
   byn_node *node;
   byn_peer *peer;
   byn_buf *b;
+  const char *what; /* what errors call the value in it */
 } draft;
 
 static void draft_abort(draft *d) {
@@ -62,6 +64,7 @@ static bool draft_begin(byn_node *node, const byn_origin *to, uint8_t kind,
                         draft *d) {
   byn_assert(to != node->origin);
   d->node = node;
+  d->what = kind == REPLY ? "reply" : "msg";
   d->peer = byn_peer_of(node, to);
   if (d->peer && d->peer->draft) draft_abort(d->peer->draft);
   d->b = d->peer ? byn_link_begin(d->peer->link) : NULL;
@@ -110,7 +113,7 @@ static bool draft_commit_message(lua_State *L, draft *d) {
 static int encode_protected(lua_State *L) {
   draft *d = lua_touserdata(L, 1);
   for (int i = 2; i <= lua_gettop(L); i++)
-    byn_term_encode(L, i, d->b, d->node->origin, d->peer->origin);
+    byn_term_encode(L, i, d->b, d->node->origin, d->peer->origin, d->what);
   return 0;
 }
 
@@ -136,8 +139,15 @@ static int encode_terms(lua_State *L, draft *d, int first, int count) {
 /* Puts the terms of a message. Where one cannot be sent the draft is aborted,
  * and the error raised to the sender. */
 static void put_terms(lua_State *L, draft *d, int first, int count) {
-  if (encode_terms(L, d, first, count) == LUA_OK) return;
+  int status = encode_terms(L, d, first, count);
+  if (status == LUA_OK) return;
   draft_abort(d);
+  if (lua_type(L, -1) == LUA_TSTRING &&
+      !byn_reason_is(L, -1, "not enough memory")) {
+    byn_misuse_where(L);
+    lua_insert(L, -2);
+    lua_concat(L, 2);
+  }
   lua_error(L);
 }
 

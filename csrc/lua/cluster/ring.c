@@ -7,6 +7,7 @@
 #include "../../core/assert.h"
 #include "../../core/ring.h"
 #include "../value/compat.h"
+#include "../value/misuse.h"
 #include "../value/id.h"
 
 #define TYPE "banyan.ring"
@@ -20,7 +21,7 @@ typedef struct ring_box {
 
 static byn_ring *check_ring(lua_State *L) {
   ring_box *box = luaL_checkudata(L, 1, TYPE);
-  luaL_argcheck(L, box->ring != NULL, 1, "the ring is gone");
+  byn_argument(L, box->ring != NULL, 1, "the ring is gone");
   return box->ring;
 }
 
@@ -35,7 +36,7 @@ static bool is_name(lua_State *L, int index) {
 }
 
 static const char *check_name(lua_State *L, size_t *n) {
-  luaL_argcheck(L, is_name(L, 2), 2, "name must be a non-empty string");
+  byn_argument(L, is_name(L, 2), 2, "name must be a non-empty string");
   return lua_tolstring(L, 2, n);
 }
 
@@ -97,7 +98,8 @@ bool byn_ring_key(lua_State *L, int index, uint64_t *hash) {
 static uint64_t check_key(lua_State *L) {
   uint64_t hash = 0;
   if (!byn_ring_key(L, 2, &hash))
-    luaL_argerror(L, 2, "key must be a string, an integer, a pid or a ref");
+    byn_argument_error(L, 2,
+                       "key must be a string, an integer, a pid or a ref");
   return hash;
 }
 
@@ -117,8 +119,8 @@ static int ring_add(lua_State *L) {
   const char *name = check_name(L, &n);
   uint32_t weight = 1;
   if (!lua_isnoneornil(L, 3))
-    luaL_argcheck(L, is_weight(L, 3, &weight), 3,
-                  "weight must be an integer from 1 to 1000");
+    byn_argument(L, is_weight(L, 3, &weight), 3,
+                 "weight must be an integer from 1 to 1000");
   if (!byn_ring_add(r, name, n, weight)) return no_memory(L);
   lua_pushboolean(L, true);
   return 1;
@@ -164,8 +166,8 @@ static int ring_nodes_for(lua_State *L) {
   const byn_ring *r = check_ring(L);
   uint64_t hash = check_key(L);
   lua_Integer wanted = 0;
-  luaL_argcheck(L, in_range(L, 3, 0, INT32_MAX, &wanted), 3,
-                "n must be an integer not below 0");
+  byn_argument(L, in_range(L, 3, 0, INT32_MAX, &wanted), 3,
+               "n must be an integer not below 0");
   uint32_t few[FEW], *out = few, want = (uint32_t)wanted;
   if (want > byn_ring_count(r)) want = byn_ring_count(r);
   byn_assert(want <= byn_ring_count(r));
@@ -265,8 +267,8 @@ static const char *check_nodes(lua_State *L, byn_ring_member **members,
 static uint32_t check_vnodes(lua_State *L) {
   lua_Integer vnodes = BYN_RING_VNODES;
   if (!lua_isnoneornil(L, 2))
-    luaL_argcheck(L, in_range(L, 2, 1, BYN_RING_VNODES_MAX, &vnodes), 2,
-                  "vnodes must be an integer from 1 to 10000");
+    byn_argument(L, in_range(L, 2, 1, BYN_RING_VNODES_MAX, &vnodes), 2,
+                 "vnodes must be an integer from 1 to 10000");
   return (uint32_t)vnodes;
 }
 

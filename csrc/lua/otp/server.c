@@ -2,11 +2,13 @@
 #include "server.h"
 
 #include "../../core/assert.h"
+#include "../value/misuse.h"
 #include "../value/arity.h"
 #include "../value/reason.h"
 #include "../value/term.h"
 #include "../process/call.h"
 #include "../process/coroutine.h"
+#include "../process/event.h"
 #include "../process/lookup.h"
 #include "../process/mailbox_limit.h"
 #include "../process/node.h"
@@ -14,6 +16,7 @@
 #include "../process/signal.h"
 #include "../process/wait.h"
 #include "directive.h"
+#include "server_functions.h"
 #include "server_label.h"
 #include "server_system.h"
 #include "status.h"
@@ -396,6 +399,27 @@ static void run_init(lua_State *L, byn_process *p) {
   byn_server_run_callback(L, p, BYN_STARTING, 2);
 }
 
+/* --- what the module lacks ------------------------------------------------ */
+
+/* Tells of the message on top (popped), for which there is no handle_info. */
+static void drop_message(lua_State *L, byn_process *p) {
+  luaL_checkstack(L, 10, NULL);
+  if (byn_event(L, p->node, "message_dropped")) {
+    lua_pushvalue(L, -2);
+    lua_setfield(L, -2, "message");
+    byn_process_push(L, p);
+    lua_setfield(L, -2, "pid");
+    byn_slot_push(L, p->label);
+    lua_setfield(L, -2, "label");
+    byn_server_push_functions(L, p);
+    lua_pushfstring(L, "no handle_info: %s", lua_tostring(L, -1));
+    lua_setfield(L, -3, "reason");
+    lua_pop(L, 1);
+    byn_event_done(L, p->node);
+  }
+  lua_pop(L, 1);
+}
+
 /* --- mail ----------------------------------------------------------------- */
 
 static void take_call(lua_State *L, byn_process *p) {
@@ -408,7 +432,8 @@ static void take_call(lua_State *L, byn_process *p) {
   }
   if (!push_handler(L, p, "handle_call")) {
     lua_pushliteral(L, "handle_call");
-    byn_reason_make(L, "undef", 1);
+    byn_server_push_functions(L, p);
+    byn_reason_make(L, "undef", 2);
     lua_replace(L, -2);
     byn_server_reply_error(L, p);
     byn_server_free_mail(L, p);
@@ -423,15 +448,11 @@ static void take_call(lua_State *L, byn_process *p) {
   run_handler(L, p, BYN_IN_CALL, from ? 3 : 2);
 }
 
-/* Pops a message and runs the handler of that name with it; false if there is
- * none. */
+/* Pops a message and runs the handler of that name with it; false, and the
+ * message stays, if there is none. */
 static bool handle_message(lua_State *L, byn_process *p, byn_doing what,
                            const char *name) {
-  bool known = push_handler(L, p, name);
-  if (!known) {
-    lua_pop(L, 1);
-    return false;
-  }
+  if (!push_handler(L, p, name)) return false;
   run_handler(L, p, what, 2);
   return true;
 }
@@ -439,8 +460,12 @@ static bool handle_message(lua_State *L, byn_process *p, byn_doing what,
 static void take_cast(lua_State *L, byn_process *p) {
   byn_server *s = p->self;
   byn_value_push(L, &s->mail->value);
-  if (!handle_message(L, p, BYN_IN_CAST, "handle_cast"))
-    stop_for_fault(L, p, "has no handle_cast, but a cast came");
+  if (handle_message(L, p, BYN_IN_CAST, "handle_cast")) return;
+  byn_server_push_functions(L, p);
+  lua_pushfstring(L, "has no handle_cast, but a cast came; %s",
+                  lua_tostring(L, -1));
+  stop_for_fault(L, p, lua_tostring(L, -1));
+  lua_pop(L, 3);
 }
 
 /* A message, a DOWN, or an EXIT. That of the parent is never for handle_info:
@@ -456,8 +481,9 @@ static void take_info(lua_State *L, byn_process *p) {
     return;
   }
   byn_mail_push(L, s->mail);
-  if (!handle_message(L, p, BYN_IN_INFO, "handle_info"))
-    byn_server_free_mail(L, p);
+  if (handle_message(L, p, BYN_IN_INFO, "handle_info")) return;
+  drop_message(L, p);
+  byn_server_free_mail(L, p);
 }
 
 /* These do not end the wait for the idle time-out. */
@@ -518,7 +544,7 @@ static void server_run(lua_State *L, byn_process *p) {
   } else if (s->timeout_due) {
     s->timeout_due = false;
     lua_pushliteral(L, "timeout");
-    handle_message(L, p, BYN_IN_INFO, "handle_info");
+    if (!handle_message(L, p, BYN_IN_INFO, "handle_info")) drop_message(L, p);
   }
   byn_assert(lua_gettop(L) == top);
 }
@@ -709,7 +735,7 @@ static int l_timeout(lua_State *L) {
 }
 
 static int l_stop_with(lua_State *L) {
-  luaL_argcheck(L, !lua_isnoneornil(L, 1), 1, "a reason expected");
+  byn_argument(L, !lua_isnoneornil(L, 1), 1, "a reason expected");
   byn_directive_make(L, BYN_STOP, lua_gettop(L));
   return 1;
 }

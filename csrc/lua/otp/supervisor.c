@@ -67,6 +67,8 @@ static void supervisor_finish(lua_State *L, byn_process *p,
     byn_slot_push(L, s->reason);
   else
     lua_pushliteral(L, "shutdown");
+  p->gave_up = a->cause == BYN_END_GAVE_UP;
+  p->ends_in_order = a->cause == BYN_END_AUTO;
   byn_process_end(L, p);
 }
 
@@ -337,18 +339,19 @@ static void child_start_failed(lua_State *L, byn_process *p,
 }
 
 /* Pushes the reason why a start function's results are no success: the error
- * that it returned, or that it returned something else. */
-static void push_start_error(lua_State *L, int first, int count) {
+ * that it returned, or that `what` returned something else. */
+static void push_start_error(lua_State *L, const char *what, int first,
+                             int count) {
   bool error =
       count >= 2 && !lua_toboolean(L, first) && !lua_isnil(L, first + 1);
   if (error) {
     byn_reason_copy(L, first + 1);
     return;
   }
-  if (count)
+  if (count && !lua_isnil(L, first))
     byn_reason_copy(L, first);
   else
-    lua_pushliteral(L, "nothing");
+    lua_pushfstring(L, "%s returned nothing", what);
   byn_reason_make(L, "bad_return", 1);
 }
 
@@ -377,7 +380,7 @@ static void start_returned(lua_State *L, byn_process *p, byn_supervised *child,
     lua_pushliteral(L, "ignore");
     answer_start(L, p, 2);
   } else {
-    push_start_error(L, first, count);
+    push_start_error(L, "the start function", first, count);
     child_start_failed(L, p, child);
   }
   lua_settop(L, first - 1);
@@ -483,7 +486,7 @@ static void init_returned(lua_State *L, byn_process *p, int count) {
     lua_pushliteral(L, "normal");
     supervisor_start_failed(L, p);
   } else {
-    push_start_error(L, first, count);
+    push_start_error(L, "init", first, count);
     supervisor_start_failed(L, p);
   }
   lua_settop(L, first - 1);

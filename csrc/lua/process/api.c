@@ -18,7 +18,7 @@
 
 static const byn_id *check_pid(lua_State *L, int index) {
   const byn_id *id = byn_pid_at(L, index);
-  luaL_argexpected(L, id, index, "pid");
+  byn_expect(L, id, index, "pid");
   return id;
 }
 
@@ -121,11 +121,11 @@ static void flush_down(lua_State *L, byn_process *p, const byn_id *ref) {
 static int l_demonitor(lua_State *L) {
   byn_process *p = byn_process_here(L, "demonitor");
   const byn_id *ref = byn_ref_at(L, 1);
-  luaL_argexpected(L, ref, 1, "ref (from monitor)");
+  byn_expect(L, ref, 1, "ref (from monitor)");
   BYN_POINT(L, p, l_demonitor, BYN_OP_DEMONITOR, 0);
   bool flush = false;
   if (!lua_isnoneornil(L, 2)) {
-    luaL_checktype(L, 2, LUA_TTABLE);
+    byn_expect_type(L, 2, LUA_TTABLE);
     lua_pushnil(L);
     while (lua_next(L, 2)) {
       if (!byn_reason_is(L, -2, "flush"))
@@ -162,7 +162,7 @@ static int l_pid_exit(lua_State *L) {
   byn_node *node = byn_node_here(L);
   byn_process *p = node->world->running;
   const byn_id *to = check_pid(L, 1);
-  luaL_argcheck(L, !lua_isnoneornil(L, 2), 2, "a reason expected");
+  byn_argument(L, !lua_isnoneornil(L, 2), 2, "a reason expected");
   BYN_POINT(L, p, l_pid_exit, BYN_OP_EXIT, 1);
   byn_id outside = {.origin = node->origin, .kind = BYN_PID};
   byn_exit_to(L, node, p ? &p->id : &outside, to, 2);
@@ -172,10 +172,30 @@ static int l_pid_exit(lua_State *L) {
 
 static int l_trap_exit(lua_State *L) {
   byn_process *p = byn_process_here(L, "trap_exit");
-  luaL_checktype(L, 1, LUA_TBOOLEAN);
+  byn_expect_type(L, 1, LUA_TBOOLEAN);
   lua_pushboolean(L, p->traps);
   p->traps = lua_toboolean(L, 1);
   return 1;
+}
+
+/* set_main(): the caller is the process of banyan.run */
+static int l_set_main(lua_State *L) {
+  byn_process *p = byn_process_here(L, "set_main");
+  p->node->main = p->id.serial;
+  return push_true(L);
+}
+
+/* main_ended_by() -> the pid whose exit signal ended main, and whether that was
+ * a supervisor that gave up; nil: it ended by itself, or by auto_shutdown */
+static int l_main_ended_by(lua_State *L) {
+  const byn_node *node = byn_node_here(L);
+  if (!node->main_ended_by.serial) {
+    lua_pushnil(L);
+    return 1;
+  }
+  byn_id_push(L, &node->main_ended_by);
+  lua_pushboolean(L, node->main_gave_up);
+  return 2;
 }
 
 /* --- parents -------------------------------------------------------------- */
@@ -187,7 +207,7 @@ static int l_adopt(lua_State *L) {
   byn_id id = *check_pid(L, 1);
   byn_process *child =
       id.origin == p->node->origin ? byn_node_find(p->node, &id) : NULL;
-  luaL_argcheck(L, child != p, 1, "a process cannot adopt itself");
+  byn_argument(L, child != p, 1, "a process cannot adopt itself");
   if (child) {
     child->parent = p->id.serial;
     child->parent_index = p->id.index;
@@ -244,7 +264,7 @@ static int l_ancestors(lua_State *L) {
 
 /* register(name [, pid]) -> true | nil, {"already_registered", pid} */
 static int l_register(lua_State *L) {
-  luaL_checktype(L, 1, LUA_TSTRING);
+  byn_expect_type(L, 1, LUA_TSTRING);
   BYN_POINT(L, byn_world_here(L)->running, l_register, BYN_OP_REGISTER, 1);
   byn_process *p;
   byn_node *node;
@@ -254,8 +274,8 @@ static int l_register(lua_State *L) {
   } else {
     node = byn_node_here(L);
     const byn_id *id = check_pid(L, 2);
-    luaL_argcheck(L, id->origin == node->origin, 2,
-                  "is a process of another node");
+    byn_argument(L, id->origin == node->origin, 2,
+                 "is a process of another node");
     p = byn_node_find(node, id);
   }
   const char *error = byn_node_register(L, node, p, 1);
@@ -266,7 +286,7 @@ static int l_register(lua_State *L) {
 }
 
 static int l_unregister(lua_State *L) {
-  luaL_checktype(L, 1, LUA_TSTRING);
+  byn_expect_type(L, 1, LUA_TSTRING);
   BYN_POINT(L, byn_world_here(L)->running, l_unregister, BYN_OP_UNREGISTER, 1);
   byn_node *node = byn_node_here(L);
   byn_process *p = byn_node_named(L, node, 1);
@@ -280,7 +300,7 @@ static int l_unregister(lua_State *L) {
 }
 
 static int l_whereis(lua_State *L) {
-  luaL_checktype(L, 1, LUA_TSTRING);
+  byn_expect_type(L, 1, LUA_TSTRING);
   BYN_POINT(L, byn_world_here(L)->running, l_whereis, BYN_OP_WHEREIS, 1);
   byn_process *p = byn_node_named(L, byn_node_here(L), 1);
   if (p)
@@ -480,7 +500,7 @@ static void event_of_fields(lua_State *L, byn_node *node, const char *name) {
 /* event(name, fields): an event of the caller's node. */
 static int l_event(lua_State *L) {
   const char *name = luaL_checkstring(L, 1);
-  luaL_checktype(L, 2, LUA_TTABLE);
+  byn_expect_type(L, 2, LUA_TTABLE);
   lua_settop(L, 2);
   event_of_fields(L, byn_node_here(L), name);
   return 0;
@@ -490,9 +510,9 @@ static int l_event(lua_State *L) {
  * ref, wherever the caller is; false if that has been closed */
 static int l_event_at(lua_State *L) {
   const byn_id *id = byn_id_at(L, 1);
-  luaL_argexpected(L, id, 1, "pid or ref");
+  byn_expect(L, id, 1, "pid or ref");
   const char *name = luaL_checkstring(L, 2);
-  luaL_checktype(L, 3, LUA_TTABLE);
+  byn_expect_type(L, 3, LUA_TTABLE);
   lua_settop(L, 3);
   byn_node *node = id->origin->node;
   if (node) event_of_fields(L, node, name);
@@ -533,14 +553,14 @@ static int l_id_before(lua_State *L) {
   uint8_t a[BYN_ID_BYTES], b[BYN_ID_BYTES];
   size_t m = 0, n = 0;
   bool known = byn_id_key(L, 1, a, &m) && byn_id_key(L, 2, b, &n);
-  luaL_argcheck(L, known, 1, "pids or refs expected");
+  byn_argument(L, known, 1, "pids or refs expected");
   int order = memcmp(a, b, m < n ? m : n);
   lua_pushboolean(L, order < 0 || (order == 0 && m < n));
   return 1;
 }
 
 static int l_set_resolver(lua_State *L) {
-  luaL_checktype(L, 1, LUA_TFUNCTION);
+  byn_expect_type(L, 1, LUA_TFUNCTION);
   lua_settop(L, 1);
   byn_world *w = byn_world_of(L);
   byn_slot_free(L, &w->slots, w->resolver);
@@ -560,6 +580,8 @@ void byn_api_functions(lua_State *L) {
                                        {"demonitor", l_demonitor},
                                        {"exit", l_exit},
                                        {"trap_exit", l_trap_exit},
+                                       {"set_main", l_set_main},
+                                       {"main_ended_by", l_main_ended_by},
                                        {"register", l_register},
                                        {"unregister", l_unregister},
                                        {"whereis", l_whereis},
@@ -583,7 +605,7 @@ void byn_api_functions(lua_State *L) {
                                        {NULL, NULL}};
   byn_set_functions(L, functions);
   byn_pid_methods(L);
-  lua_getfield(L, -2, "send");
+  lua_getfield(L, -2, "pid_send");
   lua_setfield(L, -2, "send");
   byn_push_function(L, l_pid_exit);
   lua_setfield(L, -2, "exit");

@@ -3,6 +3,7 @@
 
 #include "../../core/assert.h"
 #include "../value/compat.h"
+#include "../value/misuse.h"
 #include "lookup.h"
 #include "wait.h"
 
@@ -69,11 +70,11 @@ static int l_done(lua_State *L) {
 /* --- the wait ------------------------------------------------------------- */
 
 static void check_done(lua_State *L, const byn_process *p) {
-  luaL_argcheck(L, lua_tocfunction(L, 1) == l_done, 1, "no done of an await");
+  byn_argument(L, lua_tocfunction(L, 1) == l_done, 1, "no done of an await");
   lua_getupvalue(L, 1, WAITER);
   const byn_id *waiter = byn_pid_at(L, -1);
-  luaL_argcheck(L, waiter && byn_id_equal(waiter, &p->id), 1,
-                "is the done of another process");
+  byn_argument(L, waiter && byn_id_equal(waiter, &p->id), 1,
+               "is the done of another process");
   lua_pop(L, 1);
 }
 

@@ -3,6 +3,7 @@
 
 #include "../../core/assert.h"
 #include "../value/compat.h"
+#include "../value/misuse.h"
 #include "../value/reason.h"
 #include "../value/term.h"
 #include "dest.h"
@@ -124,7 +125,7 @@ static bool copy_tables(lua_State *L, int count) {
   for (int i = lua_gettop(L) - count + 1; count; i++, count--) {
     if (lua_type(L, i) != LUA_TTABLE) continue;
     luaL_checkstack(L, 8, NULL);
-    if (!byn_term_try_copy(L, i)) return false;
+    if (!byn_term_try_copy(L, i, "reply")) return false;
     lua_replace(L, i);
   }
   return true;
@@ -284,7 +285,7 @@ static int l_call(lua_State *L) {
 static int l_ask(lua_State *L) {
   byn_process *p = byn_process_here(L, "call");
   lua_settop(L, 2);
-  luaL_checktype(L, 2, LUA_TTABLE);
+  byn_expect_type(L, 2, LUA_TTABLE);
   return call_and_wait(L, p, "supervisor", true, -1);
 }
 
@@ -360,7 +361,7 @@ static int l_cast_now(lua_State *L) {
 /* reply(from, ...) -> true, also once the node has been closed */
 static int l_reply(lua_State *L) {
   const byn_id *ref = byn_ref_at(L, 1);
-  luaL_argexpected(L, ref, 1, "the `from` of a handle_call");
+  byn_expect(L, ref, 1, "the `from` of a handle_call");
   byn_node *node = byn_node_toward(L, ref);
   BYN_POINT(L, byn_world_here(L)->running, l_reply, BYN_OP_REPLY, 0);
   if (node) byn_reply(L, node, ref, lua_gettop(L) - 1);

@@ -3,6 +3,7 @@
 
 #include "../../core/assert.h"
 #include "../value/compat.h"
+#include "../value/misuse.h"
 #include "../value/reason.h"
 #include "event.h"
 #include "lookup.h"
@@ -40,7 +41,7 @@ void byn_owned_release(lua_State *L, byn_process *p) {
 }
 
 static int l_set_release(lua_State *L) {
-  luaL_checktype(L, 1, LUA_TFUNCTION);
+  byn_expect_type(L, 1, LUA_TFUNCTION);
   lua_settop(L, 1);
   byn_world *w = byn_world_of(L);
   byn_slot_free(L, &w->slots, w->release);
@@ -50,7 +51,7 @@ static int l_set_release(lua_State *L) {
 
 static int l_owns(lua_State *L) {
   const byn_id *id = byn_pid_at(L, 1);
-  luaL_argexpected(L, id, 1, "pid");
+  byn_expect(L, id, 1, "pid");
   byn_assert(byn_world_here(L)->release);
   byn_node *node = id->origin->node;
   byn_process *p = node ? byn_node_find(node, id) : NULL;

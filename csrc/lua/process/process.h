@@ -136,6 +136,8 @@ struct byn_process {
   bool exits_itself : 1;  /* because its own code called banyan.exit */
   bool crash_told : 1;    /* no process_crashed event: there was one, or an
                              exit signal ends it */
+  bool gave_up : 1;       /* a supervisor whose child crashed too often */
+  bool ends_in_order : 1; /* auto_shutdown, its own or of one linked to it */
   bool queued : 1;        /* stands in the run queue */
   bool expired : 1;       /* the wait's time is over */
   bool woken : 1;         /* to be READY again after this slice */

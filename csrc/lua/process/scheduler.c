@@ -5,8 +5,10 @@
 #include "../value/compat.h"
 #include "../value/reason.h"
 #include "coroutine.h"
+#include "event.h"
 #include "foreign.h"
 #include "label.h"
+#include "lookup.h"
 #include "node.h"
 #include "preempt.h"
 #include "process.h"
@@ -36,9 +38,59 @@ static inline void cancel_wait_timer(byn_process *p) {
   p->expired = false;
 }
 
+#define LONGEST_CHAIN 100 /* of calls that wait for each other */
+
+/* Whom p has called and waits for; NULL: nobody. */
+static const byn_relation *call_of(const byn_process *p) {
+  bool waits = p->state == BYN_IDLE && p->co && p->wait == BYN_WAIT_REPLY;
+  return waits ? p->call : NULL;
+}
+
+/* Sets the fields that say what the one called was doing: to_waits_for, whom
+ * it had called itself, and deadlock, whether that led back to p. */
+static void tell_called(lua_State *L, const byn_process *p,
+                        const byn_relation *call) {
+  const byn_id *to = byn_end_id(call, &call->b);
+  const byn_process *other = byn_node_find(p->node, to);
+  if (!other) return;
+  byn_label_push(L, other);
+  lua_setfield(L, -2, "to_label");
+  const byn_relation *next = call_of(other);
+  if (!next) return;
+  to = byn_end_id(next, &next->b);
+  byn_id_push(L, to);
+  lua_setfield(L, -2, "to_waits_for");
+  for (int i = 0; next && i < LONGEST_CHAIN; i++) {
+    to = byn_end_id(next, &next->b);
+    other = byn_node_find(p->node, to);
+    if (other == p) break;
+    next = other ? call_of(other) : NULL;
+  }
+  lua_pushboolean(L, next && other == p);
+  lua_setfield(L, -2, "deadlock");
+}
+
+/* The event call_timeout. */
+static void tell_timeout(lua_State *L, const byn_process *p,
+                         const byn_relation *call) {
+  if (!byn_event(L, p->node, "call_timeout")) return;
+  const byn_id *to = byn_end_id(call, &call->b);
+  byn_process_push(L, p);
+  lua_setfield(L, -2, "pid");
+  byn_label_push(L, p);
+  lua_setfield(L, -2, "label");
+  if (to->serial) {
+    byn_id_push(L, to);
+    lua_setfield(L, -2, "to");
+  }
+  if (to->origin == p->node->origin) tell_called(L, p, call);
+  byn_event_done(L, p->node);
+}
+
 /* No reply has come in time: one that comes later is dropped. */
 static int time_out_call(lua_State *L, byn_process *p) {
   byn_relation *call = p->call;
+  if (call) tell_timeout(L, p, call);
   p->call = NULL;
   p->reply = 0;
   if (call) byn_relation_give_up(L, p->node, call);

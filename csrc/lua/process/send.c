@@ -90,7 +90,7 @@ static int l_send(lua_State *L) {
  * mailbox never drops, also once the node has been closed */
 static int l_tell(lua_State *L) {
   const byn_id *id = byn_pid_at(L, 1);
-  luaL_argexpected(L, id, 1, "pid");
+  byn_expect(L, id, 1, "pid");
   byn_node *node = id->origin->node;
   lua_settop(L, 2);
   if (!node) return 0;
@@ -103,9 +103,16 @@ static int l_tell(lua_State *L) {
   return 0;
 }
 
+/* pid:send(msg): a name for a pid is a dot for a colon */
+static int l_pid_send(lua_State *L) {
+  byn_expect(L, byn_pid_at(L, 1) != NULL, 1,
+             "pid (as in pid:send(msg), with a colon)");
+  return l_send(L);
+}
+
 /* No argument is misuse here, not a time without end. */
 static void check_time_given(lua_State *L) {
-  luaL_argexpected(L, !lua_isnoneornil(L, 1), 1, "milliseconds");
+  byn_expect(L, !lua_isnoneornil(L, 1), 1, "milliseconds");
 }
 
 /* --- after a while -------------------------------------------------------- */
@@ -295,7 +302,7 @@ static int l_send_after(lua_State *L) {
   byn_node *node = byn_node_here(L);
   check_time_given(L);
   int64_t ms = byn_check_timeout(L, 1, 0);
-  luaL_argcheck(L, ms >= 0, 1, "must be finite");
+  byn_argument(L, ms >= 0, 1, "must be finite");
   BYN_POINT(L, node->world->running, l_send_after, BYN_OP_SEND_AFTER, 0);
   return start_timer(L, node, "send_after", ms, false);
 }
@@ -307,7 +314,7 @@ static int l_send_interval(lua_State *L) {
   byn_node *node = byn_node_here(L);
   check_time_given(L);
   int64_t ms = byn_check_timeout(L, 1, 0);
-  luaL_argcheck(L, ms > 0 && ms <= LONGEST_INTERVAL, 1,
+  byn_argument(L, ms > 0 && ms <= LONGEST_INTERVAL, 1,
                 "an interval is 1 ms or more, and finite");
   BYN_POINT(L, node->world->running, l_send_interval, BYN_OP_SEND_AFTER, 0);
   return start_timer(L, node, "send_interval", ms, true);
@@ -317,7 +324,7 @@ static int l_send_interval(lua_State *L) {
 static int l_cancel_timer(lua_State *L) {
   byn_node *node = byn_node_here(L);
   const byn_id *ref = byn_ref_at(L, 1);
-  luaL_argexpected(L, ref, 1, "timer (from send_after or send_interval)");
+  byn_expect(L, ref, 1, "timer (from send_after or send_interval)");
   BYN_POINT(L, node->world->running, l_cancel_timer, BYN_OP_CANCEL, 0);
   byn_send *send = ref->origin == node->origin
                        ? byn_map_get(&node->sends, ref->serial)
@@ -395,7 +402,7 @@ static bool carries_ref(lua_State *L, const byn_mail *mail, const byn_id *ref) {
 static int l_mail_pass(lua_State *L) {
   byn_process *p = check_receiver(L, "receive");
   const byn_id *ref = byn_ref_at(L, 1);
-  luaL_argexpected(L, ref, 1, "ref");
+  byn_expect(L, ref, 1, "ref");
   bool ours = ref->origin == p->node->origin;
   byn_mailbox_pass(&p->mail, ours ? ref->serial : 0);
   return 0;
@@ -470,6 +477,7 @@ static int l_mail_wait(lua_State *L) {
 void byn_send_functions(lua_State *L) {
   static const luaL_Reg functions[] = {{"send", l_send},
                                        {"tell", l_tell},
+                                       {"pid_send", l_pid_send},
                                        {"send_after", l_send_after},
                                        {"send_interval", l_send_interval},
                                        {"cancel_timer", l_cancel_timer},

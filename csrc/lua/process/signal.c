@@ -27,6 +27,22 @@ static void push_reason(lua_State *L, byn_node *node, int index) {
   byn_mail_reserve(L, node->world);
 }
 
+/* The exit signal of another ends p. That of a supervisor whose significant
+ * children are done ends it in order; main's end must be known apart. */
+static void note_ended_by(byn_process *p, const byn_id *from) {
+  byn_node *node = p->node;
+  const byn_process *by = NULL;
+  if (p->exiting) return;
+  byn_assert(p->state < BYN_EXITING && !byn_id_equal(from, &p->id));
+  if (from->origin == node->origin && from->index < node->table_size)
+    by = node->table[from->index]; /* it may be EXITING itself */
+  if (by && by->id.serial != from->serial) by = NULL;
+  p->ends_in_order = by && by->ends_in_order;
+  if (p->id.serial != node->main || p->ends_in_order) return;
+  node->main_ended_by = *from;
+  node->main_gave_up = by && by->gave_up;
+}
+
 /* The rules of the Erlang reference manual, "Processes". Pops the reason. */
 static void signal_exit(lua_State *L, byn_process *p, const byn_id *from,
                         bool linked) {
@@ -40,6 +56,7 @@ static void signal_exit(lua_State *L, byn_process *p, const byn_id *from,
     byn_process_mail(L, p,
                      byn_mail_new(L, p->node->world, BYN_MAIL_EXIT, from));
   } else if (self || !byn_reason_is(L, -1, "normal")) {
+    if (!self) note_ended_by(p, from);
     p->crash_told = p->crash_told || (p->state < BYN_EXITING && !p->exiting);
     byn_process_end(L, p);
   } else {

@@ -2,6 +2,7 @@
 #include "spawn.h"
 
 #include "../value/compat.h"
+#include "../value/misuse.h"
 #include "../value/reason.h"
 #include "../value/term.h"
 #include "coroutine.h"
@@ -31,7 +32,7 @@ static const byn_behaviour plain = {
 
 byn_process *byn_spawn(lua_State *L, byn_node *node, int first) {
   int top = lua_gettop(L);
-  luaL_checktype(L, first, LUA_TFUNCTION);
+  byn_expect_type(L, first, LUA_TFUNCTION);
   luaL_checkstack(L, top - first + 8, "too many arguments");
   lua_pushvalue(L, first);
   for (int i = first + 1; i <= top; i++)
@@ -63,7 +64,7 @@ static int l_spawn_link(lua_State *L) {
 static int l_spawn_monitor(lua_State *L) {
   byn_process *self = byn_process_here(L, "spawn_monitor");
   BYN_POINT(L, self, l_spawn_monitor, BYN_OP_SPAWN, 0);
-  luaL_checktype(L, 1, LUA_TFUNCTION);
+  byn_expect_type(L, 1, LUA_TFUNCTION);
   byn_id ref;
   byn_node_ref(self->node, &ref);
   byn_id_push_first(L, &ref);

@@ -124,9 +124,14 @@ int64_t byn_check_timeout(lua_State *L, int index, int64_t otherwise) {
     if (whole && ms >= 0) return ms;
     if (!whole && lua_tonumber(L, index) == HUGE_VAL) return -1;
   }
-  luaL_argerror(L, index,
-                "a time-out is whole milliseconds >= 0, math.huge or "
-                "\"infinity\"");
+  const char *got = luaL_tolstring(L, index, NULL);
+  if (lua_type(L, index) == LUA_TSTRING)
+    got = lua_pushfstring(L, "\"%s\"", got);
+  byn_argument_error(L, index,
+                     lua_pushfstring(L,
+                                     "a time is whole milliseconds >= 0, "
+                                     "math.huge or \"infinity\", got %s",
+                                     got));
   return 0;
 }
 

@@ -21,6 +21,23 @@ void byn_misuse_where(lua_State *L);
 /* Raises an error with that in front of it. Does not return. */
 int byn_misuse(lua_State *L, const char *format, ...);
 
+/* As luaL_argerror: says that argument `index` of the running C function is
+ * wrong, with the name that the program knows it by, and the program's line. */
+int byn_argument_error(lua_State *L, int index, const char *message);
+int byn_type_error(lua_State *L, int index, const char *expected);
+static inline void byn_expect(lua_State *L, bool fine, int index,
+                              const char *expected) {
+  if (!fine) byn_type_error(L, index, expected);
+}
+static inline void byn_argument(lua_State *L, bool fine, int index,
+                                const char *message) {
+  if (!fine) byn_argument_error(L, index, message);
+}
+static inline void byn_expect_type(lua_State *L, int index, int type) {
+  if (lua_type(L, index) != type)
+    byn_type_error(L, index, lua_typename(L, type));
+}
+
 void byn_misuse_functions(lua_State *L);
 
 #endif

@@ -2,6 +2,7 @@
 #include "term.h"
 
 #include <math.h>
+#include <stdarg.h>
 #include <string.h>
 
 #include "../../core/assert.h"
@@ -59,11 +60,65 @@ static bool is_sendable_key(lua_State *L, int index) {
   }
 }
 
+/* --- where the fault is --------------------------------------------------- */
+
+/* Pushes the step into a table that the key at `key` is, and pops what is above
+ * the key: the way on from there. */
+static void prepend_step(lua_State *L, int key) {
+  if (lua_type(L, key) == LUA_TSTRING) {
+    const char *name = lua_tostring(L, key);
+    size_t n = strspn(name, "abcdefghijklmnopqrstuvwxyz"
+                            "ABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789");
+    bool plain = n && !name[n] && !strchr("0123456789", name[0]);
+    lua_pushfstring(L, plain ? ".%s" : "[\"%s\"]", name);
+  } else {
+    lua_pushfstring(L, "[%s]", luaL_tolstring(L, key, NULL));
+    lua_remove(L, -2);
+  }
+  lua_insert(L, -2);
+  lua_concat(L, 2);
+  lua_replace(L, key);
+  lua_settop(L, key);
+}
+
+/* Pushes the way from the value at `index` to the one that is `fault`; false,
+ * and nothing, where there is none. */
+static bool push_way(lua_State *L, int index, const void *fault, int depth) {
+  if (lua_topointer(L, index) == fault) {
+    lua_pushliteral(L, "");
+    return true;
+  }
+  if (lua_type(L, index) != LUA_TTABLE || depth > BYN_TERM_DEPTH) return false;
+  if (!lua_checkstack(L, 8)) return false;
+  lua_pushnil(L);
+  while (lua_next(L, index)) {
+    int key = lua_gettop(L) - 1;
+    if (push_way(L, key + 1, fault, depth + 1)) {
+      prepend_step(L, key);
+      return true;
+    }
+    lua_pop(L, 1);
+  }
+  return false;
+}
+
+/* Appends to the error on top where in the value at `root`, which is called
+ * `what`, the fault is. */
+static void add_place(lua_State *L, int root, const char *what,
+                      const void *fault) {
+  if (!fault || lua_topointer(L, root) == fault) return;
+  if (!push_way(L, root, fault, 0)) return;
+  lua_pushfstring(L, " (%s%s)", what, lua_tostring(L, -1));
+  lua_remove(L, -2);
+  lua_concat(L, 2);
+}
+
 /* --- copying -------------------------------------------------------------- */
 
 typedef struct copier {
   int depth;
   int elements;
+  const void *fault; /* the table that cannot be copied */
 } copier;
 
 static bool copy_table(lua_State *L, int index, copier *c);
@@ -81,12 +136,13 @@ static bool refuse_term(lua_State *L, const char *format, int most) {
   return false;
 }
 
-/* Copies the pair on top into the table below it. */
-static bool copy_pair(lua_State *L, int copy, copier *c) {
+/* Copies the pair on top, of the table `source`, into the table below it. */
+static bool copy_pair(lua_State *L, int copy, copier *c, const void *source) {
   if (++c->elements > BYN_TERM_ELEMENTS)
     return refuse_term(L, TOO_MANY, BYN_TERM_ELEMENTS);
   if (!is_sendable_key(L, copy + 1)) {
     lua_pushfstring(L, BAD_KEY, luaL_typename(L, copy + 1));
+    c->fault = source;
     return false;
   }
   lua_pushvalue(L, copy + 1);
@@ -101,13 +157,17 @@ static bool copy_table(lua_State *L, int index, copier *c) {
     return refuse_term(L, TOO_DEEP, BYN_TERM_DEPTH);
   luaL_checkstack(L, 8, "message nested too deep");
   metatable_kind metatable = metatable_of(L, index);
-  if (metatable == OTHER_METATABLE) return refuse_term(L, HAS_METATABLE, 0);
+  const void *source = lua_topointer(L, index);
+  if (metatable == OTHER_METATABLE) {
+    c->fault = source;
+    return refuse_term(L, HAS_METATABLE, 0);
+  }
   int length = (int)lua_rawlen(L, index);
   lua_createtable(L, length, length ? 0 : 4);
   int copy = lua_gettop(L);
   lua_pushnil(L);
   while (lua_next(L, index))
-    if (!copy_pair(L, copy, c)) return false;
+    if (!copy_pair(L, copy, c, source)) return false;
   if (metatable == REASON_METATABLE) {
     byn_reason_metatable(L);
     lua_setmetatable(L, copy);
@@ -116,20 +176,22 @@ static bool copy_table(lua_State *L, int index, copier *c) {
   return true;
 }
 
-bool byn_term_try_copy(lua_State *L, int index) {
-  copier c = {0, 0};
+bool byn_term_try_copy(lua_State *L, int index, const char *what) {
+  copier c = {0, 0, NULL};
   int top = lua_gettop(L);
-  if (copy_value(L, lua_absindex(L, index), &c)) {
+  index = lua_absindex(L, index);
+  if (copy_value(L, index, &c)) {
     byn_assert(lua_gettop(L) == top + 1 && c.depth == 0);
     return true;
   }
   lua_insert(L, top + 1);
   lua_settop(L, top + 1);
+  add_place(L, index, what, c.fault);
   return false;
 }
 
 void byn_term_copy(lua_State *L, int index) {
-  if (byn_term_try_copy(L, index)) return;
+  if (byn_term_try_copy(L, index, "msg")) return;
   byn_misuse_where(L);
   lua_insert(L, -2);
   lua_concat(L, 2);
@@ -142,7 +204,20 @@ typedef struct encoder {
   byn_buf *b;
   const byn_origin *from, *to;
   int depth, elements;
+  int root; /* stack index of the whole value */
+  const char *what;
 } encoder;
+
+/* Raises what is wrong, and where: the table or the value `fault`, or NULL. */
+static void encode_refuse(lua_State *L, const encoder *e, const void *fault,
+                          const char *format, ...) {
+  va_list args;
+  va_start(args, format);
+  lua_pushvfstring(L, format, args);
+  va_end(args);
+  add_place(L, e->root, e->what, fault);
+  lua_error(L);
+}
 
 static void encode_value(lua_State *L, int index, encoder *e);
 
@@ -170,7 +245,8 @@ static void encode_pairs(lua_State *L, int index, lua_Integer length,
     int key = lua_gettop(L) - 1;
     if (!in_array(L, key, length)) {
       if (!is_sendable_key(L, key))
-        byn_misuse(L, BAD_KEY, luaL_typename(L, key));
+        encode_refuse(L, e, lua_topointer(L, index), BAD_KEY,
+                      luaL_typename(L, key));
       encode_value(L, key, e);
       encode_value(L, key + 1, e);
     }
@@ -179,10 +255,12 @@ static void encode_pairs(lua_State *L, int index, lua_Integer length,
 }
 
 static void encode_table(lua_State *L, int index, encoder *e) {
-  if (++e->depth > BYN_TERM_DEPTH) byn_misuse(L, TOO_DEEP, BYN_TERM_DEPTH);
+  if (++e->depth > BYN_TERM_DEPTH)
+    encode_refuse(L, e, NULL, TOO_DEEP, BYN_TERM_DEPTH);
   luaL_checkstack(L, 6, "message nested too deep");
   metatable_kind metatable = metatable_of(L, index);
-  if (metatable == OTHER_METATABLE) byn_misuse(L, HAS_METATABLE);
+  if (metatable == OTHER_METATABLE)
+    encode_refuse(L, e, lua_topointer(L, index), HAS_METATABLE);
   lua_Integer length = (lua_Integer)lua_rawlen(L, index);
   lua_Integer pairs = count_pairs(L, index, length);
   byn_put_u8(e->b, metatable == REASON_METATABLE ? TAG_REASON : TAG_TABLE);
@@ -200,7 +278,8 @@ static void encode_table(lua_State *L, int index, encoder *e) {
 static void encode_other(lua_State *L, int index, encoder *e) {
   const byn_id *id = byn_id_at(L, index);
   if (!id)
-    byn_misuse(L, "cannot send a %s to another node", luaL_typename(L, index));
+    encode_refuse(L, e, lua_topointer(L, index),
+                  "cannot send a %s to another node", luaL_typename(L, index));
   byn_put_u8(e->b, id->kind == BYN_PID ? TAG_PID : TAG_REF);
   byn_id_encode(e->b, id, e->from, e->to);
 }
@@ -214,10 +293,10 @@ static bool is_double(int64_t v) {
 static void encode_integer(lua_State *L, int index, encoder *e) {
   int64_t v = lua_tointeger(L, index);
   if (e->to && e->to->doubles && !is_double(v))
-    byn_misuse(L,
-               "cannot send the integer %s to a node under LuaJIT: its "
-               "numbers are doubles",
-               luaL_tolstring(L, index, NULL));
+    encode_refuse(L, e, NULL,
+                  "cannot send the integer %s to a node under LuaJIT: its "
+                  "numbers are doubles",
+                  luaL_tolstring(L, index, NULL));
   byn_put_u8(e->b, TAG_INTEGER);
   byn_put_signed(e->b, v);
 }
@@ -233,8 +312,7 @@ static void encode_number(lua_State *L, int index, encoder *e) {
 
 static void encode_value(lua_State *L, int index, encoder *e) {
   if (++e->elements > BYN_TERM_ELEMENTS)
-    byn_misuse(L, "cannot send a message of more than %d values",
-               BYN_TERM_ELEMENTS);
+    encode_refuse(L, e, NULL, TOO_MANY, BYN_TERM_ELEMENTS);
   size_t n;
   const char *bytes;
   switch (lua_type(L, index)) {
@@ -261,9 +339,10 @@ static void encode_value(lua_State *L, int index, encoder *e) {
 }
 
 void byn_term_encode(lua_State *L, int index, byn_buf *b,
-                     const byn_origin *from, const byn_origin *to) {
-  encoder e = {b, from, to, 0, 0};
+                     const byn_origin *from, const byn_origin *to,
+                     const char *what) {
   index = lua_absindex(L, index);
+  encoder e = {b, from, to, 0, 0, index, what};
   int top = byn_stack_top(L);
   encode_value(L, index, &e);
   byn_assert(byn_stack_top(L) == top && e.depth == 0);

@@ -42,15 +42,18 @@
  * Raises an error that names what cannot be sent. Does not yield. */
 void byn_term_copy(lua_State *L, int index);
 /* The same, but raises only when memory is short: false with the error, a
- * text, in place of the copy. */
-bool byn_term_try_copy(lua_State *L, int index);
+ * text, in place of the copy. Errors name the place, as in "msg.list[3]":
+ * `what` is the name of the whole value there. */
+bool byn_term_try_copy(lua_State *L, int index, const char *what);
 
 /* Appends the value at `index` to `b`. Without `from` and `to` (NULL) the
  * origin of each id is spelled out, so that anybody can read it. Raises what
  * byn_term_copy raises, and for functions, userdata and coroutines "cannot send
- * a function to another node"; the caller then truncates `b`. */
+ * a function to another node", without the line of the program in front; the
+ * caller then truncates `b`. */
 void byn_term_encode(lua_State *L, int index, byn_buf *b,
-                     const byn_origin *from, const byn_origin *to);
+                     const byn_origin *from, const byn_origin *to,
+                     const char *what);
 
 /* Pushes the next term of `r`. false, with nothing pushed, if the bytes are
  * malformed or beyond a limit. Raises only when memory is short. */

@@ -50,6 +50,8 @@ local function exit_reason(pid)
   end
 end
 
+local NOTHING = "the start function returned nothing"
+
 local function bad_return(order, value)
   return failure(order, "error", core.reason { "bad_return", value })
 end
@@ -84,7 +86,7 @@ local function start(order)
   if core.is_pid(pid) then return hand_over(order, pid) end
   if not pid and err == "ignore" then return failure(order, "ignore") end
   if not pid and err ~= nil then return failure(order, "error", err) end
-  return bad_return(order, pid == nil and "nothing" or pid)
+  return bad_return(order, pid == nil and NOTHING or pid)
 end
 
 local function run(order)
