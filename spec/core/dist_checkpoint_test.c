@@ -1,5 +1,7 @@
 /* Checkpoints: who holds them, and what the next process is started with. */
 #define RIG_IDS 64
+#include "../../csrc/core/dist/parts.h"
+#include "../../csrc/core/dist/record.h"
 #include "dist_rig.h"
 
 static rig *new_rig(rig *r, int nodes, uint32_t replicas) {
@@ -294,6 +296,55 @@ static void is_handed_over(void **state) {
   }
 }
 
+/* A peer says that it holds one of that epoch. */
+static bool claim(rig *r, int to, int from, int id, uint64_t epoch) {
+  char key[16];
+  byn_dist_id name;
+  rig_key(id, key, &name);
+  byn_dist *d = r->nodes[from].d;
+  byn_place *p = byn_registry_find(&d->registry, &name);
+  byn_buf body, packet;
+  byn_buf_init(&body, &r->alloc);
+  byn_buf_init(&packet, &r->alloc);
+  byn_record_put_id(&body, p);
+  byn_put_number_field(&body, BYN_FIELD_TOKEN, p->generations->token);
+  byn_put_number_field(&body, BYN_FIELD_EPOCH, epoch);
+  byn_put_number_field(&body, BYN_FIELD_VERSION, 1000);
+  byn_put_u8(&packet, BYN_PACKET_VERSION);
+  byn_put_string(&packet, rig_names[from], strlen(rig_names[from]));
+  byn_put_u64(&packet, d->self->incarnation);
+  byn_put_u8(&packet, BYN_RECORD_HELD);
+  byn_put_string(&packet, body.data, body.len);
+  rig_time(r, to);
+  bool taken = byn_dist_receive(r->nodes[to].d, rig_names[from], packet.data,
+                                packet.len);
+  rig_drain(r, to);
+  byn_buf_free(&body);
+  byn_buf_free(&packet);
+  return taken;
+}
+
+/* Whatever a peer claims to hold, the child's own node goes on to write. */
+static void strange_claims(void **state) {
+  (void)state;
+  rig r;
+  new_rig(&r, 2, 2);
+  rig_start_all(&r, 1);
+  write_ok(&r, 0, "first");
+  int node = process_of(&r, 0)->node;
+  assert_false(claim(&r, node, 1 - node, 0, BYN_STAMP_MAX));
+  rig_run(&r, 3000); /* it is greeted anew */
+  write_ok(&r, 0, "second");
+  for (int i = 0; i < 3; i++)
+    assert_true(claim(&r, node, 1 - node, 0, BYN_STAMP_MAX - 1));
+  write_ok(&r, 0, "third");
+  rig_end(&r, process_of(&r, 0), false, "crash");
+  rig_run(&r, 500);
+  assert_string_equal(process_of(&r, 0)->given, "third");
+  write_ok(&r, 0, "fourth");
+  rig_free(&r);
+}
+
 /* --- chance --------------------------------------------------------------- */
 
 enum { IDS = 6 };
@@ -433,6 +484,7 @@ int main(void) {
       cmocka_unit_test(times_out),
       cmocka_unit_test(winner_of_a_conflict),
       cmocka_unit_test(is_handed_over),
+      cmocka_unit_test(strange_claims),
       cmocka_unit_test(acknowledged_is_never_lost),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
