@@ -207,4 +207,46 @@ describe("a node under another Lua", function()
       end)
     end)
   end)
+
+  here_and_there("resumes with what the other Lua kept", function()
+    cluster.run(function(c)
+      local one, other = both(c)
+      for _, node in ipairs { one, other } do
+        node:open([[
+          assert(require("banyan.distributed_supervisor").start_link {
+            name = "rooms" })
+        ]])
+      end
+      local members = "return #(require 'banyan.distributed_supervisor'.nodes "
+        .. "'rooms' or {})"
+      for _, node in ipairs { one, other } do
+        c:wait("both nodes are members", function()
+          return node:call(members) == 2
+        end)
+      end
+      -- Of the rooms some run here, some there, and each node holds all.
+      one:call([[
+        local ds = require "banyan.distributed_supervisor"
+        local room = require "spec.support.room"
+        for i = 1, 20 do
+          assert(ds.start_child("rooms", room.spec(i)))
+          local _, ok = ds.call("rooms", i, { tag = "add", n = i })
+          assert(ok)
+        end
+      ]])
+      one:kill()
+      c:wait("the other node has all scores", function()
+        return other:call([[
+          local ds = require "banyan.distributed_supervisor"
+          local right = 0
+          for i = 1, 20 do
+            if ds.call("rooms", i, { tag = "get" }) == i then
+              right = right + 1
+            end
+          end
+          return right
+        ]]) == 20
+      end)
+    end)
+  end)
 end)

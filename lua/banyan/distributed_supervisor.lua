@@ -38,6 +38,7 @@
 
 local core = require "banyan.core"
 core.skip_in_errors()
+local common = require "banyan.options"
 local options = require "banyan.distributed_supervisor.options"
 local tree = require "banyan.distributed_supervisor.tree"
 local views = require "banyan.distributed_supervisor.views"
@@ -112,6 +113,8 @@ end
 --- on the next node of the ring.
 ---@field max_children? integer
 ---@field max_spec? integer  bytes (1048576) of a child spec, as it is sent
+---@field max_checkpoint? integer  bytes (1048576) of a checkpoint
+---@field handoff_ms? integer  the time (10000) of a child's callback handoff
 --- 3 by default, in max_seconds, for each child: with more crashes in that
 --- time, it is failing.
 ---@field max_restarts? integer
@@ -127,8 +130,8 @@ end
 ---@field start_ms? integer
 --- So many start functions of a node run at once; 16.
 ---@field start_concurrency? integer
---- So many nodes (1 to 5; 2 by default) know of a start before its caller does,
---- where there are so many.
+--- So many nodes (1 to 5; 2 by default) know of a start, or hold a checkpoint,
+--- before its caller is answered, where there are so many.
 ---@field replicas? integer
 --- Of two processes of one child the one that began first stays ("oldest", the
 --- default), or the one that began last.
@@ -425,6 +428,46 @@ function distributed_supervisor.explain(name, id)
     members = view.dist:members(),
     reason = why(child),
   }
+end
+
+-- --- state -----------------------------------------------------------------
+
+--- Keeps a value for the next process of the child that the caller is: that
+-- gets the newest one in its callback resume, wherever it starts and why. It is
+-- gone when the child ends for good. Yields until `replicas` nodes hold it, or
+-- all where there are fewer.
+---@param state any  a value that can be sent to another node
+---@param opts? table  async = true: does not wait for the other nodes; of
+---  those that follow each other faster than they can be sent, the newest goes
+---@return true|nil ok
+---@return any err  {"checkpoint_too_large", bytes}; "timeout": within 5 s the
+---  other nodes have not answered, and this one holds it; "noproc": the child
+---  was ended meanwhile; "not_started"
+function distributed_supervisor.checkpoint(state, opts)
+  local what = "distributed_supervisor.checkpoint"
+  if opts ~= nil then
+    common.check(what, opts, { async = "boolean" }, 2)
+  end
+  local view, child = views.own()
+  if not view then
+    error(what .. ": called outside of a process that is the child of a "
+      .. "distributed supervisor", 2)
+  end
+  local bytes, problem = core.dist.encode(state)
+  if not bytes then
+    error(("%s: the state cannot be kept: %s"):format(what,
+      tostring(problem)), 2)
+  end
+  local too_large = core.reason { "checkpoint_too_large", #bytes }
+  if #bytes > view.max_checkpoint then return nil, too_large end
+  local done, err = ask(view.name, {
+    tag = "checkpoint", child = child, state = bytes,
+    async = opts ~= nil and opts.async or false,
+  })
+  if done then return true end
+  if err == "too_large" then return nil, too_large end
+  if err == "not_found" then return nil, "noproc" end
+  return nil, err
 end
 
 -- --- talking ---------------------------------------------------------------

@@ -28,6 +28,8 @@
 --    (but init), stop_with, server.stop, and when the process that called
 --    start_link ends while this one traps exits. An exit signal that is not
 --    trapped ends the server without it. An error in it becomes the reason.
+--  * `resume(self, state, how)`, `handoff(self, reason)`: of a server that is
+--    the child of a distributed supervisor; see there.
 --  * `format_status(self, status)`: changes what others are shown of the
 --    server, so that no secret is in a log. `status` is {state=, message=,
 --    reason=}; state is a copy of self, but not of the tables in it. It may
@@ -50,9 +52,10 @@ local core = require "banyan.core"
 core.skip_in_errors()
 local options = require "banyan.options"
 local receive = require "banyan.receive"
+local resume = require "banyan.resume"
 local wait = require "banyan.wait"
 
-local start = wait(core.server.start)
+local start = resume.start
 local call = core.call
 if core.resumed then
   local guarded = wait(core.call)

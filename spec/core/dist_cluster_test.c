@@ -6,7 +6,9 @@
  *   - nothing runs of a child whose end was answered;
  *   - a process that no fault stopped is still the child's;
  *   - all nodes show the process that runs;
- *   - who asked for something was answered.
+ *   - who asked for something was answered;
+ *   - of each child that wrote a checkpoint the nodes that are to hold it hold
+ *     the same, and nobody holds one of a child that has ended.
  *
  * While faults go on, each node shows processes in alternation (dist_rig.h).
  */
@@ -193,10 +195,21 @@ static bool is_long(const rig *r) {
   return r->seed % 10 == 0;
 }
 
+static void write_checkpoints(rig *r) {
+  for (int tries = 0; tries < 5; tries++) {
+    rig_process *p = &r->processes[rig_draw(r, (uint32_t)r->process_count + 1)];
+    bool writes = p->state == RIG_STARTING || p->state == RIG_RUNNING;
+    if (!p->child || !writes || !is_up(r, p->node)) continue;
+    asked_in[r->request_count] = attached[p->node];
+    rig_write(r, p, "state", rig_draw(r, 2) == 0, false);
+    if (rig_draw(r, 2)) p->hands = "handed";
+  }
+}
+
 static void disturb(rig *r) {
   int i = (int)rig_draw(r, (uint32_t)r->count);
   int j = (int)rig_draw(r, (uint32_t)r->count);
-  uint32_t what = rig_draw(r, 27);
+  uint32_t what = rig_draw(r, 31);
   bool makes_new = what <= 2 || (what >= 8 && what <= 11);
   if (makes_new && is_long(r)) return;
   switch (what) {
@@ -253,6 +266,12 @@ static void disturb(rig *r) {
     break;
   case 17:
     r->failing_id = rig_draw(r, 2) ? (int)rig_draw(r, IDS) : -1;
+    break;
+  case 27:
+  case 28:
+  case 29:
+  case 30:
+    write_checkpoints(r);
     break;
   default:
     start_child(r);
@@ -322,6 +341,40 @@ static void check_child(rig *r, int id) {
                rig_names[i], r->nodes[i].shown[id], id, p ? p->pid : "");
 }
 
+/* The nodes that host, without those that have left. */
+static uint32_t count_hosts(const rig *r) {
+  uint32_t hosts = 0;
+  for (int i = 0; i < r->count; i++)
+    hosts += r->nodes[i].d != NULL;
+  return hosts;
+}
+
+static void check_checkpoint(rig *r, int id) {
+  int count;
+  const rig_process *p = rig_running(r, id, &count);
+  byn_dist_child own = {.held_epoch = 0};
+  if (count == 1) own = rig_explain(r, p->node, id);
+  uint32_t holders = 0, hosts = count_hosts(r);
+  for (int i = 0; i < r->count && id != r->poison; i++) {
+    byn_dist_child c = rig_explain(r, i, id);
+    if (!c.held_epoch) continue;
+    holders++;
+    if (count == 0 && c.state == BYN_DIST_ENDED)
+      fail_msg("seed %" PRIu64 ": %s holds a checkpoint of %d, which ended",
+               r->seed, rig_names[i], id);
+    if (own.held_epoch &&
+        (c.held_epoch != own.held_epoch || c.held_version != own.held_version))
+      fail_msg("seed %" PRIu64 ": %s holds %" PRIu64 ":%" PRIu64
+               " of %d, its node %" PRIu64 ":%" PRIu64,
+               r->seed, rig_names[i], c.held_epoch, c.held_version, id,
+               own.held_epoch, own.held_version);
+  }
+  uint32_t want = r->config.replicas < hosts ? r->config.replicas : hosts;
+  if (own.held_epoch && holders != want)
+    fail_msg("seed %" PRIu64 ": %u nodes hold a checkpoint of %d, not %u",
+             r->seed, holders, id, want);
+}
+
 static void check_answers(const rig *r) {
   for (int number = 0; number < r->request_count; number++) {
     const rig_request *q = &r->requests[number];
@@ -329,7 +382,10 @@ static void check_answers(const rig *r) {
     if (q->answered || !n->d || n->life != q->life) continue;
     if (asked_in[number] == attached[q->node])
       fail_msg("seed %" PRIu64 ": %s of %d on %s was not answered", r->seed,
-               q->terminates ? "end" : "start", q->id, rig_names[q->node]);
+               q->terminates ? "end"
+               : q->keeps    ? "checkpoint"
+                             : "start",
+               q->id, rig_names[q->node]);
   }
 }
 
@@ -381,6 +437,8 @@ static void play(uint64_t seed) {
   note_answers(r);
   for (int id = 0; id < next_id; id++)
     check_child(r, id);
+  for (int id = 0; id < next_id; id++)
+    check_checkpoint(r, id);
   check_answers(r);
   rig_free(r);
 }

@@ -53,7 +53,10 @@ typedef struct rig_process {
   int64_t due; /* its start or its stop is done */
   int64_t begun;
   char pid[24];
-  bool crashes; /* reported when it is due */
+  bool crashes;   /* reported when it is due */
+  char given[24]; /* the checkpoint that it was started with */
+  bool handed;
+  const char *hands; /* what it writes when it is told to stop, or NULL */
 } rig_process;
 
 typedef struct rig_request {
@@ -64,6 +67,7 @@ typedef struct rig_request {
   char pid[24];
   char reason[24];
   char where[32];
+  bool keeps;
 } rig_request;
 
 typedef struct rig_node {
@@ -182,6 +186,7 @@ static inline void rig_init(rig *r, uint64_t seed, int count) {
       .max_ms = 5000,
       .backoff = {.min = 100, .max = 30000, .factor = 2, .jitter = 0.2},
       .max_spec = 1 << 20,
+      .max_checkpoint = 1 << 20,
       .keep_ended = 100000,
       .keep_ended_ms = 60000,
       .heartbeat_ms = 1000,
@@ -357,6 +362,9 @@ static inline void rig_start_process(rig *r, int i, const byn_dist_action *a) {
                                      .child = a->child,
                                      .due = r->now + rig_some(r, r->start_ms)};
   if (r->hanging) r->processes[free].due = BYN_NEVER;
+  RIG_HOLDS(r, a->state.n < sizeof r->processes[free].given);
+  if (a->state.at) memcpy(r->processes[free].given, a->state.at, a->state.n);
+  r->processes[free].handed = a->handed;
   r->nodes[i].starts++;
   RIG_TRACE(r, "%d: start %d", i, rig_id(&a->id));
 }
@@ -467,6 +475,25 @@ static inline int rig_terminate(rig *r, int node, int id) {
   return rig_ask(r, node, id, true, NULL, 30000);
 }
 
+/* The process writes a checkpoint; NULL: one that has ended. */
+static inline int rig_write(rig *r, const rig_process *p, const char *text,
+                            bool async, bool handed) {
+  RIG_HOLDS(r, r->request_count < RIG_REQUESTS);
+  int number = r->request_count++;
+  RIG_TRACE(r, "%d: write %d %s", p->node, p->id, text);
+  r->requests[number] = (rig_request){
+      .node = p->node, .id = p->id, .life = p->life, .keeps = true};
+  byn_dist_written what = {.bytes = (const uint8_t *)text,
+                           .n = strlen(text),
+                           .async = async,
+                           .handed = handed};
+  rig_time(r, p->node);
+  byn_dist_checkpoint(r->nodes[p->node].d, (uint64_t)number, p->child, &what,
+                      5000);
+  rig_drain(r, p->node);
+  return number;
+}
+
 /* --- processes ------------------------------------------------------------ */
 
 static inline void rig_end(rig *r, rig_process *p, bool normal,
@@ -501,11 +528,18 @@ static inline void rig_begin(rig *r, rig_process *p) {
   rig_drain(r, i);
 }
 
+static inline void rig_hand_over(rig *r, rig_process *p) {
+  rig_write(r, p, p->hands, true, true);
+  p->hands = NULL;
+}
+
 static inline void rig_process_due(rig *r, rig_process *p) {
   if (p->state == RIG_STARTING)
     rig_begin(r, p);
   else if (p->state == RIG_RUNNING)
     rig_end(r, p, false, "crash");
+  else if (p->state == RIG_STOPPING && p->hands)
+    rig_hand_over(r, p);
   else if (p->state == RIG_STOPPING)
     rig_end(r, p, false, "shutdown");
 }

@@ -31,6 +31,9 @@ describe("a distributed supervisor under lockstep", function()
 
   suite.test(it, "goes on at once where nodes leave and come back", "leaving",
     25)
+
+  suite.test(it, "loses no checkpoint that was acknowledged", "checkpoints",
+    25)
 end)
 
 describe("a node that stood still, under lockstep", function()

@@ -21,12 +21,14 @@ suite.scripts = {
   splits = { max_steps = 1000000, clock = "idle" },
   poison = { max_steps = 1000000, clock = "idle" },
   leaving = { max_steps = 1000000, clock = "idle" },
+  checkpoints = { max_steps = 2000000, clock = "idle" },
 }
 
 --- In the order in which they are played.
 suite.names = {
   "processes", "servers", "supervisors", "dynamic", "restart_loop", "remote",
   "reconnects", "distributed", "pauses", "splits", "poison", "leaving",
+  "checkpoints",
 }
 
 --- The strategies that find bugs by chance.

@@ -3,6 +3,7 @@
 
 #include "../assert.h"
 #include "../coverage.h"
+#include "checkpoint.h"
 #include "record.h"
 #include "told.h"
 
@@ -47,6 +48,7 @@ byn_peer *byn_cohort_peer(byn_dist *d, const char *name, size_t n) {
 static void free_peer(byn_dist *d, byn_peer *peer) {
   byn_assert(d->peer_count > 0);
   d->peer_count--;
+  byn_checkpoint_forget_peer(d, peer);
   byn_packet_drop_all(d, peer);
   byn_blob_clear(&peer->nodes, &d->alloc);
   byn_blob_clear(&peer->leave_reason, &d->alloc);
@@ -122,11 +124,13 @@ void byn_cohort_set_state(byn_dist *d, byn_peer *peer, byn_peer_state state) {
   byn_assert(state != BYN_PEER_READY || peer->let_in);
   BYN_COVER_NTH(peer->state, state);
   peer->state = state;
-  d->open_due = d->peers_due = true;
+  d->open_due = d->peers_due = d->copies_due = true;
+  d->review_due |= d->copied_runs > 0;
 }
 
 static void forget_session(byn_dist *d, byn_peer *peer) {
   byn_packet_drop_all(d, peer);
+  byn_checkpoint_forget_session(d, peer);
   peer->dump = (byn_dump){0};
   peer->matched = peer->got_all = peer->sent_all = peer->let_in = false;
   peer->regreet = false;

@@ -3,7 +3,9 @@
 
 #include "../assert.h"
 #include "candidate.h"
+#include "checkpoint.h"
 #include "cohort.h"
+#include "collect.h"
 #include "greet.h"
 #include "parts.h"
 #include "receive.h"
@@ -95,6 +97,8 @@ void byn_dist_configure(byn_dist *d, const byn_dist_config *c) {
   d->backoff = c->backoff;
   d->max_spec = c->max_spec < BYN_SPEC_MOST ? c->max_spec : BYN_SPEC_MOST;
   d->max_packet = c->max_packet ? c->max_packet : BYN_PACKET_LIMIT;
+  d->max_checkpoint =
+      c->max_checkpoint < BYN_SPEC_MOST ? c->max_checkpoint : BYN_SPEC_MOST;
   d->keep_ended_ms = c->keep_ended_ms;
   d->heartbeat_ms = c->heartbeat_ms;
   d->down_after_ms = c->down_after_ms;
@@ -231,6 +235,7 @@ static void tick(byn_dist *d) {
   byn_report_retake(d);
   byn_reconcile_conflicts(d);
   byn_request_review_copying(d);
+  byn_checkpoint_tick(d);
   if (!d->attached) return;
   byn_greet_tick(d);
   byn_sync_tick(d);
@@ -383,6 +388,12 @@ void byn_dist_terminate(byn_dist *d, uint64_t request, const byn_dist_id *id,
   byn_request_terminate(d, request, id, limit_ms);
 }
 
+void byn_dist_checkpoint(byn_dist *d, uint64_t request, uint32_t child,
+                         const byn_dist_written *what, int64_t limit_ms) {
+  byn_assert(d->attached && what->bytes);
+  byn_request_keep(d, request, child, what, limit_ms);
+}
+
 bool byn_dist_started(byn_dist *d, uint32_t child, const uint8_t *pid,
                       size_t n) {
   return byn_report_started(d, child, (byn_dist_bytes){pid, n});
@@ -427,6 +438,7 @@ static bool next_change(byn_dist *d, byn_dist_action *a) {
       return true;
     }
     byn_reconcile(d, p);
+    if (p->run && p->run->gone) byn_report_review_gone(d, p->run);
     byn_request_review_place(d, p);
     if (!byn_registry_is_idle(p)) continue;
     byn_sync_skip(d, p);
@@ -442,6 +454,8 @@ static bool next_change(byn_dist *d, byn_dist_action *a) {
 static bool next_packet(byn_dist *d, byn_dist_action *a) {
   byn_sync_flush(d);
   byn_sync_pump(d);
+  byn_checkpoint_pump(d);
+  byn_collect_pump(d);
   for (byn_peer *peer = d->peers; peer; peer = peer->next) {
     byn_packet *packet = byn_packet_take(peer);
     if (!packet) continue;

@@ -9,6 +9,7 @@
  *   registry   all children by id, their digests; hosts
  *   reconcile  what should run here, and what runs here
  *   cohort     the nodes that take part
+ *   checkpoint what children wrote for their next processes
  *
  * Order of calls. byn_dist_time comes before any other input of an instant,
  * but for byn_dist_gap.
@@ -96,6 +97,7 @@ typedef struct byn_dist_config {
   byn_backoff backoff;        /* min, max, factor, jitter */
   size_t max_spec;            /* bytes */
   size_t max_packet;          /* bytes that can be sent at once; 0: 16 MiB */
+  size_t max_checkpoint;      /* bytes */
   uint32_t keep_ended;        /* so many ends are remembered, */
   int64_t keep_ended_ms;      /* for so long */
   int64_t heartbeat_ms;       /* of the node's links */
@@ -224,6 +226,18 @@ void byn_dist_start_failed(byn_dist *d, uint32_t child, byn_dist_failure kind,
  * transient child is not started again after. */
 void byn_dist_exited(byn_dist *d, uint32_t child, bool normal,
                      const uint8_t *reason, size_t n);
+/* The process of `child`, from its START to the report of its end, wrote that:
+ * the next process of the child is started with the newest (checkpoint.h). It
+ * is a request. OK: `replicas` nodes hold it, or all where there are fewer;
+ * with `async`: this node does. TIMEOUT, as above: this node holds it.
+ * `handed`: its handoff returned it. */
+typedef struct byn_dist_written {
+  const uint8_t *bytes;
+  size_t n;
+  bool async, handed;
+} byn_dist_written;
+void byn_dist_checkpoint(byn_dist *d, uint64_t request, uint32_t child,
+                         const byn_dist_written *what, int64_t limit_ms);
 /* What byn_dist_start_failed with REFUSED said may hold no more: this node
  * takes it back where the child runs nowhere. It does so by itself as well,
  * when it is attached, and after a second and ever longer waits. */
@@ -234,7 +248,8 @@ void byn_dist_refusals_gone(byn_dist *d);
 typedef enum byn_dist_kind {
   BYN_DIST_SEND,      /* bytes to the coordinator on node */
   BYN_DIST_CONNECT,   /* others know it: connect to node */
-  BYN_DIST_START,     /* child: start spec as id; again: it ran before */
+  BYN_DIST_START,     /* child: start spec as id; again: it ran before; with
+                         its newest checkpoint, state, handed */
   BYN_DIST_STOP,      /* child: stop pid (absent: its start), why, other_pid */
   BYN_DIST_ANSWER,    /* request: code, pid, reason, node */
   BYN_DIST_SHOW,      /* id: old_pid, pid, why, reason, final, here, node */
@@ -253,14 +268,15 @@ typedef enum byn_dist_code {
   BYN_DIST_ERROR,           /* reason: the start function's; node */
   BYN_DIST_REFUSED,         /* reason: of start_failed; node */
   BYN_DIST_NO_ROOM,         /* no node has room; node: the last asked */
-  BYN_DIST_NOT_FOUND,       /* of terminate */
+  BYN_DIST_NOT_FOUND,       /* of terminate; of checkpoint: it has ended */
   BYN_DIST_NOT_A_MEMBER,    /* the node that was named runs no children */
   BYN_DIST_NO_NODES,        /* nobody runs children */
   BYN_DIST_NOCONNECTION,    /* the node that was named is not connected */
   BYN_DIST_TIMEOUT,         /* of the request or of the start function; node */
   BYN_DIST_IGNORE,          /* the start function's answer; node */
   BYN_DIST_TOO_LARGE,       /* the spec has more than max_spec bytes, or more
-                               than can be sent to its owner */
+                               than can be sent to its owner; a checkpoint more
+                               than max_checkpoint, or than can be sent */
   BYN_DIST_TERMINATED,      /* terminate_child came before it ran */
   BYN_DIST_NO_MEMORY
 } byn_dist_code;
@@ -305,11 +321,11 @@ typedef struct byn_dist_action {
   uint32_t child;
   uint64_t request;
   byn_dist_id id;
-  byn_dist_bytes spec, pid, old_pid, other_pid, reason;
+  byn_dist_bytes spec, pid, old_pid, other_pid, reason, state;
   byn_dist_code code;
   byn_dist_why why;
   byn_dist_event event;
-  bool final, here, again, joined;
+  bool final, here, again, joined, handed;
   uint32_t flags;  /* START: TEMPORARY, TRANSIENT */
   uint32_t count;  /* failures in a row; names */
   int64_t wait_ms; /* until it is tried again */

@@ -3,6 +3,7 @@
 
 #include "../assert.h"
 #include "candidate.h"
+#include "checkpoint.h"
 #include "cohort.h"
 #include "request.h"
 #include "suspicion.h"
@@ -41,6 +42,7 @@ void byn_greet_tell_list(byn_dist *d) {
 }
 
 static void forget_greeting(byn_dist *d, byn_peer *peer) {
+  byn_checkpoint_forget_session(d, peer);
   peer->dump = (byn_dump){0};
   peer->matched = peer->got_all = peer->sent_all = peer->let_in = false;
   peer->acked_round = peer->acked_seq = peer->differ = 0;

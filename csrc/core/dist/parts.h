@@ -35,6 +35,35 @@ typedef enum byn_peer_state {
   BYN_PEER_DEAD
 } byn_peer_state;
 
+struct byn_run;
+
+/* A run's checkpoint at one other node that is to hold it.
+ *
+ *   IDLE --> QUEUED --> SENT --> IDLE
+ *     sent when the peer has confirmed enough of what went before */
+typedef enum byn_copy_state {
+  BYN_COPY_IDLE,
+  BYN_COPY_QUEUED, /* in peer->copies_queued */
+  BYN_COPY_SENT    /* in peer->copies_sent */
+} byn_copy_state;
+
+typedef struct byn_copy {
+  struct byn_copy *before, *after;
+  struct byn_run *run;
+  struct byn_peer *peer; /* NULL: this one is free */
+  uint64_t life;         /* of the peer */
+  byn_copy_state state;
+  size_t size;             /* SENT: bytes that are not confirmed */
+  uint64_t epoch, version; /* what it said last that it holds; 0: nothing */
+  uint64_t sent_epoch, sent_version;
+  bool refused; /* it held that in place of what was sent: again at
+                   the next tick */
+} byn_copy;
+
+typedef struct byn_copy_list {
+  byn_copy *first, *last;
+} byn_copy_list;
+
 typedef struct byn_packet {
   struct byn_packet *next;
   byn_buf bytes;
@@ -93,6 +122,11 @@ typedef struct byn_peer {
   int64_t missed_until; /* somebody has lost sight of it */
   int64_t idle_at;      /* since when nothing needs it; 0: something does */
   byn_dump dump;
+  byn_copy_list copies_queued, copies_sent;
+  size_t copies_size; /* bytes of copies_sent */
+  /* Of what is collected (collect.h): the last that it answered, and the last
+   * that it was asked for; 0: it was asked for none since. */
+  uint64_t collected, collect_asked;
   byn_packet *packets, *last_packet;
   byn_blob nodes; /* its list, as in HELLO; absent: none */
   byn_blob leave_reason;
@@ -118,6 +152,8 @@ typedef enum byn_run_state {
 
 struct byn_run_list;
 
+enum { BYN_COPIES = 5 };
+
 typedef struct byn_run {
   struct byn_run *before, *after;
   struct byn_run_list *list; /* that it is in, or NULL */
@@ -130,6 +166,15 @@ typedef struct byn_run {
   bool again;     /* not the first start here */
   uint8_t stop_why;
   uint64_t id, begun; /* of the process: its token, its stamp */
+  uint64_t epoch;     /* of what the process of the last START writes */
+  uint64_t rivals;    /* of the copies that it was found to win against */
+  bool collected;     /* this node holds the newest checkpoint */
+  bool gone;          /* STOPPING, and the process has ended: its checkpoint
+                         is on its way to others */
+  byn_blob gone_reason;
+  uint64_t sought; /* its number among those that are collected */
+  int64_t sought_at;
+  byn_copy *copies;   /* BYN_COPIES of them; NULL: it has no checkpoint */
   int64_t confirm_at; /* not asked again before */
   int64_t retry_at;
   byn_blob pid, winner;
@@ -157,8 +202,11 @@ typedef struct byn_request {
   struct byn_request *same_place;
   byn_request_state state;
   uint64_t number;
-  bool terminates;
-  bool found; /* terminate: there was something */
+  bool terminates, keeps;  /* neither: a start */
+  bool found;              /* terminate: there was something */
+  bool async;              /* keep: answered as soon as it is here */
+  uint64_t epoch, version; /* keep: of the checkpoint */
+  uint32_t child;          /* keep: whose process wrote it */
   uint64_t token, stamp;
   byn_place *place;
   uint32_t flags;
@@ -188,7 +236,13 @@ typedef struct byn_told {
 
 enum { BYN_TIMER_RUN = 1, BYN_TIMER_REQUEST };
 
+/* Requests that are answered without a place. */
 enum { BYN_FAILED_REQUESTS = 64 };
+
+typedef struct byn_failed_request {
+  uint64_t number;
+  byn_dist_code code;
+} byn_failed_request;
 
 /* --- the object ----------------------------------------------------------- */
 
@@ -202,7 +256,7 @@ struct byn_dist {
   uint32_t max_restarts;
   int64_t max_ms;
   byn_backoff backoff;
-  size_t max_spec, max_packet;
+  size_t max_spec, max_packet, max_checkpoint;
   int64_t keep_ended_ms;
   int64_t heartbeat_ms, down_after_ms;
 
@@ -246,6 +300,12 @@ struct byn_dist {
   byn_map children; /* runs by their last START */
   uint32_t last_child, run_count, refusals;
   byn_run_list first_starts, nested_starts, restarts, stops;
+  byn_run_list collecting; /* before restarts: by `sought` */
+  uint64_t last_sought;
+  uint32_t copied_runs; /* that have copies */
+  bool copies_due;      /* some may be sent */
+  bool copies_refused;  /* some are to be sent again at the next tick */
+  bool spares_due;      /* this node may hold some for no need */
   int64_t retake_at, retake_wait; /* refusals; 0: there are none */
   byn_intensity intensity;        /* of all children: `escalate` */
   byn_place *conflicts;
@@ -256,7 +316,7 @@ struct byn_dist {
   byn_map tokens; /* requests by theirs */
   byn_request *requests, *last_request;
   byn_request *answers, *last_answer;
-  uint64_t failed[BYN_FAILED_REQUESTS];
+  byn_failed_request failed[BYN_FAILED_REQUESTS];
   uint32_t failed_count;
   byn_told *told, *last_told;
 

@@ -5,7 +5,8 @@
 #include "../coverage.h"
 
 BYN_MACHINE("dist: a generation", "new going ended",
-            "register older_register failures ran spec end older_end floor");
+            "register older_register failures ran kept spec end older_end "
+            "floor");
 
 #ifdef BYN_COVERAGE
 static unsigned generation_state(const byn_generation *g) {
@@ -18,6 +19,7 @@ static void check_place(const byn_place *p) {
   uint32_t live = 0, ends = 0;
   for (const byn_generation *g = p->generations; g; g = g->next) {
     byn_assert(!g->ended || (!g->registers && !g->spec.at));
+    byn_assert(!g->checkpoint || (!g->ended && g->kept));
     byn_assert(g->stamp > p->floor);
     byn_assert(!g->next || g->next->stamp >= g->stamp);
     live += !g->ended;
@@ -146,6 +148,33 @@ byn_generation *byn_place_find(const byn_place *p, uint64_t token) {
   return NULL;
 }
 
+void byn_generation_drop_checkpoint(byn_generation *g, const byn_alloc *alloc) {
+  if (!g->checkpoint) return;
+  byn_blob_clear(&g->checkpoint->bytes, alloc);
+  byn_free(alloc, g->checkpoint, sizeof *g->checkpoint);
+  g->checkpoint = NULL;
+}
+
+bool byn_generation_hold(byn_generation *g, const byn_alloc *alloc,
+                         uint64_t epoch, uint64_t version, bool handed,
+                         byn_dist_bytes bytes) {
+  byn_assert(!g->ended && g->kept && bytes.at);
+  byn_checkpoint *c = g->checkpoint;
+  bool fresh = c == NULL;
+  if (fresh) c = byn_new(alloc, sizeof *c);
+  if (!c) return false;
+  if (fresh) *c = (byn_checkpoint){0};
+  if (!byn_blob_set(&c->bytes, alloc, bytes.at, bytes.n)) {
+    if (fresh) byn_free(alloc, c, sizeof *c);
+    return false;
+  }
+  c->epoch = epoch;
+  c->version = version;
+  c->handed = handed;
+  g->checkpoint = c;
+  return true;
+}
+
 /* Leaves what an end is, if it has one. */
 static void strip(byn_generation *g, const byn_alloc *alloc) {
   while (g->registers)
@@ -153,7 +182,9 @@ static void strip(byn_generation *g, const byn_alloc *alloc) {
   byn_blob_clear(&g->node, alloc);
   byn_blob_clear(&g->spec, alloc);
   byn_blob_clear(&g->failures.reason, alloc);
+  byn_generation_drop_checkpoint(g, alloc);
   g->failures = (byn_failures){0};
+  g->kept = false;
   g->ran = g->may_have_run = g->own_backoff = false;
   g->spec_set = g->withheld = false;
   g->flags = 0;
@@ -337,6 +368,11 @@ static byn_merged merge_going(byn_generation *g, const byn_alloc *alloc,
     g->ran = true;
     merged = worse(merged, BYN_MERGED_NEWS);
   }
+  if (view->kept && !g->kept) {
+    BYN_COVER(generation_state(g), "kept");
+    g->kept = true;
+    merged = worse(merged, BYN_MERGED_NEWS);
+  }
   for (uint32_t i = 0; i < view->register_count; i++)
     merged = worse(merged, merge_register(g, alloc, &view->registers[i]));
   return merged;
@@ -499,7 +535,7 @@ uint64_t byn_place_digest(const byn_place *p) {
       h = stir(stir(h, g->end.why), g->end.reason.n);
       continue;
     }
-    h = stir(h, g->ran);
+    h = stir(h, (uint64_t)g->kept << 1 | g->ran);
     h = stir(h, g->failures.version);
     for (const byn_register *r = g->registers; r; r = r->next)
       h = stir(stir(h, r->host->hash), r->version);

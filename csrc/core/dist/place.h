@@ -11,7 +11,7 @@
  *   end of a failed start  final, unless it did run: then it goes on
  *   host, greater version  registers
  *   greater version        failures
- *   or                     `ran`, the spec
+ *   or                     `ran`, `kept`, the spec
  *
  * So merging is commutative, associative and idempotent, and no order in which
  * places travel can matter. One thing has to be told again: what was dropped
@@ -94,12 +94,21 @@ typedef struct byn_failures {
   byn_blob reason;
 } byn_failures;
 
+/* What a process of a generation wrote for the next one, as far as this node
+ * holds it (checkpoint.h). It is no part of what is merged. */
+typedef struct byn_checkpoint {
+  uint64_t epoch, version; /* in this order: an older replaces no newer */
+  bool handed;             /* handoff returned it, nobody has resumed it yet */
+  byn_blob bytes;
+} byn_checkpoint;
+
 typedef struct byn_generation {
   struct byn_generation *next; /* by stamp, then by token */
   uint64_t token, stamp;
   uint8_t flags; /* of BYN_PLACE_FLAGS */
   bool ended;
   bool ran;          /* some process of it did once */
+  bool kept;         /* it has written a checkpoint once */
   bool may_have_run; /* so may one of a dead host; others are not told */
   bool spec_set;     /* the rest of this block is known: until then it is not
                         started here */
@@ -113,6 +122,7 @@ typedef struct byn_generation {
   byn_end end;
   uint32_t register_count;
   byn_register *registers;
+  byn_checkpoint *checkpoint; /* NULL: none is held here */
 } byn_generation;
 
 struct byn_run;
@@ -154,7 +164,7 @@ typedef struct byn_register_view {
 
 typedef struct byn_generation_view {
   uint64_t token, stamp, flags;
-  bool ended, ran, spec_set, withheld, own_backoff;
+  bool ended, ran, kept, spec_set, withheld, own_backoff;
   byn_dist_bytes node, spec;
   int64_t backoff_min, backoff_max;
   double backoff_factor, backoff_jitter;
@@ -189,6 +199,12 @@ typedef struct byn_end_reason {
 } byn_end_reason;
 void byn_place_end(byn_place *p, const byn_alloc *alloc, byn_generation *g,
                    uint64_t stamp, const byn_end_reason *reason);
+/* Holds a checkpoint in place of the one that it has; false when memory is
+ * short, the old one then stays. Of a generation that goes on. */
+bool byn_generation_hold(byn_generation *g, const byn_alloc *alloc,
+                         uint64_t epoch, uint64_t version, bool handed,
+                         byn_dist_bytes bytes);
+void byn_generation_drop_checkpoint(byn_generation *g, const byn_alloc *alloc);
 /* Forgets ends that are older than a stamp; true if there were any. */
 bool byn_place_expire(byn_place *p, const byn_alloc *alloc, uint64_t before);
 /* Forgets what `dropped` hosts wrote; true if there was anything. */

@@ -26,7 +26,8 @@ enum {
   END_PID,
   END_NODE,
   REGISTER,
-  WITHHELD
+  WITHHELD,
+  KEPT
 };
 
 enum { NODE = 1, INCARNATION, VERSION, STATE, WHY, RUN, BEGUN, PID, REASON };
@@ -79,6 +80,7 @@ static void put_generation(byn_buf *b, const byn_generation *g,
     put_blob(b, END_NODE, &g->end.node);
   } else {
     byn_put_number_field(b, RAN, g->ran);
+    byn_put_number_field(b, KEPT, g->kept);
     if (g->spec_set && extent == BYN_ENTRY_WHOLE) put_spec(b, g);
     if (g->spec_set && extent == BYN_ENTRY_WITHHELD)
       byn_put_number_field(b, WITHHELD, 1);
@@ -197,6 +199,8 @@ static bool read_generation_field(const byn_field *f, byn_generation_view *v) {
     return truth(f, &v->ended);
   case RAN:
     return truth(f, &v->ran);
+  case KEPT:
+    return truth(f, &v->kept);
   case SPEC_SET:
     return truth(f, &v->spec_set);
   case FLAGS:

@@ -2,7 +2,9 @@
 #include "receive.h"
 
 #include "../assert.h"
+#include "checkpoint.h"
 #include "cohort.h"
+#include "collect.h"
 #include "content.h"
 #include "greet.h"
 #include "place_wire.h"
@@ -117,6 +119,34 @@ static bool take_node_record(byn_dist *d, byn_peer *peer, const byn_record *r) {
   }
 }
 
+/* What is said of checkpoints. false: it is not of that. */
+static bool take_checkpoint_record(byn_dist *d, byn_peer *peer,
+                                   const byn_record *r) {
+  switch (r->kind) {
+  case BYN_RECORD_CHECKPOINT:
+    byn_checkpoint_take_sent(d, peer, r);
+    return true;
+  case BYN_RECORD_HELD:
+    byn_checkpoint_take_held(d, peer, r);
+    return true;
+  case BYN_RECORD_SPARE:
+    byn_checkpoint_take_spare(d, peer, r);
+    return true;
+  case BYN_RECORD_DROP:
+    byn_checkpoint_take_drop(d, r);
+    return true;
+  case BYN_RECORD_COLLECT:
+    byn_collect_take_ask(d, peer, r);
+    return true;
+  case BYN_RECORD_FOUND:
+  case BYN_RECORD_COLLECTED:
+    byn_collect_take_answer(d, peer, r);
+    return true;
+  default:
+    return false;
+  }
+}
+
 /* What is said of places. */
 static void take_record(byn_dist *d, byn_peer *peer, const byn_record *r) {
   switch (r->kind) {
@@ -201,7 +231,8 @@ bool byn_receive(byn_dist *d, const char *from, const uint8_t *bytes,
       byn_relay_pass_on(d, peer, &r);
     else if (r.kind == BYN_RECORD_RELAYED)
       take_relayed(d, peer, &r);
-    else if (!take_node_record(d, peer, &r))
+    else if (!take_node_record(d, peer, &r) &&
+             !take_checkpoint_record(d, peer, &r))
       take_record(d, peer, &r);
   }
   if (d->registry.new_hosts) byn_cohort_learn_hosts(d);

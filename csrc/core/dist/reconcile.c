@@ -4,6 +4,8 @@
 #include "../assert.h"
 #include "../coverage.h"
 #include "candidate.h"
+#include "checkpoint.h"
+#include "collect.h"
 #include "record.h"
 #include "relay.h"
 #include "run.h"
@@ -116,6 +118,7 @@ static void review_running(byn_dist *d, byn_run *run, byn_generation *g) {
     ask_winner(d, run, winner);
   } else if (winner) {
     if (p->live > 1) BYN_COVER(run->state, "won");
+    byn_checkpoint_review_rivals(d, run, g);
     end_rest(d, p, g);
   }
 }
@@ -222,6 +225,8 @@ static void consider_start(byn_dist *d, byn_place *p) {
 void byn_reconcile(byn_dist *d, byn_place *p) {
   if (p->run) review_run(d, p->run);
   if (!p->run) consider_start(d, p);
+  if (p->run) byn_checkpoint_review(d, p->run);
+  byn_checkpoint_review_spares(d, p);
   byn_assert(!p->run || p->run->place == p);
 }
 
@@ -318,12 +323,16 @@ static bool start_run(byn_dist *d, byn_run *run, byn_generation *g,
   byn_run_delist(run);
   run->state = BYN_RUN_STARTING;
   byn_run_begin_start(run, from);
+  byn_checkpoint_begin(d, run);
   a->kind = BYN_DIST_START;
   a->child = run->child;
   a->id = byn_place_id(run->place);
   a->spec = (byn_dist_bytes){g->spec.at, g->spec.n};
   a->flags = g->flags & (BYN_DIST_TEMPORARY | BYN_DIST_TRANSIENT);
   a->again = run->again;
+  if (!g->checkpoint) return true;
+  a->state = (byn_dist_bytes){g->checkpoint->bytes.at, g->checkpoint->bytes.n};
+  a->handed = g->checkpoint->handed;
   return true;
 }
 
@@ -335,14 +344,19 @@ static bool next_start(byn_dist *d, byn_run_list *list, uint32_t most,
     review_run(d, run);
     if (p->run != run) continue;
     byn_generation *g = byn_place_find(p, run->token);
-    if (may_start(d, run, g)) return start_run(d, run, g, a);
-    byn_run_free(d, run);
+    if (!may_start(d, run, g))
+      byn_run_free(d, run);
+    else if (byn_collect_is_due(run, g))
+      byn_collect_begin(d, run);
+    else
+      return start_run(d, run, g, a);
   }
   return false;
 }
 
 bool byn_reconcile_next(byn_dist *d, byn_dist_action *a) {
   uint32_t most = d->start_concurrency;
+  byn_collect_review(d);
   return next_stop(d, a) || next_start(d, &d->restarts, most, a) ||
          next_start(d, &d->nested_starts, UINT32_MAX, a) ||
          next_start(d, &d->first_starts, most, a);

@@ -4,6 +4,11 @@
 #include "../assert.h"
 #include "../wire/handshake.h"
 
+/* Of a checkpoint: whatever a peer sends, this node has a stamp that is not
+ * smaller, and counts on. */
+#define EPOCH_MOST (BYN_STAMP_MAX - 1)
+#define VERSION_MOST (BYN_STAMP_MAX / 2)
+
 /* --- writing -------------------------------------------------------------- */
 
 /* The length is put before the body when the record is sent. */
@@ -46,6 +51,10 @@ static size_t head_size(const byn_dist *d) {
 
 bool byn_record_fits(const byn_dist *d, const byn_peer *peer) {
   return d->scratch.len + head_size(d) <= packet_limit(d, peer);
+}
+
+bool byn_record_would_fit(const byn_dist *d, const byn_peer *peer, size_t n) {
+  return n + BYN_RECORD_ROOM <= packet_limit(d, peer);
 }
 
 void byn_record_send(byn_dist *d, byn_peer *peer) {
@@ -262,6 +271,39 @@ static bool read_node_field(const byn_field *f, byn_record *v) {
   }
 }
 
+/* One child of COLLECT. Its fields are fewer than those of a record, so that a
+ * record holds none of itself. */
+static bool read_sought(const byn_field *field, byn_record *v) {
+  *v = (byn_record){0};
+  byn_reader r;
+  byn_reader_init(&r, field->at, field->n);
+  for (byn_field f; byn_get_field(&r, &f);) {
+    bool sound = true;
+    if (f.tag == BYN_FIELD_KEY) {
+      v->id.key = f.at;
+      v->id.n = f.n;
+      sound = f.n <= BYN_DIST_KEY_MAX;
+    } else if (f.tag == BYN_FIELD_HASH)
+      sound = v->hashed = eight(&f, &v->id.hash);
+    else if (f.tag == BYN_FIELD_TOKEN)
+      sound = byn_field_number(&f, UINT64_MAX, &v->token);
+    else if (f.tag == BYN_FIELD_EPOCH)
+      sound = byn_field_number(&f, EPOCH_MOST, &v->epoch);
+    else if (f.tag == BYN_FIELD_VERSION)
+      sound = byn_field_number(&f, VERSION_MOST, &v->version);
+    else if (f.tag == BYN_FIELD_SEQ)
+      sound = byn_field_number(&f, UINT64_MAX, &v->seq);
+    if (!sound) return false;
+  }
+  return !r.failed && v->id.key && v->hashed && v->token && v->seq;
+}
+
+bool byn_record_next_sought(byn_reader *fields, byn_record *sought) {
+  for (byn_field f; byn_get_field(fields, &f);)
+    if (f.tag == BYN_FIELD_SOUGHT) return read_sought(&f, sought);
+  return false;
+}
+
 /* The fields of what is said of a child. */
 static bool read_child_field(const byn_field *f, byn_record *v) {
   switch (f->tag) {
@@ -291,6 +333,18 @@ static bool read_child_field(const byn_field *f, byn_record *v) {
     return byn_field_number(f, UINT64_MAX, &v->run);
   case BYN_FIELD_RUNS:
     return truth(f, &v->runs);
+  case BYN_FIELD_EPOCH:
+    return byn_field_number(f, EPOCH_MOST, &v->epoch);
+  case BYN_FIELD_VERSION:
+    return byn_field_number(f, VERSION_MOST, &v->version);
+  case BYN_FIELD_HANDED:
+    return truth(f, &v->handed);
+  case BYN_FIELD_STATE:
+    return bytes_of(f, BYN_SPEC_MOST, &v->state);
+  case BYN_FIELD_SOUGHT: {
+    byn_record sought;
+    return read_sought(f, &sought);
+  }
   default:
     return true;
   }
@@ -338,7 +392,16 @@ static bool is_complete(const byn_record *r) {
     return has_id(r) && r->run;
   case BYN_RECORD_SYNC:
   case BYN_RECORD_ACK:
+  case BYN_RECORD_COLLECTED:
     return r->seq;
+  case BYN_RECORD_CHECKPOINT:
+  case BYN_RECORD_FOUND:
+    return has_id(r) && r->token && r->epoch && r->version && r->state.at;
+  case BYN_RECORD_HELD:
+    return has_id(r) && r->token;
+  case BYN_RECORD_SPARE:
+  case BYN_RECORD_DROP:
+    return has_id(r) && r->token && r->epoch && r->version;
   default:
     return true;
   }

@@ -25,6 +25,13 @@
  *   WANT       KEY HASH: I lack its spec
  *   RELAY      NODE INCARNATION RECORD: pass that on to that life of a node
  *   RELAYED    NODE INCARNATION RECORD: that life of a node says so (relay.h)
+ *   CHECKPOINT KEY HASH TOKEN EPOCH VERSION HANDED STATE: hold that
+ *   HELD       KEY HASH TOKEN EPOCH VERSION: that is what I hold now
+ *   SPARE      KEY HASH TOKEN EPOCH VERSION: I hold that; is it to stay here?
+ *   DROP       KEY HASH TOKEN EPOCH VERSION: enough others hold it
+ *   COLLECT    SOUGHT*: do you hold anything newer? (collect.h)
+ *   FOUND      as CHECKPOINT: I hold that
+ *   COLLECTED  SEQ: up to that one you have all that is newer here
  *
  * A packet is checked as a whole before any of it counts.
  */
@@ -40,7 +47,7 @@ enum { BYN_PACKET_VERSION = 1, BYN_PACKET_MOST = 65536 };
 #define BYN_PACKET_LIMIT ((size_t)16 << 20)
 /* What a record has besides a key and a spec, at most. */
 #define BYN_RECORD_ROOM ((size_t)2048)
-/* A spec that comes from elsewhere is no longer than this. */
+/* A spec or a checkpoint that comes from elsewhere is no longer than this. */
 #define BYN_SPEC_MOST (BYN_PACKET_LIMIT - BYN_DIST_KEY_MAX - BYN_RECORD_ROOM)
 
 typedef enum byn_record_kind {
@@ -68,6 +75,13 @@ typedef enum byn_record_kind {
   BYN_RECORD_RELAY,
   BYN_RECORD_RELAYED,
   BYN_RECORD_SEES,
+  BYN_RECORD_CHECKPOINT,
+  BYN_RECORD_HELD,
+  BYN_RECORD_SPARE,
+  BYN_RECORD_DROP,
+  BYN_RECORD_COLLECT,
+  BYN_RECORD_FOUND,
+  BYN_RECORD_COLLECTED,
   BYN_RECORD_KINDS
 } byn_record_kind;
 
@@ -99,7 +113,12 @@ enum {
   BYN_FIELD_RUNS,
   BYN_FIELD_SEQ,
   BYN_FIELD_RECORD, /* one, as in a packet */
-  BYN_FIELD_LIMIT   /* bytes of a packet that is taken */
+  BYN_FIELD_LIMIT,  /* bytes of a packet that is taken */
+  BYN_FIELD_EPOCH,
+  BYN_FIELD_VERSION,
+  BYN_FIELD_HANDED,
+  BYN_FIELD_STATE,
+  BYN_FIELD_SOUGHT /* KEY HASH TOKEN EPOCH VERSION SEQ */
 };
 
 enum { BYN_KNOWN_MEMBER = 1, BYN_KNOWN_HOSTS = 2, BYN_KNOWN_PROVEN = 4 };
@@ -108,9 +127,9 @@ typedef struct byn_record {
   uint8_t kind;
   byn_dist_bytes body;
   uint64_t session, answers, round, mask, token, stamp, flags, run, seq;
-  uint64_t incarnation, code, limit;
-  bool hosts, leaving, retry, runs, own_backoff;
-  byn_dist_bytes nodes, digests, reason, node, spec, pid, record;
+  uint64_t incarnation, code, limit, epoch, version;
+  bool hosts, leaving, retry, runs, own_backoff, handed;
+  byn_dist_bytes nodes, digests, reason, node, spec, pid, record, state;
   byn_dist_id id;
   bool hashed;
   int64_t backoff_min, backoff_max;
@@ -123,6 +142,8 @@ byn_buf *byn_record_begin(byn_dist *d, byn_record_kind kind);
 void byn_record_send(byn_dist *d, byn_peer *peer);
 /* May it be sent to that peer? One that is too large is left out. */
 bool byn_record_fits(const byn_dist *d, const byn_peer *peer);
+/* Could one with so many bytes, besides BYN_RECORD_ROOM? */
+bool byn_record_would_fit(const byn_dist *d, const byn_peer *peer, size_t n);
 void byn_record_put_id(byn_buf *b, const byn_place *p);
 void byn_record_put_node(byn_buf *b, uint8_t tag, const byn_host *host,
                          uint64_t flags);
@@ -149,6 +170,8 @@ bool byn_record_next(byn_reader *r, byn_record *record);
 /* A life of a node in the fields of a record that was read. */
 bool byn_record_next_node(byn_reader *fields, uint8_t tag,
                           byn_packet_head *node, uint64_t *flags);
+/* A child that is sought, in the fields of COLLECT: as its own record. */
+bool byn_record_next_sought(byn_reader *fields, byn_record *sought);
 /* A list of names as NODES has it: the next one; NULL at the end. */
 const char *byn_record_next_name(byn_reader *names, size_t *n);
 /* The digest of a bucket in a field DIGESTS. */

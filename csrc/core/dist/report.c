@@ -3,22 +3,27 @@
 
 #include "../assert.h"
 #include "../coverage.h"
+#include "checkpoint.h"
 #include "run.h"
 #include "told.h"
 
 BYN_MACHINE("dist: a child of this node",
             "queued starting running stopping waiting",
             "started unwanted error refused timeout ignore exited crashed "
-            "failing stopped wait_over healed");
+            "failing stopped gone wait_over healed");
 
-enum { RETAKE_MS = 1000, RETAKE_MOST_MS = 30000 };
+enum {
+  RETAKE_MS = 1000,
+  RETAKE_MOST_MS = 30000,
+  GONE_MS = 5000 /* the others take so long to hold a checkpoint, at most */
+};
 
 static byn_run *ended_run(byn_dist *d, uint32_t child) {
   byn_run *run = byn_run_find(d, child);
   if (!run) return NULL;
   bool may_end = run->under_way || run->state == BYN_RUN_RUNNING ||
                  run->state == BYN_RUN_STOPPING;
-  if (!may_end) return NULL;
+  if (!may_end || run->gone) return NULL;
   if (run->under_way) byn_run_end_start(run);
   byn_run_delist(run);
   byn_timers_cancel(d->timers, run->backoff.timer, NULL);
@@ -152,6 +157,36 @@ static void finish_stop(byn_dist *d, byn_run *run, byn_dist_bytes reason) {
   }
 }
 
+/* It left its node: who starts it next is to find its checkpoint. */
+static bool waits_for_copies(byn_dist *d, byn_run *run) {
+  const byn_generation *g = going(run);
+  if (!g || (g->flags & BYN_DIST_TEMPORARY)) return false;
+  return d->attached && run->stop_why == BYN_DIST_WHY_LEFT &&
+         !byn_checkpoint_is_safe(d, run);
+}
+
+static void await_copies(byn_dist *d, byn_run *run, byn_dist_bytes reason) {
+  BYN_COVER(run->state, "gone");
+  run->gone = true;
+  byn_blob_set(&run->gone_reason, &d->alloc, reason.at, reason.n);
+  byn_run_set_timer(d, run, d->now + GONE_MS);
+  byn_registry_touch(&d->registry, run->place);
+}
+
+static void finish_gone(byn_dist *d, byn_run *run) {
+  byn_assert(run->gone && run->state == BYN_RUN_STOPPING);
+  byn_blob reason = run->gone_reason;
+  run->gone_reason = (byn_blob){0};
+  run->gone = false;
+  byn_timers_cancel(d->timers, run->backoff.timer, NULL);
+  finish_stop(d, run, (byn_dist_bytes){reason.at, reason.n});
+  byn_blob_clear(&reason, &d->alloc);
+}
+
+void byn_report_review_gone(byn_dist *d, byn_run *run) {
+  if (!waits_for_copies(d, run)) finish_gone(d, run);
+}
+
 /* --- reports -------------------------------------------------------------- */
 
 /* The host that ran it before, if that was another. */
@@ -189,6 +224,7 @@ bool byn_report_started(byn_dist *d, uint32_t child, byn_dist_bytes pid) {
     if (run->id == 0) tell_moved(d, run, g);
     run->id = w.run;
     run->begun = w.begun;
+    byn_checkpoint_resumed(d, run, g);
     byn_backoff_started(&run->backoff, d->now);
     if (g->failures.count > 0) byn_run_set_timer(d, run, d->now + d->max_ms);
     return true;
@@ -240,7 +276,9 @@ void byn_report_exited(byn_dist *d, uint32_t child, bool normal,
   if (!run) return;
   BYN_COVER(run->state, "exited");
   byn_generation *g = going(run);
-  if (run->state == BYN_RUN_STOPPING) {
+  if (run->state == BYN_RUN_STOPPING && waits_for_copies(d, run)) {
+    await_copies(d, run, reason);
+  } else if (run->state == BYN_RUN_STOPPING) {
     finish_stop(d, run, reason);
   } else if (!g) {
     byn_run_free(d, run);
@@ -257,6 +295,10 @@ void byn_report_exited(byn_dist *d, uint32_t child, bool normal,
 void byn_report_due(byn_dist *d, byn_run *run) {
   run->backoff.timer = 0;
   byn_generation *g = going(run);
+  if (run->gone) {
+    finish_gone(d, run);
+    return;
+  }
   if (run->state == BYN_RUN_WAITING) {
     BYN_COVER(run->state, "wait_over");
     queue_again(d, run);

@@ -17,7 +17,11 @@ void byn_report_failed(byn_dist *d, uint32_t child, byn_dist_failure kind,
                        byn_dist_bytes reason);
 void byn_report_exited(byn_dist *d, uint32_t child, bool normal,
                        byn_dist_bytes reason);
-/* The timer of a run is due: its wait is over, or it has run well. */
+/* Its process is gone, and its checkpoint was on its way to others: are they
+ * to hear of its end now? */
+void byn_report_review_gone(byn_dist *d, byn_run *run);
+/* The timer of a run is due: its wait is over, or it has run well; or one that
+ * is gone has waited long enough. */
 void byn_report_due(byn_dist *d, byn_run *run);
 /* Each second: after a wait, those whose reason nobody says is gone. */
 void byn_report_retake_due(byn_dist *d);

@@ -5,9 +5,11 @@
 #include "../coverage.h"
 #include "../wire/handshake.h"
 #include "candidate.h"
+#include "checkpoint.h"
 #include "cohort.h"
 #include "reconcile.h"
 #include "relay.h"
+#include "run.h"
 #include "serve.h"
 
 BYN_MACHINE("dist: a request", "opening asked copying answered",
@@ -334,14 +336,29 @@ static void give_up_start(byn_dist *d, byn_request *q) {
   if (peer) send_terminate(d, q, q->token, peer);
 }
 
+/* --- checkpoints ---------------------------------------------------------- */
+
+/* One that another, of the same process, has replaced is held where that is. */
+static void review_keep(byn_dist *d, byn_request *q) {
+  byn_run *run = q->place->run;
+  const byn_generation *g = run ? byn_place_find(q->place, run->token) : NULL;
+  bool goes_on = g && !g->ended && run->child == q->child;
+  if (!goes_on)
+    answer_code(d, q, BYN_DIST_NOT_FOUND);
+  else if (q->async || byn_checkpoint_is_held(d, run, q->epoch, q->version))
+    answer_code(d, q, BYN_DIST_OK);
+}
+
 /* --- looking at them ------------------------------------------------------ */
 
 static void review(byn_dist *d, byn_request *q) {
   byn_assert(q->place && q->state != BYN_REQUEST_ANSWERED);
   if (d->now >= q->deadline) {
     BYN_COVER(q->state, "late");
-    if (!q->terminates) give_up_start(d, q);
+    if (!q->terminates && !q->keeps) give_up_start(d, q);
     answer_code(d, q, BYN_DIST_TIMEOUT);
+  } else if (q->keeps) {
+    review_keep(d, q);
   } else if (q->terminates) {
     review_terminate(d, q);
   } else {
@@ -390,9 +407,9 @@ void byn_request_take_reply(byn_dist *d, const byn_record *r) {
 
 /* --- their beginning ------------------------------------------------------ */
 
-static void fail(byn_dist *d, uint64_t number) {
+static void fail(byn_dist *d, uint64_t number, byn_dist_code code) {
   if (d->failed_count < BYN_FAILED_REQUESTS)
-    d->failed[d->failed_count++] = number;
+    d->failed[d->failed_count++] = (byn_failed_request){number, code};
 }
 
 static byn_request *add_request(byn_dist *d, uint64_t number,
@@ -439,7 +456,7 @@ void byn_request_start(byn_dist *d, uint64_t number, const byn_dist_id *id,
                        const byn_dist_start_spec *what, int64_t limit_ms) {
   byn_request *q = add_request(d, number, id, limit_ms);
   if (!q) {
-    fail(d, number);
+    fail(d, number, BYN_DIST_NO_MEMORY);
     return;
   }
   q->token = byn_rng_next(&d->rng) | 1;
@@ -459,14 +476,56 @@ void byn_request_terminate(byn_dist *d, uint64_t number, const byn_dist_id *id,
   if (q)
     q->terminates = true;
   else
-    fail(d, number);
+    fail(d, number, BYN_DIST_NO_MEMORY);
+}
+
+/* The run whose process may write; NULL: there is none. */
+static byn_run *writing_run(const byn_dist *d, uint32_t child,
+                            byn_generation **g) {
+  byn_run *run = byn_run_find(d, child);
+  *g = run ? byn_place_find(run->place, run->token) : NULL;
+  if (!*g || (*g)->ended || run->gone) return NULL;
+  bool writes = run->state == BYN_RUN_STARTING ||
+                run->state == BYN_RUN_RUNNING || run->state == BYN_RUN_STOPPING;
+  return writes ? run : NULL;
+}
+
+void byn_request_keep(byn_dist *d, uint64_t number, uint32_t child,
+                      const byn_dist_written *what, int64_t limit_ms) {
+  byn_generation *g;
+  byn_run *run = writing_run(d, child, &g);
+  if (!run) {
+    fail(d, number, BYN_DIST_NOT_FOUND);
+    return;
+  }
+  byn_dist_id id = byn_place_id(run->place);
+  byn_request *q = add_request(d, number, &id, limit_ms);
+  if (!q) {
+    fail(d, number, BYN_DIST_NO_MEMORY);
+    return;
+  }
+  q->keeps = true;
+  q->async = what->async;
+  q->child = child;
+  q->state = BYN_REQUEST_COPYING;
+  size_t packet = what->n + id.n + BYN_RECORD_ROOM;
+  if (what->n > d->max_checkpoint || packet > d->max_packet) {
+    answer_code(d, q, BYN_DIST_TOO_LARGE);
+  } else if (!byn_checkpoint_write(d, run, g, what->handed,
+                                   (byn_dist_bytes){what->bytes, what->n})) {
+    answer_code(d, q, BYN_DIST_NO_MEMORY);
+  } else {
+    q->epoch = g->checkpoint->epoch;
+    q->version = g->checkpoint->version;
+  }
 }
 
 bool byn_request_next(byn_dist *d, byn_dist_action *a) {
   a->kind = BYN_DIST_ANSWER;
   if (d->failed_count > 0) {
-    a->request = d->failed[--d->failed_count];
-    a->code = BYN_DIST_NO_MEMORY;
+    const byn_failed_request *failed = &d->failed[--d->failed_count];
+    a->request = failed->number;
+    a->code = failed->code;
     return true;
   }
   byn_request *q = d->answers;

@@ -20,6 +20,9 @@ void byn_request_start(byn_dist *d, uint64_t number, const byn_dist_id *id,
                        const byn_dist_start_spec *what, int64_t limit_ms);
 void byn_request_terminate(byn_dist *d, uint64_t number, const byn_dist_id *id,
                            int64_t limit_ms);
+/* A checkpoint of a process of this node. */
+void byn_request_keep(byn_dist *d, uint64_t number, uint32_t child,
+                      const byn_dist_written *what, int64_t limit_ms);
 /* Looks at those of a place, and at one whose timer is due. */
 void byn_request_review_place(byn_dist *d, byn_place *p);
 void byn_request_due(byn_dist *d, byn_request *q);

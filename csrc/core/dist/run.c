@@ -3,6 +3,7 @@
 
 #include "../assert.h"
 #include "../coverage.h"
+#include "checkpoint.h"
 
 BYN_MACHINE("dist: a run", "queued starting running stopping waiting",
             "end none starting running waiting refused freed");
@@ -40,6 +41,8 @@ void byn_run_free(byn_dist *d, byn_run *run) {
   byn_assert(run->place->run == run && d->run_count > 0 && !run->under_way);
   BYN_COVER(run->state, "freed");
   byn_run_delist(run);
+  byn_checkpoint_forget_run(d, run);
+  byn_blob_clear(&run->gone_reason, &d->alloc);
   byn_timers_cancel(d->timers, run->backoff.timer, NULL);
   if (run->child) byn_map_remove(&d->children, run->child);
   byn_intensity_clear(&run->intensity);

@@ -93,6 +93,10 @@ static void explain(const byn_dist *d, const byn_place *p, byn_dist_child *c) {
   c->flags = g->flags;
   c->pinned = (const char *)g->node.at;
   c->failures = g->failures.count;
+  if (g->checkpoint) {
+    c->held_epoch = g->checkpoint->epoch;
+    c->held_version = g->checkpoint->version;
+  }
   const byn_register *refusal = owner_refusal(d, p, g);
   c->refused_by_owner = refusal != NULL;
   if (refusal) c->refusal = bytes_of(&refusal->reason);

@@ -19,20 +19,22 @@ typedef enum byn_dist_state {
 typedef struct byn_dist_child {
   byn_dist_id id;
   byn_dist_state state;
-  const char *node;       /* RUNNING, STARTING, FAILING: where; LOST: where it
-                             was; WAITING: who refused last; or NULL */
-  const char *owner;      /* the node that the ring names, or NULL */
-  const char *pinned;     /* the node that start_child named, or NULL */
-  byn_dist_bytes pid;     /* RUNNING */
-  uint64_t begun;         /* RUNNING: since when; ms since 1970, hybrid */
-  uint64_t stamp;         /* greater for each start_child of the id */
-  uint64_t version;       /* counts what the host of its process wrote */
-  uint32_t flags;         /* TEMPORARY, TRANSIENT */
-  uint32_t failures;      /* in a row */
-  byn_dist_why why;       /* FAILING, WAITING, ENDED: the last reason */
-  byn_dist_bytes reason;  /* with it */
-  int64_t wait_ms;        /* FAILING here: until it is tried again */
-  bool here;              /* its process runs on this node */
+  const char *node;      /* RUNNING, STARTING, FAILING: where; LOST: where it
+                            was; WAITING: who refused last; or NULL */
+  const char *owner;     /* the node that the ring names, or NULL */
+  const char *pinned;    /* the node that start_child named, or NULL */
+  byn_dist_bytes pid;    /* RUNNING */
+  uint64_t begun;        /* RUNNING: since when; ms since 1970, hybrid */
+  uint64_t stamp;        /* greater for each start_child of the id */
+  uint64_t version;      /* counts what the host of its process wrote */
+  uint32_t flags;        /* TEMPORARY, TRANSIENT */
+  uint32_t failures;     /* in a row */
+  byn_dist_why why;      /* FAILING, WAITING, ENDED: the last reason */
+  byn_dist_bytes reason; /* with it */
+  int64_t wait_ms;       /* FAILING here: until it is tried again */
+  bool here;             /* its process runs on this node */
+  uint64_t held_epoch, held_version; /* of the checkpoint that this node has of
+                                        it; 0: of none (checkpoint.h) */
   bool refused_by_owner;  /* why it is not where the ring says: the owner
                              refused (refusal), or else it was not there */
   byn_dist_bytes refusal; /* absent: it had no room */

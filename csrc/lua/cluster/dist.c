@@ -190,6 +190,7 @@ static byn_dist_config read_config(lua_State *L, const byn_node *node) {
   lua_getfield(L, 1, "backoff");
   c.backoff = backoff_at(L, lua_gettop(L));
   c.max_spec = (size_t)integer_field(L, "max_spec");
+  c.max_checkpoint = (size_t)integer_field(L, "max_checkpoint");
   c.keep_ended = (uint32_t)integer_field(L, "keep_ended");
   c.keep_ended_ms = integer_field(L, "keep_ended_ms");
   c.heartbeat_ms = BYN_HEARTBEAT_MS;
@@ -285,6 +286,15 @@ static int l_size(lua_State *L) {
     lua_pushinteger(L, (lua_Integer)lua_rawlen(L, -1));
     return 1;
   }
+  lua_pushnil(L);
+  lua_insert(L, -2);
+  return 2;
+}
+
+/* encode(value) -> bytes | nil, err: as a checkpoint has it */
+static int l_encode(lua_State *L) {
+  luaL_checkany(L, 1);
+  if (byn_dist_push_encoded(L, 1)) return 1;
   lua_pushnil(L);
   lua_insert(L, -2);
   return 2;
@@ -458,6 +468,18 @@ static int l_exited(lua_State *L) {
   return 0;
 }
 
+/* checkpoint(request, child, bytes, async, handed, limit) */
+static int l_checkpoint(lua_State *L) {
+  byn_dist *d = check_dist(L);
+  uint64_t request = (uint64_t)luaL_checkinteger(L, 2);
+  uint32_t child = (uint32_t)luaL_checkinteger(L, 3);
+  byn_dist_written what = {.async = lua_toboolean(L, 5),
+                           .handed = lua_toboolean(L, 6)};
+  what.bytes = (const uint8_t *)luaL_checklstring(L, 4, &what.n);
+  byn_dist_checkpoint(d, request, child, &what, check_limit(L, 7));
+  return 0;
+}
+
 static int l_refusals_gone(lua_State *L) {
   byn_dist_refusals_gone(check_dist(L));
   return 0;
@@ -517,10 +539,10 @@ static void set_names(lua_State *L, const byn_dist_action *a) {
   lua_setfield(L, -2, "names");
 }
 
-static void set_bytes(lua_State *L, const byn_dist_action *a) {
-  if (!a->bytes.at) return;
-  lua_pushlstring(L, (const char *)a->bytes.at, a->bytes.n);
-  lua_setfield(L, -2, "bytes");
+static void set_bytes(lua_State *L, const char *field, byn_dist_bytes bytes) {
+  if (!bytes.at) return;
+  lua_pushlstring(L, (const char *)bytes.at, bytes.n);
+  lua_setfield(L, -2, field);
 }
 
 /* next() -> action | nil */
@@ -533,7 +555,8 @@ static int l_next(lua_State *L) {
   set_string(L, "kind", kinds[a.kind]);
   set_string(L, "node", a.node);
   set_string(L, "from", a.from);
-  set_bytes(L, &a);
+  set_bytes(L, "bytes", a.bytes);
+  set_bytes(L, "state", a.state);
   if (a.child) set_integer(L, "child", a.child);
   if (a.kind == BYN_DIST_ANSWER) {
     set_integer(L, "request", (int64_t)a.request);
@@ -550,6 +573,7 @@ static int l_next(lua_State *L) {
   set_boolean(L, "final", a.final);
   set_boolean(L, "here", a.here);
   set_boolean(L, "again", a.again);
+  set_boolean(L, "handed", a.handed);
   set_boolean(L, "joined", a.joined);
   set_integer(L, "flags", a.flags);
   set_integer(L, "count", a.count);
@@ -691,6 +715,7 @@ static const luaL_Reg methods[] = {{"attach", l_attach},
                                    {"started", l_started},
                                    {"start_failed", l_start_failed},
                                    {"exited", l_exited},
+                                   {"checkpoint", l_checkpoint},
                                    {"refusals_gone", l_refusals_gone},
                                    {"next", l_next},
                                    {"explain", l_explain},
@@ -703,7 +728,7 @@ static const luaL_Reg methods[] = {{"attach", l_attach},
                                    {NULL, NULL}};
 
 static const luaL_Reg functions[] = {
-    {"open", l_open}, {"size", l_size}, {NULL, NULL}};
+    {"open", l_open}, {"size", l_size}, {"encode", l_encode}, {NULL, NULL}};
 
 void byn_dist_functions(lua_State *L) {
   if (luaL_newmetatable(L, TYPE)) {

@@ -18,6 +18,7 @@
 #include "directive.h"
 #include "server_functions.h"
 #include "server_label.h"
+#include "server_start.h"
 #include "server_system.h"
 #include "status.h"
 
@@ -41,6 +42,7 @@ static bool may_become(const byn_server *s, byn_doing next) {
     return now == BYN_STARTING && s->mail;
   case BYN_IN_CALL:
   case BYN_REPLACING:
+  case BYN_HANDING_OVER:
     return idle && kind == BYN_MAIL_CALL;
   case BYN_IN_CAST:
     return idle && kind == BYN_MAIL_CAST;
@@ -51,10 +53,12 @@ static bool may_become(const byn_server *s, byn_doing next) {
   case BYN_FORMATTING:
     return idle && kind == BYN_MAIL_CALL && s->status;
   case BYN_TERMINATING:
-    return now <= BYN_IN_CONTINUE && started && s->reason && !s->status;
+    return (now <= BYN_IN_CONTINUE || now == BYN_HANDING_OVER) && started &&
+           s->reason && !s->status;
   case BYN_REPORTING:
-    return (now <= BYN_IN_CONTINUE || now == BYN_TERMINATING) && started &&
-           s->reason && s->status;
+    return (now <= BYN_IN_CONTINUE || now == BYN_HANDING_OVER ||
+            now == BYN_TERMINATING) &&
+           started && s->reason && s->status;
   }
   return false;
 }
@@ -112,9 +116,7 @@ static bool push_handler(lua_State *L, byn_process *p, const char *name) {
   return false;
 }
 
-/* Pushes another callback and above it the instance, as
- * byn_server_run_callback takes them; false, and nothing, if it has none. */
-static bool push_callback(lua_State *L, byn_process *p, const char *name) {
+bool byn_server_push_callback(lua_State *L, byn_process *p, const char *name) {
   bool found = push_handler(L, p, name);
   if (found) lua_insert(L, -2);
   return found;
@@ -137,7 +139,7 @@ void byn_server_run_callback(lua_State *L, byn_process *p, byn_doing what,
 bool byn_server_format_status(lua_State *L, byn_process *p, byn_doing what) {
   byn_server *s = p->self;
   byn_assert(!s->status && lua_istable(L, -1));
-  if (!push_callback(L, p, "format_status")) return false;
+  if (!byn_server_push_callback(L, p, "format_status")) return false;
   lua_getfield(L, -3, "state");
   byn_status_push_state(L, -1);
   lua_setfield(L, -5, "state");
@@ -212,7 +214,7 @@ void byn_server_stop(lua_State *L, byn_process *p) {
   byn_assert(!s->reason);
   s->reason = byn_slot_put(L, byn_slots_at(p));
   byn_process_untimer(p);
-  if (!push_callback(L, p, "terminate")) {
+  if (!byn_server_push_callback(L, p, "terminate")) {
     server_terminated(L, p, LUA_OK, 0);
     return;
   }
@@ -254,9 +256,8 @@ static void status_formatted(lua_State *L, byn_process *p, int status,
 
 /* --- what a handler returns ----------------------------------------------- */
 
-/* Runs handle_continue with the argument of the directive on top (popped). */
-static void run_continue(lua_State *L, byn_process *p) {
-  if (!push_callback(L, p, "handle_continue")) {
+void byn_server_continue(lua_State *L, byn_process *p) {
+  if (!byn_server_push_callback(L, p, "handle_continue")) {
     lua_pop(L, 1);
     stop_for_fault(L, p,
                    "has no handle_continue, but one of its callbacks "
@@ -287,7 +288,7 @@ static void follow_directive(lua_State *L, byn_process *p,
   }
   byn_server_free_mail(L, p);
   if (kind == BYN_CONTINUE) {
-    run_continue(L, p);
+    byn_server_continue(L, p);
     return;
   }
   lua_pop(L, 1);
@@ -321,82 +322,6 @@ static void handler_returned(lua_State *L, byn_process *p, int count) {
   }
   byn_server_free_mail(L, p);
   byn_server_idle(L, p);
-}
-
-/* --- starting ------------------------------------------------------------- */
-
-/* The starter is to hear no EXIT of a server that never started. */
-static void unlink_starter(lua_State *L, byn_process *p) {
-  byn_server *s = p->self;
-  byn_id parent = byn_parent_of(p);
-  if (s->linked) byn_unlink_from(L, p, &parent);
-}
-
-/* Pops the reason that init failed for and ends the server, which answers the
- * starter (see server_ended). */
-static void start_failed(lua_State *L, byn_process *p) {
-  byn_assert(((byn_server *)p->self)->doing == BYN_STARTING);
-  unlink_starter(L, p);
-  byn_reason_copy(L, -1);
-  lua_remove(L, -2);
-  byn_process_end(L, p);
-}
-
-/* Ends a server that starts; the starter gets `answer` in place of the
- * reason. What may fail comes first: all or nothing is done. */
-static void cancel_start(lua_State *L, byn_process *p, const char *answer,
-                         const char *reason) {
-  lua_pushstring(L, reason);
-  lua_pushstring(L, answer);
-  byn_slots_reserve(L, byn_slots_at(p), 1);
-  byn_server_reply_error(L, p);
-  byn_server_free_mail(L, p);
-  start_failed(L, p);
-}
-
-/* It has started: the starter gets the pid. */
-static void answer_starter(lua_State *L, byn_process *p) {
-  byn_process_untimer(p);
-  byn_id_push_first(L, &p->id);
-  byn_server_reply(L, p, 1);
-  byn_server_free_mail(L, p);
-}
-
-/* init has returned `count` values (popped). */
-static void init_returned(lua_State *L, byn_process *p, int count) {
-  int first = lua_gettop(L) - count + 1;
-  byn_directive_kind kind =
-      count ? byn_directive_at(L, first) : BYN_NO_DIRECTIVE;
-  if (count >= 2 && !lua_toboolean(L, first) && !lua_isnil(L, first + 1)) {
-    lua_settop(L, first + 1); /* nil, reason */
-    start_failed(L, p);
-  } else if (kind == BYN_STOP) {
-    byn_directive_value(L, first);
-    start_failed(L, p);
-  } else if (kind == BYN_IGNORE) {
-    cancel_start(L, p, "ignore", "normal");
-  } else {
-    answer_starter(L, p);
-    lua_settop(L, first);
-    if (kind == BYN_CONTINUE)
-      run_continue(L, p);
-    else
-      byn_server_idle(L, p);
-  }
-  lua_settop(L, first - 1);
-}
-
-/* The first turn: runs init, if there is one, with the argument of start. */
-static void run_init(lua_State *L, byn_process *p) {
-  byn_server *s = p->self;
-  byn_assert(s->mail && s->state);
-  if (!push_callback(L, p, "init")) {
-    answer_starter(L, p);
-    byn_server_idle(L, p);
-    return;
-  }
-  byn_value_take(L, p->node->world, &s->mail->value);
-  byn_server_run_callback(L, p, BYN_STARTING, 2);
 }
 
 /* --- what the module lacks ------------------------------------------------ */
@@ -525,6 +450,7 @@ static void server_take_mail(lua_State *L, byn_process *p, byn_mail *mail) {
 static bool server_owns(const byn_process *p, const byn_mail *mail) {
   const byn_server *s = p->self;
   byn_id parent = byn_parent_of(p);
+  if (s && s->open) return false;
   if (mail->kind == BYN_MAIL_CALL || mail->kind == BYN_MAIL_CAST) return true;
   return mail->kind == BYN_MAIL_EXIT && s && s->linked &&
          byn_id_equal(&mail->id, &parent);
@@ -538,7 +464,7 @@ static void server_run(lua_State *L, byn_process *p) {
   byn_mail *mail;
   byn_assert(s->doing == BYN_STARTING || s->doing == BYN_IDLING);
   if (s->doing == BYN_STARTING) {
-    run_init(L, p);
+    byn_server_run_init(L, p);
   } else if ((mail = byn_mailbox_pop(&p->mail)) != NULL) {
     server_take_mail(L, p, mail);
   } else if (s->timeout_due) {
@@ -560,14 +486,14 @@ static void server_returned(lua_State *L, byn_process *p, int status,
     server_terminated(L, p, status, count);
   else if (s->doing >= BYN_FORMATTING)
     status_formatted(L, p, status, count);
-  else if (s->doing == BYN_STARTING && status == LUA_OK)
-    init_returned(L, p, count);
   else if (s->doing == BYN_STARTING)
-    start_failed(L, p);
+    byn_server_start_returned(L, p, status, count);
   else if (s->doing == BYN_REPLACING && status == LUA_OK)
     byn_server_replaced(L, p, count);
   else if (s->doing == BYN_REPLACING)
     byn_server_system_failed(L, p);
+  else if (s->doing == BYN_HANDING_OVER)
+    byn_server_handed_over(L, p, status, count);
   else if (status == LUA_OK)
     handler_returned(L, p, count);
   else
@@ -578,7 +504,7 @@ static void server_returned(lua_State *L, byn_process *p, int status,
 static void server_timed_out(lua_State *L, byn_process *p) {
   byn_server *s = p->self;
   if (s->doing == BYN_STARTING) {
-    cancel_start(L, p, "timeout", "killed");
+    byn_server_cancel_start(L, p, "timeout", "killed");
     return;
   }
   s->timeout_due = true;
@@ -588,12 +514,13 @@ static void server_timed_out(lua_State *L, byn_process *p) {
 static void server_ended(lua_State *L, byn_process *p, int reason) {
   byn_server *s = p->self;
   if (s->doing == BYN_STARTING && s->mail) {
-    unlink_starter(L, p);
+    byn_server_unlink_starter(L, p);
     lua_pushvalue(L, reason);
     byn_server_reply_error(L, p);
   }
   byn_server_free_mail(L, p);
-  int *slots[] = {&s->state, &s->reason, &s->held_reply, &s->status};
+  int *slots[] = {&s->state, &s->reason, &s->held_reply, &s->status,
+                  &s->resume};
   for (size_t i = 0; i < sizeof slots / sizeof *slots; i++) {
     byn_slot_free(L, byn_slots_at(p), *slots[i]);
     *slots[i] = 0;
@@ -623,9 +550,20 @@ static const byn_behaviour server_behaviour = {.name = "server",
 /* --- in Lua --------------------------------------------------------------- */
 
 /* The arguments of start: LABEL is the name that the module was given by, else
- * it may have one. */
-enum { MODULE = 1, ARG, LINKED, NAME, TIMEOUT, LABEL, MAX, FULL };
-enum { ARGUMENTS = FULL };
+ * it may have one. With STATE the module has a callback resume. */
+enum {
+  MODULE = 1,
+  ARG,
+  LINKED,
+  NAME,
+  TIMEOUT,
+  LABEL,
+  MAX,
+  FULL,
+  STATE,
+  HOW,
+  ARGUMENTS = HOW
+};
 
 /* Pushes a fresh instance of the module; upvalue 2 keeps the metatables. */
 static void push_instance(lua_State *L) {
@@ -653,6 +591,19 @@ static void find_label(lua_State *L) {
   lua_pop(L, 1);
 }
 
+/* Pushes what s->resume is to hold, or nil. */
+static void push_resume(lua_State *L) {
+  if (lua_isnil(L, STATE)) {
+    lua_pushnil(L);
+    return;
+  }
+  lua_createtable(L, 3, 0);
+  lua_pushvalue(L, STATE);
+  lua_rawseti(L, -2, 1);
+  lua_pushvalue(L, HOW);
+  lua_rawseti(L, -2, 2);
+}
+
 typedef struct server_start {
   byn_process *starter, *p;
   byn_id ref; /* of the starter's wait */
@@ -661,12 +612,13 @@ typedef struct server_start {
   bool kills, linked;
 } server_start;
 
-/* (start, arg, instance, name, label): fills in the new process. Raises when
- * memory is short. */
+/* (start, arg, instance, name, label, resume): fills in the new process. Raises
+ * when memory is short. */
 static int l_set_up_server(lua_State *L) {
   server_start *start = lua_touserdata(L, 1);
   byn_process *p = start->p;
   byn_server *s = p->self;
+  s->resume = byn_slot_put(L, byn_slots_at(p));
   p->label = byn_slot_keep(L, byn_slots_at(p));
   if (!lua_isnil(L, -1)) byn_node_register(L, p->node, p, -1);
   lua_settop(L, 3);
@@ -680,7 +632,7 @@ static int l_set_up_server(lua_State *L) {
 }
 
 /* Makes a server, which runs init at its first turn, and waits for its answer:
- * see answer_starter, cancel_start and server_ended. */
+ * see server_start.h and server_ended. */
 static int l_start_server(lua_State *L) {
   lua_settop(L, ARGUMENTS);
   server_start start = {.starter = byn_process_here(L, "server.start")};
@@ -704,6 +656,7 @@ static int l_start_server(lua_State *L) {
   find_label(L);
   lua_pushvalue(L, NAME);
   lua_pushvalue(L, LABEL);
+  push_resume(L);
   byn_process_expect_start(starter, &start.ref);
   byn_process *p = byn_process_new(L, starter->node, &server_behaviour);
   byn_assert(p->id.serial == start.ref.serial + 1);
@@ -716,7 +669,7 @@ static int l_start_server(lua_State *L) {
                       .linked = start.linked};
   else
     lua_pushliteral(L, "not enough memory");
-  if (!s || lua_pcall(L, 5, 0, 0) != LUA_OK) {
+  if (!s || lua_pcall(L, 6, 0, 0) != LUA_OK) {
     lua_pushvalue(L, -1);
     byn_process_end(L, p);
     return lua_error(L);
@@ -730,6 +683,18 @@ static int l_timeout(lua_State *L) {
   if (p->behaviour != &server_behaviour)
     luaL_error(L, "server.timeout outside a server: call it in a handler");
   ((byn_server *)p->self)->timeout = byn_check_timeout(L, 1, BYN_NO_TIMEOUT);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+/* What a receive has passed over is to be received, too. */
+static int l_receive_all(lua_State *L) {
+  byn_process *p = byn_process_here(L, "server.receive_all");
+  byn_server *s = p->behaviour == &server_behaviour ? p->self : NULL;
+  if (!s || s->doing != BYN_TERMINATING)
+    return luaL_error(L, "server.receive_all outside of terminate");
+  byn_mailbox_rewind(&p->mail);
+  s->open = true;
   lua_pushboolean(L, 1);
   return 1;
 }
@@ -759,6 +724,7 @@ static void push_metatables(lua_State *L) {
 
 void byn_server_open(lua_State *L) {
   static const luaL_Reg functions[] = {{"timeout", l_timeout},
+                                       {"receive_all", l_receive_all},
                                        {"stop_with", l_stop_with},
                                        {"continue", l_continue},
                                        {NULL, NULL}};

@@ -1,20 +1,25 @@
 /* Servers: processes that live by the callbacks of a module.
  *
- *   STARTING    init runs. If it succeeds, the starter gets the pid.
+ *   STARTING    init runs, then resume where it was started with a state. If
+ *               both succeed, the starter gets the pid.
  *   IDLING      waits for mail or for the idle time-out; owns no coroutine
  *   IN_CALL, IN_CAST, IN_INFO
  *               a mail, or the idle time-out, is with its handler
  *   IN_CONTINUE handle_continue runs
  *   REPLACING   the function that replace_state was given runs
+ *   HANDING_OVER
+ *               handoff runs; TERMINATING follows
  *   FORMATTING  format_status runs for get_status
  *   TERMINATING terminate(reason) runs
  *   REPORTING   format_status runs for the event of a crash
  *
  *   STARTING                       -> IDLING       init has returned
- *   IDLING                         -> IN_..., REPLACING, FORMATTING
+ *   IDLING                         -> IN_..., REPLACING, HANDING_OVER,
+ *                                     FORMATTING
  *   IN_..., REPLACING, FORMATTING  -> IDLING       the callback has returned
  *   STARTING, IN_...               -> IN_CONTINUE  it returned continue(arg)
- *   STARTING, IDLING, IN_...       -> TERMINATING -> REPORTING -> the end
+ *   STARTING, IDLING, IN_..., HANDING_OVER
+ *                                  -> TERMINATING -> REPORTING -> the end
  *
  * A state whose callback the module does not have is left out. STARTING leads
  * to TERMINATING only when init has succeeded and asked for a handle_continue
@@ -32,7 +37,8 @@
  * exits are trapped. A signal that is not trapped ends the server without.
  *
  *   server.c         the behaviour, and what Lua starts one with
- *   server_system.c  get_state, replace_state, get_status
+ *   server_start.c   init, resume, and what the starter is answered
+ *   server_system.c  get_state, replace_state, get_status, handoff
  */
 #ifndef BYN_SERVER_H
 #define BYN_SERVER_H
@@ -51,6 +57,7 @@ typedef enum byn_doing {
   BYN_IN_INFO,
   BYN_IN_CONTINUE,
   BYN_REPLACING,
+  BYN_HANDING_OVER,
   BYN_FORMATTING,
   BYN_TERMINATING,
   BYN_REPORTING
@@ -63,9 +70,12 @@ typedef struct byn_server {
   int reason;      /* slot of why it ends, once that is decided */
   int held_reply;  /* slot of the stop_with whose reply waits for terminate */
   int status;      /* FORMATTING and from REPORTING on: slot of the status */
+  int resume;      /* STARTING: slot of what resume is to get, or 0 */
   int64_t timeout; /* asked for by the handler that runs; BYN_NO_TIMEOUT */
   uint8_t doing;
   bool linked;      /* by start_link: the end of p->parent is its end */
+  bool resumes;     /* STARTING: resume runs */
+  bool open;        /* TERMINATING: its code receives all mail */
   bool timeout_due; /* handle_info is to get "timeout" */
 } byn_server;
 
@@ -73,14 +83,18 @@ typedef struct byn_server {
 
 /* Pushes the table of what server.lua builds on:
  *
- *   start(module, arg, linked, name, timeout, label, max_mailbox, full)
+ *   start(module, arg, linked, name, timeout, label, max_mailbox, full, state,
+ *         how)
  *       -> pid | nil, err | nil, "ignore"              [yields]
+ *       state: nil, or the bytes (value/term) of what resume gets
  *   timeout(ms) -> true       stop_with(reason, ...)   continue(arg)
+ *   receive_all() -> true       in terminate: receive answers calls and casts
+ *                               from now on, too ({tag="$call", ...})
  *   noreply, ignore
  */
 void byn_server_open(lua_State *L);
 
-/* --- for server_system.c -------------------------------------------------- */
+/* --- for server_start.c and server_system.c ------------------------------- */
 
 void byn_server_free_mail(lua_State *L, byn_process *p);
 
@@ -90,6 +104,11 @@ bool byn_server_reply(lua_State *L, byn_process *p, int count);
 /* Pops an error and replies `nil, error` with it. */
 void byn_server_reply_error(lua_State *L, byn_process *p);
 
+/* Pushes a callback of the module and above it the instance; false, and
+ * nothing, if it has none. */
+bool byn_server_push_callback(lua_State *L, byn_process *p, const char *name);
+/* Runs handle_continue with the argument of the directive on top (popped). */
+void byn_server_continue(lua_State *L, byn_process *p);
 /* Runs the callback below the `arguments` values on top (all popped). */
 void byn_server_run_callback(lua_State *L, byn_process *p, byn_doing what,
                              int arguments);

@@ -96,6 +96,38 @@ void byn_server_replaced(lua_State *L, byn_process *p, int count) {
   reply_state(L, p);
 }
 
+/* Pops why. */
+static void hand_over(lua_State *L, byn_process *p) {
+  if (byn_server_push_callback(L, p, "handoff")) {
+    lua_rotate(L, -3, 2);
+    byn_server_run_callback(L, p, BYN_HANDING_OVER, 2);
+    return;
+  }
+  lua_pop(L, 1);
+  lua_pushboolean(L, 0);
+  reply_copy(L, p);
+}
+
+/* What cannot be sent is answered as an error. */
+void byn_server_handed_over(lua_State *L, byn_process *p, int status,
+                            int count) {
+  byn_server *s = p->self;
+  byn_assert(s->doing == BYN_HANDING_OVER);
+  (void)s;
+  if (status == LUA_OK) {
+    int first = lua_gettop(L) - count + 1;
+    lua_settop(L, first);
+    lua_pushboolean(L, 1);
+    lua_insert(L, first);
+    if (!byn_server_reply(L, p, 2)) byn_server_reply_error(L, p);
+  } else {
+    byn_server_reply_error(L, p);
+  }
+  byn_server_free_mail(L, p);
+  lua_pushliteral(L, "shutdown");
+  byn_server_stop(L, p);
+}
+
 void byn_server_system_request(lua_State *L, byn_process *p, byn_system_op op) {
   byn_server *s = p->self;
   byn_assert(s->doing == BYN_IDLING && s->mail);
@@ -117,6 +149,9 @@ void byn_server_system_request(lua_State *L, byn_process *p, byn_system_op op) {
   case BYN_SYSTEM_REPLACE_STATE:
     byn_slot_push(L, s->state);
     byn_server_run_callback(L, p, BYN_REPLACING, 1);
+    return;
+  case BYN_SYSTEM_HANDOFF:
+    hand_over(L, p);
     return;
   default:
     lua_pop(L, 1);

@@ -14,6 +14,11 @@ void byn_server_system_request(lua_State *L, byn_process *p, byn_system_op op);
  * instance, or nothing where it changed the one it got. */
 void byn_server_replaced(lua_State *L, byn_process *p, int count);
 
+/* handoff has returned `count` values, or raised: the reason is on top
+ * (popped). The server ends. */
+void byn_server_handed_over(lua_State *L, byn_process *p, int status,
+                            int count);
+
 /* Pops an error: the system request in hand has failed. */
 void byn_server_system_failed(lua_State *L, byn_process *p);
 

@@ -7,6 +7,10 @@
  *   {"$system", "get_state"}           a copy of its state | nil, err
  *   {"$system", "get_status"}          what it shows of itself, see status.h
  *   {"$system", "replace_state", fn}   fn(state) -> new state, in the server
+ *   {"$system", "handoff", why}        what its handoff(why) returned: true and
+ *                                      that; it ends then, as by "stop" for
+ *                                      "shutdown". false: it has no handoff,
+ *                                      and goes on
  */
 #ifndef BYN_SYSTEM_H
 #define BYN_SYSTEM_H
@@ -19,6 +23,7 @@ typedef enum byn_system_op {
   BYN_SYSTEM_GET_STATE,
   BYN_SYSTEM_GET_STATUS,
   BYN_SYSTEM_REPLACE_STATE,
+  BYN_SYSTEM_HANDOFF,
   BYN_SYSTEM_UNKNOWN
 } byn_system_op;
 

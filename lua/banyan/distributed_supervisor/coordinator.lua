@@ -21,6 +21,7 @@ local Coordinator = { name = "banyan.distributed_supervisor" }
 local NAMELESS = "nonode"   -- the node, where it has no name
 local CONNECT_MS = 3000     -- for a connection to a node that others have
 local PATIENCE_MS = 30000   -- of a request, besides the time of its start
+local CHECKPOINT_MS = 5000  -- until others hold a checkpoint
 local KEEP_ENDED, KEEP_ENDED_MS = 10000, 60000
 local TEMPORARY, TRANSIENT, ENSURE, NESTED = 1, 2, 4, 8 -- of a start
 
@@ -59,7 +60,8 @@ function actions.start(self, a)
   local pid, watch = starter.begin {
     child = a.child, spec = a.spec, node = self.node, coordinator = self.me,
     processes = self.processes, shutdown = childspec.shutdown(a.spec),
-    key = self.view.key,
+    key = self.view.key, state = a.state,
+    how = a.handed and "handoff" or "checkpoint",
   }
   self.watches[watch] = { what = "starter", child = a.child }
   self.starters[a.child] = {
@@ -81,9 +83,11 @@ local function forget_starter(self, child)
   return one.pid
 end
 
-function Coordinator:stop_process(child, reason)
+-- With `handoff`, which says why, it is asked for its state first.
+function Coordinator:stop_process(child, reason, handoff)
   core.cast(self.processes, {
     tag = "stop", child = child, reason = reason, key = self.view.key,
+    handoff = handoff, handoff_ms = self.opts.handoff_ms,
   })
 end
 
@@ -106,7 +110,8 @@ end
 
 function actions.stop(self, a)
   if a.pid ~= nil then
-    return self:stop_process(a.child, stop_reason(a))
+    return self:stop_process(a.child, stop_reason(a),
+      a.why == "left" and "leave" or nil)
   end
   give_up_start(self, a.child)
   self.dist:exited(a.child, "shutdown")
@@ -131,7 +136,7 @@ function actions.answer(self, a)
   local request = self.requests[a.request]
   self.requests[a.request] = nil
   if not request then return end
-  if a.code == "ok" and request.what == "terminate" then
+  if a.code == "ok" and request.what ~= "start" then
     return core.reply(request.from, true, true)
   end
   local answer = answers[a.code]
@@ -215,6 +220,13 @@ local function tell(self, name, fields)
   core.event(name, fields)
 end
 
+-- The child is started with its last checkpoint.
+function Coordinator:tell_failed_handoff(pid, reason)
+  tell(self, "handoff_failed", {
+    id = self.view.ids[pid], pid = pid, reason = reason,
+  })
+end
+
 local function with_traceback(err)
   return { tostring(err), debug.traceback("", 2):gsub("^\n", "") }
 end
@@ -283,6 +295,7 @@ local function open_dist(self, opts)
     escalate = opts.on_limit == "escalate",
     max_restarts = opts.max_restarts, max_ms = opts.max_ms,
     backoff = opts.backoff, max_spec = opts.max_spec,
+    max_checkpoint = opts.max_checkpoint,
     keep_ended = KEEP_ENDED, keep_ended_ms = KEEP_ENDED_MS,
   }
 end
@@ -311,6 +324,22 @@ local function in_order(map)
   return keys
 end
 
+-- The end of a process. What its handoff returned is its last checkpoint.
+local function take_exit(self, exit)
+  self.view.running[exit.child] = nil
+  local state, failed = exit.state, exit.failed
+  if state and #state > self.opts.max_checkpoint then
+    state, failed = nil, core.reason { "checkpoint_too_large", #state }
+  end
+  if state then
+    self.last_request = self.last_request + 1
+    self.dist:checkpoint(self.last_request, exit.child, state, true, true)
+  elseif failed ~= nil then
+    self:tell_failed_handoff(exit.pid, failed)
+  end
+  self.dist:exited(exit.child, exit.reason)
+end
+
 -- What became of starts and processes while there was no coordinator. What is
 -- not among the processes that run has ended.
 local function find_processes(self)
@@ -332,8 +361,7 @@ local function find_processes(self)
     end
   end
   for _, exit in ipairs(answer and answer.exits or {}) do
-    view.running[exit.child] = nil
-    self.dist:exited(exit.child, exit.reason)
+    take_exit(self, exit)
   end
   for _, child in ipairs(in_order(view.running)) do
     if not found[child] then
@@ -362,6 +390,7 @@ function Coordinator:init(arg)
   self.view = views.open(self.dist, self.name)
   self.view.cached = opts.cache_children ~= false
   self.view.tree = arg.tree
+  self.view.max_checkpoint = opts.max_checkpoint
   self.starters = self.view.starters
   self.dist:attach()
   self.dist:set_hosts(self:is_host())
@@ -447,6 +476,12 @@ function calls_from_others.whois(self, msg, from)
   core.reply(from, id)
 end
 
+-- A process of a child wrote that.
+function calls.checkpoint(self, msg, from)
+  self.dist:checkpoint(new_request(self, "checkpoint", from), msg.child,
+    msg.state, msg.async, false, CHECKPOINT_MS)
+end
+
 function calls.lookup(self, msg, from)
   if msg.pid ~= nil then return core.reply(from, self.view.ids[msg.pid]) end
   core.reply(from, views.pid(self.view, msg.id))
@@ -528,10 +563,7 @@ function messages.start_overdue(self, msg)
   self.dist:start_failed(msg.child, "timeout", "timeout")
 end
 
-function messages.exited(self, msg)
-  self.view.running[msg.child] = nil
-  self.dist:exited(msg.child, msg.reason)
-end
+function messages.exited(self, msg) take_exit(self, msg) end
 
 -- What it may have started and handed over is not wanted.
 local function starter_down(self, watch, msg)
@@ -638,6 +670,7 @@ end
 -- meanwhile are served by those.
 local function leave(self, reason)
   local watch = core.monitor(self.processes)
+  core.server.receive_all()
   self.dist:leave(reason)
   for _, child in ipairs(in_order(self.starters)) do
     give_up_start(self, child)

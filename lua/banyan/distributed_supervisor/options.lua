@@ -62,6 +62,8 @@ local schema = {
   start_ms = "ms",
   start_concurrency = "positive",
   max_spec = "positive",
+  max_checkpoint = "positive",
+  handoff_ms = "ms",
   backoff = "table",
   rebalance = {
     '"passive" ("active" is not there yet)',
@@ -85,7 +87,8 @@ local schema = {
 local defaults = {
   replicas = 2, conflict = "oldest", on_limit = "park", start_ms = 30000,
   start_concurrency = 16, max_spec = 1024 * 1024, max_restarts = 3,
-  max_seconds = 5, rebalance = "passive",
+  max_seconds = 5, rebalance = "passive", max_checkpoint = 1024 * 1024,
+  handoff_ms = 10000,
 }
 
 local MOST_MS = 2^53 -- an integer in any number

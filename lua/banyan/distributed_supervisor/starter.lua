@@ -8,6 +8,7 @@
 
 local core = require "banyan.core"
 local childspec = require "banyan.childspec"
+local resume = require "banyan.resume"
 
 local starter = {}
 
@@ -91,14 +92,16 @@ end
 
 local function run(order)
   core.trap_exit(true)
+  if order.state then resume.give(order.state, order.how) end
   local answer = start(order)
+  resume.forget(core.self())
   answer.key = order.key
   core.send(order.coordinator, answer)
 end
 
 --- Begins a start.
 -- @param order {child=, spec= (packed), shutdown=, node=, processes=,
---   coordinator=, key=}
+--   coordinator=, key=, state= (bytes of its newest checkpoint, or nil), how=}
 -- @return the starter's pid
 -- @return a monitor of it
 function starter.begin(order)
@@ -108,6 +111,7 @@ end
 --- Ends a start, and all that it has spawned.
 function starter.kill(pid)
   local spawned = core.descendants(pid)
+  resume.forget(pid)
   pid:exit("kill")
   for _, descendant in ipairs(spawned) do descendant:exit("kill") end
 end

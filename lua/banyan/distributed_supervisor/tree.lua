@@ -38,7 +38,7 @@ function tree.start_link(opts)
       id = "processes", type = "supervisor",
       start = function()
         local why
-        processes, why = server.start_link(Processes)
+        processes, why = server.start_link(Processes, opts.name)
         return processes, why
       end,
     },

@@ -29,6 +29,8 @@ function views.open(dist, name)
       pids = {}, ids = {}, here = {},
       -- A function cannot come from another node: who shows this one is here.
       key = function() end,
+      -- The processes of this node, pid -> child: of processes.lua.
+      numbers = {},
       -- The coordinator's, for the one that begins after it: the starts under
       -- way, child -> {pid=, watch=}, and the processes, child -> pid.
       starters = {}, running = {},
@@ -57,6 +59,41 @@ function views.of(name)
   return view
 end
 
+--- The view of that name on the caller's node, whether or not its processes are
+-- there; nil: there is none.
+function views.any(name)
+  local of_node = by_node[node_name()]
+  return of_node and of_node[name]
+end
+
+local function names_here()
+  local names = {}
+  for name in pairs(by_node[node_name()] or {}) do names[#names + 1] = name end
+  table.sort(names)
+  return names
+end
+
+-- The start under way that made a process, by its ancestors.
+local function start_of(view, ancestors)
+  for child, one in pairs(view.starters) do
+    for _, pid in ipairs(ancestors) do
+      if pid == one.pid then return child end
+    end
+  end
+end
+
+--- The child that the caller is the process of, or is to be once its start
+-- function has returned: the view of its supervisor and its number; or nil.
+function views.own()
+  local me = core.self()
+  local ancestors = core.ancestors(me)
+  for _, name in ipairs(names_here()) do
+    local view = views.any(name)
+    local child = view.numbers[me] or start_of(view, ancestors)
+    if child then return view, child end
+  end
+end
+
 --- The pid of a child. One of this node that has just ended is none, though
 -- the coordinator has not heard of it yet.
 function views.pid(view, id)
@@ -75,10 +112,7 @@ end
 
 -- The coordinators of a node that runs children from now on, or none.
 hosts.watch(function()
-  local names = {}
-  for name in pairs(by_node[node_name()] or {}) do names[#names + 1] = name end
-  table.sort(names)
-  for _, name in ipairs(names) do
+  for _, name in ipairs(names_here()) do
     local view = views.of(name)
     if view then core.cast(name, { tag = "set_hosts", key = view.key }) end
   end

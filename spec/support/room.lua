@@ -1,0 +1,73 @@
+--- Children for the specs of checkpoints: game rooms that keep a score.
+
+local core = require "banyan.core"
+local ds = require "banyan.distributed_supervisor"
+local server = require "banyan.server"
+
+local room = { name = "spec.support.room" }
+
+--- All that was resumed in this Lua state: {id=, score=, how=, node=}.
+room.resumed = {}
+
+function room:init(arg)
+  self.id, self.score, self.arg = arg.id, 0, arg
+  if arg.checkpoint_in_init then
+    assert(ds.checkpoint { score = arg.checkpoint_in_init })
+  end
+end
+
+function room:resume(state, how)
+  room.resumed[#room.resumed + 1] = {
+    id = self.id, score = state.score, how = how, node = core.node_name(),
+  }
+  if state.unlucky and how == state.unlucky then error("cannot resume") end
+  self.score, self.how = state.score, how
+end
+
+local calls = {}
+
+function calls.get(self) return self.score, self.how, core.node_name() end
+
+--- Adds, and says what the checkpoint answered.
+function calls.add(self, msg)
+  self.score = self.score + msg.n
+  local state = { score = self.score, unlucky = msg.unlucky }
+  return self.score, ds.checkpoint(state, msg.opts)
+end
+
+--- Adds, and keeps it to itself.
+function calls.forget(self, msg)
+  self.score = self.score + msg.n
+  return self.score
+end
+
+function calls.keep(_, msg)
+  return pcall(ds.checkpoint, msg.state == "a function" and print or msg.state,
+    msg.opts)
+end
+
+function room:handle_call(msg)
+  if msg.crash then error("told to crash") end
+  return calls[msg.tag](self, msg)
+end
+
+function room:handoff(reason)
+  local act = self.arg.handoff
+  if act == "raise" then error("cannot hand over") end
+  if act == "hang" then core.sleep "infinity" end
+  if act == "nothing" then return nil end
+  if act == "large" then return ("x"):rep(5000) end
+  return { score = self.score, reason = reason }
+end
+
+function room.start_link(arg) return server.start_link(room, arg) end
+
+function room.spec(id, arg)
+  local full = { id = id }
+  for key, value in pairs(arg or {}) do full[key] = value end
+  return {
+    id = id, start = { "spec.support.room", "start_link", { full } },
+  }
+end
+
+return room
