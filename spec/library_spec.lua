@@ -11,6 +11,8 @@ local public = require "spec.support.public"
 -- that has them, and the class that describes them.
 local schemas = {
   ["lua/banyan/childspec.lua known_backoff"] = "banyan.Backoff",
+  ["lua/banyan/distributed_supervisor.lua checkpoint_schema"] =
+    "banyan.CheckpointOptions",
   ["lua/banyan/distributed_supervisor/options.lua schema"] =
     "banyan.DistributedOptions",
   ["lua/banyan/dynamic_supervisor.lua start_options"] =

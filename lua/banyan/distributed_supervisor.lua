@@ -432,13 +432,20 @@ end
 
 -- --- state -----------------------------------------------------------------
 
+local checkpoint_schema = { async = "boolean" }
+
+--- The options of distributed_supervisor.checkpoint.
+---@class banyan.CheckpointOptions
+--- Does not wait for the other nodes; of those that follow each other faster
+--- than they can be sent, the newest goes.
+---@field async? boolean
+
 --- Keeps a value for the next process of the child that the caller is: that
 -- gets the newest one in its callback resume, wherever it starts and why. It is
 -- gone when the child ends for good. Yields until `replicas` nodes hold it, or
 -- all where there are fewer.
 ---@param state any  a value that can be sent to another node
----@param opts? table  async = true: does not wait for the other nodes; of
----  those that follow each other faster than they can be sent, the newest goes
+---@param opts? banyan.CheckpointOptions
 ---@return true|nil ok
 ---@return any err  {"checkpoint_too_large", bytes}; "timeout": within 5 s the
 ---  other nodes have not answered, and this one holds it; "noproc": the child
@@ -446,7 +453,7 @@ end
 function distributed_supervisor.checkpoint(state, opts)
   local what = "distributed_supervisor.checkpoint"
   if opts ~= nil then
-    common.check(what, opts, { async = "boolean" }, 2)
+    common.check(what, opts, checkpoint_schema, 2)
   end
   local view, child = views.own()
   if not view then
