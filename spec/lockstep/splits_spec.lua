@@ -194,18 +194,18 @@ describe("a child that was acknowledged", function()
       banyan.sleep(1500)
       cluster:heal()
       banyan.sleep(60000)
-      local processes = 0
+      local count = 0
       for _, node in ipairs(n) do
         if node ~= host then
           assert.equal("running", on(cluster, node, function()
             return ds.explain(NAME, "x").state
           end))
-          processes = processes + on(cluster, node, function()
+          count = count + on(cluster, node, function()
             return #ds.local_children(NAME)
           end)
         end
       end
-      assert.equal(1, processes)
+      assert.equal(1, count)
     end)
   end)
 end)

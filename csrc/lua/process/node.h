@@ -42,9 +42,9 @@ typedef struct byn_node {
   byn_map sends_of; /* serial of a process -> the first that ends with it */
   byn_map mailbox_limits; /* serial of a process -> see mailbox_limit.c */
   uint64_t serial;        /* of the last pid or ref made */
-  uint64_t main;    /* serial of the process of banyan.run, or 0 */
-  byn_id main_ended_by; /* whose exit signal ended it; serial 0: none */
-  bool main_gave_up;    /* that was a supervisor that gave up */
+  uint64_t main;          /* serial of the process of banyan.run, or 0 */
+  byn_id main_ended_by;   /* whose exit signal ended it; serial 0: none */
+  bool main_gave_up;      /* that was a supervisor that gave up */
   int64_t now;
   int64_t began_at; /* the first `now` it was told */
   byn_gap gap;

@@ -315,7 +315,7 @@ static int l_send_interval(lua_State *L) {
   check_time_given(L);
   int64_t ms = byn_check_timeout(L, 1, 0);
   byn_argument(L, ms > 0 && ms <= LONGEST_INTERVAL, 1,
-                "an interval is 1 ms or more, and finite");
+               "an interval is 1 ms or more, and finite");
   BYN_POINT(L, node->world->running, l_send_interval, BYN_OP_SEND_AFTER, 0);
   return start_timer(L, node, "send_interval", ms, true);
 }
