@@ -253,3 +253,26 @@ describe("a start function of a distributed supervisor", function()
       assert.equal(child, ds.whereis(NAME, "x"))
     end))
 end)
+
+describe("a child that crashes too often", function()
+  it("is told of with its last reasons", with(function(_, events)
+    for _, id in ipairs { "x", "y" } do
+      assert(ds.start_child(NAME, worker.spec(id)))
+    end
+    for i = 1, 8 do
+      local pid = wait(function() return ds.whereis(NAME, "x") end)
+      pid:exit("x" .. i)
+      if i <= 2 then ds.whereis(NAME, "y"):exit("y" .. i) end
+      wait(function() return ds.whereis(NAME, "x") ~= pid end)
+    end
+    wait(function() return count(events, "child_failing") == 5 end)
+    local told = {}
+    for _, event in ipairs(events) do
+      if event.event == "child_failing" then told[#told + 1] = event end
+    end
+    assert.same({ "x1", "x2", "x3", "x4" }, told[1].reasons)
+    assert.equal("x4", told[1].reason)
+    assert.same({ "x4", "x5", "x6", "x7", "x8" }, told[5].reasons)
+    assert.equal(5, told[5].count)
+  end))
+end)

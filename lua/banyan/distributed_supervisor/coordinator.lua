@@ -23,6 +23,7 @@ local CONNECT_MS = 3000     -- for a connection to a node that others have
 local PATIENCE_MS = 30000   -- of a request, besides the time of its start
 local CHECKPOINT_MS = 5000  -- until others hold a checkpoint
 local KEEP_ENDED, KEEP_ENDED_MS = 10000, 60000
+local RECENT_ENDS, LAST_REASONS = 64, 5 -- see last_reasons
 local TEMPORARY, TRANSIENT, ENSURE, NESTED = 1, 2, 4, 8 -- of a start
 
 -- Why a link ended that proves the other node's life to be over.
@@ -151,7 +152,31 @@ local function end_reason(a)
   return stop_reason(a)
 end
 
+-- Keeps why a child's process ended by itself; of all children together the
+-- last ones.
+local function note_end(self, id, reason)
+  self.ends_noted = self.ends_noted % RECENT_ENDS + 1
+  self.recent_ends[self.ends_noted] = { id = id, reason = reason }
+end
+
+-- Why processes of a child ended lately, the last one last.
+local function last_reasons(self, id, last)
+  local list = {}
+  for i = 0, RECENT_ENDS - 1 do
+    local one = self.recent_ends[(self.ends_noted + i) % RECENT_ENDS + 1]
+    if one and one.id == id then list[#list + 1] = one.reason end
+  end
+  if last ~= nil and tostring(list[#list]) ~= tostring(last) then
+    list[#list + 1] = last
+  end
+  while #list > LAST_REASONS do table.remove(list, 1) end
+  return list
+end
+
 function actions.show(self, a)
+  if a.old_pid ~= nil and a.why == "exited" then
+    note_end(self, a.id, a.reason)
+  end
   views.show(self.view, a)
   if a.old_pid ~= nil then
     listeners.tell(self.listeners, "on_process_stop", a.id, { a.old_pid },
@@ -190,10 +215,10 @@ function actions.forget() end
 -- The fields of each event of the machine, as a program sees them.
 local events = {}
 
-function events.child_failing(a)
+function events.child_failing(a, self)
   return {
     id = a.id, peer = a.node, reason = a.reason, why = a.why, count = a.count,
-    wait_ms = a.wait_ms,
+    wait_ms = a.wait_ms, reasons = last_reasons(self, a.id, a.reason),
   }
 end
 
@@ -379,6 +404,7 @@ function Coordinator:init(arg)
   self.processes, self.tree = arg.processes, arg.tree
   self.modules, self.start_ms = set_of(opts.modules), opts.start_ms
   self.listeners = listeners.new(opts.name, opts.listeners or {})
+  self.recent_ends, self.ends_noted = {}, 0
   self.watches = {}      -- monitor -> {what = "starter" | "peer"}
   self.monitored = {}    -- node -> monitor of its coordinator
   self.asked = {}        -- ref -> who waits for another node to say whose pid
