@@ -52,6 +52,32 @@ static void split(void **state) {
   rig_free(r);
 }
 
+/* conflict = "newest": of each two the copy stays, wherever it runs. */
+static void newest_stays(void **state) {
+  (void)state;
+  rig *r = &the_rig;
+  rig_init(r, 7, 2);
+  r->config.newest = true;
+  rig_boot(r, 0);
+  rig_boot(r, 1);
+  rig_run(r, 500);
+  rig_start_all(r, 40);
+  char copies[40][24];
+  memcpy(copies, r->nodes[0].shown, sizeof copies);
+  rig_cut(r, 0, 1);
+  rig_run(r, 3000);
+  for (int id = 0; id < 40; id++) {
+    bool here = strcmp(copies[id], r->nodes[0].shown[id]) == 0;
+    memcpy(copies[id], r->nodes[here ? 1 : 0].shown[id], 24);
+  }
+  rig_mend(r, 0, 1);
+  rig_run(r, 2000);
+  rig_assert_all_run(r, 40);
+  for (int id = 0; id < 40; id++)
+    assert_string_equal(r->nodes[0].shown[id], copies[id]);
+  rig_free(r);
+}
+
 /* A copy began after what it was copied from, whatever clocks say. */
 static void clocks_differ(void **state) {
   (void)state;
@@ -688,6 +714,7 @@ int main(void) {
       cmocka_unit_test(nobody_hosts),
       cmocka_unit_test(bad_content),
       cmocka_unit_test(split),
+      cmocka_unit_test(newest_stays),
       cmocka_unit_test(clocks_differ),
       cmocka_unit_test(unconfirmed),
       cmocka_unit_test(not_enough_copies),
