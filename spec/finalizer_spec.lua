@@ -71,10 +71,11 @@ describe("a finalizer", function()
   it("that flushes DOWNs leaves the others to be received", function()
     run(function()
       local me, open, mine, flushed, got = core.self(), {}, 0, 0, 0
+      local gone, both = {}, 0
       finalizer.often(function()
         local ref = runs(me) and next(open)
         if not ref then return end
-        open[ref] = nil
+        open[ref], gone[ref] = nil, true
         core.demonitor(ref, { flush = true })
         flushed = flushed + 1
       end)
@@ -88,11 +89,15 @@ describe("a finalizer", function()
         while msg do
           open[msg.ref] = nil
           got = got + 1
+          if gone[msg.ref] then both = both + 1 end
           msg = core.receive(0)
         end
       end
       assert.is_true(finalizer.never() > 0)
-      assert.equal(mine, got + flushed)
+      -- On LuaJIT receive ends in Lua: the finalizer may run after the message
+      -- was taken, and before this code knows of it.
+      assert.is_true(both == 0 or _G.jit ~= nil)
+      assert.equal(mine, got + flushed - both)
     end)
   end)
 
