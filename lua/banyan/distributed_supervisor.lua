@@ -15,7 +15,7 @@
 -- pids and specs of all children. A lookup (whereis, call, children ...) reads
 -- this memory and never asks another node. The process that started a child
 -- sees it at once, others a moment later. While the child of a lost node waits
--- to be started again, lookups do not find it.
+-- to be started again, lookups do not find it, and calls by id wait for it.
 --
 -- Exactly one: the owner of an id on the ring serialises its starts. When a
 -- node dies, each of its permanent and transient children starts again on its
@@ -39,6 +39,7 @@
 local core = require "banyan.core"
 core.skip_in_errors()
 local common = require "banyan.options"
+local held = require "banyan.distributed_supervisor.held"
 local options = require "banyan.distributed_supervisor.options"
 local tree = require "banyan.distributed_supervisor.tree"
 local views = require "banyan.distributed_supervisor.views"
@@ -115,6 +116,8 @@ end
 ---@field max_spec? integer  bytes (1048576) of a child spec, as it is sent
 ---@field max_checkpoint? integer  bytes (1048576) of a checkpoint
 ---@field handoff_ms? integer  the time (10000) of a child's callback handoff
+--- Most messages (1000) that this node keeps for a child that does not run.
+---@field max_held? integer
 --- 3 by default, in max_seconds, for each child: with more crashes in that
 --- time, it is failing.
 ---@field max_restarts? integer
@@ -479,52 +482,82 @@ end
 
 -- --- talking ---------------------------------------------------------------
 
--- Why there is no pid for an id.
-local function absence(name)
-  return view_of(name) and "noproc" or "not_started"
+local DEFAULT_TIMEOUT = 5000
+
+-- Waits for what the supervisor of this node was told before (cache_children).
+local function catch_up(view, id)
+  if view.cached then return end
+  core.call(view.name, { tag = "lookup", id = id, key = view.key })
 end
 
---- Calls a child by its id, as server.call does. Yields.
+-- What a call by id and one by way of `via` have in common.
+local function call_child(name, id, msg, timeout, what, level)
+  local view = view_of(name)
+  if not view then return nil, "not_started" end
+  if timeout == nil then
+    timeout = DEFAULT_TIMEOUT
+  else
+    timeout = common.timeout(timeout, what, level)
+  end
+  catch_up(view, id)
+  return held.call(view, id, msg, timeout)
+end
+
+--- Calls a child by its id, as server.call does. One that is known, but does
+-- not run just now, is waited for: it starts, is lost, fails or waits for room.
+-- Yields.
 ---@param name string
 ---@param id string|integer|banyan.Ref
 ---@param msg any
----@param timeout? integer|string  milliseconds, default 5000
+---@param timeout? integer|string  milliseconds, default 5000, in all
 ---@return any ...  as server.call; `nil, "noproc"` for an id that is not known,
----  `nil, "not_started"` where the supervisor does not run
+---  `nil, "not_started"` where the supervisor does not run. "noconnection": the
+---  node of the child was lost in this call, which may have been served
 function distributed_supervisor.call(name, id, msg, timeout)
-  local pid = whereis(name, id)
-  if not pid then return nil, absence(name) end
-  return core.call(pid, msg, timeout)
+  return call_child(name, id, msg, timeout, "distributed_supervisor.call", 2)
 end
 
---- Casts to a child by its id, as server.cast does. Yields only while very
--- much waits to be sent to its node (but see cache_children).
+-- The pid that a message is to be sent to; or true, it is kept; or nil, err.
+local function keep(name, id, kind, msg, what)
+  local view = view_of(name)
+  if not view then return nil, "not_started" end
+  catch_up(view, id)
+  return held.keep(view, id, kind, msg, what)
+end
+
+--- Casts to a child by its id, as server.cast does. To one that is known, but
+-- does not run just now, the message is kept, as send does. Yields only while
+-- very much waits to be sent to its node.
 ---@param name string
 ---@param id string|integer|banyan.Ref
 ---@param msg any
 ---@return true  whether or not there is such a child
 function distributed_supervisor.cast(name, id, msg)
-  local pid = whereis(name, id)
-  if pid then core.cast(pid, msg) end
+  local pid = keep(name, id, "cast", msg, "distributed_supervisor.cast")
+  if core.is_pid(pid) then core.cast(pid, msg) end
   return true
 end
 
---- Sends a child a message by its id. Yields only while very much waits to be
--- sent to its node (but see cache_children).
+--- Sends a child a message by its id. To one that is known, but does not run
+-- just now, the message is kept on this node: it reaches the next process in
+-- order. Of one child at most max_held are kept, and the newest dropped, with
+-- the event held_dropped. What is kept must be fit for another node. Yields
+-- only while very much waits to be sent to its node.
 ---@param name string
 ---@param id string|integer|banyan.Ref
 ---@param msg any
 ---@return true|nil ok
 ---@return any err  "noproc" (no such child), "not_started"
 function distributed_supervisor.send(name, id, msg)
-  local pid = whereis(name, id)
-  if not pid then return nil, absence(name) end
-  return core.send(pid, msg)
+  local pid, err = keep(name, id, "send", msg, "distributed_supervisor.send")
+  if core.is_pid(pid) then return core.send(pid, msg) end
+  return pid, err
 end
 
 --- Makes a destination of a child's id, for send, server.call, server.cast,
--- monitor and link. The child is looked up each time it is used. Does not
--- yield.
+-- monitor and link. The child is looked up each time it is used. Calls and
+-- messages wait for one that does not run just now, as those by id do; monitor
+-- and link mean the process of this moment. Does not yield.
 ---@param name string
 ---@param id string|integer|banyan.Ref
 ---@return table dest
@@ -536,9 +569,20 @@ function distributed_supervisor.via(name, id)
   }
 end
 
-core.set_resolver(function(dest)
+local function resolve(dest)
   local view = view_of(dest.supervisor)
   return view and views.pid(view, dest.id)
-end)
+end
+
+local function keep_for(dest, kind, msg)
+  local what = kind == "cast" and "server.cast" or "send"
+  return keep(dest.supervisor, dest.id, kind, msg, what)
+end
+
+local function call_dest(dest, msg, timeout)
+  return call_child(dest.supervisor, dest.id, msg, timeout, "server.call", 3)
+end
+
+core.find_children(resolve, keep_for, call_dest)
 
 return distributed_supervisor

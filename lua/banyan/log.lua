@@ -45,6 +45,7 @@ local levels = {
   nodes_differ = "warning",
   peer_refused = "warning",
   spec_withheld = "warning",
+  held_dropped = "warning",
   placement_moved = "info",
   placement_member = "info",
   listener_failed = "warning",

@@ -61,6 +61,10 @@ if core.resumed then
   local guarded = wait(core.call)
   function call(dest, msg, timeout)
     options.timeout(timeout, "server.call")
+    if type(dest) == "table" and dest.supervisor ~= nil then
+      local call_child = core.child_caller()
+      if call_child then return call_child(dest, msg, timeout) end
+    end
     return guarded(dest, msg, timeout)
   end
 end

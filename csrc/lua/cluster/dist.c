@@ -291,6 +291,14 @@ static int l_size(lua_State *L) {
   return 2;
 }
 
+/* decode(bytes) -> value: what encode made */
+static int l_decode(lua_State *L) {
+  byn_dist_bytes bytes = {0};
+  bytes.at = (const uint8_t *)luaL_checklstring(L, 1, &bytes.n);
+  byn_dist_push_decoded(L, bytes);
+  return 1;
+}
+
 /* encode(value) -> bytes | nil, err: as a checkpoint has it */
 static int l_encode(lua_State *L) {
   luaL_checkany(L, 1);
@@ -727,8 +735,11 @@ static const luaL_Reg methods[] = {{"attach", l_attach},
                                    {"count", l_count},
                                    {NULL, NULL}};
 
-static const luaL_Reg functions[] = {
-    {"open", l_open}, {"size", l_size}, {"encode", l_encode}, {NULL, NULL}};
+static const luaL_Reg functions[] = {{"open", l_open},
+                                     {"size", l_size},
+                                     {"encode", l_encode},
+                                     {"decode", l_decode},
+                                     {NULL, NULL}};
 
 void byn_dist_functions(lua_State *L) {
   if (luaL_newmetatable(L, TYPE)) {

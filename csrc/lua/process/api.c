@@ -559,13 +559,32 @@ static int l_id_before(lua_State *L) {
   return 1;
 }
 
-static int l_set_resolver(lua_State *L) {
-  byn_expect_type(L, 1, LUA_TFUNCTION);
-  lua_settop(L, 1);
+/* Pops a function into a slot, in place of what is there. */
+static void replace_slot(lua_State *L, byn_world *w, int *slot) {
+  int fresh = byn_slot_put(L, &w->slots);
+  byn_slot_free(L, &w->slots, *slot);
+  *slot = fresh;
+}
+
+/* find_children(resolve, keep, call): see byn_world.ds */
+static int l_find_children(lua_State *L) {
   byn_world *w = byn_world_of(L);
-  byn_slot_free(L, &w->slots, w->resolver);
-  w->resolver = byn_slot_put(L, &w->slots);
+  for (int i = 1; i <= 3; i++)
+    byn_expect_type(L, i, LUA_TFUNCTION);
+  lua_settop(L, 3);
+  replace_slot(L, w, &w->ds.call);
+  replace_slot(L, w, &w->ds.keep);
+  replace_slot(L, w, &w->ds.resolve);
   return 0;
+}
+
+/* child_caller() -> function | nil: what calls the children of distributed
+ * supervisors */
+static int l_child_caller(lua_State *L) {
+  int slot = byn_world_of(L)->ds.call;
+  if (!slot) return 0;
+  byn_slot_push(L, slot);
+  return 1;
 }
 
 void byn_api_functions(lua_State *L) {
@@ -601,7 +620,8 @@ void byn_api_functions(lua_State *L) {
                                        {"adopt", l_adopt},
                                        {"descendants", l_descendants},
                                        {"ancestors", l_ancestors},
-                                       {"set_resolver", l_set_resolver},
+                                       {"find_children", l_find_children},
+                                       {"child_caller", l_child_caller},
                                        {NULL, NULL}};
   byn_set_functions(L, functions);
   byn_pid_methods(L);

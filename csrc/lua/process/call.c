@@ -75,6 +75,7 @@ void byn_call_failed(lua_State *L, byn_node *node, byn_relation *r) {
     lua_pop(L, 1);
     return;
   }
+  p->untaken = byn_reason_is(L, -1, "noproc");
   lua_pushnil(L);
   lua_insert(L, -2);
   answer_caller(L, node, p, r, r->serial, 2);
@@ -257,6 +258,7 @@ static int call_and_wait(lua_State *L, byn_process *p, const char *what,
   if (ms >= 0) byn_node_now(L, p->node);
   resolve_called(L, p->node, what, fresh, &to);
   const char *error = why_no_call(L, p, &to, true);
+  p->untaken = error != NULL;
   if (error) {
     lua_pushnil(L);
     lua_pushstring(L, error);
@@ -271,13 +273,38 @@ static int call_and_wait(lua_State *L, byn_process *p, const char *what,
   return byn_process_wait_reply(L, p, r, &ref, ms);
 }
 
-/* call(dest, msg [, timeout]) -> what was replied | nil, err */
+#if LUA_VERSION_NUM >= 504
+static int child_called(lua_State *L, int status, lua_KContext context) {
+  (void)status, (void)context;
+  return lua_gettop(L);
+}
+
+/* The call of a child, in Lua: it may have to wait until the child runs. */
+static int call_child(lua_State *L) {
+  byn_slot_push(L, byn_world_of(L)->ds.call);
+  lua_insert(L, 1);
+  lua_callk(L, lua_gettop(L) - 1, LUA_MULTRET, 0, child_called);
+  return lua_gettop(L);
+}
+#endif
+
+/* call(dest, msg [, timeout]) -> what was replied | nil, err. On LuaJIT, where
+ * code that C calls cannot wait, server.call looks itself for a child. */
 static int l_call(lua_State *L) {
+#if LUA_VERSION_NUM >= 504
+  if (byn_dest_is_child(L, 1)) return call_child(L);
+#endif
   byn_process *p = byn_process_here(L, "call");
   int64_t ms = byn_check_timeout(L, 3, DEFAULT_TIMEOUT);
   BYN_POINT(L, p, l_call, BYN_OP_CALL, 1);
   if (lua_gettop(L) != 2) lua_settop(L, 2);
   return call_and_wait(L, p, "call", false, ms);
+}
+
+/* call_untaken() -> does the caller know that nobody took its last call? */
+static int l_call_untaken(lua_State *L) {
+  lua_pushboolean(L, byn_process_here(L, "call")->untaken);
+  return 1;
 }
 
 /* ask(dest, msg): the same without a time limit, for a table that was made
@@ -326,20 +353,27 @@ static int l_abandon(lua_State *L) {
   return 0;
 }
 
+/* Casts the message at stack index 2; false: it was kept, or there is no such
+ * child. */
+static bool cast(lua_State *L, byn_node *node, byn_dest *to) {
+  byn_dest_at(L, node, 1, "cast", to);
+  if (to->child && byn_dest_keep(L, node, to, "cast", 2)) return false;
+  if (to->kind == BYN_DEST_REMOTE)
+    node->remote->cast(L, node, to, 2);
+  else if (to->kind == BYN_DEST_LOCAL)
+    byn_post(L, node, to, 2, BYN_MAIL_CAST);
+  return true;
+}
+
 /* cast(dest, msg) -> true */
 static int l_cast(lua_State *L) {
   byn_node *node = byn_node_here(L);
   lua_settop(L, 2);
   BYN_POINT(L, node->world->running, l_cast, BYN_OP_CAST, 1);
   byn_dest to;
-  byn_dest_at(L, node, 1, "cast", &to);
-  if (to.kind == BYN_DEST_REMOTE) {
-    node->remote->cast(L, node, &to, 2);
-  } else if (to.kind == BYN_DEST_LOCAL) {
-    byn_post(L, node, &to, 2, BYN_MAIL_CAST);
-  }
+  bool sent = cast(L, node, &to);
   lua_pushboolean(L, 1);
-  return byn_send_throttle(L, node, &to, 1);
+  return sent ? byn_send_throttle(L, node, &to, 1) : 1;
 }
 
 /* cast_now(dest, msg) -> true: a cast that never waits, for a process that
@@ -349,11 +383,7 @@ static int l_cast_now(lua_State *L) {
   lua_settop(L, 2);
   BYN_POINT(L, node->world->running, l_cast_now, BYN_OP_CAST, 1);
   byn_dest to;
-  byn_dest_at(L, node, 1, "cast", &to);
-  if (to.kind == BYN_DEST_REMOTE)
-    node->remote->cast(L, node, &to, 2);
-  else if (to.kind == BYN_DEST_LOCAL)
-    byn_post(L, node, &to, 2, BYN_MAIL_CAST);
+  cast(L, node, &to);
   lua_pushboolean(L, 1);
   return 1;
 }
@@ -370,9 +400,14 @@ static int l_reply(lua_State *L) {
 }
 
 void byn_call_functions(lua_State *L) {
-  static const luaL_Reg functions[] = {
-      {"call", l_call},       {"ask", l_ask},   {"request", l_request},
-      {"abandon", l_abandon}, {"cast", l_cast}, {"cast_now", l_cast_now},
-      {"reply", l_reply},     {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"call", l_call},
+                                       {"call_untaken", l_call_untaken},
+                                       {"ask", l_ask},
+                                       {"request", l_request},
+                                       {"abandon", l_abandon},
+                                       {"cast", l_cast},
+                                       {"cast_now", l_cast_now},
+                                       {"reply", l_reply},
+                                       {NULL, NULL}};
   byn_set_functions(L, functions);
 }

@@ -58,13 +58,23 @@ static void dest_far(lua_State *L, byn_node *node, byn_dest *dest) {
   dest->name = lua_gettop(L);
 }
 
+bool byn_dest_is_child(lua_State *L, int index) {
+  if (lua_type(L, index) != LUA_TTABLE) return false;
+  if (!byn_world_of(L)->ds.resolve) return false;
+  lua_getfield(L, index, "supervisor");
+  bool child = !lua_isnil(L, -1);
+  lua_pop(L, 1);
+  return child;
+}
+
 /* {supervisor=, id=}: a child of a distributed supervisor. */
 static void dest_child(lua_State *L, byn_node *node, int index,
                        byn_dest *dest) {
-  byn_world *w = node->world;
-  byn_slot_push(L, w->resolver);
+  byn_slot_push(L, node->world->ds.resolve);
   lua_pushvalue(L, index);
   lua_call(L, 1, 1);
+  dest->child = true;
+  dest->value = index;
   const byn_id *id = byn_pid_at(L, -1);
   if (id)
     dest_pid(node, id, dest);
@@ -81,12 +91,27 @@ static void dest_table(lua_State *L, byn_node *node, int index,
     return;
   }
   lua_pop(L, 2);
-  if (!node->world->resolver ||
+  if (!node->world->ds.resolve ||
       lua_getfield(L, index, "supervisor") == LUA_TNIL)
     byn_misuse(L,
                "%s: the destination is a table without name= and node=", what);
   lua_pop(L, 1);
   dest_child(L, node, index, dest);
+}
+
+int byn_dest_keep(lua_State *L, byn_node *node, byn_dest *dest,
+                  const char *kind, int index) {
+  index = lua_absindex(L, index);
+  byn_assert(dest->child);
+  byn_slot_push(L, node->world->ds.keep);
+  lua_pushvalue(L, dest->value);
+  lua_pushstring(L, kind);
+  lua_pushvalue(L, index);
+  lua_call(L, 3, 2);
+  const byn_id *id = byn_pid_at(L, -2);
+  if (!id) return 2;
+  dest_pid(node, id, dest);
+  return 0; /* the pid stays, as long as `dest` is in use */
 }
 
 /* Does it say what its kind promises? */

@@ -3,6 +3,8 @@
 #ifndef BYN_DEST_H
 #define BYN_DEST_H
 
+#include <stdbool.h>
+
 #include "../value/compat.h"
 #include "../value/id.h"
 
@@ -19,9 +21,22 @@ typedef struct byn_dest {
   struct byn_process *process;
   byn_id id;          /* LOCAL, DEAD, REMOTE by pid (serial not 0) */
   byn_origin *origin; /* REMOTE */
-  int name;           /* stack index of the name, REMOTE by name */
+  int name;           /* stack index of the name, REMOTE by name; */
+  int value;          /* of the destination, if it is a child's */
   const char *error;  /* UNKNOWN: "noproc" or "noconnection" */
+  bool child;         /* what distributed_supervisor.via made */
 } byn_dest;
+
+/* Is the value at `index` what distributed_supervisor.via made, in a Lua state
+ * that has loaded that module? */
+bool byn_dest_is_child(lua_State *L, int index);
+
+/* A message to `dest`, a child: it is sent to the pid that `dest` becomes, or
+ * it is kept for the child's next process, or there is no such child. `kind`:
+ * "send" or "cast"; the message is at `index`. Answers the number of results
+ * that are pushed, what the sender is answered; 0: it is to be sent. */
+int byn_dest_keep(lua_State *L, struct byn_node *node, byn_dest *dest,
+                  const char *kind, int index);
 
 /* Works out the destination at `index`: a pid, a registered name,
  * {name=, node=}, or what distributed_supervisor.via made. May push

@@ -24,8 +24,9 @@ void byn_post(lua_State *L, byn_node *node, const byn_dest *dest, int index,
     lua_pop(L, 1);
 }
 
-int byn_send_value(lua_State *L, byn_node *node, const byn_dest *dest,
-                   int index) {
+int byn_send_value(lua_State *L, byn_node *node, byn_dest *dest, int index) {
+  int answered = dest->child ? byn_dest_keep(L, node, dest, "send", index) : 0;
+  if (answered) return answered;
   switch (dest->kind) {
   case BYN_DEST_LOCAL:
     byn_post(L, node, dest, index, BYN_MAIL_MESSAGE);

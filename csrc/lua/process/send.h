@@ -28,8 +28,7 @@ void byn_post(lua_State *L, byn_node *node, const byn_dest *dest, int index,
 
 /* Sends the value at `index` to `dest`: true, or nil and an error on the
  * stack; answers how many values were pushed. */
-int byn_send_value(lua_State *L, byn_node *node, const byn_dest *dest,
-                   int index);
+int byn_send_value(lua_State *L, byn_node *node, byn_dest *dest, int index);
 
 /* After something was sent: its sender leaves, if that has ended it, or waits
  * while the queue to another node is long, where it can wait. The caller

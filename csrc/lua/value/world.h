@@ -42,8 +42,14 @@ typedef struct byn_world {
     int mask, count;
     int values; /* slot: {function, mask, count} as set in Lua, or 0 */
   } hook;       /* the program's: see hooks.h */
-  int resolver; /* slot of the function that resolves named children */
-  int release;  /* slot of the function of process/owned.h */
+  /* Slots of functions that find the children of distributed supervisors, by
+   * what distributed_supervisor.via made; 0 until that module is loaded. */
+  struct {
+    int resolve; /* (dest) -> pid | nil */
+    int keep;    /* (dest, "send" | "cast", msg) -> pid | true | nil, err */
+    int call;    /* (dest, msg, timeout) -> ...; it may wait */
+  } ds;
+  int release; /* slot of the function of process/owned.h */
 } byn_world;
 
 /* The world of this Lua state, made at the first call. */

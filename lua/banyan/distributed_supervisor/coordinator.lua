@@ -9,6 +9,7 @@
 
 local core = require "banyan.core"
 local childspec = require "banyan.childspec"
+local held = require "banyan.distributed_supervisor.held"
 local hosts = require "banyan.hosts"
 local listeners = require "banyan.distributed_supervisor.listeners"
 local options = require "banyan.distributed_supervisor.options"
@@ -22,6 +23,7 @@ local NAMELESS = "nonode"   -- the node, where it has no name
 local CONNECT_MS = 3000     -- for a connection to a node that others have
 local PATIENCE_MS = 30000   -- of a request, besides the time of its start
 local CHECKPOINT_MS = 5000  -- until others hold a checkpoint
+local HELD_MS = 100         -- what waits for children is looked at so often
 local KEEP_ENDED, KEEP_ENDED_MS = 10000, 60000
 local RECENT_ENDS, LAST_REASONS = 64, 5 -- see last_reasons
 local TEMPORARY, TRANSIENT, ENSURE, NESTED = 1, 2, 4, 8 -- of a start
@@ -177,7 +179,11 @@ function actions.show(self, a)
   if a.old_pid ~= nil and a.why == "exited" then
     note_end(self, a.id, a.reason)
   end
+  if a.old_pid ~= nil and a.reason == "noproc" then
+    self.view.ended_noproc[a.old_pid] = true
+  end
   views.show(self.view, a)
+  held.shown(self.view, a.id)
   if a.old_pid ~= nil then
     listeners.tell(self.listeners, "on_process_stop", a.id, { a.old_pid },
       end_reason(a), a.final)
@@ -417,6 +423,7 @@ function Coordinator:init(arg)
   self.view.cached = opts.cache_children ~= false
   self.view.tree = arg.tree
   self.view.max_checkpoint = opts.max_checkpoint
+  self.view.max_held = opts.max_held
   self.starters = self.view.starters
   self.dist:attach()
   self.dist:set_hosts(self:is_host())
@@ -424,6 +431,14 @@ function Coordinator:init(arg)
   find_processes(self)
   meet_nodes(self)
   carry_out(self)
+  core.unbroken(self.look_at_held, self)
+end
+
+--- Looks at what waits for children, again and again while there is any.
+function Coordinator:look_at_held()
+  if not held.look(self.view) then return end
+  core.send_after(HELD_MS, self.me,
+    { tag = "look_at_held", key = self.view.key })
 end
 
 --- Greets the coordinator of a node that is connected.
@@ -652,6 +667,8 @@ function messages.set_hosts(self) self.dist:set_hosts(self:is_host()) end
 
 function messages.tick(self) self.tick_at = nil end
 
+function messages.look_at_held(self) self:look_at_held() end
+
 function messages_from_others.EXIT(self, msg)
   listeners.ended(self.listeners, msg.from, msg.reason)
 end
@@ -728,6 +745,10 @@ function Coordinator:terminate(reason)
   self.dist:detach()
   listeners.close(self.listeners)
   if not returns then views.close(self.view) end
+  if leaves then
+    self.view.left = true
+    core.unbroken(held.close, self.view)
+  end
 end
 
 return Coordinator

@@ -64,6 +64,7 @@ local schema = {
   max_spec = "positive",
   max_checkpoint = "positive",
   handoff_ms = "ms",
+  max_held = "positive",
   backoff = "table",
   rebalance = {
     '"passive" ("active" is not there yet)',
@@ -88,7 +89,7 @@ local defaults = {
   replicas = 2, conflict = "oldest", on_limit = "park", start_ms = 30000,
   start_concurrency = 16, max_spec = 1024 * 1024, max_restarts = 3,
   max_seconds = 5, rebalance = "passive", max_checkpoint = 1024 * 1024,
-  handoff_ms = 10000,
+  handoff_ms = 10000, max_held = 1000,
 }
 
 local MOST_MS = 2^53 -- an integer in any number

@@ -34,10 +34,17 @@ function views.open(dist, name)
       -- The coordinator's, for the one that begins after it: the starts under
       -- way, child -> {pid=, watch=}, and the processes, child -> pid.
       starters = {}, running = {},
+      left = false, -- in good order: it is nobody's until it is opened again
+      -- What waits for a child that does not run: of held.lua.
+      held = {}, held_list = {}, held_looked_at = false,
+      -- Processes that ended for the reason "noproc", for as long as anybody
+      -- knows their pids.
+      ended_noproc = setmetatable({}, { __mode = "k" }),
     }
   end
   local of_node = by_node[node] or {}
   by_node[node], of_node[name] = of_node, view
+  view.left = false
   return view
 end
 
@@ -54,7 +61,7 @@ end
 function views.of(name)
   local of_node = by_node[node_name()]
   local view = of_node and of_node[name]
-  if not view or not view.dist:is_here() then return nil end
+  if not view or view.left or not view.dist:is_here() then return nil end
   if not core.is_alive(view.tree) then return nil end
   return view
 end

@@ -1,0 +1,292 @@
+-- What waits for a child that is known and does not run just now: calls, and
+-- messages for its next process.
+--
+-- A hold is what waits for one id on this node. Its messages are sent first, in
+-- their order, by a process of their own: that may have to wait for a slow
+-- node. Then those who wait to call go on. While there is a hold nobody goes
+-- past it, so that the order of what one process sends stays. If the child ends
+-- again meanwhile, the rest waits for the next process.
+--
+-- The coordinator says when a child has another process. It looks at all holds
+-- from time to time, too: a child may end for good, or a hold be over.
+--
+-- What is here changes in one go, so that nobody sees half of it.
+
+local core = require "banyan.core"
+local views = require "banyan.distributed_supervisor.views"
+local wait = require "banyan.wait"
+
+local call_pid = wait(core.call)
+local await_wait = wait(core.await_wait)
+
+local held = {}
+
+local is_id = { string = true, number = true, userdata = true }
+
+-- Does the child exist, whether or not it runs?
+local function is_known(view, id)
+  if not is_id[type(id)] then return false end
+  local state = view.dist:state(id)
+  return state ~= "unknown" and state ~= "ended"
+end
+
+local function hold_of(view, id)
+  local hold = view.held[id]
+  if hold then return hold end
+  hold = { id = id, waiters = {}, messages = {}, first = 1, last = 0,
+    dropped = 0, delivering = false }
+  view.held[id] = hold
+  view.held_list[#view.held_list + 1] = hold
+  if not view.held_looked_at then
+    view.held_looked_at = true
+    core.cast_now(view.name, { tag = "look_at_held", key = view.key })
+  end
+  return hold
+end
+
+-- --- letting go --------------------------------------------------------------
+
+-- Has it no messages? Then its waiters may go, and the next who sends or calls.
+local function is_empty(hold) return hold.first > hold.last end
+
+-- Wakes those who wait, but for those who know that this pid is none.
+local function wake(hold, pid)
+  local rest = {}
+  for _, waiter in ipairs(hold.waiters) do
+    if not waiter.over then
+      if pid ~= nil and waiter.stale == pid then
+        rest[#rest + 1] = waiter
+      else
+        waiter.done()
+      end
+    end
+  end
+  hold.waiters = rest
+end
+
+local function tell_dropped(view, hold)
+  if hold.dropped == 0 then return end
+  core.event("held_dropped", {
+    supervisor = view.name, id = hold.id, count = hold.dropped,
+  })
+  hold.dropped = 0
+end
+
+-- The list forgets it when it is looked at.
+local function close(view, hold)
+  tell_dropped(view, hold)
+  if view.held[hold.id] == hold then view.held[hold.id] = nil end
+  hold.closed = true
+end
+
+-- The next message and the pid that it goes to; none: the messages are sent, or
+-- the child does not run.
+local function take(view, hold)
+  local pid = views.pid(view, hold.id)
+  if pid ~= nil and not is_empty(hold) then
+    local message = hold.messages[hold.first]
+    hold.messages[hold.first] = nil
+    hold.first = hold.first + 1
+    return pid, message
+  end
+  hold.delivering = false
+  if pid == nil then return end
+  wake(hold, pid)
+  if #hold.waiters == 0 then close(view, hold) end
+end
+
+local function deliver(view, hold)
+  while true do
+    local pid, message = core.unbroken(take, view, hold)
+    if pid == nil then return end
+    local value = core.dist.decode(message.bytes)
+    if message.kind == "cast" then
+      core.cast(pid, value)
+    else
+      core.send(pid, value)
+    end
+  end
+end
+
+-- Lets go what may go.
+local function release(view, hold)
+  if hold.closed or hold.delivering then return end
+  local pid = views.pid(view, hold.id)
+  if pid == nil then
+    if is_known(view, hold.id) then return end
+    wake(hold)
+    return close(view, hold)
+  end
+  if not is_empty(hold) then
+    hold.delivering = true
+    core.spawn(function() deliver(view, hold) end)
+    return
+  end
+  wake(hold, pid)
+  if #hold.waiters == 0 then close(view, hold) end
+end
+
+--- A child has another process, or none any more. For the coordinator.
+function held.shown(view, id)
+  local hold = view.held[id]
+  if hold then release(view, hold) end
+end
+
+local function forget_dead(hold)
+  local rest = {}
+  for _, waiter in ipairs(hold.waiters) do
+    if not waiter.over and core.is_alive(waiter.pid) then
+      rest[#rest + 1] = waiter
+    end
+  end
+  hold.waiters = rest
+end
+
+--- Looks at all holds. For the coordinator.
+---@return boolean more  there are some: look again after a while
+function held.look(view)
+  local list, rest = view.held_list, {}
+  for _, hold in ipairs(list) do
+    release(view, hold)
+    if not hold.closed then
+      forget_dead(hold)
+      tell_dropped(view, hold)
+      if #hold.waiters == 0 and is_empty(hold) and not hold.delivering then
+        close(view, hold)
+      else
+        rest[#rest + 1] = hold
+      end
+    end
+  end
+  view.held_list = rest
+  view.held_looked_at = #rest > 0
+  return #rest > 0
+end
+
+--- The supervisor is no more on this node: those who wait see that.
+function held.close(view)
+  for _, hold in ipairs(view.held_list) do
+    if not hold.closed then
+      hold.first, hold.last, hold.messages = 1, 0, {}
+      wake(hold)
+      close(view, hold)
+    end
+  end
+  view.held_list, view.held_looked_at = {}, false
+end
+
+-- --- messages ----------------------------------------------------------------
+
+-- The pid that a message may be sent to, or what became of it.
+local function keep(view, id, kind, bytes)
+  local hold, pid = view.held[id], views.pid(view, id)
+  if not hold and pid ~= nil then return pid end
+  if not hold and not is_known(view, id) then return nil, "noproc" end
+  hold = hold or hold_of(view, id)
+  if hold.last - hold.first + 1 >= view.max_held then
+    hold.dropped = hold.dropped + 1
+    return true
+  end
+  hold.last = hold.last + 1
+  hold.messages[hold.last] = { kind = kind, bytes = bytes }
+  return true
+end
+
+--- Keeps a message for the next process of a child, unless it can be sent.
+---@param view table
+---@param id any
+---@param kind string  "send" or "cast"
+---@param msg any
+---@param what string  the function that the program called: the one that tail
+---  calls this one, or its own caller
+---@return banyan.Pid|true|nil pid  send it there; true: it is kept
+---@return string|nil err  "noproc"
+function held.keep(view, id, kind, msg, what)
+  if not view.held[id] then
+    local pid = views.pid(view, id)
+    if pid ~= nil then return pid end
+  end
+  -- Nobody knows yet on which node that process will be.
+  local bytes, problem = core.dist.encode(msg)
+  if not bytes then error(("%s: %s"):format(what, problem), 3) end
+  return core.unbroken(keep, view, id, kind, bytes)
+end
+
+-- --- calls -------------------------------------------------------------------
+
+-- The pid to call, or the waiter that `done` is of now, or neither: there is no
+-- such child. `stale`: that pid was called, and is none.
+local function find(view, id, stale, done)
+  local hold, pid = view.held[id], views.pid(view, id)
+  local free = not hold or (is_empty(hold) and not hold.delivering)
+  if pid ~= nil and pid ~= stale and free then return pid end
+  if not hold and not is_known(view, id) then return nil end
+  hold = hold or hold_of(view, id)
+  local waiter = { done = done, pid = core.self(), stale = stale }
+  hold.waiters[#hold.waiters + 1] = waiter
+  return nil, waiter
+end
+
+local function await_pid(name, id, stale, deadline)
+  while true do
+    local view = views.of(name)
+    if not view then return nil, "not_started" end
+    local pid, waiter = core.unbroken(find, view, id, stale,
+      core.await_begin())
+    if pid ~= nil then return pid end
+    if not waiter then return nil, "noproc" end
+    local left = deadline and math.max(deadline - core.now(), 0)
+    local _, late = await_wait(waiter.done, left)
+    waiter.over = true
+    if late == "timeout" then return nil, "timeout" end
+  end
+end
+
+-- Does the caller know that nobody had its last call, which answered that?
+local function missed(err)
+  return (err == "noproc" or err == "noconnection") and core.call_untaken()
+end
+
+-- From another node, a process that had the call and ended for the reason
+-- "noproc" looks as if it had not been there.
+local function ended_noproc(name, pid)
+  local view = views.of(name)
+  return view ~= nil and view.ended_noproc[pid] == true
+end
+
+local finish
+
+local function attempt(name, id, msg, pid, deadline)
+  local left = deadline and math.max(deadline - core.now(), 0)
+  return finish(name, id, msg, pid, deadline,
+    call_pid(pid, msg, left or "infinity"))
+end
+
+-- What the call of `pid` answered, or what that of its next process does.
+function finish(name, id, msg, pid, deadline, ...)
+  local first, err = ...
+  if first ~= nil or not missed(err) then return ... end
+  local next_pid, problem = await_pid(name, id, pid, deadline)
+  if next_pid == nil then return nil, problem end
+  if ended_noproc(name, pid) then return nil, err end
+  return attempt(name, id, msg, next_pid, deadline)
+end
+
+--- Calls a child; waits until it runs. Yields.
+---@param view table
+---@param id any
+---@param msg any
+---@param ms integer|nil  milliseconds; nil: no limit
+---@return any ...
+function held.call(view, id, msg, ms)
+  local deadline = ms and core.now() + ms
+  local pid, problem
+  if not view.held[id] then pid = views.pid(view, id) end
+  if pid == nil then
+    pid, problem = await_pid(view.name, id, nil, deadline)
+    if pid == nil then return nil, problem end
+  end
+  return attempt(view.name, id, msg, pid, deadline)
+end
+
+return held
