@@ -12,6 +12,7 @@
 #include "../value/reason.h"
 #include "../value/term.h"
 #include "../value/world.h"
+#include "../process/kept.h"
 #include "../process/lookup.h"
 #include "../process/node.h"
 #include "cluster.h"
@@ -24,7 +25,7 @@
 #define MESSAGE_ROOM 1024 /* of max_message, for what a packet travels in */
 #define NODES_MAX 10000   /* names in the option `nodes` */
 
-/* The node keeps it in node->kept, by the supervisor's name. */
+/* The node keeps it, by the supervisor's name: process/kept.h. */
 typedef struct dist_box {
   byn_dist *d;          /* NULL before it is made and after __gc */
   byn_origin *origin;   /* its node's */
@@ -213,12 +214,8 @@ static byn_dist *make_dist(lua_State *L, byn_node *node, dist_box *box) {
 }
 
 /* Pushes the table name -> machine of the node, made if need be. */
-static void push_kept(lua_State *L, byn_node *node) {
-  if (!node->kept) {
-    lua_newtable(L);
-    node->kept = byn_slot_put(L, &node->world->slots);
-  }
-  byn_slot_push(L, node->kept);
+static void push_machines(lua_State *L, byn_node *node) {
+  byn_kept_push_field(L, node, "dist");
 }
 
 static int l_open(lua_State *L) {
@@ -226,7 +223,7 @@ static int l_open(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 1);
   byn_node_now(L, node);
-  push_kept(L, node);
+  push_machines(L, node);
   if (lua_getfield(L, 1, "name") != LUA_TSTRING)
     return luaL_error(L, "option name must be a string");
   lua_pushvalue(L, -1);
@@ -260,7 +257,7 @@ static int l_close(lua_State *L) {
   luaL_checkudata(L, 1, TYPE);
   luaL_checkstring(L, 2);
   lua_settop(L, 2);
-  push_kept(L, byn_node_here(L));
+  push_machines(L, byn_node_here(L));
   lua_pushvalue(L, 2);
   lua_rawget(L, 3);
   if (!lua_rawequal(L, 1, 4)) return 0;
@@ -377,12 +374,6 @@ static int l_leave(lua_State *L) {
   byn_dist_bytes reason = byn_dist_push_reason(L, 2);
   byn_dist_leave(d, reason.at, reason.n);
   return 0;
-}
-
-/* is_here() -> is it of the caller's node, and of this life of it? */
-static int l_is_here(lua_State *L) {
-  dist_box *box = luaL_checkudata(L, 1, TYPE);
-  return push_truth(L, box->d && box->origin->node == byn_node_here(L));
 }
 
 static int l_has_left(lua_State *L) {
@@ -706,7 +697,6 @@ static const luaL_Reg methods[] = {{"attach", l_attach},
                                    {"set_nodes", l_set_nodes},
                                    {"leave", l_leave},
                                    {"close", l_close},
-                                   {"is_here", l_is_here},
                                    {"has_left", l_has_left},
                                    {"is_last", l_is_last},
                                    {"is_ready", l_is_ready},

@@ -415,7 +415,7 @@ function Coordinator:init(arg)
   self.dist = open_dist(self, opts)
   self.view = views.open(self.dist, self.name)
   self.view.cached = opts.cache_children ~= false
-  self.view.tree = arg.tree
+  self.view.tree, self.view.node = arg.tree, self.node
   self.view.max_checkpoint = opts.max_checkpoint
   self.starters = self.view.starters
   self.dist:attach()
