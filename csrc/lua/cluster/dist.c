@@ -412,14 +412,18 @@ static int l_start(lua_State *L) {
   return 0;
 }
 
-/* terminate(request, id, limit | nil) */
+/* terminate(request, key, limit | nil) -> true | false: that is no key. It is
+ * bytes, as encode(id) and the field `key` of an action have them. */
 static int l_terminate(lua_State *L) {
   byn_dist *d = check_dist(L);
   uint64_t request = (uint64_t)luaL_checkinteger(L, 2);
+  byn_dist_bytes key;
+  key.at = (const uint8_t *)luaL_checklstring(L, 3, &key.n);
   int64_t limit = check_limit(L, 4);
-  byn_dist_id id = push_key(L, 3);
-  byn_dist_terminate(d, request, &id, limit);
-  return 0;
+  byn_dist_id id;
+  bool sound = byn_dist_key(L, key, &id);
+  if (sound) byn_dist_terminate(d, request, &id, limit);
+  return push_truth(L, sound);
 }
 
 static uint32_t check_child(lua_State *L) {
@@ -516,8 +520,38 @@ static void set_value(lua_State *L, const char *field, byn_dist_bytes bytes) {
   lua_setfield(L, -2, field);
 }
 
+static void set_shown(lua_State *L, const char *field, byn_dist_bytes bytes) {
+  if (!bytes.at) return;
+  byn_dist_push_shown(L, bytes);
+  lua_setfield(L, -2, field);
+}
+
+static void set_bytes(lua_State *L, const char *field, byn_dist_bytes bytes) {
+  if (!bytes.at) return;
+  lua_pushlstring(L, (const char *)bytes.at, bytes.n);
+  lua_setfield(L, -2, field);
+}
+
+/* `id`; of one that this Lua cannot have, `key`, its bytes, and `digits`. */
 static void set_id(lua_State *L, const byn_dist_id *id) {
-  set_value(L, "id", (byn_dist_bytes){.at = id->key, .n = id->n});
+  byn_dist_bytes key = {.at = id->key, .n = id->n};
+  if (!key.at) return;
+  if (byn_dist_push_lacking_key(L, key)) {
+    lua_setfield(L, -2, "digits");
+    set_bytes(L, "key", key);
+    return;
+  }
+  byn_dist_push_decoded(L, key);
+  lua_setfield(L, -2, "id");
+}
+
+/* `lacking`: the first integer, as text, for which the child cannot be started
+ * under this Lua: in its id, in its spec, or in its state. */
+static void set_lacking(lua_State *L, const byn_dist_action *a) {
+  byn_dist_bytes key = {.at = a->id.key, .n = a->id.n};
+  if (byn_dist_push_lacking_key(L, key) || byn_dist_push_lacking(L, a->spec) ||
+      byn_dist_push_lacking(L, a->state))
+    lua_setfield(L, -2, "lacking");
 }
 
 static void set_names(lua_State *L, const byn_dist_action *a) {
@@ -528,12 +562,6 @@ static void set_names(lua_State *L, const byn_dist_action *a) {
     lua_rawseti(L, -2, (lua_Integer)i + 1);
   }
   lua_setfield(L, -2, "names");
-}
-
-static void set_bytes(lua_State *L, const char *field, byn_dist_bytes bytes) {
-  if (!bytes.at) return;
-  lua_pushlstring(L, (const char *)bytes.at, bytes.n);
-  lua_setfield(L, -2, field);
 }
 
 /* next() -> action | nil */
@@ -555,11 +583,12 @@ static int l_next(lua_State *L) {
   }
   if (a.kind == BYN_DIST_EVENT) set_string(L, "event", events[a.event]);
   set_id(L, &a.id);
+  if (a.kind == BYN_DIST_START) set_lacking(L, &a);
   set_value(L, "spec", a.spec);
   set_value(L, "pid", a.pid);
   set_value(L, "old_pid", a.old_pid);
   set_value(L, "other_pid", a.other_pid);
-  set_value(L, "reason", a.reason);
+  set_shown(L, "reason", a.reason);
   if (a.why) set_string(L, "why", whys[a.why]);
   set_boolean(L, "final", a.final);
   set_boolean(L, "here", a.here);
@@ -592,11 +621,11 @@ static void push_child(lua_State *L, const byn_dist_child *c) {
   set_integer(L, "seq", (int64_t)(c->version & (BYN_EXACT - 1)));
   set_integer(L, "failures", c->failures);
   if (c->why) set_string(L, "why", whys[c->why]);
-  set_value(L, "reason", c->reason);
+  set_shown(L, "reason", c->reason);
   if (c->wait_ms) set_integer(L, "wait_ms", c->wait_ms);
   set_boolean(L, "here", c->here);
   set_boolean(L, "refused_by_owner", c->refused_by_owner);
-  set_value(L, "refusal", c->refusal);
+  set_shown(L, "refusal", c->refusal);
 }
 
 static int l_explain(lua_State *L) {

@@ -1,6 +1,7 @@
 -- What lookups read, from any process of a node, without asking anybody: `pids`
 -- id -> pid, `ids` pid -> id, `here` id -> pid of the children that run on this
--- node. It has only what runs as far as is known.
+-- node. It has only what runs as far as is known. `keys` has the ids, as bytes,
+-- of those that this node's Lua cannot have: pid -> bytes.
 --
 -- A view belongs to the node, as the machine does (csrc/core/dist): while a
 -- coordinator that crashed begins again, lookups go on.
@@ -31,7 +32,7 @@ function views.open(dist, name)
   if not view or view.dist ~= dist then
     view = {
       dist = dist, name = name,
-      pids = {}, ids = {}, here = {},
+      pids = {}, ids = {}, here = {}, keys = {},
       -- A function cannot come from another node: who shows this one is here.
       key = function() end,
       -- The processes of this node, pid -> child: of processes.lua.
@@ -109,6 +110,20 @@ function views.show(view, a)
   view.pids[a.id] = a.pid
   view.here[a.id] = a.here and a.pid or nil
   if a.pid ~= nil then view.ids[a.pid] = a.id end
+end
+
+--- The same of a child whose id this node's Lua cannot have: lookups do not
+-- find it.
+function views.show_nameless(view, a)
+  if a.old_pid ~= nil then view.keys[a.old_pid] = nil end
+  if a.pid ~= nil then view.keys[a.pid] = a.key end
+end
+
+--- The id of the child that a process is of, as bytes; nil: it is of none.
+function views.key(view, pid)
+  local id = view.ids[pid]
+  if id ~= nil then return (core.dist.encode(id)) end
+  return view.keys[pid]
 end
 
 -- The coordinators of a node that runs children from now on, or none.
