@@ -36,8 +36,14 @@ local function both_with_rooms(c)
   local one, other = both(c)
   for _, node in ipairs { one, other } do
     node:open([[
+      _G.told, _G.told_of_none = 0, 0
+      local listener = {}
+      function listener.on_process_start(_, id)
+        if id == nil then _G.told_of_none = _G.told_of_none + 1 end
+        _G.told = _G.told + 1
+      end
       assert(require("banyan.distributed_supervisor").start_link {
-        name = "rooms" })
+        name = "rooms", listeners = { listener } })
     ]])
   end
   for _, node in ipairs { one, other } do
@@ -53,10 +59,13 @@ local function both_with_rooms(c)
 end
 
 --- One more node that has integers and takes part, connected with `peer`.
-local function with_integers(c, peer)
+-- `options` of banyan.run, as a table constructor.
+local function with_integers(c, peer, options)
   local how = lua.integers and HERE or THERE
+  local env = { BANYAN_OPTIONS = options }
+  for key, value in pairs(how.env or {}) do env[key] = value end
   local node = c:launch(c:name "third",
-    { lua = how.lua, env = how.env, connect = { peer.name } })
+    { lua = how.lua, env = env, connect = { peer.name } })
   c:await(node)
   node:open([[
     assert(require("banyan.distributed_supervisor").start_link {
@@ -354,6 +363,10 @@ describe("a node under another Lua", function()
           return here > 0 and all == 50 and shown == 30
         ]]
       end)
+      c:wait("its listener is told of those", function()
+        return doubles:call "return _G.told" == 30
+      end)
+      assert.equal(0, doubles:call "return _G.told_of_none")
       assert.is_true(doubles:call [[
         local ds = require "banyan.distributed_supervisor"
         return ds.explain("rooms", "k1").state == "running"
@@ -394,6 +407,23 @@ describe("a node under another Lua", function()
       ]], doubles.name)
       assert.equal(("cannot_represent: 9223372036854775807, %s")
         :format(doubles.name), text)
+    end)
+  end)
+
+  here_and_there("says in events which id it cannot have", function()
+    cluster.run(function(c)
+      local integers, doubles = both_with_rooms(c)
+      integers:call [[
+        local ds = require "banyan.distributed_supervisor"
+        assert(ds.start_child("rooms", { id = (1 << 53) + 1, start = {
+          "spec.support.worker", "start_link", { ("x"):rep(20000) } } }))
+      ]]
+      with_integers(c, doubles, "{ max_message = 8192 }")
+      c:wait("it has an event of that child", function()
+        return doubles:call "return _G.last_events.spec_withheld ~= nil"
+      end)
+      assert.equal("cannot_represent: 9007199254740993",
+        doubles:call "return tostring(_G.last_events.spec_withheld.id)")
     end)
   end)
 
