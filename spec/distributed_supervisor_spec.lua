@@ -57,6 +57,23 @@ describe("a distributed supervisor on one node", function()
     assert.equal(1, (ds.call(NAME, fresh, "")))
   end))
 
+  it("knows an id by one way to write it", with({}, function()
+    local machine = require "banyan.distributed_supervisor.views".of(NAME).dist
+    local function is_key(bytes) return machine:terminate(1, bytes) end
+    for _, id in ipairs { 0, -1, 300, -(2 ^ 53), "a", core.make_ref() } do
+      assert.is_true(is_key((core.dist.encode(
+        type(id) == "number" and math.tointeger and math.tointeger(id)
+        or id))))
+    end
+    assert.is_true(is_key "\3\130\128\128\128\128\128\128\32") -- 2^53 + 1
+    for _, bytes in ipairs {
+      "", "\3", "\3\128\0", "\3\2\0", "\3\130\128\128\128\128\128\128\160\0",
+      "\3" .. ("\255"):rep(10), "\4" .. ("\0"):rep(8), "\6\0\0", "\5\2a", "\2",
+    } do
+      assert.is_false(is_key(bytes))
+    end
+  end))
+
   it("refuses a second start of an id and an unwanted function",
     with({}, function()
       local pid = ds.start_child(NAME, worker.spec("x"))

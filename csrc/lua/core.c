@@ -8,6 +8,7 @@
 #include "process/await.h"
 #include "process/call.h"
 #include "process/foreign.h"
+#include "process/kept.h"
 #include "process/label.h"
 #include "process/mailbox.h"
 #include "process/mailbox_limit.h"
@@ -40,6 +41,7 @@ int luaopen_banyan_core(lua_State *L) {
   byn_call_functions(L);
   byn_await_functions(L);
   byn_owned_functions(L);
+  byn_kept_functions(L);
   byn_label_functions(L);
   byn_foreign_functions(L);
   byn_mailbox_limit_functions(L);

@@ -8,6 +8,7 @@
 #include "value/compat.h"
 #include "value/reason.h"
 #include "process/dest.h"
+#include "process/kept.h"
 #include "process/node.h"
 #include "process/node_handle.h"
 #include "process/preempt.h"
@@ -411,6 +412,11 @@ static int l_send(lua_State *L) {
   return byn_send_value(L, node, &dest, 3);
 }
 
+static int l_kept(lua_State *L) {
+  byn_kept_push(L, check_node(L));
+  return 1;
+}
+
 static int l_name(lua_State *L) {
   lua_pushstring(L, check_node(L)->name);
   return 1;
@@ -453,6 +459,7 @@ void byn_seam_functions(lua_State *L) {
                                      {"events", l_events},
                                      {"spawn", l_spawn},
                                      {"send", l_send},
+                                     {"kept", l_kept},
                                      {"name", l_name},
                                      {"nodes", l_nodes},
                                      {"has_lost_name", l_has_lost_name},

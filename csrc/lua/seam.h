@@ -18,6 +18,7 @@
  *   node:closed(link, reason, now)
  *   node:events() -> list|nil   what was decided since the last call
  *   node:spawn(fn, ...) -> pid  node:send(dest, msg)   node:name()
+ *   node:kept() -> table        what modules keep for its life: process/kept.h
  *   node:nodes() -> list        the names of those that are connected
  *   node:has_lost_name() -> bool
  *                               another node has its name: it is to be stopped

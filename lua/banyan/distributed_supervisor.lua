@@ -216,6 +216,7 @@ end
 ---@return any id  the id; after nil: {"already_started", pid},
 ---  "already_present" (it is known, but waits, fails or is lost),
 ---  {"not_allowed", "module.fn", node}, {"module_not_found", text, node},
+---  {"cannot_represent", digits, node} (LuaJIT there has no such integer),
 ---  {"no_room", "max_children", node}, {"spec_too_large", bytes},
 ---  "not_a_member" or "noconnection" (of the node that was named), "no_nodes",
 ---  "ignore", "timeout" (the start function's time is over, or nobody was in

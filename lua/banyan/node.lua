@@ -335,7 +335,6 @@ function M.start(what, opts, defaults, level)
     if opts[name] ~= nil then return opts[name] end
     return defaults and defaults[name]
   end
-  hosts.begin(opts.name, opts.hosts)
   local sink = option "on_event"
   local node = setmetatable({
     core = core.node(core_options(opts, driver, secret, sink and true)),
@@ -345,6 +344,7 @@ function M.start(what, opts, defaults, level)
     stop_ms = opts.stop_ms or STOP_MS,
     silent = sink == false,
   }, Node)
+  hosts.begin(node.core, opts.hosts)
   function node.on_name_lost() stop_in_order(node, false) end
   local started
   started, why = start_preemption(node, option "preempt")

@@ -17,8 +17,9 @@ for i = 3, #arg do peers[#peers + 1] = arg[i] end
 -- More options of banyan.run, as a table constructor.
 local more = assert(load("return " .. (os.getenv "BANYAN_OPTIONS" or "{}")))()
 
--- For functions that the agent calls: how many events of each kind there were.
-_G.event_counts = {}
+-- For functions that the agent calls: how many events of each kind there were,
+-- and the last one.
+_G.event_counts, _G.last_events = {}, {}
 
 local opts = {
   name = name, secret = os.getenv("BANYAN_SECRET"), connect = peers,
@@ -26,6 +27,7 @@ local opts = {
   on_event = function(event)
     local counts = _G.event_counts
     counts[event.event] = (counts[event.event] or 0) + 1
+    _G.last_events[event.event] = event
   end,
 }
 for key, value in pairs(more) do opts[key] = value end

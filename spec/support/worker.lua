@@ -4,6 +4,8 @@
 local core = require "banyan.core"
 local server = require "banyan.server"
 
+local FAR = math.tointeger and math.tointeger(2 ^ 53) + 1
+
 local worker = { name = "spec.support.worker" }
 
 --- All that were ever started in this Lua state: {id=, pid=, node=}.
@@ -26,9 +28,11 @@ function worker:handle_info(msg)
   if type(msg) == "table" and msg.to then core.send(msg.to, self.arg) end
 end
 
---- "fail" as the argument fails, "ignore" ignores, { sleep = ms } takes time.
+--- "fail" as the argument fails, "fail far" with an integer that no double
+-- equals, where there is one, "ignore" ignores, { sleep = ms } takes time.
 function worker.start_link(arg)
   if arg == "fail" then return nil, "told to fail" end
+  if arg == "fail far" then return nil, { "oops", FAR } end
   if arg == "ignore" then return nil, "ignore" end
   if type(arg) == "table" and arg.sleep then core.sleep(arg.sleep) end
   local pid, err = server.start_link(worker, arg)

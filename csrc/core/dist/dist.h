@@ -68,8 +68,11 @@ typedef enum byn_dist_content {
   BYN_DIST_CONTENT_SPEC
 } byn_dist_content;
 
-/* Could the owner on another node have written them, and can this one read
- * them? Changes nothing of the machine; may leave it by longjmp. */
+/* Could the owner on another node have written them? Whether they are of use
+ * here is another matter: what is sound is kept and passed on, and this node
+ * may still fail to start the child (BYN_DIST_FAILED_REFUSED). So all nodes
+ * answer alike, under whatever Lua. Changes nothing of the machine; may leave
+ * it by longjmp. */
 typedef bool (*byn_dist_check)(void *ud, byn_dist_content content,
                                byn_dist_bytes bytes, uint64_t hash);
 
@@ -212,7 +215,8 @@ void byn_dist_terminate(byn_dist *d, uint64_t request, const byn_dist_id *id,
 
 typedef enum byn_dist_failure {
   BYN_DIST_FAILED_ERROR,   /* the start function answered `reason` */
-  BYN_DIST_FAILED_REFUSED, /* this node cannot: module, not allowed */
+  BYN_DIST_FAILED_REFUSED, /* this node cannot: module, not allowed, its Lua
+                              has no such number */
   BYN_DIST_FAILED_TIMEOUT,
   BYN_DIST_FAILED_IGNORE
 } byn_dist_failure;

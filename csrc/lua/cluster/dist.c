@@ -12,6 +12,7 @@
 #include "../value/reason.h"
 #include "../value/term.h"
 #include "../value/world.h"
+#include "../process/kept.h"
 #include "../process/lookup.h"
 #include "../process/node.h"
 #include "cluster.h"
@@ -24,7 +25,7 @@
 #define MESSAGE_ROOM 1024 /* of max_message, for what a packet travels in */
 #define NODES_MAX 10000   /* names in the option `nodes` */
 
-/* The node keeps it in node->kept, by the supervisor's name. */
+/* The node keeps it, by the supervisor's name: process/kept.h. */
 typedef struct dist_box {
   byn_dist *d;          /* NULL before it is made and after __gc */
   byn_origin *origin;   /* its node's */
@@ -213,12 +214,8 @@ static byn_dist *make_dist(lua_State *L, byn_node *node, dist_box *box) {
 }
 
 /* Pushes the table name -> machine of the node, made if need be. */
-static void push_kept(lua_State *L, byn_node *node) {
-  if (!node->kept) {
-    lua_newtable(L);
-    node->kept = byn_slot_put(L, &node->world->slots);
-  }
-  byn_slot_push(L, node->kept);
+static void push_machines(lua_State *L, byn_node *node) {
+  byn_kept_push_field(L, node, "dist");
 }
 
 static int l_open(lua_State *L) {
@@ -226,7 +223,7 @@ static int l_open(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 1);
   byn_node_now(L, node);
-  push_kept(L, node);
+  push_machines(L, node);
   if (lua_getfield(L, 1, "name") != LUA_TSTRING)
     return luaL_error(L, "option name must be a string");
   lua_pushvalue(L, -1);
@@ -260,7 +257,7 @@ static int l_close(lua_State *L) {
   luaL_checkudata(L, 1, TYPE);
   luaL_checkstring(L, 2);
   lua_settop(L, 2);
-  push_kept(L, byn_node_here(L));
+  push_machines(L, byn_node_here(L));
   lua_pushvalue(L, 2);
   lua_rawget(L, 3);
   if (!lua_rawequal(L, 1, 4)) return 0;
@@ -387,12 +384,6 @@ static int l_leave(lua_State *L) {
   return 0;
 }
 
-/* is_here() -> is it of the caller's node, and of this life of it? */
-static int l_is_here(lua_State *L) {
-  dist_box *box = luaL_checkudata(L, 1, TYPE);
-  return push_truth(L, box->d && box->origin->node == byn_node_here(L));
-}
-
 static int l_has_left(lua_State *L) {
   return push_truth(L, byn_dist_has_left(check_view(L)));
 }
@@ -429,14 +420,18 @@ static int l_start(lua_State *L) {
   return 0;
 }
 
-/* terminate(request, id, limit | nil) */
+/* terminate(request, key, limit | nil) -> true | false: that is no key. It is
+ * bytes, as encode(id) and the field `key` of an action have them. */
 static int l_terminate(lua_State *L) {
   byn_dist *d = check_dist(L);
   uint64_t request = (uint64_t)luaL_checkinteger(L, 2);
+  byn_dist_bytes key;
+  key.at = (const uint8_t *)luaL_checklstring(L, 3, &key.n);
   int64_t limit = check_limit(L, 4);
-  byn_dist_id id = push_key(L, 3);
-  byn_dist_terminate(d, request, &id, limit);
-  return 0;
+  byn_dist_id id;
+  bool sound = byn_dist_key(L, key, &id);
+  if (sound) byn_dist_terminate(d, request, &id, limit);
+  return push_truth(L, sound);
 }
 
 static uint32_t check_child(lua_State *L) {
@@ -533,8 +528,38 @@ static void set_value(lua_State *L, const char *field, byn_dist_bytes bytes) {
   lua_setfield(L, -2, field);
 }
 
+static void set_shown(lua_State *L, const char *field, byn_dist_bytes bytes) {
+  if (!bytes.at) return;
+  byn_dist_push_shown(L, bytes);
+  lua_setfield(L, -2, field);
+}
+
+static void set_bytes(lua_State *L, const char *field, byn_dist_bytes bytes) {
+  if (!bytes.at) return;
+  lua_pushlstring(L, (const char *)bytes.at, bytes.n);
+  lua_setfield(L, -2, field);
+}
+
+/* `id`; of one that this Lua cannot have, `key`, its bytes, and `digits`. */
 static void set_id(lua_State *L, const byn_dist_id *id) {
-  set_value(L, "id", (byn_dist_bytes){.at = id->key, .n = id->n});
+  byn_dist_bytes key = {.at = id->key, .n = id->n};
+  if (!key.at) return;
+  if (byn_dist_push_lacking_key(L, key)) {
+    lua_setfield(L, -2, "digits");
+    set_bytes(L, "key", key);
+    return;
+  }
+  byn_dist_push_decoded(L, key);
+  lua_setfield(L, -2, "id");
+}
+
+/* `lacking`: the first integer, as text, for which the child cannot be started
+ * under this Lua: in its id, in its spec, or in its state. */
+static void set_lacking(lua_State *L, const byn_dist_action *a) {
+  byn_dist_bytes key = {.at = a->id.key, .n = a->id.n};
+  if (byn_dist_push_lacking_key(L, key) || byn_dist_push_lacking(L, a->spec) ||
+      byn_dist_push_lacking(L, a->state))
+    lua_setfield(L, -2, "lacking");
 }
 
 static void set_names(lua_State *L, const byn_dist_action *a) {
@@ -545,12 +570,6 @@ static void set_names(lua_State *L, const byn_dist_action *a) {
     lua_rawseti(L, -2, (lua_Integer)i + 1);
   }
   lua_setfield(L, -2, "names");
-}
-
-static void set_bytes(lua_State *L, const char *field, byn_dist_bytes bytes) {
-  if (!bytes.at) return;
-  lua_pushlstring(L, (const char *)bytes.at, bytes.n);
-  lua_setfield(L, -2, field);
 }
 
 /* next() -> action | nil */
@@ -572,11 +591,12 @@ static int l_next(lua_State *L) {
   }
   if (a.kind == BYN_DIST_EVENT) set_string(L, "event", events[a.event]);
   set_id(L, &a.id);
+  if (a.kind == BYN_DIST_START) set_lacking(L, &a);
   set_value(L, "spec", a.spec);
   set_value(L, "pid", a.pid);
   set_value(L, "old_pid", a.old_pid);
   set_value(L, "other_pid", a.other_pid);
-  set_value(L, "reason", a.reason);
+  set_shown(L, "reason", a.reason);
   if (a.why) set_string(L, "why", whys[a.why]);
   set_boolean(L, "final", a.final);
   set_boolean(L, "here", a.here);
@@ -609,11 +629,11 @@ static void push_child(lua_State *L, const byn_dist_child *c) {
   set_integer(L, "seq", (int64_t)(c->version & (BYN_EXACT - 1)));
   set_integer(L, "failures", c->failures);
   if (c->why) set_string(L, "why", whys[c->why]);
-  set_value(L, "reason", c->reason);
+  set_shown(L, "reason", c->reason);
   if (c->wait_ms) set_integer(L, "wait_ms", c->wait_ms);
   set_boolean(L, "here", c->here);
   set_boolean(L, "refused_by_owner", c->refused_by_owner);
-  set_value(L, "refusal", c->refusal);
+  set_shown(L, "refusal", c->refusal);
 }
 
 static int l_explain(lua_State *L) {
@@ -714,7 +734,6 @@ static const luaL_Reg methods[] = {{"attach", l_attach},
                                    {"set_nodes", l_set_nodes},
                                    {"leave", l_leave},
                                    {"close", l_close},
-                                   {"is_here", l_is_here},
                                    {"has_left", l_has_left},
                                    {"is_last", l_is_last},
                                    {"is_ready", l_is_ready},

@@ -70,27 +70,64 @@ byn_dist_bytes byn_dist_push_reason(lua_State *L, int index) {
   return bytes_at(L, -1);
 }
 
-bool byn_dist_push_decoded(lua_State *L, byn_dist_bytes bytes) {
+/* Pushes what the bytes stand for; nothing, and false, if that is nothing. With
+ * `lacking`, text stands for what this Lua cannot have. */
+static bool decode(lua_State *L, byn_dist_bytes bytes, byn_lacking *lacking) {
   byn_reader r;
-  if (bytes.at) {
-    byn_reader_init(&r, bytes.at, bytes.n);
-    if (byn_term_decode(L, &r, NULL, NULL)) {
-      if (byn_reader_left(&r) == 0) return true;
-      lua_pop(L, 1);
-    }
-  }
-  lua_pushnil(L);
+  if (!bytes.at) return false;
+  byn_reader_init(&r, bytes.at, bytes.n);
+  bool done = lacking ? byn_term_decode_shown(L, &r, lacking)
+                      : byn_term_decode(L, &r, NULL, NULL);
+  if (!done || byn_reader_left(&r) == 0) return done;
+  lua_pop(L, 1);
   return false;
 }
 
-/* --- what another node wrote ---------------------------------------------- */
+bool byn_dist_push_decoded(lua_State *L, byn_dist_bytes bytes) {
+  bool done = decode(L, bytes, NULL);
+  if (!done) lua_pushnil(L);
+  return done;
+}
+
+bool byn_dist_push_shown(lua_State *L, byn_dist_bytes bytes) {
+  byn_lacking lacking;
+  if (!decode(L, bytes, &lacking)) {
+    lua_pushnil(L);
+    return false;
+  }
+  if (!lacking.any) return true;
+  byn_reason_copy(L, -1);
+  byn_reason_tostring(L, -1);
+  lua_replace(L, -3);
+  lua_pop(L, 1);
+  return true;
+}
+
+bool byn_dist_push_lacking(lua_State *L, byn_dist_bytes bytes) {
+  byn_lacking lacking;
+  if (!BYN_DOUBLES || !decode(L, bytes, &lacking)) return false;
+  lua_pop(L, 1);
+  if (lacking.any) byn_push_digits(L, lacking.integer);
+  return lacking.any;
+}
+
+/* --- keys ----------------------------------------------------------------- */
+
+bool byn_dist_push_lacking_key(lua_State *L, byn_dist_bytes bytes) {
+  int64_t v;
+  if (!BYN_DOUBLES || !bytes.at ||
+      !byn_term_is_integer(bytes.at, bytes.n, &v) ||
+      (v >= -BYN_EXACT && v <= BYN_EXACT))
+    return false;
+  byn_push_digits(L, v);
+  return true;
+}
 
 /* Equal keys must be equal bytes, so only the bytes that this binding writes
  * for the key on top are taken. */
-static bool is_key(lua_State *L, byn_dist_bytes bytes, uint64_t hash) {
-  uint64_t own;
-  bool fractional = lua_type(L, -1) == LUA_TNUMBER && !lua_isinteger(L, -1);
-  if (fractional || !byn_ring_key(L, -1, &own) || own != hash) return false;
+static bool is_key(lua_State *L, byn_dist_bytes bytes, uint64_t *hash) {
+  if (lua_type(L, -1) == LUA_TNUMBER || !byn_ring_key(L, -1, hash))
+    return false;
   bool encoded = byn_dist_push_encoded(L, -1);
   byn_dist_bytes same = bytes_at(L, -1);
   bool equal =
@@ -98,6 +135,22 @@ static bool is_key(lua_State *L, byn_dist_bytes bytes, uint64_t hash) {
   lua_pop(L, 1);
   return equal;
 }
+
+bool byn_dist_key(lua_State *L, byn_dist_bytes bytes, byn_dist_id *id) {
+  int64_t integer;
+  *id = (byn_dist_id){.key = bytes.at, .n = bytes.n};
+  if (bytes.n > BYN_DIST_KEY_MAX) return false;
+  if (byn_term_is_integer(bytes.at, bytes.n, &integer)) {
+    id->hash = byn_ring_key_of_integer(integer);
+    return true;
+  }
+  if (!decode(L, bytes, NULL)) return false;
+  bool sound = is_key(L, bytes, &id->hash);
+  lua_pop(L, 1);
+  return sound;
+}
+
+/* --- what another node wrote ---------------------------------------------- */
 
 static int type_of_place(lua_State *L, int place) {
   lua_rawgeti(L, -1, place);
@@ -113,18 +166,39 @@ static bool is_spec(lua_State *L) {
          type_of_place(L, BYN_SPEC_FN) == LUA_TSTRING;
 }
 
+/* What this Lua lacks in its arguments makes a spec no less sound. */
+static bool is_spec_in(lua_State *L, byn_dist_bytes bytes) {
+  byn_lacking lacking;
+  if (!decode(L, bytes, &lacking)) return false;
+  bool sound = is_spec(L);
+  lua_pop(L, 1);
+  return sound;
+}
+
+static bool is_pid_in(lua_State *L, byn_dist_bytes bytes) {
+  if (!decode(L, bytes, NULL)) return false;
+  bool sound = byn_pid_at(L, -1) != NULL;
+  lua_pop(L, 1);
+  return sound;
+}
+
 bool byn_dist_value_is(lua_State *L, byn_dist_content content,
                        byn_dist_bytes bytes, uint64_t hash) {
+  byn_dist_id id;
+  bool sound = false;
   luaL_checkstack(L, 8, NULL);
   int top = byn_stack_top(L);
-  bool sound = byn_dist_push_decoded(L, bytes);
-  if (sound && content == BYN_DIST_CONTENT_KEY)
-    sound = is_key(L, bytes, hash);
-  else if (sound && content == BYN_DIST_CONTENT_PID)
-    sound = byn_pid_at(L, -1) != NULL;
-  else if (sound)
-    sound = is_spec(L);
-  lua_pop(L, 1);
+  switch (content) {
+  case BYN_DIST_CONTENT_KEY:
+    sound = byn_dist_key(L, bytes, &id) && id.hash == hash;
+    break;
+  case BYN_DIST_CONTENT_PID:
+    sound = is_pid_in(L, bytes);
+    break;
+  case BYN_DIST_CONTENT_SPEC:
+    sound = is_spec_in(L, bytes);
+  }
   byn_assert(byn_stack_top(L) == top);
+  (void)top;
   return sound;
 }

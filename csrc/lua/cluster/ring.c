@@ -56,14 +56,18 @@ static bool is_weight(lua_State *L, int index, uint32_t *weight) {
   return true;
 }
 
-/* The hash of a key that is a number; false if it has no integer value. */
-static bool hash_integer(lua_State *L, int index, uint64_t *hash) {
-  int exact = 0;
-  uint64_t value = (uint64_t)lua_tointegerx(L, index, &exact);
+uint64_t byn_ring_key_of_integer(int64_t key) {
+  uint64_t value = (uint64_t)key;
   uint8_t bytes[8];
   for (int i = 0; i < 8; i++)
     bytes[i] = (uint8_t)(value >> 8 * i);
-  *hash = byn_ring_hash(bytes, sizeof bytes, BYN_KEY_INTEGER);
+  return byn_ring_hash(bytes, sizeof bytes, BYN_KEY_INTEGER);
+}
+
+/* The hash of a key that is a number; false if it has no integer value. */
+static bool hash_integer(lua_State *L, int index, uint64_t *hash) {
+  int exact = 0;
+  *hash = byn_ring_key_of_integer(lua_tointegerx(L, index, &exact));
   return exact;
 }
 

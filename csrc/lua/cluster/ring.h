@@ -18,5 +18,7 @@ void byn_ring_open(lua_State *L);
 /* The hash of the key at `index`, the same on every node; false if it is
  * neither a string nor a number with an integer value, nor a pid or ref. */
 bool byn_ring_key(lua_State *L, int index, uint64_t *hash);
+/* That of an integer. */
+uint64_t byn_ring_key_of_integer(int64_t key);
 
 #endif

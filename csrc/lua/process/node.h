@@ -51,11 +51,11 @@ typedef struct byn_node {
   int64_t untold_gap_ms; /* that the event is still to tell of, or 0 */
   byn_rng rng;
   int names;          /* slot: table name -> pid */
-  uint32_t kept_made; /* how many of `kept` there ever were */
-  int kept;   /* slot: table of what upper rooms keep for its life, or 0 */
-  int clock;  /* slot: function that answers the time, or 0 */
-  int driver; /* slot: the name of its driver, or 0 */
-  bool system_clock; /* the clock is core.clock */
+  uint32_t kept_made; /* how many machines of core/dist there ever were */
+  int kept;           /* slot: the table of kept.h, or 0 */
+  int clock;          /* slot: function that answers the time, or 0 */
+  int driver;         /* slot: the name of its driver, or 0 */
+  bool system_clock;  /* the clock is core.clock */
   int events; /* slot: list of events not yet fetched, or 0 if unwanted */
   int event_count;
   const byn_remote_ops *remote; /* NULL without a name */

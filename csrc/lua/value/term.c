@@ -1,8 +1,10 @@
 /* Terms: messages copied between processes, encoded between nodes. */
 #include "term.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "../../core/assert.h"
@@ -354,6 +356,7 @@ void byn_term_encode(lua_State *L, int index, byn_buf *b,
 typedef struct decoder {
   byn_reader *r;
   byn_origin *from, *to;
+  byn_lacking *lacking; /* NULL: nothing may */
   int depth, elements;
 } decoder;
 
@@ -430,10 +433,22 @@ static bool decode_id(lua_State *L, decoder *d, uint8_t kind) {
   return false;
 }
 
+void byn_push_digits(lua_State *L, int64_t integer) {
+  char digits[24];
+  snprintf(digits, sizeof digits, "%" PRId64, integer);
+  lua_pushstring(L, digits);
+}
+
 static bool decode_integer(lua_State *L, decoder *d) {
   int64_t v = byn_get_signed(d->r);
-  if (d->r->failed || (BYN_DOUBLES && !is_double(v))) return false;
-  lua_pushinteger(L, v);
+  if (d->r->failed) return false;
+  if (!BYN_DOUBLES || is_double(v)) {
+    lua_pushinteger(L, v);
+    return true;
+  }
+  if (!d->lacking) return false;
+  if (!d->lacking->any) *d->lacking = (byn_lacking){.any = true, .integer = v};
+  byn_push_digits(L, v);
   return true;
 }
 
@@ -474,14 +489,34 @@ static bool decode_value(lua_State *L, decoder *d) {
   }
 }
 
-bool byn_term_decode(lua_State *L, byn_reader *r, byn_origin *from,
-                     byn_origin *to) {
-  decoder d = {r, from, to, 0, 0};
+static bool decode(lua_State *L, decoder *d) {
   luaL_checkstack(L, 8, NULL);
   int top = byn_stack_top(L);
-  bool done = decode_value(L, &d);
+  bool done = decode_value(L, d);
   byn_assert(byn_stack_top(L) == (done ? top + 1 : top));
+  (void)top;
   return done;
+}
+
+bool byn_term_decode(lua_State *L, byn_reader *r, byn_origin *from,
+                     byn_origin *to) {
+  decoder d = {.r = r, .from = from, .to = to};
+  return decode(L, &d);
+}
+
+bool byn_term_decode_shown(lua_State *L, byn_reader *r, byn_lacking *lacking) {
+  decoder d = {.r = r, .lacking = lacking};
+  *lacking = (byn_lacking){0};
+  return decode(L, &d);
+}
+
+bool byn_term_is_integer(const uint8_t *bytes, size_t n, int64_t *integer) {
+  byn_reader r;
+  byn_reader_init(&r, bytes, n);
+  if (byn_get_u8(&r) != TAG_INTEGER) return false;
+  *integer = byn_get_signed(&r);
+  if (r.failed || byn_reader_left(&r) > 0) return false;
+  return n == 2 || bytes[n - 1] != 0; /* it has no more bytes than it needs */
 }
 
 /* --- ids ------------------------------------------------------------------ */

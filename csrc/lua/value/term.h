@@ -19,6 +19,8 @@
  * A number of LuaJIT, a double, is an integer here where it counts as one
  * (compat.h). An integer that no double equals is refused at the sender if
  * the receiver has only doubles, and is nonsense where it came to such a one.
+ * What is kept as bytes for any node that may want it (cluster/dist_value.h)
+ * has such integers; a node with doubles does not decode it.
  *
  *   id           origin, varint serial, varint index
  *   origin       0 the sender, 1 the receiver, 2 varint length, name,
@@ -59,6 +61,23 @@ void byn_term_encode(lua_State *L, int index, byn_buf *b,
  * malformed or beyond a limit. Raises only when memory is short. */
 bool byn_term_decode(lua_State *L, byn_reader *r, byn_origin *from,
                      byn_origin *to);
+
+/* What a term has that this Lua has no value for. */
+typedef struct byn_lacking {
+  bool any;
+  int64_t integer; /* the first one that no double equals */
+} byn_lacking;
+
+/* The same, but the text of its digits stands for an integer that this Lua has
+ * no number for, and `lacking` says so: to see whether the bytes are sound, or
+ * to show them to a person. */
+bool byn_term_decode_shown(lua_State *L, byn_reader *r, byn_lacking *lacking);
+
+/* Pushes the digits of an integer, whatever numbers this Lua has. */
+void byn_push_digits(lua_State *L, int64_t integer);
+
+/* Are the bytes that of one integer, as byn_term_encode writes it? */
+bool byn_term_is_integer(const uint8_t *bytes, size_t n, int64_t *integer);
 
 /* An id on its own, as inside a term. decode: false if malformed. */
 void byn_id_encode(byn_buf *b, const byn_id *id, const byn_origin *from,

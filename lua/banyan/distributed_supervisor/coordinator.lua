@@ -12,7 +12,6 @@ local childspec = require "banyan.childspec"
 local held = require "banyan.distributed_supervisor.held"
 local hosts = require "banyan.hosts"
 local listeners = require "banyan.distributed_supervisor.listeners"
-local options = require "banyan.distributed_supervisor.options"
 local server = require "banyan.server"
 local starter = require "banyan.distributed_supervisor.starter"
 local views = require "banyan.distributed_supervisor.views"
@@ -46,9 +45,14 @@ function actions.connect(_, a)
   core.spawn(core.connect, a.node, CONNECT_MS)
 end
 
--- What this node has against starting a child, or nil.
-local function refusal(self, spec)
-  local module, fn = childspec.start_of(spec)
+-- What this node has against starting a child, or nil. One that this node's
+-- Lua has no number for, in its id, its arguments or its state, may be started
+-- under another.
+local function refusal(self, a)
+  if a.lacking then
+    return core.reason { "cannot_represent", a.lacking, self.node }
+  end
+  local module, fn = childspec.start_of(a.spec)
   if fn == "start_link" or self.modules[module] then return nil end
   return core.reason {
     "not_allowed", ("%s.%s"):format(module, fn), self.node,
@@ -56,7 +60,7 @@ local function refusal(self, spec)
 end
 
 function actions.start(self, a)
-  local refused = refusal(self, a.spec)
+  local refused = refusal(self, a)
   if refused then
     return self.dist:start_failed(a.child, "refused", refused)
   end
@@ -175,7 +179,10 @@ local function last_reasons(self, id, last)
   return list
 end
 
+-- Of a child whose id this node's Lua cannot have, no listener is told: there
+-- is nothing to call it by.
 function actions.show(self, a)
+  if a.key then return views.show_nameless(self.view, a) end
   if a.old_pid ~= nil and a.why == "exited" then
     note_end(self, a.id, a.reason)
   end
@@ -221,26 +228,37 @@ function actions.forget() end
 -- The fields of each event of the machine, as a program sees them.
 local events = {}
 
+-- The id, or what stands for one that this node's Lua cannot have.
+local function shown_id(a)
+  if not a.key then return a.id end
+  return core.reason { "cannot_represent", a.digits }
+end
+
 function events.child_failing(a, self)
   return {
-    id = a.id, peer = a.node, reason = a.reason, why = a.why, count = a.count,
-    wait_ms = a.wait_ms, reasons = last_reasons(self, a.id, a.reason),
+    id = shown_id(a), peer = a.node, reason = a.reason, why = a.why,
+    count = a.count, wait_ms = a.wait_ms,
+    reasons = last_reasons(self, a.id, a.reason),
   }
 end
 
 function events.placement_conflict(a)
-  return { id = a.id, pid = a.pid, winner = a.other_pid, peer = a.node }
+  return {
+    id = shown_id(a), pid = a.pid, winner = a.other_pid, peer = a.node,
+  }
 end
 
 function events.placement_moved(a)
-  return { id = a.id, pid = a.pid, from = a.from }
+  return { id = shown_id(a), pid = a.pid, from = a.from }
 end
 
 function events.placement_member(a)
   return { peer = a.node, member = a.joined }
 end
 
-function events.spec_withheld(a) return { id = a.id, peer = a.node } end
+function events.spec_withheld(a)
+  return { id = shown_id(a), peer = a.node }
+end
 
 function events.nodes_differ(a, self)
   return { peer = a.node, mine = self.opts.nodes, theirs = a.names }
@@ -421,7 +439,7 @@ function Coordinator:init(arg)
   self.dist = open_dist(self, opts)
   self.view = views.open(self.dist, self.name)
   self.view.cached = opts.cache_children ~= false
-  self.view.tree = arg.tree
+  self.view.tree, self.view.node = arg.tree, self.node
   self.view.max_checkpoint = opts.max_checkpoint
   self.view.max_held = opts.max_held
   self.starters = self.view.starters
@@ -493,14 +511,22 @@ function calls.start(self, msg, from)
     self.start_ms + PATIENCE_MS)
 end
 
-local function terminate(self, id, from)
-  self.dist:terminate(new_request(self, "terminate", from, id), id)
+-- The child whose id is `key` as bytes.
+local function terminate(self, key, from)
+  local request = new_request(self, "terminate", from)
+  if self.dist:terminate(request, key) then return end
+  self.requests[request] = nil
+  core.reply(from, false, "not_found")
 end
 
 function calls.terminate(self, msg, from)
-  local id = msg.id
-  if id == nil then id = self.view.ids[msg.pid] end
-  if id ~= nil then return terminate(self, id, from) end
+  local key
+  if msg.id ~= nil then
+    key = core.dist.encode(msg.id)
+  else
+    key = views.key(self.view, msg.pid)
+  end
+  if key then return terminate(self, key, from) end
   local node = msg.pid:node()
   if node == core.node_name() then
     return core.reply(from, false, "not_found")
@@ -511,10 +537,11 @@ function calls.terminate(self, msg, from)
   self.asked[ref] = from
 end
 
+-- Answered as bytes: the Lua of the node that asks may not have the id.
 function calls_from_others.whois(self, msg, from)
-  local id
-  if core.is_pid(msg.pid) then id = self.view.ids[msg.pid] end
-  core.reply(from, id)
+  local key
+  if core.is_pid(msg.pid) then key = views.key(self.view, msg.pid) end
+  core.reply(from, key)
 end
 
 -- A process of a child wrote that.
@@ -633,7 +660,7 @@ function messages_from_others.reply(self, msg)
   local from = msg.ref ~= nil and self.asked[msg.ref]
   if not from then return end
   self.asked[msg.ref] = nil
-  if not options.is_id(msg[1]) then
+  if type(msg[1]) ~= "string" then
     return core.reply(from, false, "not_found")
   end
   terminate(self, msg[1], from)

@@ -142,14 +142,19 @@ end
 -- Of a string that is an id: it is sent with each message about the child.
 local MAX_ID = 65000
 
---- May that be an id?
-function options.is_id(id)
-  if type(id) == "number" then
-    return id % 1 == 0 and id >= -2^63 and id < 2^63
+local to_integer = math.tointeger
+
+-- The integer that a number is, or nil. Where Lua has only doubles, one beyond
+-- 2^53 may come from another that it cannot tell apart. -0.0 becomes 0.
+local function integer_of(number)
+  if to_integer then return to_integer(number) end
+  if number % 1 == 0 and number >= -2^53 and number <= 2^53 then
+    return number + 0
   end
-  return type(id) == "string" and #id <= MAX_ID
-    or type(id) == "userdata" and core.is_id(id)
 end
+
+local INTEGER = to_integer and "an integer of 64 bits"
+  or "an integer from -2^53 to 2^53"
 
 local function description(id)
   if type(id) == "number" then return tostring(id) end
@@ -157,16 +162,22 @@ local function description(id)
   return type(id)
 end
 
---- Checks an id.
+--- Checks an id, and answers it: a float that is an integer is the same key as
+-- the integer.
 function options.check_id(what, id, level)
-  if not options.is_id(id) then
-    error(("%s: id must be a string of at most %d bytes, an integer of 64 "
-      .. "bits or a ref, got %s"):format(what, MAX_ID, description(id)),
-      level + 1)
+  local found = id
+  if type(id) == "number" then
+    found = integer_of(id)
+  elseif type(id) == "string" then
+    if #id > MAX_ID then found = nil end
+  elseif type(id) ~= "userdata" or not core.is_id(id) then
+    found = nil
   end
-  -- A float that is an integer is the same key as the integer.
-  if type(id) == "number" and math.tointeger then return math.tointeger(id) end
-  return id
+  if found == nil then
+    error(("%s: id must be a string of at most %d bytes, %s or a ref, got %s")
+      :format(what, MAX_ID, INTEGER, description(id)), level + 1)
+  end
+  return found
 end
 
 --- Packs a child spec (see childspec.lua) that any node can be sent; its id

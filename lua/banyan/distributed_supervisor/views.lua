@@ -1,6 +1,7 @@
 -- What lookups read, from any process of a node, without asking anybody: `pids`
 -- id -> pid, `ids` pid -> id, `here` id -> pid of the children that run on this
--- node. It has only what runs as far as is known.
+-- node. It has only what runs as far as is known. `keys` has the ids, as bytes,
+-- of those that this node's Lua cannot have: pid -> bytes.
 --
 -- A view belongs to the node, as the machine does (csrc/core/dist): while a
 -- coordinator that crashed begins again, lookups go on.
@@ -10,23 +11,28 @@ local hosts = require "banyan.hosts"
 
 local views = {}
 
--- By the name of the node, then that of the supervisor: more than one node may
--- run in one Lua state.
-local by_node = {}
-
-local NAMELESS = "nonode"
-
-local function node_name() return core.node_name() or NAMELESS end
+-- The views of the caller's node, by the name of the supervisor. They are kept
+-- by the node itself: more than one may run in one Lua state, nameless or with
+-- equal names one after the other, and its views go with it.
+local function views_here()
+  local kept = core.kept()
+  local list = kept.views
+  if not list then
+    list = {}
+    kept.views = list
+  end
+  return list
+end
 
 --- The view that goes with a machine of the caller's node, made empty for one
 -- that is new.
 function views.open(dist, name)
-  local node = node_name()
-  local view = by_node[node] and by_node[node][name]
+  local all = views_here()
+  local view = all[name]
   if not view or view.dist ~= dist then
     view = {
-      dist = dist, name = name, node = node,
-      pids = {}, ids = {}, here = {},
+      dist = dist, name = name,
+      pids = {}, ids = {}, here = {}, keys = {},
       -- A function cannot come from another node: who shows this one is here.
       key = function() end,
       -- The processes of this node, pid -> child: of processes.lua.
@@ -42,8 +48,7 @@ function views.open(dist, name)
       ended_noproc = setmetatable({}, { __mode = "k" }),
     }
   end
-  local of_node = by_node[node] or {}
-  by_node[node], of_node[name] = of_node, view
+  all[name] = view
   view.left = false
   return view
 end
@@ -51,31 +56,28 @@ end
 --- The node takes no part any more: a supervisor that is started again is a
 -- newcomer, with a machine and a view of its own.
 function views.close(view)
-  local of_node = by_node[view.node]
-  if of_node and of_node[view.name] == view then of_node[view.name] = nil end
+  local all = views_here()
+  if all[view.name] == view then all[view.name] = nil end
   view.dist:close(view.name)
 end
 
---- The view of a supervisor on the caller's node, or nil. One of an earlier
--- life of the node is nobody's, and one whose processes have all ended.
+--- The view of a supervisor on the caller's node, or nil. One whose processes
+-- have all ended is nobody's.
 function views.of(name)
-  local of_node = by_node[node_name()]
-  local view = of_node and of_node[name]
-  if not view or view.left or not view.dist:is_here() then return nil end
-  if not core.is_alive(view.tree) then return nil end
+  local view = views_here()[name]
+  if not view or view.left or not core.is_alive(view.tree) then return nil end
   return view
 end
 
 --- The view of that name on the caller's node, whether or not its processes are
 -- there; nil: there is none.
 function views.any(name)
-  local of_node = by_node[node_name()]
-  return of_node and of_node[name]
+  return views_here()[name]
 end
 
 local function names_here()
   local names = {}
-  for name in pairs(by_node[node_name()] or {}) do names[#names + 1] = name end
+  for name in pairs(views_here()) do names[#names + 1] = name end
   table.sort(names)
   return names
 end
@@ -115,6 +117,20 @@ function views.show(view, a)
   view.pids[a.id] = a.pid
   view.here[a.id] = a.here and a.pid or nil
   if a.pid ~= nil then view.ids[a.pid] = a.id end
+end
+
+--- The same of a child whose id this node's Lua cannot have: lookups do not
+-- find it.
+function views.show_nameless(view, a)
+  if a.old_pid ~= nil then view.keys[a.old_pid] = nil end
+  if a.pid ~= nil then view.keys[a.pid] = a.key end
+end
+
+--- The id of the child that a process is of, as bytes; nil: it is of none.
+function views.key(view, pid)
+  local id = view.ids[pid]
+  if id ~= nil then return (core.dist.encode(id)) end
+  return view.keys[pid]
 end
 
 -- The coordinators of a node that runs children from now on, or none.
