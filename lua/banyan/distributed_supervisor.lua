@@ -55,11 +55,12 @@ local function check_name(what, name)
   end
 end
 
--- What this node knows, or nil.
-local function view_of(name)
+-- What this node knows, or nil. `level` is that of an error, 3 by default: of
+-- who called the function that calls this one.
+local function view_of(name, level)
   if type(name) ~= "string" then
     error("distributed_supervisor: name must be a string, got " .. type(name),
-      3)
+      level or 3)
   end
   return views.of(name)
 end
@@ -255,17 +256,28 @@ end
 
 -- --- looking ---------------------------------------------------------------
 
+-- The pid of a child. What can be no id is misuse; it is looked at where there
+-- is no such child, so that this costs nothing otherwise.
+local function find(what, name, id)
+  local view, pid = view_of(name, 4), nil
+  if view and view.cached and id ~= nil then
+    pid = views.pid(view, id)
+  elseif view and id ~= nil then
+    pid = core.call(name, { tag = "lookup", id = id, key = view.key })
+  end
+  if pid == nil then
+    options.check_id("distributed_supervisor." .. what, id, 3)
+  end
+  return pid
+end
+
 --- Finds a child. Does not yield (but see cache_children).
 ---@param name string
 ---@param id string|integer|banyan.Ref
 ---@return banyan.Pid|nil pid
-local function whereis(name, id)
-  local view = view_of(name)
-  if view == nil or id == nil then return nil end
-  if view.cached then return views.pid(view, id) end
-  return (core.call(name, { tag = "lookup", id = id, key = view.key }))
+function distributed_supervisor.whereis(name, id)
+  return (find("whereis", name, id))
 end
-distributed_supervisor.whereis = whereis
 
 --- Tells whose pid it is. Does not yield (but see cache_children).
 ---@param name string
@@ -492,7 +504,7 @@ end
 ---@return any ...  as server.call; `nil, "noproc"` for an id that is not known,
 ---  `nil, "not_started"` where the supervisor does not run
 function distributed_supervisor.call(name, id, msg, timeout)
-  local pid = whereis(name, id)
+  local pid = find("call", name, id)
   if not pid then return nil, absence(name) end
   return core.call(pid, msg, timeout)
 end
@@ -504,7 +516,7 @@ end
 ---@param msg any
 ---@return true  whether or not there is such a child
 function distributed_supervisor.cast(name, id, msg)
-  local pid = whereis(name, id)
+  local pid = find("cast", name, id)
   if pid then core.cast(pid, msg) end
   return true
 end
@@ -517,7 +529,7 @@ end
 ---@return true|nil ok
 ---@return any err  "noproc" (no such child), "not_started"
 function distributed_supervisor.send(name, id, msg)
-  local pid = whereis(name, id)
+  local pid = find("send", name, id)
   if not pid then return nil, absence(name) end
   return core.send(pid, msg)
 end
