@@ -44,9 +44,11 @@ endif
 OTHER_LUA := $(if $(filter luajit,$(LUA)),lua5.4,luajit)
 OTHER_LUA := $(if $(shell command -v $(OTHER_LUA)),$(OTHER_LUA))
 
-# Installing; the rockspec sets both.
+# Installing; the rockspec sets all three.
 LUADIR ?= $(PREFIX)/share/lua/$(LUA_VERSION)
 LIBDIR ?= $(PREFIX)/lib/lua/$(LUA_VERSION)
+# Of the definitions for editors.
+LIBRARYDIR ?= $(PREFIX)/share/banyan/library
 
 # -- flags --------------------------------------------------------------------
 
@@ -107,6 +109,7 @@ BENCH_MODULE_SRC := $(sort $(wildcard bench/module/*.c))
 C_FILES := $(call find,csrc spec bench,*.[ch])
 LUA_FILES := $(call find,lua spec examples bench .ci,*.lua)
 LUA_LIB := $(patsubst lua/%,%,$(call find,lua,*.lua))
+DEFINITIONS := $(patsubst library/%,%,$(call find,library,*.lua))
 SPECS := $(call find,spec,*_spec.lua)
 BENCH_LUA := $(sort $(wildcard bench/*.lua))
 BENCH_ERL := $(sort $(wildcard bench/erlang/*.erl))
@@ -283,7 +286,9 @@ env: ## print the exports under which $(LUA) finds this build
 .PHONY: install
 install: build ## install below PREFIX (/usr/local)
 	@set -e; for f in $(LUA_LIB); do \
-	  install -D -m 644 "lua/$$f" "$(DESTDIR)$(LUADIR)/$$f"; done
+	  install -D -m 644 "lua/$$f" "$(DESTDIR)$(LUADIR)/$$f"; done; \
+	for f in $(DEFINITIONS); do \
+	  install -D -m 644 "library/$$f" "$(DESTDIR)$(LIBRARYDIR)/$$f"; done
 	install -D -m 755 $(MODULE) "$(DESTDIR)$(LIBDIR)/banyan/core.so"
 
 .PHONY: rock

@@ -12,19 +12,11 @@
 -- and in bench/erlang/. Where Erlang has nothing like it, or is not installed,
 -- its column shows "-".
 
-local ROUNDS = tonumber(os.getenv "ROUNDS")
-local WORDS = os.getenv "BENCH" or ""
-local LIMIT_S = 600 -- for one measurement
-
 local here = arg[0]:match "^(.*/)" or "./"
 package.path = here .. "harness/?.lua;" .. package.path
-local sheet = require "sheet"
-local sides_of = require "sides"
+local clusters = require "clusters"
 
--- The rows of each measurement; see harness/sheet.lua. `other`: the key of
--- what is set beside the row, where it is not the same on Erlang's side.
--- rounds: how often it is made, where ROUNDS does not say; alone: Erlang has
--- nothing like it.
+-- The rows of each measurement; see harness/clusters.lua.
 
 local LINKS = {
   { key = "call_alone", text = "remote call, one after another",
@@ -148,72 +140,4 @@ machine; what else it does shows in times and rates, and less in CPU.
 [6] writes to sockets, of all nodes; OTP: net_ticktime is its default, 60 s
 [7] of 200 bytes, written by one child, held by so many nodes; OTP has none]]
 
--- --- measuring ---------------------------------------------------------------
-
-local failed = false
-
-local function choose()
-  local chosen, keys = {}, {}
-  for _, one in ipairs(MEASUREMENTS) do
-    local rows = {}
-    keys[#keys + 1] = one.name
-    for _, row in ipairs(one.rows) do
-      if sheet.chosen(one.name .. " " .. row.key, WORDS) then
-        rows[#rows + 1] = row
-      end
-    end
-    one.rows = rows
-    if #rows > 0 then chosen[#chosen + 1] = one end
-  end
-  if #chosen == 0 then sheet.nothing_chosen(keys) end
-  return chosen
-end
-
-local function add(sum, figures)
-  for key, list in pairs(figures) do
-    sum[key] = sum[key] or {}
-    for _, figure in ipairs(list) do table.insert(sum[key], figure) end
-  end
-end
-
--- Each side in turn.
-local function measure(one, sides)
-  one.figures = { banyan = {}, otp = {} }
-  local rounds = ROUNDS or one.rounds or 1
-  for round = 1, rounds do
-    io.stderr:write(("%s, round %d of %d\n"):format(one.name, round, rounds))
-    for _, name in ipairs { "banyan", "otp" } do
-      local side = sides[name]
-      local measured = side.command and not (one.alone and name == "otp")
-      local figures = measured
-        and sides_of.measure(side, one.name, LIMIT_S)
-      if figures then add(one.figures[name], figures) end
-      failed = failed or measured and not figures
-    end
-  end
-end
-
--- --- the table ---------------------------------------------------------------
-
-local FORMAT = "%-36s %-4s %20s %20s %6s  %-8s %-3s"
-
-local sides = {
-  banyan = sides_of.lua(arg[-1], here .. "banyan/cluster.lua"),
-  otp = sides_of.erlang("erl -noshell -pa BEAMS -run cluster main %s",
-    here .. "../build/erlang"),
-}
-
-local chosen = choose()
-for _, one in ipairs(chosen) do measure(one, sides) end
-sheet.line(FORMAT, "", "", "Banyan", sides.otp.about or "OTP", "ratio", "aim",
-  "")
-for _, one in ipairs(chosen) do
-  local figures = one.figures
-  for _, row in ipairs(one.rows) do
-    sheet.line(FORMAT, row.text, row.unit, sheet.cells(row,
-      figures.banyan[row.key], figures.otp[row.other or row.key]))
-  end
-end
-print()
-print(NOTES)
-if failed then os.exit(1) end
+clusters.compare(here, MEASUREMENTS, NOTES)

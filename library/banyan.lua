@@ -12,18 +12,6 @@ function banyan.node() end
 ---@return string[] names  a new list
 function banyan.nodes() end
 
---- Connects to a node and keeps it connected: whenever the connection is lost,
--- the node is dialled again, until disconnect. Yields until the node is up or
--- the first attempt has failed; outside of any process it starts to dial and
--- returns. An error on a node without a name.
----@param name string  "b@host:port"
----@param timeout? integer|number|string  milliseconds, 5000 by default
----@return true|nil ok
----@return string|nil err  "timeout", or why the attempt failed ("econnrefused",
----  "bad_secret", "wrong_name", "handshake_timeout" ...); dialling goes on.
----  "disconnected": disconnect was called; "shutdown": this node is stopping
-function banyan.connect(name, timeout) end
-
 --- Ends the connection to a node and stops dialling it. Does not yield. An
 -- error on a node without a name.
 ---@param name string

@@ -27,7 +27,6 @@ external_dependencies = {
 -- The Makefile finds the sources and the Lua files; no list of them here.
 build = {
   type = "make",
-  copy_directories = { "library" },
   build_target = "build",
   build_variables = {
     BUILD = "build/rock",
@@ -52,5 +51,6 @@ build = {
     SODIUM_LIBDIR = "$(SODIUM_LIBDIR)",
     LUADIR = "$(LUADIR)",
     LIBDIR = "$(LIBDIR)",
+    LIBRARYDIR = "$(PREFIX)/library",
   },
 }

@@ -11,6 +11,7 @@
 -- files that exist.
 
 local address = require "spec.support.address"
+local blocks_of = require "spec.support.blocks"
 local lua = require "spec.support.lua"
 local uv = require "luv"
 
@@ -27,25 +28,6 @@ local function write(path, text)
   local file = assert(io.open(path, "w"))
   file:write(text)
   file:close()
-end
-
---- The fenced blocks of a page: { kind, text, line }.
-local function blocks_of(path)
-  local blocks, open, number = {}, nil, 0
-  for line in io.lines(path) do
-    number = number + 1
-    if open and line:match "^```%s*$" then
-      blocks[#blocks + 1] = open
-      open = nil
-    elseif open then
-      open.text = open.text .. line .. "\n"
-    else
-      local kind = line:match "^```(%w*)%s*$"
-      if kind then open = { kind = kind, text = "", line = number } end
-    end
-  end
-  assert(not open, path .. ": a block is not closed")
-  return blocks
 end
 
 local function quote(text) return "'" .. text:gsub("'", "'\\''") .. "'" end

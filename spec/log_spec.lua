@@ -1,6 +1,7 @@
 local log = require "banyan.log"
 local cjson = require "cjson"
 local core = require "banyan.core"
+local remote = require "spec.support.remote"
 
 -- Passes events to a log made with `opts`; returns all that it wrote.
 local function written(make, opts, ...)
@@ -204,6 +205,91 @@ describe("failures that come again and again", function()
     local stranger = { event = "link_refused", node = A, time = 1,
       reason = "bad_secret" }
     assert.equal(1, count(written(log.text, {}, stranger, stranger)))
+  end)
+end)
+
+-- Nodes of the virtual network, on its clock.
+describe("the log of a node that cannot reach another", function()
+  local A, B, C = remote.A, remote.B, remote.C
+  local HOUR_MS = 3600000
+
+  after_each(remote.close)
+
+  -- What the log of `at` wrote in an hour of dialling `to`, warnings alone: for
+  -- each event the seconds since the first dial.
+  local function hour(at, to, opts)
+    local net, wrote = remote.strangers { A }, {}
+    net:node(B, { secret = "another" })
+    local start = net:time(A)
+    for _, from in ipairs(opts and opts.both and { A, B } or { A }) do
+      local other = from == A and to or A
+      remote.spawn_on(from, function() core.connect(other, math.huge) end)
+    end
+    net:pass(HOUR_MS)
+    local event
+    local sink = log.text { level = "warning", write = function()
+      local list = wrote[event.event] or {}
+      wrote[event.event] = list
+      list[#list + 1] = math.floor((event.time - start) / 1000 + 0.5)
+    end }
+    net:count "link_refused" -- has the last events taken from the nodes
+    for _, one in ipairs(net.events) do
+      event = one
+      if one.at == at then sink(one) end
+    end
+    return wrote
+  end
+
+  -- They come after waits that double at least, until these are five minutes
+  -- and what passes until the next dial.
+  local function assert_backs_off(seconds, first_by)
+    assert.is_true(seconds[1] <= first_by, "the first after " .. seconds[1])
+    local least = 3
+    for i = 2, #seconds do
+      local wait = seconds[i] - seconds[i - 1]
+      assert.is_true(wait >= math.min(least, 300) - 1 and wait <= 340,
+        ("%d s between %d and %d"):format(wait, seconds[i - 1], seconds[i]))
+      least = least * 2
+    end
+    assert.is_true(#seconds >= 14 and #seconds <= 18,
+      #seconds .. " lines in an hour")
+  end
+
+  local function names(wrote)
+    local list = {}
+    for name in pairs(wrote) do list[#list + 1] = name end
+    table.sort(list)
+    return list
+  end
+
+  it("says after 3 s that nobody is there, then less and less", function()
+    local wrote = hour(A, C)
+    assert.same({ "peer_unreachable" }, names(wrote))
+    assert.same({ 3, 9, 21, 45, 93, 189, 381 },
+      { unpack(wrote.peer_unreachable, 1, 7) })
+    assert_backs_off(wrote.peer_unreachable, 3)
+  end)
+
+  it("says at once, then less and less, that the secret differs", function()
+    local wrote = hour(A, B)
+    assert.same({ "link_refused", "peer_unreachable" }, names(wrote))
+    assert_backs_off(wrote.link_refused, 2)
+    assert_backs_off(wrote.peer_unreachable, 3)
+  end)
+
+  it("says so as seldom where it is the one that is dialled", function()
+    local wrote = hour(B, B)
+    assert.same({ "link_refused" }, names(wrote))
+    assert_backs_off(wrote.link_refused, 2)
+  end)
+
+  it("says it once for each of the two ways where both dial", function()
+    for _, at in ipairs { A, B } do
+      local wrote = hour(at, B, { both = true })
+      assert.same({ "link_refused", "peer_unreachable" }, names(wrote))
+      assert.is_true(#wrote.link_refused <= 36)
+      assert_backs_off(wrote.peer_unreachable, 3)
+    end
   end)
 end)
 

@@ -111,6 +111,16 @@ run(function()
 end)]], "true\tnil\tnil\talready_registered: pid<>\n"
   .. "nil\talready_registered: pid<>")
 
+-- As to Lua's own functions: what is given beside its arguments is nothing to a
+-- function.
+row("arguments that a function does not have", [[
+run(function()
+  banyan.register("r", banyan.self(), "q")
+  print(banyan.whereis("r", nil) == banyan.self("q"),
+    banyan.whereis("r", "q") == banyan.self(), banyan.is_alive(nil or
+    banyan.self(), "q"), banyan.unregister("r", nil))
+end)]], "true\ttrue\ttrue\ttrue")
+
 -- --- servers -----------------------------------------------------------------
 
 misuse("server.start_link(nil)", "server.start_link: module must be a table "
@@ -119,6 +129,29 @@ misuse('server.start_link("no.such")',
   "server.start_link: module 'no.such' not found")
 misuse('server.start_link({}, nil, { nmae = "x" })', 'server.start_link: '
   .. 'unknown option "nmae" (it knows: ...)')
+-- Each callback, by the name that the module has or was given.
+for _, name in ipairs { "init", "handle_call", "handle_cast", "handle_info",
+  "handle_continue", "terminate", "resume", "handoff", "format_status" } do
+  misuse(('S.%s = "text" server.start_link(S)'):format(name),
+    ("server.start_link: the callback %s of S must be a function, got string")
+    :format(name))
+end
+misuse("for _ = 1, 2 do pcall(server.start, { init = 1, __name = 'T' }) end "
+  .. "package.loaded.m = { handle_call = {} } server.start('m')",
+  "server.start: the callback handle_call of m must be a function, got table")
+misuse("local m = { handle_info = false } pcall(server.start, m) "
+  .. "server.start(m)", "server.start: the callback handle_info of the module "
+  .. "must be a function, got boolean")
+row("a callback that can be called as one", [[
+S.handle_call = setmetatable({}, { __call = function(_, _, m) return m end })
+run(function() print(server.call(server.start_link(S), 1)) end)]], "1")
+row("a callback that is no function, of a child", [[
+S.handle_call = "text"
+run({ on_event = false }, function()
+  print(supervisor.start_link { { id = "x",
+    start = function() return (server.start_link(S)) end } })
+end)]], "nil\tshutdown: failed_to_start_child: x, line: server.start_link: the "
+  .. "callback handle_call of S must be a function, got string")
 misuse("server.call(nil, 1)", "call: the destination must be a pid, a name or "
   .. "{name=, node=}, not nil")
 misuse("server.reply(nil, 1)", "bad argument #1 to 'banyan.server.reply' (the "
@@ -298,6 +331,28 @@ run({ name = "A", secret = "SECRET", connect = { "B" },
     os.exit(0)
   end }, function() banyan.sleep "infinity" end)]],
   "warning\tpeer_unreachable\tB\teconnrefused")
+local SHAPE = ' is no node name, "a@host:port": '
+local function connects(argument, wrong)
+  row("banyan.connect " .. argument,
+    ([[run({ name = "A", secret = "SECRET" },
+      function() banyan.connect(%s) end)]])
+      :format(argument), "line: banyan.connect: name" .. wrong, { status = 1 })
+end
+connects('"b"', ': "b"' .. SHAPE .. '"@" is missing')
+connects('"b@localhost"', ': "b@localhost"' .. SHAPE .. "the port is missing")
+connects('"b@localhost:0"',
+  ': "b@localhost:0"' .. SHAPE .. '"0" is no port (1 to 65535)')
+connects('"b c@localhost:1"',
+  ': "b c@localhost:1"' .. SHAPE .. "it has a blank in it")
+connects("nil", " must be a string, got a nil")
+connects('{ "b" }', " must be a string, got a table")
+misuse('banyan.connect("b@localhost:1")', "connect: this node has no name, so "
+  .. "it is not distributed; give banyan.run a name such as "
+  .. '"a@127.0.0.1:9101"')
+row("banyan.disconnect without a name", [[
+run({ name = "A", secret = "SECRET" }, function() banyan.disconnect() end)]],
+  "line: bad argument #1 to 'banyan.disconnect' (string expected, got no "
+  .. "value)", { status = 1 })
 row("another secret", [[
 local n = assert(banyan.start { name = "B", secret = "SECRET" })
 run({ name = "A", secret = "SECRET 2", on_event = false }, function()
@@ -314,6 +369,13 @@ misuse('cluster.start_link "rooms"', 'distributed_supervisor.start_link: '
 misuse('cluster.start_child("r", { id = 1, start = print })',
   'distributed_supervisor.start_child: start must be {"module", "fn", {args}}'
   .. ": a function cannot be sent to the node that is to run it")
+for _, name in ipairs { "whereis", "call", "cast", "send" } do
+  misuse(('cluster.%s("r", nil)'):format(name),
+    ("distributed_supervisor.%s: id must be a string of at most 65000 bytes, "
+    .. "an integer of 64 bits or a ref, got nil"):format(name))
+end
+misuse('cluster.whereis(banyan.self(), "x")',
+  "distributed_supervisor: name must be a string, got userdata")
 row("a distributed supervisor that is not started", [[
 run(function() print(cluster.call("rooms", "lobby", 1)) end)]],
   "nil\tnot_started")

@@ -441,6 +441,34 @@ describe("a signal", function()
     assert.matches("run\ttrue\tnil\tshutdown\nafter\n", child.out, 1, true)
   end)
 
+  it("names a main that does not end, or a server of it, after 5 s", function()
+    local tell = [[{ on_event = function(e)
+      print(e.event, e.supervisor, e.id, e.ms, e.pid)
+      io.stdout:flush()
+    end }]]
+    local main = running([[
+      banyan.trap_exit(true)
+      print("up")
+      while true do banyan.receive() end
+    ]], tell)
+    local of_main = running([[
+      local server = require "banyan.server"
+      assert(server.start_link { name = "deaf",
+        init = function() banyan.trap_exit(true) end,
+        terminate = function() banyan.sleep(math.huge) end })
+      print("up")
+      do return end
+    ]], tell)
+    main:wait_for("up")
+    main:kill("sigterm")
+    main:finish()
+    of_main:finish()
+    assert.matches("^up\nchild_stop_slow\tnil\tmain\t5000\tpid<.-\n"
+      .. "run\ttrue\tnil\tshutdown\nafter\n$", main.out)
+    assert.matches("^up\nchild_stop_slow\tnil\tdeaf\t5000\tpid<.-\n"
+      .. "run\ttrue\nafter\n$", of_main.out)
+  end)
+
   local deaf = [[
     local supervisor = require "banyan.supervisor"
     assert(supervisor.start_link { {

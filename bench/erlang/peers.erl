@@ -1,15 +1,20 @@
 %% Starts nodes as OS processes and has them do things. Who uses this is no
 %% node itself. bench/banyan/nodes.lua does the same.
 -module(peers).
--export([start_all/1, connect/1, names/1, call/4, call_all/4, used/1, used/2]).
--export([cpu/0, sent/0]).
+-export([start_all/1, start_all/2, connect/1, names/1, call/4, call_all/4]).
+-export([used/1, used/2, cpu/0, sent/0]).
 
 %% A peer is {Pid, Node}: the process that talks to it on its stdin, its name.
-start_all(Wanted) ->
+start_all(Wanted) -> start_all(Wanted, []).
+
+%% With more arguments of the command erl.
+start_all(Wanted, Args) ->
     Ports = free_ports(Wanted),
     Me = self(),
-    [spawn_link(fun() -> Me ! {Port, start(Port)}, timer:sleep(infinity) end)
-     || Port <- Ports],
+    [spawn_link(fun() ->
+         Me ! {Port, start(Port, Args)},
+         timer:sleep(infinity)
+     end) || Port <- Ports],
     [receive {Port, Peer} -> Peer end || Port <- Ports].
 
 free_ports(Wanted) ->
@@ -18,13 +23,13 @@ free_ports(Wanted) ->
     [begin {ok, Port} = inet:port(S), gen_tcp:close(S), Port end
      || {ok, S} <- Sockets].
 
-start(Port) ->
+start(Port, Args) ->
     {ok, Pid, Node} = peer:start_link(
         #{name => "n" ++ integer_to_list(Port), host => "127.0.0.1",
           longnames => true, connection => standard_io, wait_boot => 60000,
           args => ["-start_epmd", "false", "-epmd_module", "ports",
                    "-setcookie", "bench", "-pa",
-                   filename:dirname(code:which(?MODULE))]}),
+                   filename:dirname(code:which(?MODULE)) | Args]}),
     call({Pid, Node}, logger, set_primary_config, [level, none]),
     {Pid, Node}.
 

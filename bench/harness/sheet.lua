@@ -1,8 +1,8 @@
 -- Rows of figures, as they are printed.
 --
 -- A row has: key, the name of its figure; text; unit, scale: how it is shown;
--- least, most: the aim for Banyan's figure divided by the other's; most_alone:
--- the aim for Banyan's own figure.
+-- least, most: the aim for Banyan's figure divided by the other's; least_alone,
+-- most_alone: the aim for Banyan's own figure. Aims are in the unit shown.
 
 local sheet = {}
 
@@ -36,9 +36,14 @@ end
 --- What is aimed at, as text. Does Banyan reach it (nil: there is no aim, or
 -- nothing to compare with)?
 function sheet.judge(row, ours, ratio)
+  local shown = ours * (row.scale or 1)
   if row.most_alone then
     return ("<= %g %s"):format(row.most_alone, row.unit),
-      ours <= row.most_alone
+      shown <= row.most_alone
+  end
+  if row.least_alone then
+    return (">= %g %s"):format(row.least_alone, row.unit),
+      shown >= row.least_alone
   end
   if row.most then
     return ("<= 1/%.0f"):format(1 / row.most), ratio and ratio <= row.most

@@ -56,11 +56,12 @@ local function check_name(what, name)
   end
 end
 
--- What this node knows, or nil.
-local function view_of(name)
+-- What this node knows, or nil. `level` is that of an error, 3 by default: of
+-- who called the function that calls this one.
+local function view_of(name, level)
   if type(name) ~= "string" then
     error("distributed_supervisor: name must be a string, got " .. type(name),
-      3)
+      level or 3)
   end
   return views.of(name)
 end
@@ -259,17 +260,28 @@ end
 
 -- --- looking ---------------------------------------------------------------
 
+-- The pid of a child. What can be no id is misuse; it is looked at where there
+-- is no such child, so that this costs nothing otherwise.
+local function find(what, name, id)
+  local view, pid = view_of(name, 4), nil
+  if view and view.cached and id ~= nil then
+    pid = views.pid(view, id)
+  elseif view and id ~= nil then
+    pid = core.call(name, { tag = "lookup", id = id, key = view.key })
+  end
+  if pid == nil then
+    options.check_id("distributed_supervisor." .. what, id, 3)
+  end
+  return pid
+end
+
 --- Finds a child. Does not yield (but see cache_children).
 ---@param name string
 ---@param id string|integer|banyan.Ref
 ---@return banyan.Pid|nil pid
-local function whereis(name, id)
-  local view = view_of(name)
-  if view == nil or id == nil then return nil end
-  if view.cached then return views.pid(view, id) end
-  return (core.call(name, { tag = "lookup", id = id, key = view.key }))
+function distributed_supervisor.whereis(name, id)
+  return (find("whereis", name, id))
 end
-distributed_supervisor.whereis = whereis
 
 --- Tells whose pid it is. Does not yield (but see cache_children).
 ---@param name string
@@ -485,12 +497,6 @@ end
 
 local DEFAULT_TIMEOUT = 5000
 
--- Waits for what the supervisor of this node was told before (cache_children).
-local function catch_up(view, id)
-  if view.cached then return end
-  core.call(view.name, { tag = "lookup", id = id, key = view.key })
-end
-
 -- What a call by id and one by way of `via` have in common.
 local function call_child(name, id, msg, timeout, what, level)
   local view = view_of(name)
@@ -500,7 +506,6 @@ local function call_child(name, id, msg, timeout, what, level)
   else
     timeout = common.timeout(timeout, what, level)
   end
-  catch_up(view, id)
   return held.call(view, id, msg, timeout)
 end
 
@@ -515,6 +520,7 @@ end
 ---  `nil, "not_started"` where the supervisor does not run. "noconnection": the
 ---  node of the child was lost in this call, which may have been served
 function distributed_supervisor.call(name, id, msg, timeout)
+  find("call", name, id)
   return call_child(name, id, msg, timeout, "distributed_supervisor.call", 2)
 end
 
@@ -522,7 +528,6 @@ end
 local function keep(name, id, kind, msg, what)
   local view = view_of(name)
   if not view then return nil, "not_started" end
-  catch_up(view, id)
   return held.keep(view, id, kind, msg, what)
 end
 
@@ -534,6 +539,7 @@ end
 ---@param msg any
 ---@return true  whether or not there is such a child
 function distributed_supervisor.cast(name, id, msg)
+  find("cast", name, id)
   local pid = keep(name, id, "cast", msg, "distributed_supervisor.cast")
   if core.is_pid(pid) then core.cast(pid, msg) end
   return true
@@ -550,6 +556,7 @@ end
 ---@return true|nil ok
 ---@return any err  "noproc" (no such child), "not_started"
 function distributed_supervisor.send(name, id, msg)
+  find("send", name, id)
   local pid, err = keep(name, id, "send", msg, "distributed_supervisor.send")
   if core.is_pid(pid) then return core.send(pid, msg) end
   return pid, err
@@ -570,6 +577,8 @@ function distributed_supervisor.via(name, id)
   }
 end
 
+-- Where lookups ask the supervisor, these do not: what it was told before is
+-- not waited for.
 local function resolve(dest)
   local view = view_of(dest.supervisor)
   return view and views.pid(view, dest.id)

@@ -27,6 +27,7 @@ local core = require "banyan.core"
 core.skip_in_errors()
 local guard = require "banyan.guard"
 local hosts = require "banyan.hosts"
+local names = require "banyan.name"
 local nodes = require "banyan.node"
 local options = require "banyan.options"
 local receive = require "banyan.receive"
@@ -36,6 +37,8 @@ local wait = require "banyan.wait"
 -- The argument `level` says which function a misuse error points at, as for
 -- error() in the function that passes it. A tail call leaves no frame behind,
 -- so run and start pass 1 to point at their own caller.
+
+local connect = core.connect
 
 ---@class banyan
 local banyan = {}
@@ -177,14 +180,20 @@ banyan.nodes = core.nodes
 --- Connects to a node and keeps it connected: whenever the connection is lost,
 -- the node is dialled again, until disconnect. Yields until the node is up or
 -- the first attempt has failed; outside of any process it starts to dial and
--- returns. An error on a node without a name.
+-- returns. An error on a node without a name, and for what is no node's name.
 ---@param name string  "b@host:port"
 ---@param timeout? integer|number|string  milliseconds, 5000 by default
 ---@return true|nil ok
 ---@return string|nil err  "timeout", or why the attempt failed ("econnrefused",
 ---  "bad_secret", "wrong_name", "handshake_timeout" ...); dialling goes on.
 ---  "disconnected": disconnect was called; "shutdown": this node is stopping
-banyan.connect = core.connect
+function banyan.connect(name, timeout)
+  options.argument(name, "string", "banyan.connect", "name")
+  local fine, why = names.parse(name)
+  if not fine then error("banyan.connect: name: " .. why, 2) end
+  options.timeout(timeout, "banyan.connect")
+  return connect(name, timeout)
+end
 
 --- Ends the connection to a node and stops dialling it. Does not yield. An
 -- error on a node without a name.

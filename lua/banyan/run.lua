@@ -53,6 +53,11 @@ local function await_peers(state, node)
   return not state.taken
 end
 
+-- What was told to stop has not ended in time.
+local function tell_slow(id, pid)
+  core.event("child_stop_slow", { id = id, pid = pid, ms = GRACE_MS })
+end
+
 -- Waits for the end of main and returns its exit reason.
 local function await_main(state)
   local grace
@@ -68,6 +73,7 @@ local function await_main(state)
       state.main:exit("shutdown")
       grace = core.send_after(GRACE_MS, core.self(), { tag = "$main_grace" })
     elseif tag == "$main_grace" then
+      tell_slow("main", state.main)
       state.main:exit("kill")
     end
   end
@@ -82,7 +88,7 @@ local function await_servers(state)
     local here = pid:node() == core.node_name()
     local info = here and core.process_info(pid)
     if info and info.behaviour == "server" and info.parent == state.main then
-      refs[core.monitor(pid)] = true
+      refs[core.monitor(pid)] = pid
       left = left + 1
       core.spawn(function() server.stop(pid, "shutdown") end)
     end
@@ -92,10 +98,17 @@ local function await_servers(state)
   while left > 0 do
     local message = core.receive()
     local tag = type(message) == "table" and message.tag
-    if tag == "DOWN" and refs[message.ref] then left = left - 1 end
+    if tag == "DOWN" and refs[message.ref] then
+      refs[message.ref] = nil
+      left = left - 1
+    end
     if tag == "$grace" then break end
   end
   core.cancel_timer(grace)
+  for _, pid in pairs(refs) do
+    local info = core.process_info(pid)
+    if info then tell_slow(info.label, pid) end
+  end
 end
 
 -- Results and arguments are upvalues and not messages, so they are not copied.

@@ -6,6 +6,7 @@
 --    local code, signal = child:finish()     child.out, child.err: its output
 --
 -- program(code, { env = { NAME = "value" | false }, args = { ... } })
+-- program.command("exec some program", { env=, cwd= }) is one of a shell.
 -- Every wait has a limit, and what has not ended by then is killed.
 
 local environment = require "spec.support.environment"
@@ -77,17 +78,14 @@ function Program:finish()
   return self.code, self.signal
 end
 
-return function(code, opts)
-  opts = opts or {}
+local function start(file, args, opts)
   local self = setmetatable({ open = 0, exited = false }, Program)
   local out, start_out = collect(self, "out")
   local err, start_err = collect(self, "err")
   self.stdin = uv.new_pipe(false)
-  local args = { "-e", code }
-  for _, arg in ipairs(opts.args or {}) do args[#args + 1] = arg end
-  local lua = opts.lua or arg[-1]
-  self.handle, self.pid = uv.spawn(lua, {
+  self.handle, self.pid = uv.spawn(file, {
     args = args,
+    cwd = opts.cwd,
     env = environment(opts.env),
     stdio = { self.stdin, out, err },
   }, function(status, signal)
@@ -99,3 +97,18 @@ return function(code, opts)
   start_err()
   return self
 end
+
+local program = {}
+
+function program.command(text, opts)
+  return start("sh", { "-c", text }, opts or {})
+end
+
+return setmetatable(program, {
+  __call = function(_, code, opts)
+    opts = opts or {}
+    local args = { "-e", code }
+    for _, arg in ipairs(opts.args or {}) do args[#args + 1] = arg end
+    return start(opts.lua or arg[-1], args, opts)
+  end,
+})

@@ -88,7 +88,7 @@ void byn_nodes_answer(lua_State *L, byn_cluster *c, const char *name,
 static byn_cluster *check_cluster_here(lua_State *L, const char *what) {
   byn_cluster *c = byn_node_here(L)->cluster;
   if (!c)
-    luaL_error(L,
+    byn_misuse(L,
                "%s: this node has no name, so it is not distributed; give "
                "banyan.run a name such as \"a@127.0.0.1:9101\"",
                what);
@@ -138,7 +138,8 @@ static void add_waiting(lua_State *L, byn_cluster *c, const byn_id *ref) {
  * makes the node known, to be dialled from now on. */
 static int l_connect(lua_State *L) {
   byn_cluster *c = check_cluster_here(L, "connect");
-  const char *name = luaL_checkstring(L, 1);
+  byn_expect_type(L, 1, LUA_TSTRING);
+  const char *name = lua_tostring(L, 1);
   int64_t ms = byn_check_timeout(L, 2, 5000);
   byn_argument(L, byn_name_is_valid(name, strlen(name)), 1,
                "is not a node's name");
@@ -181,7 +182,8 @@ static int l_connecting(lua_State *L) {
 /* disconnect(name) -> true | nil, "not_connected" */
 static int l_disconnect(lua_State *L) {
   byn_cluster *c = check_cluster_here(L, "disconnect");
-  const char *name = luaL_checkstring(L, 1);
+  byn_expect_type(L, 1, LUA_TSTRING);
+  const char *name = lua_tostring(L, 1);
   if (byn_membership_remove(c->membership, name)) {
     byn_cluster_act(L, c);
     byn_nodes_answer(L, c, name, "disconnected");

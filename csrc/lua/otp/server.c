@@ -565,6 +565,22 @@ enum {
   ARGUMENTS = HOW
 };
 
+/* Raises if the module has a callback that is no function. It has no metatable
+ * for instances yet: the one on top is to be that. */
+static void check_callbacks(lua_State *L) {
+  const char *name = byn_server_bad_callback(L, MODULE);
+  if (!name) return;
+  const char *type = luaL_typename(L, -1);
+  if (lua_isnil(L, LABEL))
+    byn_server_push_label(L, MODULE, lua_gettop(L) - 1);
+  else
+    lua_pushvalue(L, LABEL);
+  const char *label = lua_tostring(L, -1);
+  byn_misuse(L, "server.%s: the callback %s of %s must be a function, got %s",
+             lua_toboolean(L, LINKED) ? "start_link" : "start", name,
+             label ? label : "the module", type);
+}
+
 /* Pushes a fresh instance of the module; upvalue 2 keeps the metatables. */
 static void push_instance(lua_State *L) {
   lua_newtable(L);
@@ -574,6 +590,7 @@ static void push_instance(lua_State *L) {
     lua_createtable(L, 0, 1);
     lua_pushvalue(L, MODULE);
     lua_setfield(L, -2, "__index");
+    check_callbacks(L);
     lua_pushvalue(L, MODULE);
     lua_pushvalue(L, -2);
     lua_rawset(L, lua_upvalueindex(2));

@@ -1,4 +1,5 @@
-/* The functions that a server's module has, for a person to read. */
+/* The functions that a server's module has, for a person to read, and what of
+ * it should be one and is none. */
 #include "server_functions.h"
 
 #include <string.h>
@@ -9,6 +10,28 @@
 #include "server.h"
 
 #define MOST_NAMES 20 /* of a module's functions in one text */
+
+static bool can_be_called(lua_State *L, int index) {
+  if (lua_isfunction(L, index)) return true;
+  if (!luaL_getmetafield(L, index, "__call")) return false;
+  lua_pop(L, 1);
+  return true;
+}
+
+const char *byn_server_bad_callback(lua_State *L, int module) {
+  static const char *const callbacks[] = {
+      "init",        "handle_call",     "handle_cast",
+      "handle_info", "handle_continue", "terminate",
+      "resume",      "handoff",         "format_status"};
+  module = lua_absindex(L, module);
+  for (size_t i = 0; i < sizeof callbacks / sizeof *callbacks; i++) {
+    lua_pushstring(L, callbacks[i]);
+    if (lua_rawget(L, module) != LUA_TNIL && !can_be_called(L, -1))
+      return callbacks[i];
+    lua_pop(L, 1);
+  }
+  return NULL;
+}
 
 /* Pushes the first name of a function of the table on top that comes after
  * `last` (NULL: the first of all); false, and nothing, where there is none.
