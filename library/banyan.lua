@@ -68,21 +68,21 @@ function banyan.now() end
 -- `dest` is long.
 ---@param dest banyan.Pid|string|table  a pid, a registered name, {name=,
 ---  node=}, or what distributed_supervisor.via made
----@param message any  functions, userdata and coroutines go by reference
+---@param msg any  functions, userdata and coroutines go by reference
 ---  within a node; to another node they are an error
 ---@return true|nil ok
 ---@return string|nil err  "noproc": no process has that name; "noconnection":
 ---  `dest` is a name on a node that is not connected
-function banyan.send(dest, message) end
+function banyan.send(dest, msg) end
 
 --- Starts a timer that sends a message when it fires. One to a pid of this
 -- node ends with that process. Does not yield.
 ---@param ms integer  milliseconds, not below 0; 0 fires in the next step
 ---@param dest banyan.Pid|string|table  as for send; a name is looked up when
 ---  the timer fires
----@param message any  copied now
+---@param msg any  copied now
 ---@return banyan.Ref timer
-function banyan.send_after(ms, dest, message) end
+function banyan.send_after(ms, dest, msg) end
 
 --- Starts a timer that sends a message again and again: the first one when `ms`
 -- have passed, then one every `ms`. It has no drift: the times are multiples of
@@ -96,9 +96,9 @@ function banyan.send_after(ms, dest, message) end
 ---@param ms integer  milliseconds, 1 or more
 ---@param dest banyan.Pid|string|table  as for send; a name is looked up each
 ---  time the timer fires
----@param message any  copied now, and for each time
+---@param msg any  copied now, and for each time
 ---@return banyan.Ref timer
-function banyan.send_interval(ms, dest, message) end
+function banyan.send_interval(ms, dest, msg) end
 
 --- Cancels a timer of send_after or send_interval. Does not yield.
 ---@param timer banyan.Ref
@@ -230,9 +230,9 @@ local Pid = {}
 
 --- Sends a message, as banyan.send does. Yields only while the send queue to
 -- its node is long.
----@param message any  copied
+---@param msg any  copied
 ---@return true
-function Pid:send(message) end
+function Pid:send(msg) end
 
 --- Sends the process an exit signal. A process may send one to itself: unless
 -- it traps exits, it ends, and the call does not return. Does not yield.

@@ -1,5 +1,6 @@
 -- Senders that are faster than the connection.
 
+local banyan = require "banyan"
 local core = require "banyan.core"
 local remote = require "spec.support.remote"
 
@@ -7,6 +8,7 @@ local A, B = remote.A, remote.B
 local node = remote.node
 local spawn_on = remote.spawn_on
 local servant = remote.servant
+local server = require "banyan.server"
 
 local net
 local function nodes(...) net = remote.nodes(...) end
@@ -48,6 +50,33 @@ describe("a flood of messages to a slow peer", function()
       net:close()
     end
   end)
+
+  for what, send in pairs {
+    ["send"] = banyan.send, ["cast"] = server.cast,
+    ["pid:send"] = function(pid, message) return pid:send(message) end,
+  } do
+    it(what .. " answers nothing else when somebody else resumes it", function()
+      nodes({ A, B }, { max_queue = 100000 })
+      local sink = servant(B)
+      net:hold(A, B, true)
+      net:on(A, function()
+        local co, answers = nil, {}
+        local pid, ref = core.spawn_monitor(function()
+          co = coroutine.running()
+          while true do
+            answers[#answers + 1] = send(sink, ("x"):rep(1000))
+          end
+        end)
+        core.sleep(100)
+        assert.equal("waiting", core.process_info(pid).status)
+        coroutine.resume(co, "forged")
+        local down = core.receive(3000)
+        assert.equal(ref, down.ref)
+        assert.matches("was resumed by other code", down.reason[2])
+        for _, answer in ipairs(answers) do assert.is_true(answer) end
+      end)
+    end)
+  end
 
   it("ends when the node is lost", function()
     nodes({ A, B }, { max_queue = 100000 })

@@ -269,7 +269,7 @@ local function check_seen(class, name, value)
       .. "---@function, list that file in library.sources in "
       .. "spec/support/library.lua if it is not there, and run `make library`",
       class, name, path, short, name, name)
-  elseif not in_c and not in_lua[class][name] then
+  elseif not in_library[class][name] and not in_lua[class][name] then
     fail("%s has %s, which no line of %s that begins with `function %s` or "
       .. "`%s.%s =` defines", class, name, path, short, short, name)
   end

@@ -41,8 +41,8 @@ misuse("banyan.sleep(-1)",
   ("bad argument #1 to 'banyan.sleep' (%s, got -1)"):format(TIME))
 misuse('banyan.sleep("5")',
   ("bad argument #1 to 'banyan.sleep' (%s, got \"5\")"):format(TIME))
-misuse("banyan.sleep()",
-  "bad argument #1 to 'banyan.sleep' (milliseconds expected, got no value)")
+misuse("banyan.sleep(nil)",
+  "bad argument #1 to 'banyan.sleep' (milliseconds expected, got nil)")
 misuse("banyan.send_after(-5, banyan.self(), 1)",
   ("bad argument #1 to 'banyan.send_after' (%s, got -5)"):format(TIME))
 misuse("banyan.send_after(math.huge, banyan.self(), 1)",
@@ -369,10 +369,12 @@ misuse('cluster.start_link "rooms"', 'distributed_supervisor.start_link: '
 misuse('cluster.start_child("r", { id = 1, start = print })',
   'distributed_supervisor.start_child: start must be {"module", "fn", {args}}'
   .. ": a function cannot be sent to the node that is to run it")
+local INTEGER = math.tointeger and "an integer of 64 bits"
+  or "an integer from -2^53 to 2^53"
 for _, name in ipairs { "whereis", "call", "cast", "send" } do
   misuse(('cluster.%s("r", nil)'):format(name),
     ("distributed_supervisor.%s: id must be a string of at most 65000 bytes, "
-    .. "an integer of 64 bits or a ref, got nil"):format(name))
+    .. "%s or a ref, got nil"):format(name, INTEGER))
 end
 misuse('cluster.whereis(banyan.self(), "x")',
   "distributed_supervisor: name must be a string, got userdata")

@@ -33,6 +33,7 @@ local options = require "banyan.options"
 local receive = require "banyan.receive"
 local run = require "banyan.run"
 local wait = require "banyan.wait"
+local wait_for_room = require "banyan.wait_for_room"
 
 -- The argument `level` says which function a misuse error points at, as for
 -- error() in the function that passes it. A tail call leaves no frame behind,
@@ -254,6 +255,9 @@ banyan.self = core.self
 ---@param ms integer|number|string  milliseconds, math.huge or "infinity"
 ---@return true
 banyan.sleep = core.sleep
+if core.resumed then
+  function banyan.sleep(ms) return core.resumed(core.sleep(ms)) end
+end
 
 --- Reads a clock that never goes back: the driver's clock or, with the driver
 -- "manual", the last time given to node:step. Does not yield.
@@ -264,21 +268,25 @@ banyan.now = core.now
 -- alive. A callback of the host's loop may send to a pid, too, also when the
 -- node has stopped meanwhile. Yields only while the send queue to the node of
 -- `dest` is long.
+---@function banyan.send
 ---@param dest banyan.Pid|string|table  a pid, a registered name, {name=,
 ---  node=}, or what distributed_supervisor.via made
----@param message any  functions, userdata and coroutines go by reference
+---@param msg any  functions, userdata and coroutines go by reference
 ---  within a node; to another node they are an error
 ---@return true|nil ok
 ---@return string|nil err  "noproc": no process has that name; "noconnection":
 ---  `dest` is a name on a node that is not connected
-banyan.send = core.send
+banyan.send = wait_for_room(core.send)
+if core.resumed then
+  core.pid_methods.send = wait_for_room(core.pid_methods.send)
+end
 
 --- Starts a timer that sends a message when it fires. One to a pid of this
 -- node ends with that process. Does not yield.
 ---@param ms integer  milliseconds, not below 0; 0 fires in the next step
 ---@param dest banyan.Pid|string|table  as for send; a name is looked up when
 ---  the timer fires
----@param message any  copied now
+---@param msg any  copied now
 ---@return banyan.Ref timer
 banyan.send_after = core.send_after
 
@@ -294,7 +302,7 @@ banyan.send_after = core.send_after
 ---@param ms integer  milliseconds, 1 or more
 ---@param dest banyan.Pid|string|table  as for send; a name is looked up each
 ---  time the timer fires
----@param message any  copied now, and for each time
+---@param msg any  copied now, and for each time
 ---@return banyan.Ref timer
 banyan.send_interval = core.send_interval
 
@@ -506,7 +514,7 @@ banyan.make_ref = core.make_ref
 --- Sends a message, as banyan.send does. Yields only while the send queue to
 -- its node is long.
 ---@function Pid:send
----@param message any  copied
+---@param msg any  copied
 ---@return true
 
 --- Sends the process an exit signal. A process may send one to itself: unless

@@ -54,6 +54,7 @@ local options = require "banyan.options"
 local receive = require "banyan.receive"
 local resume = require "banyan.resume"
 local wait = require "banyan.wait"
+local wait_for_room = require "banyan.wait_for_room"
 
 local start = resume.start
 local call = core.call
@@ -175,7 +176,7 @@ server.call = call
 ---@param dest banyan.Pid|string|table  as for call
 ---@param msg any  copied
 ---@return true  whether or not there is such a server
-server.cast = core.cast
+server.cast = wait_for_room(core.cast)
 
 --- Answers a call, from any process, at any time. Does not yield. An answer
 -- to a call that was answered already, or that nobody waits for any more,

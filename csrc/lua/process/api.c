@@ -633,5 +633,5 @@ void byn_api_functions(lua_State *L) {
   lua_setfield(L, -2, "is_alive");
   byn_push_function(L, l_pid_node);
   lua_setfield(L, -2, "node");
-  lua_pop(L, 1);
+  lua_setfield(L, -2, "pid_methods");
 }

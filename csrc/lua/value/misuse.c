@@ -70,13 +70,21 @@ static bool push_public_name(lua_State *L, lua_Debug *ar) {
   return false;
 }
 
+/* The same for the function that raises or, if it is not public itself, the one
+ * that called it with the arguments that it got. */
+static bool push_called_name(lua_State *L, lua_Debug *ar) {
+  lua_Debug caller;
+  return push_public_name(L, ar) ||
+         (lua_getstack(L, 1, &caller) && push_public_name(L, &caller));
+}
+
 int byn_argument_error(lua_State *L, int index, const char *message) {
   lua_Debug ar = {0};
   const char *name = "?";
   if (lua_getstack(L, 0, &ar)) {
     lua_getinfo(L, "n", &ar);
     if (ar.name) name = ar.name;
-    if (push_public_name(L, &ar))
+    if (push_called_name(L, &ar))
       name = lua_tostring(L, -1);
     else if (ar.namewhat && !strcmp(ar.namewhat, "method"))
       index--;
