@@ -151,19 +151,6 @@ function banyan.trap_exit(on) end
 ---@return boolean
 function banyan.is_alive(pid) end
 
---- What is known of a process. Does not yield.
----@param pid banyan.Pid  of this node; that of another is an error
----@return table|nil info  nil if it is not alive; else
----  pid; status: "running", "runnable", "waiting" or "exiting";
----  waits_for: "message", "sleep", "reply" or "await", where its code waits;
----  message_queue_len: messages in the mailbox; trap_exit: boolean;
----  behaviour: "process", "server" or "supervisor"; coroutine: boolean, whether
----  it owns one; registered_name, label, parent (the process that started it):
----  each nil if there is none; links, monitors, monitored_by: lists. The label
----  is what set_label gave it, else the name of a server's or a supervisor's
----  module, else "file:line", where the function was defined that it runs
-function banyan.process_info(pid) end
-
 --- Gives the caller a label: what it is called in process_info, in events and
 -- in the reports of lockstep. A label need not be unique, and nothing can be
 -- sent to it; register does that. Does not yield.
@@ -192,10 +179,6 @@ function banyan.set_label(text) end
 ---@return true
 function banyan.set_max_mailbox(n, what) end
 
---- All processes of this node. Does not yield.
----@return banyan.Pid[] pids  in no order
-function banyan.processes() end
-
 --- Gives a process a name on its node. A process has one name at most; a name
 -- ends with its process. Does not yield.
 ---@param name string
@@ -216,10 +199,6 @@ function banyan.unregister(name) end
 ---@param name string
 ---@return banyan.Pid|nil pid  nil if no process has it
 function banyan.whereis(name) end
-
---- All registered names of this node. Does not yield.
----@return string[] names  in no order
-function banyan.registered() end
 
 --- Makes a ref, equal to no other one on any node. Does not yield.
 ---@return banyan.Ref ref

@@ -4,7 +4,8 @@
 ---@class banyan.dynamic_supervisor
 local dynamic_supervisor = {}
 
---- The children, in start order. Yields.
+--- The children, in start order. Yields. It has each that is there throughout,
+-- once, see supervisor.which_children.
 ---@param sup banyan.Pid|string|table
 ---@return table|nil list  of {pid=, state="running"|"restarting", type=}
 ---@return any err  "noproc", "noconnection"

@@ -1,6 +1,8 @@
 /* The decisions of a supervisor: plans, and the steps of one. */
 #include "restart.h"
 
+#include <string.h>
+
 #include "assert.h"
 #include "coverage.h"
 
@@ -60,13 +62,24 @@ static void children_append(byn_restart *r, byn_child *c) {
   else
     r->children.first = c;
   r->children.last = c;
+  c->number = ++r->numbered;
   r->count++;
   r->supervisors += c->supervisor;
+}
+
+/* The marks in front of c, which is taken out, are in front of the next one. */
+static void marks_pass(byn_restart *r, const byn_child *c) {
+  for (int i = 0; r->marks && i < BYN_CHILD_MARKS; i++) {
+    byn_child_mark *m = &r->marks[i];
+    if (m->after && m->next == c) m->next = c->next;
+    if (!m->next) m->after = 0; /* whoever is added later is not known here */
+  }
 }
 
 static void children_remove(byn_restart *r, byn_child *c) {
   byn_assert(r->count > 0);
   byn_assert(c->state == BYN_CHILD_STOPPED);
+  marks_pass(r, c);
   if (c->previous)
     c->previous->next = c->next;
   else
@@ -77,6 +90,32 @@ static void children_remove(byn_restart *r, byn_child *c) {
     r->children.last = c->previous;
   r->count--;
   r->supervisors -= c->supervisor;
+}
+
+byn_child *byn_restart_after(const byn_restart *r, uint64_t number) {
+  const byn_child *last = r->children.last;
+  if (!last || last->number <= number) return NULL;
+  byn_child *c = r->children.first;
+  for (int i = 0; r->marks && i < BYN_CHILD_MARKS; i++) {
+    const byn_child_mark *m = &r->marks[i];
+    bool before = m->after && m->after <= number;
+    if (before && m->next->number > c->number) c = m->next;
+  }
+  while (c->number <= number)
+    c = c->next;
+  return c;
+}
+
+void byn_restart_mark(byn_restart *r, const byn_child *c) {
+  size_t size = BYN_CHILD_MARKS * sizeof *r->marks;
+  if (!c->next) return;
+  if (!r->marks) {
+    r->marks = byn_new(r->window.alloc, size);
+    if (!r->marks) return;
+    memset(r->marks, 0, size);
+  }
+  byn_child_mark *m = &r->marks[r->marked++ % BYN_CHILD_MARKS];
+  *m = (byn_child_mark){.after = c->number, .next = c->next};
 }
 
 /* --- children ------------------------------------------------------------- */
@@ -250,7 +289,9 @@ void byn_restart_init(byn_restart *r, const byn_alloc *alloc,
 void byn_restart_clear(byn_restart *r) {
   byn_intensity_clear(&r->window);
   byn_timers_free(r->timers);
+  byn_free(r->window.alloc, r->marks, BYN_CHILD_MARKS * sizeof *r->marks);
   r->timers = NULL;
+  r->marks = NULL;
 }
 
 /* --- the time ------------------------------------------------------------- */

@@ -93,12 +93,21 @@ typedef struct byn_child {
   bool ran : 1;     /* its last start went well */
   uint8_t state;    /* byn_child_state */
   struct byn_child *next, *previous; /* in start order */
+  uint64_t number; /* greater than those of all before it; from 1 */
   struct byn_child *queue_next, *queue_previous;
 } byn_child;
 
 typedef struct byn_child_queue {
   byn_child *first, *last;
 } byn_child_queue;
+
+/* Where a list that is taken in slices goes on. */
+typedef struct byn_child_mark {
+  uint64_t after;  /* the number of the last child listed; 0: not in use */
+  byn_child *next; /* the first one with a greater number */
+} byn_child_mark;
+
+enum { BYN_CHILD_MARKS = 8 };
 
 typedef struct byn_restart_flags {
   uint8_t strategy;      /* byn_strategy; dynamic: BYN_ONE_FOR_ONE */
@@ -147,6 +156,9 @@ typedef struct byn_restart {
   byn_child_queue gone;     /* to be forgotten */
   uint32_t unasked;         /* how many RETRYs have still to go out */
   uint32_t count, active, supervisors, significant_alive;
+  uint64_t numbered;     /* the number of the last child that was added */
+  byn_child_mark *marks; /* BYN_CHILD_MARKS, or NULL: none was set yet */
+  uint32_t marked;       /* how often one was set */
   struct byn_plan {
     uint8_t kind, phase, cause;
     bool all;          /* starts all from `cursor` on, else only that */
@@ -193,6 +205,21 @@ void byn_restart_terminate(byn_restart *r, byn_child *c);
 const char *byn_restart_delete(byn_restart *r, byn_child *c);
 /* Stops all children and ends. */
 void byn_restart_stop(byn_restart *r);
+
+/* --- lists ---------------------------------------------------------------- */
+
+/* A list may be taken in slices while children come and go: it has the first
+ * ones after number 0, then the first ones after the last of those, and so on
+ * up to the number that was the last one at the beginning. Each child that is
+ * there throughout is in it once. The machine knows nothing of such a list but
+ * where it goes on, so one that is given up costs nothing. */
+
+/* The first child with a greater number, or NULL. O(1) after a mark that is
+ * set there; else O(children). */
+byn_child *byn_restart_after(const byn_restart *r, uint64_t number);
+/* The list goes on after c, which is in its place. Of more marks than
+ * BYN_CHILD_MARKS, or without memory, the oldest are forgotten. */
+void byn_restart_mark(byn_restart *r, const byn_child *c);
 
 /* --- events --------------------------------------------------------------- */
 

@@ -10,6 +10,7 @@
 #include "process/foreign.h"
 #include "process/kept.h"
 #include "process/label.h"
+#include "process/look.h"
 #include "process/mailbox.h"
 #include "process/mailbox_limit.h"
 #include "process/owned.h"
@@ -37,6 +38,7 @@ int luaopen_banyan_core(lua_State *L) {
   lua_newtable(L);
   byn_send_functions(L);
   byn_spawn_functions(L);
+  byn_look_functions(L);
   byn_api_functions(L);
   byn_call_functions(L);
   byn_await_functions(L);

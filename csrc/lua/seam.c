@@ -14,6 +14,7 @@
 #include "process/preempt.h"
 #include "process/process.h"
 #include "process/reap.h"
+#include "process/relation.h"
 #include "process/send.h"
 #include "process/spawn.h"
 #include "process/step.h"
@@ -154,6 +155,7 @@ static void close_node(lua_State *L, byn_node *node) {
   byn_watchdog_close(node->watch);
   if (node->points) node->points->forget(node);
   byn_sends_close(L, node);
+  byn_relation_walks_close(node);
   byn_cluster_close(L, node);
   free_processes(node);
   byn_map_clear(&node->monitors);

@@ -41,6 +41,7 @@ core.skip_in_errors()
 local common = require "banyan.options"
 local held = require "banyan.distributed_supervisor.held"
 local options = require "banyan.distributed_supervisor.options"
+local slices = require "banyan.slices"
 local tree = require "banyan.distributed_supervisor.tree"
 local views = require "banyan.distributed_supervisor.views"
 
@@ -294,41 +295,45 @@ function distributed_supervisor.whois(name, pid)
   return (core.call(name, { tag = "lookup", pid = pid, key = view.key }))
 end
 
--- The coordinator changes the view: these two must not give way to it.
-local function all_of(view)
-  local copy = {}
-  for id in pairs(view.pids) do copy[id] = views.pid(view, id) end
-  return copy
+local function add_child(id, view, children)
+  children[id] = views.pid(view, id)
 end
 
--- In one order, so that a run can be repeated.
-local function local_ones(view)
-  local list = {}
-  for _, pid in pairs(view.here) do
-    if core.is_alive(pid) then list[#list + 1] = pid end
-  end
-  table.sort(list, core.id_before)
-  return list
+local function add_pid(id, view, list)
+  local pid = views.pid(view, id)
+  if pid ~= nil then list[#list + 1] = pid end
 end
 
---- Lists all children, of all nodes. Does not yield.
+-- Goes through a roster of the view, and fills `into`. nil: the supervisor ends
+-- meanwhile.
+local function collect(name, view, roster, fn, into)
+  slices.each(roster, fn, view, into)
+  if views.of(name) ~= view then return nil, "not_started" end
+  return into
+end
+
+--- Lists all children, of all nodes. Yields only where they are very many, and
+-- the caller can wait: the list then has each that runs throughout.
 ---@param name string
 ---@return table<any, banyan.Pid>|nil children  by id; a new table
 ---@return any err  "not_started"
 function distributed_supervisor.children(name)
   local view = view_of(name)
   if not view then return nil, "not_started" end
-  return core.unbroken(all_of, view)
+  return collect(name, view, view.all, add_child,
+    core.table(0, view.all.last))
 end
 
---- Lists the children that run on this node. Does not yield.
+--- Lists the children that run on this node. Yields only where they are very
+-- many, and the caller can wait: the list then has each that runs throughout.
 ---@param name string
 ---@return banyan.Pid[]|nil pids  in no order
 ---@return any err  "not_started"
 function distributed_supervisor.local_children(name)
   local view = view_of(name)
   if not view then return nil, "not_started" end
-  return core.unbroken(local_ones, view)
+  return collect(name, view, view.here, add_pid,
+    core.table(view.here.last, 0))
 end
 
 --- Names the node that the ring has for a key. Does not yield.
@@ -376,7 +381,8 @@ function distributed_supervisor.count(name)
   return view.dist:count()
 end
 
---- Says how it stands with this supervisor. Does not yield.
+--- Says how it stands with this supervisor. Yields only where children are very
+-- many, and the caller can wait.
 ---@param name string
 ---@return table|nil status  mode = "available", nodes (those that run
 ---  children), here, everywhere (children that run), moving, lost, failing,
@@ -385,7 +391,11 @@ end
 function distributed_supervisor.status(name)
   local view = view_of(name)
   if not view then return nil, "not_started" end
-  local status = view.dist:status()
+  local dist = view.dist
+  local status = slices.list(function(so_far, bucket, most)
+    return dist:status(so_far, bucket, most)
+  end)
+  if views.of(name) ~= view then return nil, "not_started" end
   return {
     mode = "available", nodes = view.dist:members(), here = status.here,
     everywhere = status.everywhere, moving = 0, lost = status.lost,
@@ -431,7 +441,7 @@ function distributed_supervisor.explain(name, id)
   if not view then return nil, "not_started" end
   local child = view.dist:explain(id)
   if not child then return nil, "not_found" end
-  if child.state == "running" and view.here[id]
+  if child.state == "running" and views.is_here(view, id)
     and not core.is_alive(child.pid) then
     child.state, child.pid = "starting", nil -- or over: soon known
   end

@@ -114,7 +114,8 @@ function dynamic_supervisor.terminate_child(sup, pid)
   return ask(sup, { "terminate_child", pid })
 end
 
---- The children, in start order. Yields.
+--- The children, in start order. Yields. It has each that is there throughout,
+-- once, see supervisor.which_children.
 ---@function dynamic_supervisor.which_children
 ---@param sup banyan.Pid|string|table
 ---@return table|nil list  of {pid=, state="running"|"restarting", type=}

@@ -32,6 +32,7 @@ local nodes = require "banyan.node"
 local options = require "banyan.options"
 local receive = require "banyan.receive"
 local run = require "banyan.run"
+local slices = require "banyan.slices"
 local wait = require "banyan.wait"
 local wait_for_room = require "banyan.wait_for_room"
 
@@ -431,7 +432,8 @@ banyan.trap_exit = core.trap_exit
 ---@return boolean
 banyan.is_alive = core.is_alive
 
---- What is known of a process. Does not yield.
+--- What is known of a process. Yields only where its lists are very long, and
+-- the caller can wait; the other fields are of the time before.
 ---@param pid banyan.Pid  of this node; that of another is an error
 ---@return table|nil info  nil if it is not alive; else
 ---  pid; status: "running", "runnable", "waiting" or "exiting";
@@ -442,7 +444,18 @@ banyan.is_alive = core.is_alive
 ---  each nil if there is none; links, monitors, monitored_by: lists. The label
 ---  is what set_label gave it, else the name of a server's or a supervisor's
 ---  module, else "file:line", where the function was defined that it runs
-banyan.process_info = core.process_info
+function banyan.process_info(pid)
+  if not core.is_pid(pid) then
+    error(("bad argument #1 to 'banyan.process_info' (pid expected, got %s)")
+      :format(is_ref(pid) and "ref" or type(pid)), 2)
+  end
+  local info, more = core.process_info(pid, slices.size)
+  while more do
+    core.give_way()
+    if not core.add_relations(more, info, slices.size) then break end
+  end
+  return info
+end
 
 --- Gives the caller a label: what it is called in process_info, in events and
 -- in the reports of lockstep. A label need not be unique, and nothing can be
@@ -472,9 +485,10 @@ banyan.set_label = core.set_label
 ---@return true
 banyan.set_max_mailbox = core.set_max_mailbox
 
---- All processes of this node. Does not yield.
+--- All processes of this node. Yields only where they are very many, and the
+-- caller can wait: the list then has each that lives throughout.
 ---@return banyan.Pid[] pids  in no order
-banyan.processes = core.processes
+function banyan.processes() return slices.list(core.processes) end
 
 --- Gives a process a name on its node. A process has one name at most; a name
 -- ends with its process. Does not yield.
@@ -497,9 +511,11 @@ banyan.unregister = core.unregister
 ---@return banyan.Pid|nil pid  nil if no process has it
 banyan.whereis = core.whereis
 
---- All registered names of this node. Does not yield.
+--- All registered names of this node. Yields only where processes are very
+-- many, and the caller can wait: the list then has the name of each process
+-- that has it throughout.
 ---@return string[] names  in no order
-banyan.registered = core.registered
+function banyan.registered() return slices.list(core.registered) end
 
 --- Makes a ref, equal to no other one on any node. Does not yield.
 ---@return banyan.Ref ref

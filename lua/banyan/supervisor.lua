@@ -47,6 +47,7 @@ local core = require "banyan.core"
 core.skip_in_errors()
 local options = require "banyan.options"
 local server = require "banyan.server"
+local slices = require "banyan.slices"
 
 local ask = core.ask
 local kind_of = core.supervisor.kind
@@ -390,14 +391,34 @@ function supervisor.get_childspec(sup, id)
   return ask(sup, { "get_childspec", id })
 end
 
---- The children, in start order. Yields.
+--- The children, in start order. Yields. Of very many it is taken in slices,
+-- so that it holds nobody up: it has each child that is there throughout, once,
+-- and none that is started later.
 ---@param sup banyan.Pid|string|table
 ---@return table|nil list  of {id=, pid=, state="running"|"restarting"|
 ---  "stopped", type="worker"|"supervisor"}; dynamic children have no id, and
 ---  pid is nil where none runs
 ---@return any err  "noproc", "noconnection"
 function supervisor.which_children(sup)
-  return ask(sup, { "which_children" })
+  local list, count = nil, 0
+  local after, last, most = 0, nil, slices.size
+  repeat
+    local rows, go_on, until_there, who = ask(sup,
+      { "which_children", after, last, most })
+    if not rows then return nil, go_on end
+    if list then
+      for i = 1, #rows do list[count + i] = rows[i] end
+    else
+      list = rows
+    end
+    count = count + #rows
+    after, last = go_on, until_there
+    if after then -- never from an older node, which answers with all
+      sup = who
+      if who:node() ~= core.node_name() then most = slices.far end
+    end
+  until not after
+  return list
 end
 
 --- How many children there are. Yields. Costs the same however many.

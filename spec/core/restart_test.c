@@ -614,6 +614,135 @@ static void short_memory_loses_no_child(void **state) {
   assert_true(byn_test_each_failure(a_busy_life, NULL) >= 3);
 }
 
+/* --- lists ---------------------------------------------------------------- */
+
+enum { WALKS = BYN_CHILD_MARKS + 4, CROWD = 300, STAY = 3 };
+
+/* A list that is taken in slices: where it is, and how often it has had each
+ * child. */
+typedef struct walk {
+  uint64_t after, until;
+  bool done;
+  uint8_t seen[CROWD];
+} walk;
+
+typedef struct crowd {
+  byn_restart machine;
+  byn_child children[CROWD];
+  bool there[CROWD];
+  walk walks[WALKS];
+} crowd;
+
+static void come(crowd *w, int i) {
+  w->children[i] = (byn_child){.shutdown = 100};
+  w->there[i] = true;
+  byn_restart_add(&w->machine, &w->children[i]);
+}
+
+static void go(crowd *w, int i) {
+  assert_null(byn_restart_delete(&w->machine, &w->children[i]));
+  w->there[i] = false;
+}
+
+/* The next `count` children of a list. */
+static void take_slice(crowd *w, walk *k, int count) {
+  const byn_child *c = byn_restart_after(&w->machine, k->after);
+  const byn_child *last = NULL;
+  for (; c && c->number <= k->until && count-- > 0; c = c->next) {
+    k->seen[c - w->children]++;
+    last = c;
+  }
+  k->done = !last || !c || c->number > k->until;
+  if (k->done) return;
+  byn_restart_mark(&w->machine, last);
+  k->after = last->number;
+}
+
+static void come_or_go(crowd *w, byn_rng *rng) {
+  int i = (int)byn_rng_below(rng, CROWD);
+  if (i % STAY == 0) return;
+  if (w->there[i])
+    go(w, i);
+  else
+    come(w, i);
+}
+
+/* Many lists at once, while other children come and go. */
+static void list_a_crowd(const byn_alloc *alloc, uint64_t seed) {
+  static crowd w;
+  byn_rng rng;
+  int left = WALKS;
+  byn_rng_seed(&rng, seed);
+  memset(&w, 0, sizeof w);
+  byn_restart_flags flags = usual(BYN_ONE_FOR_ONE);
+  byn_restart_init(&w.machine, alloc, &flags);
+  for (int i = 0; i < CROWD; i++)
+    come(&w, i);
+  for (int k = 0; k < WALKS; k++)
+    w.walks[k].until = w.machine.numbered;
+  while (left > 0) {
+    walk *k = &w.walks[byn_rng_below(&rng, WALKS)];
+    for (uint64_t n = byn_rng_below(&rng, 40); n > 0; n--)
+      come_or_go(&w, &rng);
+    if (k->done) continue;
+    take_slice(&w, k, 1 + (int)byn_rng_below(&rng, 20));
+    if (k->done) left--;
+  }
+  for (int k = 0; k < WALKS; k++)
+    for (int i = 0; i < CROWD; i++) {
+      if (i % STAY == 0) assert_int_equal(w.walks[k].seen[i], 1);
+      assert_true(w.walks[k].seen[i] <= 1);
+    }
+  byn_restart_clear(&w.machine);
+}
+
+static void a_list_in_slices_has_each_child_that_stays_once(void **state) {
+  (void)state;
+  byn_test_alloc watch = {0};
+  byn_alloc alloc = byn_test_allocator(&watch);
+  for (uint64_t seed = 1; seed <= 20; seed++)
+    list_a_crowd(&alloc, seed);
+  byn_test_assert_clean(&watch);
+}
+
+static void list_with(const byn_alloc *alloc, void *ud) {
+  (void)ud;
+  list_a_crowd(alloc, 1);
+}
+
+static void a_list_in_slices_needs_no_memory(void **state) {
+  (void)state;
+  assert_true(byn_test_each_failure(list_with, NULL) >= 1);
+}
+
+/* The list goes on where it was, however many have gone since. */
+static void the_next_slice_begins_at_the_mark(void **state) {
+  (void)state;
+  static crowd w;
+  byn_test_alloc watch = {0};
+  byn_alloc alloc = byn_test_allocator(&watch);
+  byn_restart_flags flags = usual(BYN_ONE_FOR_ONE);
+  memset(&w, 0, sizeof w);
+  byn_restart_init(&w.machine, &alloc, &flags);
+  for (int i = 0; i < CROWD; i++)
+    come(&w, i);
+  w.walks[0].until = w.machine.numbered;
+  take_slice(&w, &w.walks[0], 100);
+  for (int i = 50; i < 150; i++)
+    go(&w, i);
+  assert_ptr_equal(w.machine.marks[0].next, &w.children[150]);
+  assert_ptr_equal(byn_restart_after(&w.machine, w.walks[0].after),
+                   &w.children[150]);
+  for (int i = 150; i < CROWD; i++)
+    go(&w, i);
+  assert_null(byn_restart_after(&w.machine, w.walks[0].after));
+  come(&w, 60);
+  assert_ptr_equal(byn_restart_after(&w.machine, w.walks[0].after),
+                   &w.children[60]);
+  byn_restart_clear(&w.machine);
+  byn_test_assert_clean(&watch);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(children_start_in_order_and_stop_in_reverse),
@@ -647,6 +776,9 @@ int main(void) {
       cmocka_unit_test(dynamic_children_stop_side_by_side),
       cmocka_unit_test(many_children_are_killed_in_the_order_of_their_time),
       cmocka_unit_test(short_memory_loses_no_child),
+      cmocka_unit_test(a_list_in_slices_has_each_child_that_stays_once),
+      cmocka_unit_test(a_list_in_slices_needs_no_memory),
+      cmocka_unit_test(the_next_slice_begins_at_the_mark),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

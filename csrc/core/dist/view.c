@@ -190,7 +190,7 @@ bool byn_dist_each_node(const byn_dist *d, uint32_t *cursor,
 
 /* --- numbers -------------------------------------------------------------- */
 
-void byn_dist_status_of(const byn_dist *d, byn_dist_status *s) {
+void byn_dist_status_begin(const byn_dist *d, byn_dist_status *s) {
   *s = (byn_dist_status){.here = d->shown_here,
                          .everywhere = d->shown,
                          .ended = byn_timers_count(d->registry.ends),
@@ -201,13 +201,30 @@ void byn_dist_status_of(const byn_dist *d, byn_dist_status *s) {
                          .hosts = d->hosts};
   for (const byn_peer *peer = d->peers; peer; peer = peer->next)
     s->peers += byn_peer_sees(peer);
-  byn_dist_cursor cursor = {0};
-  for (byn_dist_child c; byn_dist_each(d, &cursor, &c);) {
+}
+
+uint32_t byn_dist_status_add(const byn_dist *d, uint32_t bucket,
+                             byn_dist_status *s) {
+  uint32_t count = 0;
+  byn_assert(bucket < BYN_BUCKETS);
+  byn_assert((int)BYN_BUCKETS == (int)BYN_DIST_BUCKETS);
+  const byn_place *p = d->registry.buckets[bucket].first;
+  for (; p; p = p->after, count++) {
+    byn_dist_child c;
+    if (p->live == 0) continue;
+    explain(d, p, &c);
     s->starting += c.state == BYN_DIST_STARTING;
     s->lost += c.state == BYN_DIST_LOST;
     s->failing += c.state == BYN_DIST_FAILING;
     s->waiting += c.state == BYN_DIST_WAITING;
   }
+  return count;
+}
+
+void byn_dist_status_of(const byn_dist *d, byn_dist_status *s) {
+  byn_dist_status_begin(d, s);
+  for (uint32_t i = 0; i < BYN_DIST_BUCKETS; i++)
+    byn_dist_status_add(d, i, s);
 }
 
 void byn_dist_count(const byn_dist *d, uint32_t *here, uint32_t *everywhere) {

@@ -82,6 +82,13 @@ typedef struct byn_dist_status {
 } byn_dist_status;
 /* O(children). */
 void byn_dist_status_of(const byn_dist *d, byn_dist_status *status);
+/* The same in slices: sets what costs O(1), then adds the children of each of
+ * BYN_DIST_BUCKETS buckets, which an id never changes: one that is there
+ * throughout is counted once. Answers how many ids were looked at. */
+enum { BYN_DIST_BUCKETS = 64 };
+void byn_dist_status_begin(const byn_dist *d, byn_dist_status *status);
+uint32_t byn_dist_status_add(const byn_dist *d, uint32_t bucket,
+                             byn_dist_status *status);
 /* O(1): running here, and everywhere. */
 void byn_dist_count(const byn_dist *d, uint32_t *here, uint32_t *everywhere);
 

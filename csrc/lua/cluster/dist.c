@@ -694,20 +694,41 @@ static int l_owner(lua_State *L) {
   return 1;
 }
 
+/* Adds to a field of the table on top. */
+static void add_integer(lua_State *L, const char *field, uint32_t value) {
+  lua_getfield(L, -1, field);
+  lua_Integer sum = lua_tointeger(L, -1) + (lua_Integer)value;
+  lua_pop(L, 1);
+  set_integer(L, field, sum);
+}
+
+/* status([table, bucket, most]) -> table, next: adds to it the children of the
+ * buckets from that one on, until `most` ids have been looked at, and answers
+ * which bucket comes next, if there are more. */
 static int l_status(lua_State *L) {
+  const byn_dist *d = check_view(L);
+  lua_Integer bucket = luaL_optinteger(L, 3, 0);
+  lua_Integer most = luaL_optinteger(L, 4, INT32_MAX);
+  luaL_argcheck(L, bucket >= 0, 3, "out of range");
   byn_dist_status s;
-  byn_dist_status_of(check_view(L), &s);
-  lua_createtable(L, 0, 12);
+  byn_dist_status_begin(d, &s);
+  for (; bucket < BYN_DIST_BUCKETS && most > 0; bucket++)
+    most -= byn_dist_status_add(d, (uint32_t)bucket, &s);
+  lua_settop(L, 2);
+  if (lua_isnil(L, 2)) lua_createtable(L, 0, 12);
+  luaL_checktype(L, -1, LUA_TTABLE);
   set_integer(L, "here", s.here);
   set_integer(L, "everywhere", s.everywhere);
-  set_integer(L, "starting", s.starting);
-  set_integer(L, "lost", s.lost);
-  set_integer(L, "failing", s.failing);
-  set_integer(L, "waiting", s.waiting);
+  add_integer(L, "starting", s.starting);
+  add_integer(L, "lost", s.lost);
+  add_integer(L, "failing", s.failing);
+  add_integer(L, "waiting", s.waiting);
   set_boolean(L, "ready", s.ready);
   set_boolean(L, "held", s.held);
   set_boolean(L, "hosts", s.hosts);
-  return 1;
+  if (bucket == BYN_DIST_BUCKETS) return 1;
+  lua_pushinteger(L, bucket);
+  return 2;
 }
 
 /* count() -> here, everywhere */

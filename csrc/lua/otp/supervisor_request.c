@@ -14,6 +14,8 @@
 #include "supervisor_tell.h"
 #include "system.h"
 
+enum { ROWS_MOST = 512 }; /* of which_children, in one answer */
+
 /* --- answers -------------------------------------------------------------- */
 
 /* Pops `count` values that cannot be sent, and an error above them. A pid is
@@ -43,16 +45,16 @@ void byn_supervisor_answer(lua_State *L, byn_process *p, int count) {
   s->asked = BYN_ASKED_NOTHING;
 }
 
-/* Answers with the table on top (popped), made for this: a caller on this
- * node may have it as it is, however long it is. */
-static void answer_table(lua_State *L, byn_process *p) {
+/* Answers with `count` values on top (popped), made for this: a caller on this
+ * node may have tables as they are, however long they are. */
+static void answer_made(lua_State *L, byn_process *p, int count) {
   byn_supervisor *s = p->self;
   if (s->mail->id.origin != p->node->origin) {
-    byn_supervisor_answer(L, p, 1);
+    byn_supervisor_answer(L, p, count);
     return;
   }
   byn_assert(s->asked == BYN_ASKED_NOTHING);
-  byn_call_replied(L, p->node, &s->mail->id, p->node->origin, 1);
+  byn_call_replied(L, p->node, &s->mail->id, p->node->origin, count);
   byn_mail_free(L, p->node->world, s->mail);
   s->mail = NULL;
 }
@@ -293,9 +295,51 @@ void byn_supervisor_push_children(lua_State *L, byn_process *p) {
   }
 }
 
-static void which_children(lua_State *L, byn_process *p) {
-  byn_supervisor_push_children(L, p);
-  answer_table(L, p);
+/* The integer at a place of the request, at least 0; `otherwise` where there is
+ * none. */
+static uint64_t number_of(lua_State *L, int request, int place,
+                          uint64_t otherwise) {
+  lua_rawgeti(L, request, place);
+  lua_Integer n = lua_tointeger(L, -1);
+  if (lua_type(L, -1) == LUA_TNUMBER) otherwise = n > 0 ? (uint64_t)n : 0;
+  lua_pop(L, 1);
+  return otherwise;
+}
+
+/* {"which_children"}: all rows, as older nodes ask. {"which_children", after,
+ * until, most}: rows of children whose numbers are greater than `after`, at
+ * most `most`; the number of the last one if there may be more up to `until`,
+ * else nil; `until`, which the first request does not know; and who answers,
+ * for a name may be somebody else's at the next request. */
+static void which_children(lua_State *L, byn_process *p, int request) {
+  byn_supervisor *s = p->self;
+  uint64_t after = number_of(L, request, 2, UINT64_MAX);
+  if (after == UINT64_MAX) {
+    byn_supervisor_push_children(L, p);
+    answer_made(L, p, 1);
+    return;
+  }
+  uint64_t until = number_of(L, request, 3, s->machine.numbered);
+  uint64_t most = number_of(L, request, 4, ROWS_MOST);
+  if (most < 1 || most > ROWS_MOST) most = ROWS_MOST;
+  byn_child *c = byn_restart_after(&s->machine, after), *last = NULL;
+  lua_createtable(L, (int)(s->machine.count < most ? s->machine.count : most),
+                  0);
+  for (uint64_t n = 1; c && c->number <= until && n <= most; n++) {
+    push_child_row(L, p, (byn_supervised *)c);
+    lua_rawseti(L, -2, (lua_Integer)n);
+    last = c;
+    c = c->next;
+  }
+  bool more = last && c && c->number <= until;
+  if (more) byn_restart_mark(&s->machine, last);
+  if (more)
+    lua_pushinteger(L, (lua_Integer)last->number);
+  else
+    lua_pushnil(L);
+  lua_pushinteger(L, (lua_Integer)until);
+  byn_process_push(L, p);
+  answer_made(L, p, 4);
 }
 
 static void count_children(lua_State *L, byn_process *p) {
@@ -335,7 +379,7 @@ static void child_request(lua_State *L, byn_process *p, int request,
   else if (strcmp(op, "get_childspec") == 0)
     get_childspec(L, p, request);
   else if (strcmp(op, "which_children") == 0)
-    which_children(L, p);
+    which_children(L, p, request);
   else if (strcmp(op, "count_children") == 0)
     count_children(L, p);
   else if (strcmp(op, "kind") == 0)

@@ -1,4 +1,4 @@
-/* What a process calls: self, link, monitor, exit, names, process_info. */
+/* What a process calls: self, link, monitor, exit, names. */
 #include "api.h"
 
 #include <string.h>
@@ -310,161 +310,7 @@ static int l_whereis(lua_State *L) {
   return 1;
 }
 
-/* registered() -> list of names. The order is that of the processes, which is
- * the same in each run of the same program: that of Lua's tables is not. */
-static int l_registered(lua_State *L) {
-  byn_node *node = byn_node_here(L);
-  if (node->points) node->points->touch_names(node);
-  lua_newtable(L);
-  lua_Integer n = 0;
-  for (uint32_t i = 0; i < node->table_size; i++) {
-    const byn_process *p = node->table[i];
-    if (!p || p->state >= BYN_EXITING || !p->name) continue;
-    byn_slot_push(L, p->name);
-    lua_rawseti(L, 1, ++n);
-  }
-  return 1;
-}
-
-/* --- looking -------------------------------------------------------------- */
-
-/* The process whose pid is argument 1. Outside of processes, that is one of the
- * node that made the pid. */
-static byn_process *local_process(lua_State *L, const char *what) {
-  const byn_id *id = check_pid(L, 1);
-  byn_node *node = id->origin->node;
-  if (!node || byn_world_here(L)->running) node = byn_node_here(L);
-  if (id->origin != node->origin)
-    luaL_error(L, "%s: %s is a process of another node", what,
-               luaL_tolstring(L, 1, NULL));
-  if (node->points) node->points->touch_at(L, node, 1);
-  return byn_node_find(node, id);
-}
-
-static int l_is_alive(lua_State *L) {
-  lua_pushboolean(L, local_process(L, "is_alive") != NULL);
-  return 1;
-}
-
-static int l_processes(lua_State *L) {
-  byn_node *node = byn_node_here(L);
-  lua_createtable(L, (int)node->process_count, 0);
-  int n = 0;
-  for (uint32_t i = 0; i < node->table_size; i++) {
-    byn_process *p = node->table[i];
-    if (!p || p->state >= BYN_EXITING) continue;
-    byn_process_push(L, p);
-    lua_rawseti(L, -2, ++n);
-  }
-  return 1;
-}
-
-typedef bool (*relation_filter)(const byn_relation *r, bool at_a);
-
-static bool is_link(const byn_relation *r, bool at_a) {
-  (void)at_a;
-  return r->kind == BYN_LINK && byn_tie_is_linked(&r->tie);
-}
-
-static bool is_monitor(const byn_relation *r, bool at_a) {
-  return r->kind == BYN_MONITOR && at_a;
-}
-
-static bool is_watcher(const byn_relation *r, bool at_a) {
-  return r->kind == BYN_MONITOR && !at_a;
-}
-
-/* Sets `field` to the list of the far ends of some relations. */
-static void set_far_ends(lua_State *L, const byn_process *p,
-                         relation_filter matches, const char *field) {
-  lua_newtable(L);
-  int n = 0;
-  for (const byn_relation *r = p->relations.first; r;) {
-    bool at_a = r->a.list == &p->relations;
-    const byn_id *far = byn_far_id(r, &p->relations);
-    if (matches(r, at_a) && far->serial) {
-      byn_id_push(L, far);
-      lua_rawseti(L, -2, ++n);
-    }
-    r = at_a ? r->a.next : r->b.next;
-  }
-  lua_setfield(L, -2, field);
-}
-
-static void set_slot(lua_State *L, int slot, const char *field) {
-  byn_slot_push(L, slot);
-  lua_setfield(L, -2, field);
-}
-
-/* Messages not yet taken. One that was handed over stands on the coroutine,
- * which goes on with it at its next turn. */
-static uint32_t queue_length(const byn_process *p) {
-  bool handed = p->state == BYN_READY && p->co && p->wait == BYN_WAIT_NOTHING &&
-                lua_status(p->co) == LUA_YIELD;
-  return p->mail.count + (handed ? 1 : 0);
-}
-
-static const char *status_name(const byn_process *p) {
-  static const char *const names[] = {"waiting", "runnable", "running",
-                                      "exiting", "exiting"};
-  return names[p->state];
-}
-
-/* What the code of p waits for; NULL if it does not wait. */
-static const char *wait_name(const byn_process *p) {
-  static const char *const names[] = {[BYN_WAIT_MESSAGE] = "message",
-                                      [BYN_WAIT_MAIL] = "message",
-                                      [BYN_WAIT_SLEEP] = "sleep",
-                                      [BYN_WAIT_REPLY] = "reply",
-                                      [BYN_WAIT_AWAIT] = "await"};
-  return p->state == BYN_IDLE && p->co ? names[p->wait] : NULL;
-}
-
-/* queue_length(pid) -> messages that wait | nil */
-static int l_queue_length(lua_State *L) {
-  const byn_process *p = local_process(L, "queue_length");
-  if (p)
-    lua_pushinteger(L, queue_length(p));
-  else
-    lua_pushnil(L);
-  return 1;
-}
-
-/* process_info(pid) -> table | nil */
-static int l_process_info(lua_State *L) {
-  byn_process *p = local_process(L, "process_info");
-  if (!p) {
-    lua_pushnil(L);
-    return 1;
-  }
-  lua_newtable(L);
-  lua_pushstring(L, status_name(p));
-  lua_setfield(L, -2, "status");
-  lua_pushstring(L, wait_name(p));
-  lua_setfield(L, -2, "waits_for");
-  lua_pushinteger(L, queue_length(p));
-  lua_setfield(L, -2, "message_queue_len");
-  lua_pushboolean(L, p->traps);
-  lua_setfield(L, -2, "trap_exit");
-  lua_pushboolean(L, p->co != NULL);
-  lua_setfield(L, -2, "coroutine");
-  lua_pushstring(L, p->behaviour->name);
-  lua_setfield(L, -2, "behaviour");
-  byn_process_push(L, p);
-  lua_setfield(L, -2, "pid");
-  set_slot(L, p->name, "registered_name");
-  byn_label_push(L, p);
-  lua_setfield(L, -2, "label");
-  if (p->parent) {
-    byn_id parent = byn_parent_of(p);
-    byn_id_push(L, &parent);
-    lua_setfield(L, -2, "parent");
-  }
-  set_far_ends(L, p, is_link, "links");
-  set_far_ends(L, p, is_monitor, "monitors");
-  set_far_ends(L, p, is_watcher, "monitored_by");
-  return 1;
-}
+/* --- pids ----------------------------------------------------------------- */
 
 /* pid:node() -> the name of its node, or nil if that has none */
 static int l_pid_node(lua_State *L) {
@@ -604,11 +450,6 @@ void byn_api_functions(lua_State *L) {
                                        {"register", l_register},
                                        {"unregister", l_unregister},
                                        {"whereis", l_whereis},
-                                       {"registered", l_registered},
-                                       {"is_alive", l_is_alive},
-                                       {"processes", l_processes},
-                                       {"process_info", l_process_info},
-                                       {"queue_length", l_queue_length},
                                        {"event_at", l_event_at},
                                        {"driver", l_driver},
                                        {"reason", l_reason},
@@ -629,7 +470,7 @@ void byn_api_functions(lua_State *L) {
   lua_setfield(L, -2, "send");
   byn_push_function(L, l_pid_exit);
   lua_setfield(L, -2, "exit");
-  byn_push_function(L, l_is_alive);
+  lua_getfield(L, -2, "is_alive");
   lua_setfield(L, -2, "is_alive");
   byn_push_function(L, l_pid_node);
   lua_setfield(L, -2, "node");

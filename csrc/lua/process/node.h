@@ -21,6 +21,7 @@
 #include "watchdog.h"
 
 struct byn_process;
+struct byn_relation_walk;
 
 typedef struct byn_node {
   byn_world *world;
@@ -38,7 +39,8 @@ typedef struct byn_node {
   byn_timers *timers;
   byn_due due;      /* the timer that is run now; owner NULL: none */
   byn_map monitors; /* serial -> relation whose a is here */
-  byn_map sends;    /* serial -> struct byn_send, see send.c */
+  struct byn_relation_walk *walks; /* that are under way */
+  byn_map sends;                   /* serial -> struct byn_send, see send.c */
   byn_map sends_of; /* serial of a process -> the first that ends with it */
   byn_map mailbox_limits; /* serial of a process -> see mailbox_limit.c */
   uint64_t serial;        /* of the last pid or ref made */

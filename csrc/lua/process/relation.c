@@ -148,8 +148,42 @@ byn_relation *byn_relate_local(lua_State *L, byn_relation_kind kind,
   return r;
 }
 
+/* --- walks ---------------------------------------------------------------- */
+
+void byn_relation_walk_begin(byn_relation_walk *walk, byn_node *node,
+                             const byn_relation_list *list) {
+  *walk = (byn_relation_walk){.at = list->first,
+                              .list = list,
+                              .next = node->walks,
+                              .link = &node->walks};
+  if (walk->next) walk->next->link = &walk->next;
+  node->walks = walk;
+}
+
+void byn_relation_walk_end(byn_relation_walk *walk) {
+  if (!walk->link) return;
+  *walk->link = walk->next;
+  if (walk->next) walk->next->link = walk->link;
+  walk->link = NULL;
+  walk->at = NULL;
+}
+
+void byn_relation_walks_close(byn_node *node) {
+  while (node->walks)
+    byn_relation_walk_end(node->walks);
+}
+
+/* r is about to end. */
+static void walks_pass(const byn_node *node, const byn_relation *r) {
+  for (byn_relation_walk *walk = node->walks; walk; walk = walk->next)
+    if (walk->at == r) walk->at = byn_relation_after(r, walk->list);
+}
+
+/* --- ending them ---------------------------------------------------------- */
+
 void byn_unrelate(lua_State *L, byn_node *node, byn_relation *r) {
   byn_world *w = node->world;
+  if (node->walks) walks_pass(node, r);
   byn_map *map =
       r->mapped ? monitors_of(node, byn_end_id(r, &r->a)->origin) : NULL;
   byn_assert(!map || byn_map_get(map, r->serial) == r);

@@ -54,6 +54,27 @@ typedef struct byn_relation {
   byn_id far[];   /* the process abroad, if there is one */
 } byn_relation;
 
+/* A walk of the relations in a list that goes on while some of them end, and
+ * while new ones are made, which it does not visit. Its node knows it until it
+ * ends; a walk whose node is closed is at its end. */
+typedef struct byn_relation_walk {
+  byn_relation *at; /* the next one, or NULL */
+  const byn_relation_list *list;
+  struct byn_relation_walk *next, **link; /* NULL: the node knows it no more */
+} byn_relation_walk;
+
+void byn_relation_walk_begin(byn_relation_walk *walk, struct byn_node *node,
+                             const byn_relation_list *list);
+/* Also one that has ended. */
+void byn_relation_walk_end(byn_relation_walk *walk);
+/* Ends all walks of a node. */
+void byn_relation_walks_close(struct byn_node *node);
+/* The one after r in a list, or NULL. */
+static inline byn_relation *byn_relation_after(const byn_relation *r,
+                                               const byn_relation_list *list) {
+  return r->a.list == list ? r->a.next : r->b.next;
+}
+
 /* Opens the world's pools of relations. */
 void byn_relation_open(struct byn_world *w);
 

@@ -13,6 +13,7 @@ local held = require "banyan.distributed_supervisor.held"
 local hosts = require "banyan.hosts"
 local listeners = require "banyan.distributed_supervisor.listeners"
 local server = require "banyan.server"
+local slices = require "banyan.slices"
 local starter = require "banyan.distributed_supervisor.starter"
 local views = require "banyan.distributed_supervisor.views"
 
@@ -211,15 +212,20 @@ function actions.node_down(self, a)
   listeners.tell(self.listeners, "on_node_down", a.node, { reason = reason })
 end
 
-function actions.node_terminate(self, a)
-  local statuses = {}
-  for id, pid in pairs(self.view.pids) do
-    if (pid:node() or NAMELESS) == a.node then
-      statuses[#statuses + 1] = { id = id, pid = pid, state = "stopped" }
-    end
+local function add_status(id, self, node, statuses)
+  local pid = views.pid(self.view, id)
+  if pid ~= nil and (pid:node() or NAMELESS) == node then
+    statuses[#statuses + 1] = { id = id, pid = pid, state = "stopped" }
   end
-  table.sort(statuses, function(x, y) return core.id_before(x.pid, y.pid) end)
-  listeners.tell(self.listeners, "on_node_terminate", a.node, a.reason,
+end
+
+-- Not one of `actions`: its list may be long, so others have their turns while
+-- it is made. A coordinator that ends meanwhile takes its listeners along.
+local function node_terminate(self, a)
+  if not listeners.hear(self.listeners, "on_node_terminate") then return end
+  local statuses = {}
+  slices.each(self.view.all, add_status, self, a.node, statuses)
+  listeners.tell_list(self.listeners, "on_node_terminate", a.node, a.reason,
     statuses)
 end
 
@@ -296,11 +302,11 @@ end
 function actions.escalate(self) self.escalated = true end
 
 -- The actions of the machine. Nobody can end the coordinator between one that
--- it took and what comes of that.
+-- it took and what comes of that. Answers one that is not to be carried out so.
 local function act(self)
   while true do
     local a = self.dist:next()
-    if not a then break end
+    if not a or a.kind == "node_terminate" then return a end
     local ok, reason = guarded(self, actions[a.kind], a)
     if not ok and a.kind == "start" then
       give_up_start(self, a.child)
@@ -312,7 +318,10 @@ end
 -- Carries out all that follows from an input, and sees to it that the machine
 -- hears of the time when it wants to.
 local function carry_out(self)
-  core.unbroken(act, self)
+  repeat
+    local a = core.unbroken(act, self)
+    if a then guarded(self, node_terminate, a) end
+  until not a
   local wait = self.dist:tick()
   local at = wait and core.now() + wait
   if self.tick_at and (not at or self.tick_at > at) then

@@ -3,6 +3,7 @@
 -- the order in which this node learned.
 
 local core = require "banyan.core"
+local slices = require "banyan.slices"
 
 local listeners = {}
 
@@ -19,6 +20,22 @@ local function failed(name, callback, reason)
     { supervisor = name, callback = callback, reason = reason })
 end
 
+-- A copy of a list of rows.
+local function copy_of(list)
+  local copy, left = core.table(#list, 0), slices.size
+  for i, row in ipairs(list) do
+    if left == 0 then
+      core.give_way()
+      left = slices.size
+    end
+    left = left - 1
+    local mine = {}
+    for key, value in pairs(row) do mine[key] = value end
+    copy[i] = mine
+  end
+  return copy
+end
+
 -- The life of the process. It ends with its coordinator.
 local function listen(name, listener, queue, coordinator)
   local watch = core.monitor(coordinator)
@@ -28,8 +45,10 @@ local function listen(name, listener, queue, coordinator)
       return
     elseif type(msg) == "table" and msg.tag == "$listen" then
       queue.length = queue.length - 1
+      local third = msg[3]
+      if msg.list then third = copy_of(msg.list()) end
       local ok, err = pcall(listener[msg.callback], name,
-        msg[1], msg[2], msg[3], msg[4])
+        msg[1], msg[2], third, msg[4])
       if not ok then failed(name, msg.callback, err) end
     end
   end
@@ -54,20 +73,40 @@ local function process_of(set, one)
   return one.pid
 end
 
---- Tells those that have the callback; the name of the supervisor comes
--- before the arguments.
-function listeners.tell(set, callback, a, b, c, d)
+-- To those that have the callback.
+local function send_all(set, callback, msg)
+  msg.tag, msg.callback = "$listen", callback
   for _, one in ipairs(set.list) do
     if one.listener[callback] then
       local pid = process_of(set, one)
       if one.queue.length < QUEUE_MAX then
         one.queue.length = one.queue.length + 1
-        core.send(pid, { tag = "$listen", callback = callback, a, b, c, d })
+        core.send(pid, msg)
       else
         failed(set.name, callback, "overflow")
       end
     end
   end
+end
+
+--- Has one of them the callback?
+function listeners.hear(set, callback)
+  for _, one in ipairs(set.list) do
+    if one.listener[callback] then return true end
+  end
+  return false
+end
+
+--- Tells those that have the callback; the name of the supervisor comes
+-- before the arguments.
+function listeners.tell(set, callback, a, b, c, d)
+  send_all(set, callback, { a, b, c, d })
+end
+
+--- The same with a list of rows as the third argument, which may be long: it
+-- goes to the processes as it is, and each makes its own copy.
+function listeners.tell_list(set, callback, a, b, list)
+  send_all(set, callback, { a, b, list = function() return list end })
 end
 
 --- A linked process ended: true if it was a listener's, which gets a new one

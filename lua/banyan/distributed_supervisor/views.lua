@@ -1,13 +1,15 @@
 -- What lookups read, from any process of a node, without asking anybody: `pids`
--- id -> pid, `ids` pid -> id, `here` id -> pid of the children that run on this
--- node. It has only what runs as far as is known. `keys` has the ids, as bytes,
--- of those that this node's Lua cannot have: pid -> bytes.
+-- id -> pid, `ids` pid -> id, `all` the roster of the ids that have a pid,
+-- `here` that of those whose process is on this node. It has only what runs as
+-- far as is known. `keys` has the ids, as bytes, of those that this node's Lua
+-- cannot have: pid -> bytes.
 --
 -- A view belongs to the node, as the machine does (csrc/core/dist): while a
 -- coordinator that crashed begins again, lookups go on.
 
 local core = require "banyan.core"
 local hosts = require "banyan.hosts"
+local slices = require "banyan.slices"
 
 local views = {}
 
@@ -32,7 +34,8 @@ function views.open(dist, name)
   if not view or view.dist ~= dist then
     view = {
       dist = dist, name = name,
-      pids = {}, ids = {}, here = {}, keys = {},
+      pids = {}, ids = {}, keys = {},
+      all = slices.roster(), here = slices.roster(),
       -- A function cannot come from another node: who shows this one is here.
       key = function() end,
       -- The processes of this node, pid -> child: of processes.lua.
@@ -103,11 +106,16 @@ function views.own()
   end
 end
 
+--- Does the process of a child run on this node, as far as is known?
+function views.is_here(view, id) return view.here.row_of[id] ~= nil end
+
 --- The pid of a child. One of this node that has just ended is none, though
 -- the coordinator has not heard of it yet.
 function views.pid(view, id)
   local pid = view.pids[id]
-  if pid ~= nil and view.here[id] and not core.is_alive(pid) then return nil end
+  if pid ~= nil and views.is_here(view, id) and not core.is_alive(pid) then
+    return nil
+  end
   return pid
 end
 
@@ -115,8 +123,17 @@ end
 function views.show(view, a)
   if a.old_pid ~= nil then view.ids[a.old_pid] = nil end
   view.pids[a.id] = a.pid
-  view.here[a.id] = a.here and a.pid or nil
-  if a.pid ~= nil then view.ids[a.pid] = a.id end
+  if a.pid ~= nil then
+    view.ids[a.pid] = a.id
+    slices.add(view.all, a.id)
+  else
+    slices.remove(view.all, a.id)
+  end
+  if a.pid ~= nil and a.here then
+    slices.add(view.here, a.id)
+  else
+    slices.remove(view.here, a.id)
+  end
 end
 
 --- The same of a child whose id this node's Lua cannot have: lookups do not
