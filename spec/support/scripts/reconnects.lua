@@ -92,6 +92,8 @@ local function harm(cluster, a, b)
     if kind <= 3 then
       cluster:cut(a, b)
     elseif kind == 4 then
+      -- Two silences on end are longer than down_after_ms.
+      banyan.sleep(WHOLE_MS)
       cluster:half_open(a, b, choose(2) == 1)
       banyan.sleep(SILENT_MS)
     elseif kind == 5 then
