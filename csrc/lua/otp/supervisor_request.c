@@ -324,8 +324,7 @@ static void which_children(lua_State *L, byn_process *p, int request) {
   uint64_t until = number_of(L, request, 3, s->machine.numbered);
   uint64_t most = number_of(L, request, 4, ROWS_MOST);
   if (most < 1 || most > ROWS_MOST) most = ROWS_MOST;
-  bool pids =
-      s->kind != BYN_STATIC && s->mail->id.origin != p->node->origin;
+  bool pids = s->kind != BYN_STATIC && s->mail->id.origin != p->node->origin;
   byn_child *c = byn_restart_after(&s->machine, after), *last = NULL;
   lua_createtable(L, (int)(s->machine.count < most ? s->machine.count : most),
                   0);
