@@ -6,6 +6,7 @@ local ds = require "banyan.distributed_supervisor"
 local support = require "spec.support.distributed"
 local run = require "spec.support.run"
 local server = require "banyan.server"
+local slices = require "banyan.slices"
 local supervisor = require "banyan.supervisor"
 local worker = require "spec.support.worker"
 
@@ -579,6 +580,43 @@ describe("listeners", function()
     assert.equal(1, #of(A, "on_node_down"))
     assert.equal(1, alive(net, "y"))
     assert.equal(A, at(net, A, ds.whereis, NAME, "y"):node())
+    net:close()
+  end)
+
+  it("each hear of all children of a node that leaves", function()
+    local size = slices.size
+    slices.size = 2
+    local lists = {}
+    local function with_list(i)
+      return {
+        on_node_terminate = function(_, _, _, statuses)
+          if core.node_name() ~= A then return end
+          lists[i] = statuses
+          statuses[#statuses + 1] = "mine"
+          statuses[1].id = "changed"
+        end,
+      }
+    end
+    local net = cluster({ A, B },
+      { start = { listeners = { with_list(1), with_list(2) } } })
+    for i = 1, 15 do
+      assert(start(net, A, i, nil, B))
+      assert(start(net, A, -i, nil, A))
+    end
+    net:settle()
+    at(net, B, core.send, "keeper", "end")
+    net:settle()
+    slices.size = size
+    for i = 1, 2 do
+      local ids = {}
+      assert.equal("mine", table.remove(lists[i]))
+      assert.equal(15, #lists[i])
+      for _, status in ipairs(lists[i]) do
+        assert.equal("stopped", status.state)
+        ids[status.id] = true
+      end
+      assert.is_true(ids.changed)
+    end
     net:close()
   end)
 

@@ -156,18 +156,19 @@ describe("a list that is taken in slices", function()
         kind.open()
         local stay, come = {}, {}
         for i = 1, 7 do
-          stay[i] = kind.start(2 * i)
           come[i] = kind.start(2 * i + 1)
+          stay[i] = kind.start(2 * i)
         end
-        local me = core.self()
+        local done, lists = false, 0
         core.spawn_link(function()
           for i = 1, 7, 2 do
             kind.stop(come[i], 2 * i + 1)
             kind.start(100 + i)
           end
-          core.send(me, "done")
+          done = true
         end)
-        for _ = 1, 3 do
+        while not done or lists < 2 do
+          lists = lists + 1
           local counts = counts_of(kind.list())
           for i = 1, 7 do
             if counts[stay[i]] ~= 1 then
@@ -179,8 +180,8 @@ describe("a list that is taken in slices", function()
             if count ~= 1 then error(tostring(entry) .. " is doubled", 0) end
           end
         end
-        banyan.receive(function(m) return m == "done" end)
-      end, { strategy = "random", iterations = 40, seed = 7, clock = "idle" })
+      end, { strategy = "random", iterations = 40, seed = 7, clock = "idle",
+        max_steps = 50000 })
     end))
 
     -- Each slice has two entries, of at least 20.
@@ -299,6 +300,27 @@ describe("a list that is taken in slices", function()
       end)
     end))
 
+  it("comes from a dynamic supervisor on another node", sliced(3, function()
+    pair(function(b)
+      local mine
+      b:spawn(function()
+        assert(dynamic_supervisor.start_link { name = "far" })
+        for i = 1, 8 do
+          local kind = i == 3 and "supervisor" or "worker"
+          assert(dynamic_supervisor.start_child("far",
+            { start = child, type = kind }))
+        end
+        mine = dynamic_supervisor.which_children "far"
+        core.receive()
+      end)
+      while not mine do core.sleep(1) end
+      assert.equal(8, #mine)
+      assert.equal("supervisor", mine[3].type)
+      assert.same(mine,
+        dynamic_supervisor.which_children { name = "far", node = b:name() })
+    end)
+  end))
+
   it("ends with its supervisor", sliced(2, function()
     run(function()
       core.trap_exit(true)
@@ -311,6 +333,66 @@ describe("a list that is taken in slices", function()
       -- Whichever was first.
       assert.is_true(list ~= nil or err == "killed" or err == "noproc")
     end)
+  end))
+
+  local function crowd_of(node, count)
+    return node:spawn(function()
+      core.trap_exit(true)
+      for _ = 1, count do child() end
+      while true do core.receive() end
+    end)
+  end
+
+  it("may end with its process, or the one that is listed", sliced(1, function()
+    local begun, ended, links = 0, 0, {}
+    local node = core.node { seed = 1 }
+    local crowd = crowd_of(node, 20)
+    node:step(0)
+    local list = {}
+    for i = 1, 5 do
+      list[i] = node:spawn(function()
+        begun = begun + 1
+        links[i] = #banyan.process_info(crowd).links
+        ended = ended + 1
+      end)
+    end
+    node:spawn(function()
+      while begun < 5 do coroutine.yield() end
+      for _ = 1, 5 do coroutine.yield() end
+      list[1]:exit "kill"
+      coroutine.yield()
+      assert.equal(0, ended)
+      crowd:exit "kill"
+    end)
+    while node:step(0) do collectgarbage() end
+    collectgarbage()
+    assert.equal(4, ended)
+    for i = 2, 5 do
+      assert.is_true(links[i] >= 5 and links[i] < 20, links[i])
+    end
+    node:close()
+  end))
+
+  -- One step has 2000 turns, of which the list gets five.
+  it("may end with its node", sliced(1, function()
+    local begun, ended = false, false
+    local node = core.node { seed = 1 }
+    local crowd = crowd_of(node, 20)
+    node:step(0)
+    for _ = 1, 400 do
+      node:spawn(function() while true do coroutine.yield() end end)
+    end
+    node:spawn(function()
+      begun = true
+      banyan.process_info(crowd)
+      ended = true
+    end)
+    node:step(0)
+    assert.is_true(begun)
+    assert.is_false(ended)
+    node:close()
+    collectgarbage()
+    collectgarbage()
   end))
 
   it("is counted in slices by status", sliced(1, function()
@@ -347,25 +429,24 @@ describe("a roster", function()
     end
     for _ = 1, 5000 do
       local member = random(40)
-      local row = roster.row_of[member]
       if there[member] then
         slices.remove(roster, member)
         assert.is_nil(roster.row_of[member])
         there[member] = nil
       else
         slices.add(roster, member)
-        there[member] = true
+        there[member] = roster.row_of[member]
       end
-      assert.is_true(row == nil or roster.rows[row] ~= member)
       local seen, count = {}, 0
       slices.each(roster, function(m)
         assert.is_nil(seen[m])
         seen[m] = true
         count = count + 1
       end)
-      for m in pairs(there) do
+      for m, row in pairs(there) do
         assert.is_true(seen[m])
-        assert.equal(m, roster.rows[roster.row_of[m]])
+        assert.equal(row, roster.row_of[m])
+        assert.equal(m, roster.rows[row])
         count = count - 1
       end
       assert.equal(0, count)

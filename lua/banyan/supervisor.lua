@@ -391,6 +391,20 @@ function supervisor.get_childspec(sup, id)
   return ask(sup, { "get_childspec", id })
 end
 
+-- Appends the rows of a slice to a list of `count`. A pid stands for the row of
+-- a dynamic worker that runs.
+local function add_rows(list, count, rows)
+  for i = 1, #rows do
+    local row = rows[i]
+    if type(row) ~= "table" then
+      row = { pid = row, state = "running", type = "worker" }
+    end
+    list[count + i] = row
+    if i % slices.size == 0 and i < #rows then core.give_way() end
+  end
+  return count + #rows
+end
+
 --- The children, in start order. Yields. Of very many it is taken in slices,
 -- so that it holds nobody up: it has each child that is there throughout, once,
 -- and none that is started later.
@@ -400,23 +414,17 @@ end
 ---  pid is nil where none runs
 ---@return any err  "noproc", "noconnection"
 function supervisor.which_children(sup)
-  local list, count = nil, 0
+  local list, count = {}, 0
   local after, last, most = 0, nil, slices.size
   repeat
     local rows, go_on, until_there, who = ask(sup,
       { "which_children", after, last, most })
     if not rows then return nil, go_on end
-    if list then
-      for i = 1, #rows do list[count + i] = rows[i] end
-    else
-      list = rows
-    end
-    count = count + #rows
+    if not who then return rows end -- of an older node, which answers with all
+    count = add_rows(list, count, rows)
     after, last = go_on, until_there
-    if after then -- never from an older node, which answers with all
-      sup = who
-      if who:node() ~= core.node_name() then most = slices.far end
-    end
+    sup = who
+    if who:node() ~= core.node_name() then most = slices.far end
   until not after
   return list
 end

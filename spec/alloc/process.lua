@@ -76,6 +76,10 @@ local things = {
   function() core.spawn_link(error, { "crash" }) end,
   function() core.spawn_link(function() pcall(core.exit, { "out" }) end) end,
   function() core.process_info(core.self()) core.processes() end,
+  function()
+    local info, more = core.process_info(core.self(), 1)
+    while more and core.add_relations(more, info, 1) do end
+  end,
   function() core.registered() core.unregister("main") end,
   function() core.mail_peek() core.mail_skip() core.mail_rewind() end,
   function() core.mail_wait(1) end,

@@ -310,7 +310,9 @@ static uint64_t number_of(lua_State *L, int request, int place,
  * until, most}: rows of children whose numbers are greater than `after`, at
  * most `most`; the number of the last one if there may be more up to `until`,
  * else nil; `until`, which the first request does not know; and who answers,
- * for a name may be somebody else's at the next request. */
+ * for a name may be somebody else's at the next request. To another node the
+ * pid of a dynamic worker that runs stands for its row, which would be garbage
+ * here as soon as it is sent. */
 static void which_children(lua_State *L, byn_process *p, int request) {
   byn_supervisor *s = p->self;
   uint64_t after = number_of(L, request, 2, UINT64_MAX);
@@ -322,11 +324,15 @@ static void which_children(lua_State *L, byn_process *p, int request) {
   uint64_t until = number_of(L, request, 3, s->machine.numbered);
   uint64_t most = number_of(L, request, 4, ROWS_MOST);
   if (most < 1 || most > ROWS_MOST) most = ROWS_MOST;
+  bool pids = s->kind != BYN_STATIC && s->mail->id.origin != p->node->origin;
   byn_child *c = byn_restart_after(&s->machine, after), *last = NULL;
   lua_createtable(L, (int)(s->machine.count < most ? s->machine.count : most),
                   0);
   for (uint64_t n = 1; c && c->number <= until && n <= most; n++) {
-    push_child_row(L, p, (byn_supervised *)c);
+    if (pids && c->state == BYN_CHILD_RUNNING && !c->supervisor)
+      byn_id_push(L, &((byn_supervised *)c)->pid);
+    else
+      push_child_row(L, p, (byn_supervised *)c);
     lua_rawseti(L, -2, (lua_Integer)n);
     last = c;
     c = c->next;
