@@ -32,6 +32,10 @@ local schemas = {
   ["lua/banyan/log.lua schema"] = "banyan.LogOptions",
   ["lua/banyan/node.lua preempt_schema"] = "banyan.PreemptOptions",
   ["lua/banyan/node.lua schema"] = "banyan.StartOptions",
+  ["lua/banyan/node_monitor/options.lua change_schema"] =
+    "banyan.NodeMonitorChanges",
+  ["lua/banyan/node_monitor/options.lua start_schema"] =
+    "banyan.NodeMonitorOptions",
   ["lua/banyan/ring.lua schema"] = "banyan.RingOptions",
   ["lua/banyan/server.lua start_options"] = "banyan.ServerOptions",
   ["lua/banyan/supervisor.lua all_options"] = "banyan.SupervisorOptions",
