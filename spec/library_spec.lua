@@ -36,6 +36,8 @@ local schemas = {
     "banyan.NodeMonitorChanges",
   ["lua/banyan/node_monitor/options.lua start_schema"] =
     "banyan.NodeMonitorOptions",
+  ["lua/banyan/node_sources.lua dns_schema"] = "banyan.DnsSourceOptions",
+  ["lua/banyan/node_sources.lua file_schema"] = "banyan.FileSourceOptions",
   ["lua/banyan/ring.lua schema"] = "banyan.RingOptions",
   ["lua/banyan/server.lua start_options"] = "banyan.ServerOptions",
   ["lua/banyan/supervisor.lua all_options"] = "banyan.SupervisorOptions",
