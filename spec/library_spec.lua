@@ -17,6 +17,8 @@ local schemas = {
     "banyan.DistributedOptions",
   ["lua/banyan/dynamic_supervisor.lua start_options"] =
     "banyan.DynamicSupervisorOptions",
+  ["lua/banyan/distributed_supervisor/options.lua nodes_schema"] =
+    "banyan.DistributedNodes",
   ["lua/banyan/io.lua connect_schema"] = "banyan.ConnectOptions",
   ["lua/banyan/io.lua socket_schema"] = "banyan.SocketOptions",
   ["lua/banyan/io/listener.lua serve_schema"] = "banyan.ServeOptions",

@@ -46,6 +46,7 @@ local views = require "banyan.distributed_supervisor.views"
 local distributed_supervisor = {}
 
 local READY_MS = 10000
+local SOURCE_MS = 10000 -- that a source of nodes may take, by default
 local ASK_AGAIN_MS = 10
 
 local function check_name(what, name)
@@ -100,12 +101,24 @@ end
 --- This one and on_process_start alternate.
 ---@field on_process_stop? fun(name: string, id, pids, reason, final: boolean)
 
+--- The option `nodes` with options of its own; see node_monitor.
+---@class banyan.DistributedNodes
+---@field source (fun(): string[])|table  a function or {"module", "fn", {args}}
+---@field refresh_ms? integer  milliseconds (5000)
+---@field timeout_ms? integer  milliseconds (10000)
+--- "keep" (default): while the source fails, or answers so that nobody would
+--- run children any more, the last good answer stays; "empty": then this node
+--- runs none.
+---@field on_error? "keep"|"empty"
+
 --- The options of distributed_supervisor.start_link.
 ---@class banyan.DistributedOptions
 ---@field name string  the same on all nodes
---- The names of the nodes that run children; default all that run this
---- supervisor. A node runs children if it stands in its own list.
----@field nodes? string[]
+--- The nodes that run children; default all that run this supervisor. A list,
+--- or a source as node_monitor has it: a function, {"module", "fn", {args}}, or
+--- a table with its options. A node runs children if it stands in its own list,
+--- or in what its own source answers.
+---@field nodes? string[]|(fun(): string[])|table|banyan.DistributedNodes
 --- Modules any function of which may start a child here; default none: then
 --- only functions called start_link may.
 ---@field modules? string[]
@@ -148,7 +161,7 @@ end
 --- Starts this node's part of a distributed supervisor, linked to the caller.
 -- Yields until it knows what the other nodes know, those included that the node
 -- is just connecting with (or, where one of them does not answer, for at most
--- 10 s).
+-- 10 s), and until the source of its nodes has answered or failed.
 ---@param opts banyan.DistributedOptions
 ---@return banyan.Pid|nil pid
 ---@return any err  {"already_started", pid} of its coordinator, where it runs
@@ -157,8 +170,9 @@ function distributed_supervisor.start_link(opts)
   opts = options.check("distributed_supervisor.start_link", opts, 2)
   local pid, err = tree.start_link(opts)
   if not pid then return nil, err end
+  local source = opts.node_source
   core.call(opts.name, { tag = "await", key = views.of(opts.name).key },
-    READY_MS)
+    READY_MS + (source and (source.timeout_ms or SOURCE_MS) or 0))
   return pid
 end
 

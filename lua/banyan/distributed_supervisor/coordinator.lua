@@ -325,10 +325,13 @@ local function open_dist(self, opts)
   }
 end
 
---- Does this node run children?
+--- Does this node run children? Where its nodes come from a source, not before
+-- that has answered.
 function Coordinator:is_host()
   if not hosts.here() then return false end
-  return self.opts.nodes == nil or set_of(self.opts.nodes)[self.node] == true
+  local nodes = self.opts.nodes
+  if self.opts.node_source then nodes = self.view and self.view.nodes or {} end
+  return nodes == nil or set_of(nodes)[self.node] == true
 end
 
 -- Nodes that are connected are greeted; those that are being dialled are waited
@@ -513,8 +516,13 @@ function calls.lookup(self, msg, from)
   core.reply(from, views.pid(self.view, msg.id))
 end
 
+-- It knows what the others know, and its source has been asked.
+local function is_ready(self)
+  return self.dist:is_ready() and (self.view.asked or not self.opts.node_source)
+end
+
 function calls.await(self, _, from)
-  if self.dist:is_ready() then return core.reply(from, true) end
+  if is_ready(self) then return core.reply(from, true) end
   self.awaiting[#self.awaiting + 1] = from
 end
 
@@ -540,7 +548,7 @@ end
 function Coordinator:go_on()
   carry_out(self)
   if self.escalated then return server.stop_with("shutdown") end
-  if #self.awaiting > 0 and self.dist:is_ready() then
+  if #self.awaiting > 0 and is_ready(self) then
     local list = self.awaiting
     self.awaiting = {}
     for _, from in ipairs(list) do core.reply(from, true) end
@@ -649,6 +657,12 @@ end
 
 --- This node runs children from now on, or none.
 function messages.set_hosts(self) self.dist:set_hosts(self:is_host()) end
+
+--- The source of its nodes has answered; without nodes it has failed.
+function messages.nodes(self, msg)
+  self.view.asked, self.view.nodes = true, msg.nodes or self.view.nodes
+  self.dist:set_hosts(self:is_host())
+end
 
 function messages.tick(self) self.tick_at = nil end
 

@@ -113,7 +113,17 @@ local function take_set(self, list)
   memory.all, memory.managed = list == nil, managed
   dial_all(self)
   settle(self)
-  if list and self.on_set then self.on_set(list) end
+end
+
+-- Nodes of an answer that there is an objection to: it may be gone as soon as
+-- they are reached. They are dialled until the next answer.
+local function consider(self, list)
+  local before, managed = self.considered, self.memory.managed
+  self.considered = set_of(list)
+  for _, node in ipairs(list) do dial(node, true) end
+  for _, node in ipairs(sorted(before)) do
+    if not (self.considered[node] or managed[node]) then dial(node, false) end
+  end
 end
 
 -- --- the source -------------------------------------------------------------
@@ -152,26 +162,31 @@ local function let_go(self)
   for _, from in ipairs(waiting) do core.reply(from, true) end
 end
 
+-- Answers the set that is taken then, if any.
 local function failed(self, reason)
   self.failures, self.error = self.failures + 1, reason
   core.event("node_source_failed", {
     monitor = not self.supervisor and self.label or nil,
     supervisor = self.supervisor, reason = reason, failures = self.failures,
   })
-  if self.opts.on_error == "empty" then take_set(self, {}) end
+  return self.opts.on_error == "empty" and {} or nil
 end
 
 local function answered(self, nodes, reason)
   break_off(self)
+  local considered = {}
   if nodes and self.objection and self.opts.on_error == "keep" then
     reason = self.objection(nodes)
+    if reason then considered = nodes end
   end
   if reason == nil then
     self.failures, self.error, self.refreshed_at = 0, nil, core.now()
-    take_set(self, nodes)
   else
-    failed(self, reason)
+    nodes = failed(self, reason)
   end
+  if nodes then take_set(self, nodes) end
+  consider(self, considered)
+  if self.on_answer then self.on_answer(nodes) end
   await_tick(self)
   let_go(self)
 end
@@ -208,13 +223,16 @@ local function look_around(memory)
 end
 
 --- `arg`: opts; key, of its memory, or nil; label, for events. Of a distributed
--- supervisor's also: supervisor, its name; objection(nodes), which says what is
--- wrong with an answer, or nothing; on_set(nodes), called with each set.
+-- supervisor's also: supervisor, its name; last, the set of before, or nil;
+-- objection(nodes), which says what is wrong with an answer, or nothing;
+-- on_answer(nodes), called each time that the source has answered, with what is
+-- the set from now on, this node included, or that has failed, with nil.
 function Monitor:init(arg)
   core.trap_exit(true)
   self.me, self.label = core.self(), arg.label or core.self()
   self.supervisor, self.objection = arg.supervisor, arg.objection
-  self.on_set, self.waiting, self.failures = arg.on_set, {}, 0
+  self.on_answer, self.waiting, self.failures = arg.on_answer, {}, 0
+  self.considered = {}
   self.seed = seed_of(tostring(self.me) .. tostring(core.node_name()))
   local memory = memories.open(arg.key)
   self.memory = memory
@@ -223,6 +241,7 @@ function Monitor:init(arg)
   core.monitor_nodes(true)
   look_around(memory)
   note_announcer(self, announcer.resume(memory, self.label))
+  if arg.last then take_set(self, arg.last) end
   if self.opts.source then settle(self) end
   begin(self)
 end
@@ -346,6 +365,7 @@ end
 function Monitor:terminate(reason)
   if not in_good_order(reason) then return end
   break_off(self)
+  consider(self, {})
   for _, node in ipairs(sorted(self.memory.managed)) do dial(node, false) end
   self.memory.queue = {}
   memories.close(self.memory)
