@@ -208,6 +208,75 @@ describe("a distributed supervisor with a source of nodes", function()
       end)
     end)
 
+  it("asks its source once at the start", function()
+    net:node(A)
+    local asked = 0
+    answers[A] = function()
+      asked = asked + 1
+      error "no answer"
+    end
+    open(A)
+    net:pass(REFRESH_MS / 2)
+    assert.equal(1, asked)
+    assert.equal(1, #failures(A))
+    assert.same({}, nodes(A))
+  end)
+
+  it("waits at its start for the nodes that its source names", function()
+    together { A }
+    assert(start(net, A, "x"))
+    set { A, B }
+    net:node(B)
+    net:hold(A, B, true)
+    net:hold(B, A, true)
+    local known
+    net:find(B).core:spawn(function()
+      core.trap_exit(true)
+      assert(ds.start_link { name = NAME, nodes = function()
+        core.sleep(1000)
+        return { A, B }
+      end })
+      known = ds.children(NAME)
+      core.receive()
+    end)
+    net:pass(2500)
+    assert.is_nil(known)
+    net:hold(A, B, false)
+    net:hold(B, A, false)
+    net:pass(1000)
+    assert.is_truthy(known.x)
+    assert.same({ A, B }, nodes(B))
+  end)
+
+  it("starts an id once, though its nodes start at the same time", function()
+    set { A, B }
+    for seed = 1, 30 do
+      net:close()
+      net = network.new { seed = seed }
+      worker.started = {}
+      local done = 0
+      for _, name in ipairs { A, B } do
+        net:node(name)
+      end
+      net:hold(A, B, true)
+      for _, name in ipairs { A, B } do
+        open(name)
+        net:find(name).core:spawn(function()
+          while not core.whereis(NAME) do core.sleep(1) end
+          ds.start_child(NAME, worker.spec("x"))
+          done = done + 1
+        end)
+      end
+      net:pass(1000)
+      net:hold(A, B, false)
+      net:run(function() return done == 2 end)
+      net:pass(3000)
+      assert.equal(1, #worker.started)
+      assert.equal(at(net, A, ds.whereis, NAME, "x"),
+        at(net, B, ds.whereis, NAME, "x"))
+    end
+  end)
+
   it("goes on after a crash of its coordinator while the source fails",
     function()
       together { A, B }

@@ -46,7 +46,6 @@ local views = require "banyan.distributed_supervisor.views"
 local distributed_supervisor = {}
 
 local READY_MS = 10000
-local SOURCE_MS = 10000 -- that a source of nodes may take, by default
 local ASK_AGAIN_MS = 10
 
 local function check_name(what, name)
@@ -161,7 +160,8 @@ end
 --- Starts this node's part of a distributed supervisor, linked to the caller.
 -- Yields until it knows what the other nodes know, those included that the node
 -- is just connecting with (or, where one of them does not answer, for at most
--- 10 s), and until the source of its nodes has answered or failed.
+-- 10 s). The source of its nodes is asked before, and the nodes that it answers
+-- are waited for in the same way.
 ---@param opts banyan.DistributedOptions
 ---@return banyan.Pid|nil pid
 ---@return any err  {"already_started", pid} of its coordinator, where it runs
@@ -170,9 +170,8 @@ function distributed_supervisor.start_link(opts)
   opts = options.check("distributed_supervisor.start_link", opts, 2)
   local pid, err = tree.start_link(opts)
   if not pid then return nil, err end
-  local source = opts.node_source
   core.call(opts.name, { tag = "await", key = views.of(opts.name).key },
-    READY_MS + (source and (source.timeout_ms or SOURCE_MS) or 0))
+    READY_MS)
   return pid
 end
 

@@ -325,8 +325,8 @@ local function open_dist(self, opts)
   }
 end
 
---- Does this node run children? Where its nodes come from a source, not before
--- that has answered.
+--- Does this node run children? `nodes` of the view is what the source of the
+-- nodes answered last.
 function Coordinator:is_host()
   if not hosts.here() then return false end
   local nodes = self.opts.nodes
@@ -335,11 +335,15 @@ function Coordinator:is_host()
 end
 
 -- Nodes that are connected are greeted; those that are being dialled are waited
--- for before this node starts anything.
+-- for before this node starts anything, and those that its source names, which
+-- will be.
 local function meet_nodes(self)
   if not core.node_name() then return end
   core.monitor_nodes(true)
   local dialled = core.connecting()
+  for _, node in ipairs(self.view.nodes or {}) do
+    dialled[#dialled + 1] = node
+  end
   table.sort(dialled)
   for _, node in ipairs(dialled) do self.dist:expect(node) end
   for _, node in ipairs(core.nodes()) do self:meet(node) end
@@ -417,6 +421,9 @@ function Coordinator:init(arg)
   self.down_reasons = {} -- node -> why its link ended
   self.dist = open_dist(self, opts)
   self.view = views.open(self.dist, self.name)
+  if opts.node_source then
+    self.view.nodes = self.view.nodes or arg.nodes or {}
+  end
   self.view.cached = opts.cache_children ~= false
   self.view.tree = arg.tree
   self.view.max_checkpoint = opts.max_checkpoint
@@ -516,13 +523,8 @@ function calls.lookup(self, msg, from)
   core.reply(from, views.pid(self.view, msg.id))
 end
 
--- It knows what the others know, and its source has been asked.
-local function is_ready(self)
-  return self.dist:is_ready() and (self.view.asked or not self.opts.node_source)
-end
-
 function calls.await(self, _, from)
-  if is_ready(self) then return core.reply(from, true) end
+  if self.dist:is_ready() then return core.reply(from, true) end
   self.awaiting[#self.awaiting + 1] = from
 end
 
@@ -548,7 +550,7 @@ end
 function Coordinator:go_on()
   carry_out(self)
   if self.escalated then return server.stop_with("shutdown") end
-  if #self.awaiting > 0 and is_ready(self) then
+  if #self.awaiting > 0 and self.dist:is_ready() then
     local list = self.awaiting
     self.awaiting = {}
     for _, from in ipairs(list) do core.reply(from, true) end
@@ -658,9 +660,9 @@ end
 --- This node runs children from now on, or none.
 function messages.set_hosts(self) self.dist:set_hosts(self:is_host()) end
 
---- The source of its nodes has answered; without nodes it has failed.
+--- The source of its nodes has answered.
 function messages.nodes(self, msg)
-  self.view.asked, self.view.nodes = true, msg.nodes or self.view.nodes
+  self.view.nodes = msg.nodes
   self.dist:set_hosts(self:is_host())
 end
 

@@ -37,6 +37,7 @@ end
 ---@return any err
 function tree.start_link(opts)
   local processes
+  local first = opts.node_source and nodes.ask(opts) or {}
   local children = {
     {
       id = "processes", type = "supervisor",
@@ -50,15 +51,21 @@ function tree.start_link(opts)
       id = "coordinator", restart = "transient", significant = true,
       shutdown = "infinity",
       start = function()
-        return server.start_link(Coordinator,
-          { opts = opts, processes = processes, tree = core.self() },
-          { name = opts.name })
+        return server.start_link(Coordinator, {
+          opts = opts, processes = processes, tree = core.self(),
+          nodes = first.nodes,
+        }, { name = opts.name })
       end,
     },
   }
   if opts.node_source then
     children[#children + 1] = {
-      id = "nodes", start = function() return nodes.start_link(opts) end,
+      id = "nodes",
+      start = function()
+        local answer = first
+        first = {}
+        return nodes.start_link(opts, answer)
+      end,
     }
   end
   local pid, err = supervisor.start_link(children,

@@ -34,8 +34,7 @@ function views.open(dist, name)
       -- The coordinator's, for the one that begins after it: the starts under
       -- way, child -> {pid=, watch=}, and the processes, child -> pid.
       starters = {}, running = {},
-      -- Where the nodes come from a source: what it answered last, and whether
-      -- it has been asked. nodes = nil, asked = nil
+      -- `nodes`, where they come from a source: what it answered last.
     }
   end
   local of_node = by_node[node] or {}

@@ -224,6 +224,7 @@ end
 
 --- `arg`: opts; key, of its memory, or nil; label, for events. Of a distributed
 -- supervisor's also: supervisor, its name; last, the set of before, or nil;
+-- first, {nodes=} or {reason=}, where the source has been asked already;
 -- objection(nodes), which says what is wrong with an answer, or nothing;
 -- on_answer(nodes), called each time that the source has answered, with what is
 -- the set from now on, this node included, or that has failed, with nil.
@@ -243,6 +244,10 @@ function Monitor:init(arg)
   note_announcer(self, announcer.resume(memory, self.label))
   if arg.last then take_set(self, arg.last) end
   if self.opts.source then settle(self) end
+  local first = arg.first
+  if first and (first.nodes or first.reason) then
+    return answered(self, first.nodes, first.reason)
+  end
   begin(self)
 end
 
