@@ -24,13 +24,14 @@ suite.scripts = {
   checkpoints = { max_steps = 2000000, clock = "idle" },
   node_sets = { max_steps = 100000, clock = "idle" },
   node_monitors = { max_steps = 2000000, clock = "idle" },
+  sources = { max_steps = 2000000, clock = "idle" },
 }
 
 --- In the order in which they are played.
 suite.names = {
   "processes", "servers", "supervisors", "dynamic", "restart_loop", "remote",
   "reconnects", "distributed", "pauses", "splits", "poison", "leaving",
-  "checkpoints", "node_sets", "node_monitors",
+  "checkpoints", "node_sets", "node_monitors", "sources",
 }
 
 --- The strategies that find bugs by chance.
