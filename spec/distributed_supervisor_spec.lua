@@ -346,7 +346,14 @@ describe("misuse of a distributed supervisor", function()
     option('option "name" is missing', {})
     option('unknown option "nmae"', { nmae = "x" })
     option('"name" must be a non-empty string', { name = "" })
-    option('"nodes" must be a list', { name = "x", nodes = { source = 1 } })
+    option('"nodes" must be a list', { name = "x", nodes = { B, 1 } })
+    option('"nodes" must be a list', { name = "x", nodes = "dns" })
+    option('option "nodes": option "source" must be a function or', {
+      name = "x", nodes = { source = 1 } })
+    option('option "nodes": unknown option "refresh"', { name = "x",
+      nodes = { source = print, refresh = 5 } })
+    option('option "nodes": option "on_error" must be', { name = "x",
+      nodes = { source = print, on_error = "ask" } })
     option('"rebalance" must be "passive"', { name = "x",
       rebalance = "active" })
     option('"replicas" must be an integer from 1 to 5', { name = "x",

@@ -17,6 +17,8 @@ local schemas = {
     "banyan.DistributedOptions",
   ["lua/banyan/dynamic_supervisor.lua start_options"] =
     "banyan.DynamicSupervisorOptions",
+  ["lua/banyan/distributed_supervisor/options.lua nodes_schema"] =
+    "banyan.DistributedNodes",
   ["lua/banyan/io.lua connect_schema"] = "banyan.ConnectOptions",
   ["lua/banyan/io.lua socket_schema"] = "banyan.SocketOptions",
   ["lua/banyan/io/listener.lua serve_schema"] = "banyan.ServeOptions",
@@ -32,6 +34,12 @@ local schemas = {
   ["lua/banyan/log.lua schema"] = "banyan.LogOptions",
   ["lua/banyan/node.lua preempt_schema"] = "banyan.PreemptOptions",
   ["lua/banyan/node.lua schema"] = "banyan.StartOptions",
+  ["lua/banyan/node_monitor/options.lua change_schema"] =
+    "banyan.NodeMonitorChanges",
+  ["lua/banyan/node_monitor/options.lua start_schema"] =
+    "banyan.NodeMonitorOptions",
+  ["lua/banyan/node_sources.lua dns_schema"] = "banyan.DnsSourceOptions",
+  ["lua/banyan/node_sources.lua file_schema"] = "banyan.FileSourceOptions",
   ["lua/banyan/ring.lua schema"] = "banyan.RingOptions",
   ["lua/banyan/server.lua start_options"] = "banyan.ServerOptions",
   ["lua/banyan/supervisor.lua all_options"] = "banyan.SupervisorOptions",

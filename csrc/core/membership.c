@@ -26,7 +26,7 @@ typedef enum state {
  * is removed. */
 typedef struct member {
   state state;
-  bool configured, removed, asked;
+  bool configured, listed, removed, asked;
   bool hidden;   /* its link is, or the last one was, of a hidden node */
   bool mute;     /* on its link it cannot be asked */
   bool awaited;  /* its dial may show that our name is ours */
@@ -45,7 +45,7 @@ typedef struct member {
 } member;
 
 BYN_MACHINE("membership: a member", "idle queued dialing admitted up",
-            "add remove dialing admit claim hide mute link_up link_down "
+            "add list remove dialing admit claim hide mute link_up link_down "
             "dial_due taken overtaken answered displaced unreachable");
 
 typedef struct entry {
@@ -167,19 +167,23 @@ static void queue_action(byn_membership *m, byn_member_action_kind kind,
 
 /* -- deadlines ---------------------------------------------------------- */
 
+static bool is_kept(const member *p) {
+  return p->configured || p->listed;
+}
+
 static bool is_forgettable(const member *p) {
-  return p->state == IDLE && !p->asked && !p->configured && !p->removed &&
+  return p->state == IDLE && !p->asked && !is_kept(p) && !p->removed &&
          p->held == 0;
 }
 
 static int64_t due_of(const byn_membership *m, const member *p) {
-  bool wanted = !p->removed && (p->configured || !p->hidden);
+  bool wanted = !p->removed && (is_kept(p) || !p->hidden);
   bool idle = p->state == IDLE && !p->asked && m->own_name != LOST;
   return idle && wanted ? p->due : BYN_NEVER;
 }
 
 static int64_t report_of(const member *p) {
-  return p->configured && p->state != UP ? p->report_at : BYN_NEVER;
+  return is_kept(p) && p->state != UP ? p->report_at : BYN_NEVER;
 }
 
 static int64_t earlier_of(int64_t a, int64_t b) {
@@ -224,7 +228,7 @@ static void expect_member(const byn_membership *m, member *p, int64_t now) {
 static bool is_member_sound(const byn_membership *m, const member *p) {
   bool linked = p->state >= DIALING && !(p->state == DIALING && p->asked);
   if ((p->link != 0) != linked) return false;
-  if (p->configured && p->removed) return false;
+  if (is_kept(p) && p->removed) return false;
   if (p->state == QUEUED && p->asked) return false;
   const member *listed = byn_roster_get(&m->up, p->name);
   return listed == (p->state == UP && !p->hidden ? p : NULL);
@@ -470,15 +474,33 @@ bool byn_membership_add(byn_membership *m, const char *name, bool configured,
   if (!p && !(p = member_new(m, name, now))) return false;
   BYN_COVER(p->state, "add");
   if (configured && p->removed) p->wait = m->redial_min;
-  if (configured && !p->configured) expect_member(m, p, now);
-  if (configured) {
-    p->configured = true;
-    p->removed = false;
-  }
+  if (configured && !is_kept(p)) expect_member(m, p, now);
+  p->configured = p->configured || configured;
+  p->removed = p->removed && !configured;
   if (now < p->due) p->due = now;
   p->forget_at = time_after(now, m->forget_after);
   update_deadline(m);
   byn_assert(m->deadline <= wake_of(m, p));
+  byn_assert(is_sound(m));
+  return true;
+}
+
+bool byn_membership_list(byn_membership *m, const char *name, bool listed,
+                         int64_t now) {
+  if (strcmp(name, m->name) == 0) return true;
+  member *p = member_named(m, name);
+  if (!p && (!listed || !(p = member_new(m, name, now)))) return !listed;
+  if (p->listed == listed) return true;
+  BYN_COVER(p->state, "list");
+  if (listed && !is_kept(p)) {
+    expect_member(m, p, now);
+    p->wait = m->redial_min;
+    if (now < p->due) p->due = now;
+  }
+  p->removed = p->removed && !listed;
+  if (!listed) p->forget_at = time_after(now, m->forget_after);
+  p->listed = listed;
+  update_deadline(m);
   byn_assert(is_sound(m));
   return true;
 }
@@ -491,7 +513,7 @@ bool byn_membership_remove(byn_membership *m, const char *name) {
   member_disconnect(m, p, "disconnected");
   byn_claims_pass(&m->claims, p);
   settle_owed(m, undecided);
-  p->configured = false;
+  p->configured = p->listed = false;
   p->removed = true;
   judge_own_name(m);
   update_deadline(m);
@@ -628,7 +650,7 @@ static void member_was_up(byn_membership *m, member *p, const char *reason,
   p->expected_till = time_after(now, EXPECTED_MS);
   expect_member(m, p, now);
   if (strcmp(reason, "disconnected") != 0) return;
-  p->configured = false;
+  p->configured = p->listed = false;
   p->removed = true;
 }
 
@@ -726,7 +748,7 @@ static bool take_next(byn_membership *m) {
   m->length--;
   member *p = m->taken.member;
   if (m->taken.kind == BYN_MEMBER_UNREACHABLE)
-    return p->configured && p->state != UP;
+    return is_kept(p) && p->state != UP;
   if (m->taken.kind != BYN_MEMBER_DIAL) return true;
   BYN_COVER(p->state, p->state == QUEUED ? "taken" : "overtaken");
   if (p->state != QUEUED) return false;

@@ -71,7 +71,10 @@
  * of no account to anybody else: such a node is in no list of those that are
  * up, and is dialled only where it was configured.
  *
- * A node that was configured is dialled for ever; one that was learned (from
+ * A node that was configured is dialled for ever, and so is one that is listed,
+ * until it is not any more (then it is as one that was learned). The two do not
+ * touch each other: what `configured` says of a node outlives a list that had
+ * it in it, too. Above, "configured" means both. A node that was learned (from
  * another node, or because it came in) is forgotten forget_after_ms after it
  * was last up or added. One that was removed is remembered as such: it is not
  * dialled until it is added again as configured, whatever other nodes say of
@@ -157,6 +160,11 @@ void byn_membership_free(byn_membership *m);
  * Configured nodes are never forgotten. false when memory is short. */
 bool byn_membership_add(byn_membership *m, const char *name, bool configured,
                         int64_t now);
+/* It is on a list from now on, or not: on one it is dialled as if it was
+ * configured, also if it was removed before. Saying so again changes nothing;
+ * nor does it close a link. false when memory is short. */
+bool byn_membership_list(byn_membership *m, const char *name, bool listed,
+                         int64_t now);
 /* CLOSE of its link, if there is one, and DOWN, if it was up, follow at once
  * with reason "disconnected"; it is dialled no more. false if there was
  * nothing to remove. */

@@ -103,12 +103,24 @@ end
 --- This one and on_process_start alternate.
 ---@field on_process_stop? fun(name: string, id, pids, reason, final: boolean)
 
+--- The option `nodes` with options of its own; see node_monitor.
+---@class banyan.DistributedNodes
+---@field source (fun(): string[])|table  a function or {"module", "fn", {args}}
+---@field refresh_ms? integer  milliseconds (5000)
+---@field timeout_ms? integer  milliseconds (10000)
+--- "keep" (default): while the source fails, or answers so that nobody would
+--- run children any more, the last good answer stays; "empty": then this node
+--- runs none.
+---@field on_error? "keep"|"empty"
+
 --- The options of distributed_supervisor.start_link.
 ---@class banyan.DistributedOptions
 ---@field name string  the same on all nodes
---- The names of the nodes that run children; default all that run this
---- supervisor. A node runs children if it stands in its own list.
----@field nodes? string[]
+--- The nodes that run children; default all that run this supervisor. A list,
+--- or a source as node_monitor has it: a function, {"module", "fn", {args}}, or
+--- a table with its options. A node runs children if it stands in its own list,
+--- or in what its own source answers.
+---@field nodes? string[]|(fun(): string[])|table|banyan.DistributedNodes
 --- Modules any function of which may start a child here; default none: then
 --- only functions called start_link may.
 ---@field modules? string[]
@@ -153,7 +165,8 @@ end
 --- Starts this node's part of a distributed supervisor, linked to the caller.
 -- Yields until it knows what the other nodes know, those included that the node
 -- is just connecting with (or, where one of them does not answer, for at most
--- 10 s).
+-- 10 s). The source of its nodes is asked before, and the nodes that it answers
+-- are waited for in the same way.
 ---@param opts banyan.DistributedOptions
 ---@return banyan.Pid|nil pid
 ---@return any err  {"already_started", pid} of its coordinator, where it runs

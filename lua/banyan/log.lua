@@ -49,6 +49,7 @@ local levels = {
   placement_moved = "info",
   placement_member = "info",
   listener_failed = "warning",
+  node_source_failed = "warning",
 }
 
 -- A node that is down for one of these reasons has left on purpose.

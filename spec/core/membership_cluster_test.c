@@ -422,7 +422,7 @@ static void fault(world *w) {
   int i = (int)draw(w, NODES), j = (int)draw(w, NODES);
   byn_membership *m = w->nodes[i].m;
   w->nodes[i].silent = false;
-  switch (draw(w, 6)) {
+  switch (draw(w, 7)) {
   case 0:
     if (m) crash(w, i);
     break;
@@ -442,6 +442,9 @@ static void fault(world *w) {
     break;
   case 5:
     if (m) byn_membership_add(m, node_names[j], draw(w, 2), w->now);
+    break;
+  case 6:
+    if (m) byn_membership_list(m, node_names[j], draw(w, 2), w->now);
     break;
   }
 }

@@ -648,6 +648,7 @@ static void come_restart_and_go(const byn_alloc *alloc, void *arg) {
   for (uint32_t i = 0; i < 20; i++) {
     char name[2] = {(char)('a' + i), '\0'};
     byn_membership_add(m, name, i % 2 == 0, 0);
+    byn_membership_list(m, name, i % 3 == 0, 0);
     if (i % 5 == 0) byn_membership_tick(m, 0);
     if (i % 3 == 0) drain(m, up, &link);
     if (!admit(m, name, 1, 2 * i + 1, 0))

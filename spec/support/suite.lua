@@ -23,13 +23,16 @@ suite.scripts = {
   leaving = { max_steps = 1000000, clock = "idle" },
   checkpoints = { max_steps = 2000000, clock = "idle" },
   held = { max_steps = 2000000, clock = "idle" },
+  node_sets = { max_steps = 100000, clock = "idle" },
+  node_monitors = { max_steps = 2000000, clock = "idle" },
+  sources = { max_steps = 2000000, clock = "idle" },
 }
 
 --- In the order in which they are played.
 suite.names = {
   "processes", "servers", "supervisors", "dynamic", "restart_loop", "remote",
   "reconnects", "distributed", "pauses", "splits", "poison", "leaving",
-  "checkpoints", "held",
+  "checkpoints", "held", "node_sets", "node_monitors", "sources",
 }
 
 --- The strategies that find bugs by chance.

@@ -195,6 +195,21 @@ static int l_disconnect(lua_State *L) {
   return 2;
 }
 
+/* list_node(name, bool) -> true. It is dialled from now on as long as it is
+ * listed; whether a program has it connected is another matter. */
+static int l_list_node(lua_State *L) {
+  byn_cluster *c = check_cluster_here(L, "list_node");
+  const char *name = luaL_checkstring(L, 1);
+  bool listed = lua_toboolean(L, 2);
+  byn_argument(L, byn_name_is_valid(name, strlen(name)), 1,
+               "is not a node's name");
+  if (!c->stopping &&
+      !byn_membership_list(c->membership, name, listed, c->node->now))
+    return luaL_error(L, "not enough memory");
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
 /* monitor_nodes(bool) -> true */
 static int l_monitor_nodes(lua_State *L) {
   byn_process *p = byn_process_here(L, "monitor_nodes");
@@ -210,6 +225,7 @@ void byn_nodes_functions(lua_State *L) {
                                        {"connect", l_connect},
                                        {"connecting", l_connecting},
                                        {"disconnect", l_disconnect},
+                                       {"list_node", l_list_node},
                                        {"monitor_nodes", l_monitor_nodes},
                                        {NULL, NULL}};
   byn_set_functions(L, functions);

@@ -358,18 +358,25 @@ local function open_dist(self, opts)
   }
 end
 
---- Does this node run children?
+--- Does this node run children? `nodes` of the view is what the source of the
+-- nodes answered last.
 function Coordinator:is_host()
   if not hosts.here() then return false end
-  return self.opts.nodes == nil or set_of(self.opts.nodes)[self.node] == true
+  local nodes = self.opts.nodes
+  if self.opts.node_source then nodes = self.view and self.view.nodes or {} end
+  return nodes == nil or set_of(nodes)[self.node] == true
 end
 
 -- Nodes that are connected are greeted; those that are being dialled are waited
--- for before this node starts anything.
+-- for before this node starts anything, and those that its source names, which
+-- will be.
 local function meet_nodes(self)
   if not core.node_name() then return end
   core.monitor_nodes(true)
   local dialled = core.connecting()
+  for _, node in ipairs(self.view.nodes or {}) do
+    dialled[#dialled + 1] = node
+  end
   table.sort(dialled)
   for _, node in ipairs(dialled) do self.dist:expect(node) end
   for _, node in ipairs(core.nodes()) do self:meet(node) end
@@ -447,6 +454,9 @@ function Coordinator:init(arg)
   self.down_reasons = {} -- node -> why its link ended
   self.dist = open_dist(self, opts)
   self.view = views.open(self.dist, self.name)
+  if opts.node_source then
+    self.view.nodes = self.view.nodes or arg.nodes or {}
+  end
   self.view.cached = opts.cache_children ~= false
   self.view.tree, self.view.node = arg.tree, self.node
   self.view.max_checkpoint = opts.max_checkpoint
@@ -700,6 +710,12 @@ end
 
 --- This node runs children from now on, or none.
 function messages.set_hosts(self) self.dist:set_hosts(self:is_host()) end
+
+--- The source of its nodes has answered.
+function messages.nodes(self, msg)
+  self.view.nodes = msg.nodes
+  self.dist:set_hosts(self:is_host())
+end
 
 function messages.tick(self) self.tick_at = nil end
 

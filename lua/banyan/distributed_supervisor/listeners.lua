@@ -44,11 +44,11 @@ local function listen(name, listener, queue, coordinator)
     if type(msg) == "table" and msg.tag == "DOWN" and msg.ref == watch then
       return
     elseif type(msg) == "table" and msg.tag == "$listen" then
-      queue.length = queue.length - 1
       local third = msg[3]
       if msg.list then third = copy_of(msg.list()) end
       local ok, err = pcall(listener[msg.callback], name,
         msg[1], msg[2], third, msg[4])
+      queue.length = queue.length - 1
       if not ok then failed(name, msg.callback, err) end
     end
   end
@@ -66,9 +66,12 @@ end
 
 local function process_of(set, one)
   if not one.pid then
-    one.queue = { length = 0 }
-    one.pid = core.spawn_link(listen, set.name, one.listener, one.queue,
-      core.self())
+    local queue, me = { length = 0 }, core.self()
+    one.queue = queue
+    -- Both count in the same table: an argument would be a copy of it.
+    one.pid = core.spawn_link(function()
+      listen(set.name, one.listener, queue, me)
+    end)
   end
   return one.pid
 end

@@ -5,6 +5,7 @@ local core = require "banyan.core"
 local childspec = require "banyan.childspec"
 local common = require "banyan.options"
 local listeners = require "banyan.distributed_supervisor.listeners"
+local monitored = require "banyan.node_monitor.options"
 
 local options = {}
 
@@ -20,12 +21,30 @@ end
 
 local function is_name(value) return type(value) == "string" and value ~= "" end
 
+local nodes_schema = {
+  source = monitored.source,
+  refresh_ms = "ms",
+  timeout_ms = "ms",
+  on_error = monitored.on_error,
+}
+
+-- Not a list of names, but {source=, ...} or {"module", "fn", {args}}.
+local function is_described(value)
+  return type(value) == "table" and value.source ~= nil
+end
+local function is_call(value)
+  return monitored.is_call(value) and value[3] ~= nil
+end
 
 local schema = {
   name = { "a non-empty string", is_name },
   nodes = {
-    "a list of node names (a source of nodes is not there yet)",
-    function(value) return is_list(value, is_name) end,
+    'a list of node names, a function, {"module", "fn", {args}} or {source=, '
+      .. "refresh_ms=, timeout_ms=, on_error=}",
+    function(value)
+      return type(value) == "function" or is_described(value)
+        or is_call(value) or is_list(value, is_name)
+    end,
   },
   monitor_nodes = "boolean",
   cache_children = "boolean",
@@ -101,6 +120,18 @@ end
 
 local BACKOFF_JITTER = 0.2 -- of the supervisor's; a child's own has none
 
+-- The option `nodes` is a list, in `nodes`, or a source and its options, in
+-- `node_source`.
+local function read_nodes(what, full, level)
+  local given = full.nodes
+  if type(given) == "function" or is_call(given) then
+    full.nodes, full.node_source = nil, { source = given }
+  elseif is_described(given) then
+    full.nodes, full.node_source = nil, common.check(
+      what .. ': option "nodes"', given, nodes_schema, level + 1)
+  end
+end
+
 --- Checks the options of start_link; answers them with the defaults filled in.
 function options.check(what, opts, level)
   opts = common.check(what, opts, schema, level + 1)
@@ -110,6 +141,7 @@ function options.check(what, opts, level)
   local full = {}
   for key, value in pairs(defaults) do full[key] = value end
   for key, value in pairs(opts) do full[key] = value end
+  read_nodes(what, full, level + 1)
   local given, wait = opts.backoff or {}, {}
   for key, value in pairs(given) do wait[key] = value end
   if wait.jitter == nil then wait.jitter = BACKOFF_JITTER end

@@ -3,8 +3,11 @@
 --   tree (a supervisor, linked to the caller of start_link)
 --     processes    the parent of the children that run here
 --     coordinator  registered under the supervisor's name
+--     nodes        where the option `nodes` is a source: a node monitor, which
+--                  tells the coordinator of each answer
 --
--- A coordinator that crashes is started again alone, and finds the children.
+-- A coordinator that crashes is started again, without the children, which it
+-- finds; with it the node monitor, which goes on from the last answer.
 -- If the processes end, so does the coordinator, and both begin again; the
 -- machine of the node (csrc/core/dist) knows which children are to run. A
 -- coordinator that ends in order, as it does when a limit is exceeded with
@@ -12,6 +15,7 @@
 
 local core = require "banyan.core"
 local Coordinator = require "banyan.distributed_supervisor.coordinator"
+local nodes = require "banyan.distributed_supervisor.nodes"
 local Processes = require "banyan.distributed_supervisor.processes"
 local server = require "banyan.server"
 local supervisor = require "banyan.supervisor"
@@ -33,7 +37,8 @@ end
 ---@return any err
 function tree.start_link(opts)
   local processes
-  local pid, err = supervisor.start_link({
+  local first = opts.node_source and nodes.ask(opts) or {}
+  local children = {
     {
       id = "processes", type = "supervisor",
       start = function()
@@ -46,12 +51,25 @@ function tree.start_link(opts)
       id = "coordinator", restart = "transient", significant = true,
       shutdown = "infinity",
       start = function()
-        return server.start_link(Coordinator,
-          { opts = opts, processes = processes, tree = core.self() },
-          { name = opts.name })
+        return server.start_link(Coordinator, {
+          opts = opts, processes = processes, tree = core.self(),
+          nodes = first.nodes,
+        }, { name = opts.name })
       end,
     },
-  }, { strategy = "rest_for_one", auto_shutdown = "any_significant" })
+  }
+  if opts.node_source then
+    children[#children + 1] = {
+      id = "nodes",
+      start = function()
+        local answer = first
+        first = {}
+        return nodes.start_link(opts, answer)
+      end,
+    }
+  end
+  local pid, err = supervisor.start_link(children,
+    { strategy = "rest_for_one", auto_shutdown = "any_significant" })
   if not pid then return nil, plain(err) end
   return pid
 end

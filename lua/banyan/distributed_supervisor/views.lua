@@ -49,6 +49,7 @@ function views.open(dist, name)
       -- Processes that ended for the reason "noproc", for as long as anybody
       -- knows their pids.
       ended_noproc = setmetatable({}, { __mode = "k" }),
+      -- `nodes`, where they come from a source: what it answered last.
     }
   end
   all[name] = view
