@@ -9,6 +9,7 @@
 
 local core = require "banyan.core"
 local childspec = require "banyan.childspec"
+local events = require "banyan.distributed_supervisor.events"
 local held = require "banyan.distributed_supervisor.held"
 local hosts = require "banyan.hosts"
 local listeners = require "banyan.distributed_supervisor.listeners"
@@ -25,7 +26,6 @@ local PATIENCE_MS = 30000   -- of a request, besides the time of its start
 local CHECKPOINT_MS = 5000  -- until others hold a checkpoint
 local HELD_MS = 100         -- what waits for children is looked at so often
 local KEEP_ENDED, KEEP_ENDED_MS = 10000, 60000
-local RECENT_ENDS, LAST_REASONS = 64, 5 -- see last_reasons
 local TEMPORARY, TRANSIENT, ENSURE, NESTED = 1, 2, 4, 8 -- of a start
 
 -- Why a link ended that proves the other node's life to be over.
@@ -159,33 +159,12 @@ local function end_reason(a)
   return stop_reason(a)
 end
 
--- Keeps why a child's process ended by itself; of all children together the
--- last ones.
-local function note_end(self, id, reason)
-  self.ends_noted = self.ends_noted % RECENT_ENDS + 1
-  self.recent_ends[self.ends_noted] = { id = id, reason = reason }
-end
-
--- Why processes of a child ended lately, the last one last.
-local function last_reasons(self, id, last)
-  local list = {}
-  for i = 0, RECENT_ENDS - 1 do
-    local one = self.recent_ends[(self.ends_noted + i) % RECENT_ENDS + 1]
-    if one and one.id == id then list[#list + 1] = one.reason end
-  end
-  if last ~= nil and tostring(list[#list]) ~= tostring(last) then
-    list[#list + 1] = last
-  end
-  while #list > LAST_REASONS do table.remove(list, 1) end
-  return list
-end
-
 -- Of a child whose id this node's Lua cannot have, no listener is told: there
 -- is nothing to call it by.
 function actions.show(self, a)
   if a.key then return views.show_nameless(self.view, a) end
   if a.old_pid ~= nil and a.why == "exited" then
-    note_end(self, a.id, a.reason)
+    events.note_end(self, a.id, a.reason)
   end
   if a.old_pid ~= nil and a.reason == "noproc" then
     self.view.ended_noproc[a.old_pid] = true
@@ -231,45 +210,6 @@ end
 
 function actions.forget() end
 
--- The fields of each event of the machine, as a program sees them.
-local events = {}
-
--- The id, or what stands for one that this node's Lua cannot have.
-local function shown_id(a)
-  if not a.key then return a.id end
-  return core.reason { "cannot_represent", a.digits }
-end
-
-function events.child_failing(a, self)
-  return {
-    id = shown_id(a), peer = a.node, reason = a.reason, why = a.why,
-    count = a.count, wait_ms = a.wait_ms,
-    reasons = last_reasons(self, a.id, a.reason),
-  }
-end
-
-function events.placement_conflict(a)
-  return {
-    id = shown_id(a), pid = a.pid, winner = a.other_pid, peer = a.node,
-  }
-end
-
-function events.placement_moved(a)
-  return { id = shown_id(a), pid = a.pid, from = a.from }
-end
-
-function events.placement_member(a)
-  return { peer = a.node, member = a.joined }
-end
-
-function events.spec_withheld(a)
-  return { id = shown_id(a), peer = a.node }
-end
-
-function events.nodes_differ(a, self)
-  return { peer = a.node, mine = self.opts.nodes, theirs = a.names }
-end
-
 local function tell(self, name, fields)
   fields.supervisor = self.name
   core.event(name, fields)
@@ -296,7 +236,7 @@ local function guarded(self, fn, ...)
 end
 
 function actions.event(self, a)
-  tell(self, a.event, events[a.event](a, self))
+  tell(self, a.event, events.fields(self, a))
 end
 
 function actions.escalate(self) self.escalated = true end
@@ -444,7 +384,7 @@ function Coordinator:init(arg)
   self.processes, self.tree = arg.processes, arg.tree
   self.modules, self.start_ms = set_of(opts.modules), opts.start_ms
   self.listeners = listeners.new(opts.name, opts.listeners or {})
-  self.recent_ends, self.ends_noted = {}, 0
+  events.open(self)
   self.watches = {}      -- monitor -> {what = "starter" | "peer"}
   self.monitored = {}    -- node -> monitor of its coordinator
   self.asked = {}        -- ref -> who waits for another node to say whose pid

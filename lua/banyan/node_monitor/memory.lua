@@ -15,12 +15,12 @@ local core = require "banyan.core"
 
 local memory = {}
 
-local NAMELESS = "nonode"
-
--- By the name of the node: more than one may run in one Lua state.
-local by_node = {}
-
-local function here() return core.node_name() or NAMELESS end
+-- Of the caller's node, by key.
+local function memories()
+  local kept = core.kept()
+  kept.node_monitors = kept.node_monitors or {}
+  return kept.node_monitors
+end
 
 local function fresh()
   return {
@@ -28,19 +28,15 @@ local function fresh()
   }
 end
 
--- A pid of an earlier life of the node is another node's, and so an error.
-local function is_of_this_life(pid) return (pcall(core.is_alive, pid)) end
-
 --- That of the caller, a monitor: empty, or as the monitor of that key left it
 -- that ran on this node before, and crashed.
 ---@param key string|nil  nil: there was none, and nobody comes after it
 function memory.open(key)
   local one
   if key then
-    local of_node = by_node[here()] or {}
-    one = of_node[key]
-    if not one or not is_of_this_life(one.owner) then one = fresh() end
-    by_node[here()], of_node[key] = of_node, one
+    local all = memories()
+    one = all[key] or fresh()
+    all[key] = one
   else
     one = fresh()
   end
@@ -50,8 +46,8 @@ end
 
 --- The monitor ends in good order: the next one of that name is another.
 function memory.close(one)
-  local of_node = one.key and by_node[here()]
-  if of_node and of_node[one.key] == one then of_node[one.key] = nil end
+  local all = memories()
+  if one.key and all[one.key] == one then all[one.key] = nil end
 end
 
 return memory
