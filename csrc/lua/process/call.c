@@ -251,12 +251,36 @@ static inline const char *why_no_call(lua_State *L, const byn_process *p,
   return byn_mailbox_admits_call(L, other, 2) ? NULL : "mailbox_full";
 }
 
+#if LUA_VERSION_NUM >= 504
+static int child_called(lua_State *L, int status, lua_KContext context) {
+  (void)status, (void)context;
+  return lua_gettop(L);
+}
+
+/* The call of a child, in Lua: it may have to wait until the child runs. The
+ * destination and the request are at stack indices 1 and 2. */
+static int call_child(lua_State *L, int64_t ms) {
+  lua_settop(L, 2);
+  byn_slot_push(L, byn_world_of(L)->ds.call);
+  lua_insert(L, 1);
+  if (ms < 0)
+    lua_pushliteral(L, "infinity");
+  else
+    lua_pushinteger(L, ms);
+  lua_callk(L, 3, LUA_MULTRET, 0, child_called);
+  return lua_gettop(L);
+}
+#endif
+
 static int call_and_wait(lua_State *L, byn_process *p, const char *what,
                          bool fresh, int64_t ms) {
   byn_dest to;
   /* To ask for the time may run the host's code, so it comes first. */
   if (ms >= 0) byn_node_now(L, p->node);
   resolve_called(L, p->node, what, fresh, &to);
+#if LUA_VERSION_NUM >= 504
+  if (to.child && !fresh) return call_child(L, ms);
+#endif
   const char *error = why_no_call(L, p, &to, true);
   p->untaken = error != NULL;
   if (error) {
@@ -273,27 +297,9 @@ static int call_and_wait(lua_State *L, byn_process *p, const char *what,
   return byn_process_wait_reply(L, p, r, &ref, ms);
 }
 
-#if LUA_VERSION_NUM >= 504
-static int child_called(lua_State *L, int status, lua_KContext context) {
-  (void)status, (void)context;
-  return lua_gettop(L);
-}
-
-/* The call of a child, in Lua: it may have to wait until the child runs. */
-static int call_child(lua_State *L) {
-  byn_slot_push(L, byn_world_of(L)->ds.call);
-  lua_insert(L, 1);
-  lua_callk(L, lua_gettop(L) - 1, LUA_MULTRET, 0, child_called);
-  return lua_gettop(L);
-}
-#endif
-
 /* call(dest, msg [, timeout]) -> what was replied | nil, err. On LuaJIT, where
  * code that C calls cannot wait, server.call looks itself for a child. */
 static int l_call(lua_State *L) {
-#if LUA_VERSION_NUM >= 504
-  if (byn_dest_is_child(L, 1)) return call_child(L);
-#endif
   byn_process *p = byn_process_here(L, "call");
   int64_t ms = byn_check_timeout(L, 3, DEFAULT_TIMEOUT);
   BYN_POINT(L, p, l_call, BYN_OP_CALL, 1);

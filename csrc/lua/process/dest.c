@@ -58,15 +58,6 @@ static void dest_far(lua_State *L, byn_node *node, byn_dest *dest) {
   dest->name = lua_gettop(L);
 }
 
-bool byn_dest_is_child(lua_State *L, int index) {
-  if (lua_type(L, index) != LUA_TTABLE) return false;
-  if (!byn_world_of(L)->ds.resolve) return false;
-  lua_getfield(L, index, "supervisor");
-  bool child = !lua_isnil(L, -1);
-  lua_pop(L, 1);
-  return child;
-}
-
 /* {supervisor=, id=}: a child of a distributed supervisor. */
 static void dest_child(lua_State *L, byn_node *node, int index,
                        byn_dest *dest) {

@@ -27,10 +27,6 @@ typedef struct byn_dest {
   bool child;         /* what distributed_supervisor.via made */
 } byn_dest;
 
-/* Is the value at `index` what distributed_supervisor.via made, in a Lua state
- * that has loaded that module? */
-bool byn_dest_is_child(lua_State *L, int index);
-
 /* A message to `dest`, a child: it is sent to the pid that `dest` becomes, or
  * it is kept for the child's next process, or there is no such child. `kind`:
  * "send" or "cast"; the message is at `index`. Answers the number of results
