@@ -118,8 +118,14 @@ static int l_skip_in_errors(lua_State *L) {
   return 0;
 }
 
+/* misuse(message): raises it at the program's line */
+static int l_misuse(lua_State *L) {
+  return byn_misuse(L, "%s", luaL_checkstring(L, 1));
+}
+
 void byn_misuse_functions(lua_State *L) {
   static const luaL_Reg functions[] = {{"skip_in_errors", l_skip_in_errors},
+                                       {"misuse", l_misuse},
                                        {NULL, NULL}};
   byn_set_functions(L, functions);
 }

@@ -13,6 +13,7 @@
 -- What is here changes in one go, so that nobody sees half of it.
 
 local core = require "banyan.core"
+core.skip_in_errors()
 local views = require "banyan.distributed_supervisor.views"
 local wait = require "banyan.wait"
 
@@ -197,8 +198,7 @@ end
 ---@param id any
 ---@param kind string  "send" or "cast"
 ---@param msg any
----@param what string  the function that the program called: the one that tail
----  calls this one, or its own caller
+---@param what string  the function that the program called
 ---@return banyan.Pid|true|nil pid  send it there; true: it is kept
 ---@return string|nil err  "noproc"
 function held.keep(view, id, kind, msg, what)
@@ -208,7 +208,7 @@ function held.keep(view, id, kind, msg, what)
   end
   -- Nobody knows yet on which node that process will be.
   local bytes, problem = core.dist.encode(msg)
-  if not bytes then error(("%s: %s"):format(what, problem), 3) end
+  if not bytes then core.misuse(("%s: %s"):format(what, problem)) end
   return core.unbroken(keep, view, id, kind, bytes)
 end
 
