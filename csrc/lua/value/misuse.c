@@ -118,9 +118,21 @@ static int l_skip_in_errors(lua_State *L) {
   return 0;
 }
 
-/* misuse(message): raises it at the program's line */
+/* misuse(message): raises it at the program's line. Functions in C on the way
+ * are the library's own: the program called one of those. */
 static int l_misuse(lua_State *L) {
-  return byn_misuse(L, "%s", luaL_checkstring(L, 1));
+  lua_Debug ar;
+  int level = 1;
+  luaL_checkstring(L, 1);
+  lua_settop(L, 1);
+  luaL_checkstack(L, 6, NULL);
+  while (lua_getstack(L, level, &ar) && lua_getinfo(L, "S", &ar) &&
+         (!strcmp(ar.what, "C") || byn_in_library(L, ar.source)))
+    level++;
+  luaL_where(L, level);
+  lua_insert(L, 1);
+  lua_concat(L, 2);
+  return lua_error(L);
 }
 
 void byn_misuse_functions(lua_State *L) {
