@@ -538,7 +538,7 @@ static inline void rig_process_due(rig *r, rig_process *p) {
     rig_begin(r, p);
   else if (p->state == RIG_RUNNING)
     rig_end(r, p, false, "crash");
-  else if (p->state == RIG_STOPPING && p->hands)
+  else if (p->state == RIG_STOPPING && p->hands && r->nodes[p->node].attached)
     rig_hand_over(r, p);
   else if (p->state == RIG_STOPPING)
     rig_end(r, p, false, "shutdown");

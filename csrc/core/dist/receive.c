@@ -67,7 +67,7 @@ static void take_place_record(byn_dist *d, byn_peer *peer,
   byn_place *p = byn_registry_find(&d->registry, &r->id);
   if (!p) return;
   if (r->kind == BYN_RECORD_CONFIRMED)
-    byn_reconcile_confirmed(d, p, peer->host, r->run, r->runs);
+    byn_reconcile_confirmed(d, p, peer->host, r);
   else if (byn_want_is_known(p))
     byn_sync_send_place(d, peer, p);
 }

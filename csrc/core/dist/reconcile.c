@@ -77,6 +77,8 @@ static void ask_winner(byn_dist *d, byn_run *run, const byn_register *winner) {
   byn_buf *b = byn_record_begin(d, BYN_RECORD_CONFIRM);
   byn_record_put_id(b, run->place);
   byn_put_number_field(b, BYN_FIELD_RUN, winner->run);
+  byn_put_number_field(b, BYN_FIELD_TOKEN, run->token);
+  byn_put_number_field(b, BYN_FIELD_EPOCH, run->epoch);
   byn_relay_send(d, peer);
 }
 
@@ -115,6 +117,7 @@ static void review_running(byn_dist *d, byn_run *run, byn_generation *g) {
   const byn_register *winner = byn_place_running(p, d->newest, NULL);
   if (winner && winner->host != d->self) {
     BYN_COVER(run->state, "lost_conflict");
+    run->loses = true;
     ask_winner(d, run, winner);
   } else if (winner) {
     if (p->live > 1) BYN_COVER(run->state, "won");
@@ -250,11 +253,13 @@ void byn_reconcile_terminate(byn_dist *d, byn_place *p, byn_generation *g) {
 /* --- conflicts ------------------------------------------------------------ */
 
 void byn_reconcile_confirmed(byn_dist *d, byn_place *p, const byn_host *host,
-                             uint64_t id, bool runs) {
+                             const byn_record *r) {
   byn_run *run = p->run;
-  if (!run || run->state != BYN_RUN_RUNNING || !runs) return;
+  if (!run || run->state != BYN_RUN_RUNNING || !r->runs) return;
   const byn_register *winner = byn_place_running(p, d->newest, NULL);
-  if (!winner || winner->host != host || winner->run != id) return;
+  if (!winner || winner->host != host || winner->run != r->run) return;
+  /* What it has written of itself since, or had not yet, decides anew. */
+  if (r->version && r->version != winner->version) return;
   byn_blob_set(&run->winner, &d->alloc, winner->pid.at, winner->pid.n);
   byn_told *t = byn_told_add(d, BYN_DIST_CONFLICT, p, host->name);
   if (t) {

@@ -345,6 +345,8 @@ static void review_keep(byn_dist *d, byn_request *q) {
   bool goes_on = g && !g->ended && run->child == q->child;
   if (!goes_on)
     answer_code(d, q, BYN_DIST_NOT_FOUND);
+  else if (byn_checkpoint_is_anothers(run, g) && !q->async)
+    return;
   else if (q->async || byn_checkpoint_is_held(d, run, q->epoch, q->version))
     answer_code(d, q, BYN_DIST_OK);
 }
