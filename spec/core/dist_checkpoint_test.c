@@ -427,6 +427,86 @@ static void the_losers_never_counts(void **state) {
   }
 }
 
+/* The copy that stays hears once what the other handed over, and that is no
+ * checkpoint. */
+static void is_told_to_the_winner(void **state) {
+  (void)state;
+  for (uint64_t seed = 1; seed <= 10; seed++) {
+    rig r;
+    bool left[8];
+    divided(&r, seed, left);
+    for (int id = 0; id < 8; id++) {
+      write_at(&r, id, left[id], "winner");
+      write_at(&r, id, !left[id], "loser");
+      process_at(&r, id, !left[id])->hands = id % 2 ? "mine" : NULL;
+      process_at(&r, id, left[id])->hands = "not asked";
+    }
+    meet(&r);
+    rig_run(&r, 10000);
+    for (int id = 0; id < 8; id++) {
+      rig_process *p = process_of(&r, id);
+      RIG_HOLDS(&r, p->hears == id % 2);
+      assert_string_equal(p->heard, id % 2 ? "mine" : "");
+      RIG_HOLDS(&r, (p->node < 2) == left[id]);
+      rig_end(&r, p, false, "crash");
+      rig_run(&r, 500);
+      p = process_of(&r, id);
+      assert_string_equal(p->given, "winner");
+      RIG_HOLDS(&r, !p->handed && !p->hears);
+    }
+    rig_free(&r);
+  }
+}
+
+/* Where nobody stays any more, the next one is started with it. */
+static void is_kept_where_the_winner_is_lost(void **state) {
+  (void)state;
+  rig r;
+  bool left[8];
+  divided(&r, 1, left);
+  r.stop_ms = 2000;
+  byn_rng_seed(&r.rng, 2);
+  rig_process *loser = process_at(&r, 0, !left[0]);
+  loser->hands = "mine";
+  meet(&r);
+  while (loser->state != RIG_STOPPING)
+    rig_run(&r, 1);
+  rig_process *winner = process_at(&r, 0, left[0]);
+  RIG_HOLDS(&r, loser->due > r.now + 100);
+  rig_kill(&r, winner->node);
+  rig_run(&r, 10000);
+  assert_string_equal(process_of(&r, 0)->given, "mine");
+  assert_true(process_of(&r, 0)->handed);
+  rig_free(&r);
+}
+
+/* The two cannot reach each other, and both reach a third. */
+static void is_told_by_way_of_a_third(void **state) {
+  (void)state;
+  rig r;
+  new_rig(&r, 3, 3);
+  rig_start_all(&r, 1);
+  int node = process_of(&r, 0)->node;
+  int other = (node + 1) % 3, third = (node + 2) % 3, count;
+  rig_cut(&r, node, other);
+  rig_cut(&r, node, third);
+  rig_run(&r, 9000);
+  rig_running(&r, 0, &count);
+  assert_int_equal(count, 2);
+  int copy = -1;
+  for (int p = 0; p < r.process_count; p++)
+    if (r.processes[p].state == RIG_RUNNING && r.processes[p].node != node) {
+      copy = r.processes[p].node;
+      r.processes[p].hands = "mine";
+    }
+  rig_mend(&r, node, copy == other ? third : other);
+  rig_run(&r, 9000);
+  assert_int_equal(process_of(&r, 0)->node, node);
+  assert_string_equal(process_of(&r, 0)->heard, "mine");
+  assert_int_equal(process_of(&r, 0)->hears, 1);
+  rig_free(&r);
+}
+
 /* A node leaves in order: its process ends when the others hold what it handed
  * over, and the next one is started with that. */
 static void is_handed_over(void **state) {
@@ -653,6 +733,9 @@ int main(void) {
       cmocka_unit_test(the_one_that_slept_goes),
       cmocka_unit_test(slept_before),
       cmocka_unit_test(the_losers_never_counts),
+      cmocka_unit_test(is_told_to_the_winner),
+      cmocka_unit_test(is_kept_where_the_winner_is_lost),
+      cmocka_unit_test(is_told_by_way_of_a_third),
       cmocka_unit_test(is_handed_over),
       cmocka_unit_test(strange_claims),
       cmocka_unit_test(acknowledged_is_never_lost),

@@ -230,8 +230,8 @@ typedef struct byn_told {
   byn_dist_why why;
   uint32_t count, child;
   int64_t wait_ms;
-  bool joined, escalates;
-  byn_blob key, node, from, pid, other_pid, reason;
+  bool joined, escalates, resolves;
+  byn_blob key, node, from, pid, other_pid, reason, state;
   uint64_t hash;
   const char **names;
   uint32_t name_count;

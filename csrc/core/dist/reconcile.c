@@ -14,7 +14,7 @@
 BYN_MACHINE("dist: what should run",
             "queued starting running stopping waiting none",
             "over leave elsewhere lost_conflict won start refused temporary "
-            "no_room withheld held terminate");
+            "no_room withheld held terminate handed_over resolve");
 
 enum { CONFIRM_MS = 1000 };
 
@@ -267,6 +267,40 @@ void byn_reconcile_confirmed(byn_dist *d, byn_place *p, const byn_host *host,
     byn_blob_set(&t->other_pid, &d->alloc, winner->pid.at, winner->pid.n);
   }
   stop_run(d, run, BYN_DIST_WHY_CONFLICT);
+}
+
+byn_handed byn_reconcile_hand_over(byn_dist *d, const byn_run *run,
+                                   byn_dist_bytes state) {
+  const byn_place *p = run->place;
+  if (run->state != BYN_RUN_STOPPING || run->stop_why != BYN_DIST_WHY_CONFLICT)
+    return BYN_HANDED_TO_NOBODY;
+  const byn_register *winner = byn_place_running(p, d->newest, NULL);
+  if (!winner || winner->host == d->self) return BYN_HANDED_TO_NOBODY;
+  byn_peer *peer = peer_of(d, winner->host);
+  if (!peer || !byn_relay_reaches(peer)) return BYN_HANDED_UNREACHED;
+  if (!byn_record_would_fit(d, peer, state.n + p->key_size))
+    return BYN_HANDED_TOO_LARGE;
+  BYN_COVER(run->state, "handed_over");
+  byn_buf *b = byn_record_begin(d, BYN_RECORD_RESOLVE);
+  byn_record_put_id(b, p);
+  byn_put_number_field(b, BYN_FIELD_RUN, winner->run);
+  byn_put_bytes_field(b, BYN_FIELD_STATE, state.at, state.n);
+  byn_relay_send(d, peer);
+  return BYN_HANDED_OVER;
+}
+
+void byn_reconcile_resolve(byn_dist *d, byn_place *p, const byn_record *r) {
+  const byn_run *run = p->run;
+  if (!run || run->state != BYN_RUN_RUNNING || run->id != r->run) return;
+  BYN_COVER(run->state, "resolve");
+  byn_told *t = byn_told_add(d, BYN_DIST_CONFLICT, p, NULL);
+  if (!t) return;
+  t->resolves = true;
+  t->child = run->child;
+  /* Without either there is nothing to be told. */
+  if (!byn_blob_set(&t->pid, &d->alloc, run->pid.at, run->pid.n) ||
+      !byn_blob_set(&t->state, &d->alloc, r->state.at, r->state.n))
+    byn_blob_clear(&t->state, &d->alloc);
 }
 
 void byn_reconcile_conflicts(byn_dist *d) {

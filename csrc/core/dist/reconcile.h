@@ -27,6 +27,18 @@ void byn_reconcile_terminate(byn_dist *d, byn_place *p, byn_generation *g);
  * not. */
 void byn_reconcile_confirmed(byn_dist *d, byn_place *p, const byn_host *host,
                              const byn_record *r);
+/* The run was stopped for the sake of another copy of the child, and its
+ * handoff returned that: tells it the other, if that stays still. */
+typedef enum byn_handed {
+  BYN_HANDED_TO_NOBODY, /* there is no such copy */
+  BYN_HANDED_OVER,
+  BYN_HANDED_UNREACHED,
+  BYN_HANDED_TOO_LARGE
+} byn_handed;
+byn_handed byn_reconcile_hand_over(byn_dist *d, const byn_run *run,
+                                   byn_dist_bytes state);
+/* A peer's RESOLVE, for the process that runs here. */
+void byn_reconcile_resolve(byn_dist *d, byn_place *p, const byn_record *r);
 /* Each second: conflicts that last are asked about again. */
 void byn_reconcile_conflicts(byn_dist *d);
 

@@ -391,6 +391,8 @@ static bool is_complete(const byn_record *r) {
   case BYN_RECORD_CONFIRM:
   case BYN_RECORD_CONFIRMED:
     return has_id(r) && r->run;
+  case BYN_RECORD_RESOLVE:
+    return has_id(r) && r->run && r->state.at;
   case BYN_RECORD_SYNC:
   case BYN_RECORD_ACK:
   case BYN_RECORD_COLLECTED:

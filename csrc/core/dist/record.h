@@ -22,6 +22,8 @@
  *   CONFIRM    KEY HASH RUN TOKEN EPOCH: do you run it, and does it stay? For
  *              mine I would stop then: of that generation, it writes EPOCH
  *   CONFIRMED  KEY HASH RUN RUNS VERSION: of its register
+ *   RESOLVE    KEY HASH RUN STATE: for the sake of that process mine was
+ *              stopped, and its handoff returned that
  *   SYNC, ACK  SEQ: what was published up to here is there
  *   WANT       KEY HASH: I lack its spec
  *   RELAY      NODE INCARNATION RECORD: pass that on to that life of a node
@@ -85,6 +87,7 @@ typedef enum byn_record_kind {
   BYN_RECORD_COLLECT,
   BYN_RECORD_FOUND,
   BYN_RECORD_COLLECTED,
+  BYN_RECORD_RESOLVE,
   BYN_RECORD_KINDS
 } byn_record_kind;
 

@@ -300,6 +300,14 @@ static int l_encode(lua_State *L) {
   return 2;
 }
 
+/* decode(bytes) -> value; nil if they stand for nothing */
+static int l_decode(lua_State *L) {
+  byn_dist_bytes bytes;
+  bytes.at = (const uint8_t *)luaL_checklstring(L, 1, &bytes.n);
+  byn_dist_push_decoded(L, bytes);
+  return 1;
+}
+
 /* --- inputs --------------------------------------------------------------- */
 
 static int l_attach(lua_State *L) {
@@ -488,8 +496,9 @@ static int l_refusals_gone(lua_State *L) {
 /* --- actions -------------------------------------------------------------- */
 
 static const char *const kinds[] = {
-    "send",    "connect",   "start",          "stop",   "answer", "show",
-    "node_up", "node_down", "node_terminate", "forget", "event",  "escalate"};
+    "send",    "connect", "start",     "stop",           "answer",
+    "show",    "node_up", "node_down", "node_terminate", "forget",
+    "resolve", "event",   "escalate"};
 static const char *const codes[] = {
     "ok",        "already_started", "already_present", "error",
     "refused",   "no_room",         "not_found",       "not_a_member",
@@ -727,8 +736,11 @@ static const luaL_Reg methods[] = {{"attach", l_attach},
                                    {"count", l_count},
                                    {NULL, NULL}};
 
-static const luaL_Reg functions[] = {
-    {"open", l_open}, {"size", l_size}, {"encode", l_encode}, {NULL, NULL}};
+static const luaL_Reg functions[] = {{"open", l_open},
+                                     {"size", l_size},
+                                     {"encode", l_encode},
+                                     {"decode", l_decode},
+                                     {NULL, NULL}};
 
 void byn_dist_functions(lua_State *L) {
   if (luaL_newmetatable(L, TYPE)) {
