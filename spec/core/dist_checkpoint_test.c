@@ -427,6 +427,31 @@ static void the_losers_never_counts(void **state) {
   }
 }
 
+/* Nothing was written by the one that stays: its next one begins anew. */
+static void the_losers_is_gone_where_the_winner_has_none(void **state) {
+  (void)state;
+  for (uint64_t seed = 1; seed <= 10; seed++) {
+    rig r;
+    bool left[8];
+    divided(&r, seed, left);
+    for (int id = 0; id < 8; id++) {
+      process_at(&r, id, !left[id])->hands = "mine";
+      write_at(&r, id, !left[id], "loser");
+    }
+    meet(&r);
+    rig_run(&r, 10000);
+    for (int id = 0; id < 8; id++) {
+      RIG_HOLDS(&r, (process_of(&r, id)->node < 2) == left[id]);
+      RIG_HOLDS(&r, holders(&r, id, NULL) == 0);
+      if (id % 2) write_ok(&r, id, "winner");
+      rig_end(&r, process_of(&r, id), false, "crash");
+      rig_run(&r, 500);
+      assert_string_equal(process_of(&r, id)->given, id % 2 ? "winner" : "");
+    }
+    rig_free(&r);
+  }
+}
+
 /* The copy that stays hears once what the other handed over, and that is no
  * checkpoint. */
 static void is_told_to_the_winner(void **state) {
@@ -733,6 +758,7 @@ int main(void) {
       cmocka_unit_test(the_one_that_slept_goes),
       cmocka_unit_test(slept_before),
       cmocka_unit_test(the_losers_never_counts),
+      cmocka_unit_test(the_losers_is_gone_where_the_winner_has_none),
       cmocka_unit_test(is_told_to_the_winner),
       cmocka_unit_test(is_kept_where_the_winner_is_lost),
       cmocka_unit_test(is_told_by_way_of_a_third),

@@ -258,7 +258,9 @@ bool byn_checkpoint_outlives(byn_dist *d, byn_run *run, uint64_t token,
   byn_registry_saw(&d->registry, epoch);
   if (token == g->token && epoch >= run->epoch && can_renew(run))
     byn_checkpoint_renew(d, run, g);
-  return byn_checkpoint_is_safe(d, run);
+  bool safe = byn_checkpoint_is_safe(d, run);
+  run->drops |= safe && !g->checkpoint && token == g->token;
+  return safe;
 }
 
 /* --- what this node writes ------------------------------------------------ */
@@ -304,21 +306,6 @@ void byn_checkpoint_resumed(byn_dist *d, byn_run *run, byn_generation *g) {
   write_anew(d, run, g);
 }
 
-void byn_checkpoint_review_rivals(byn_dist *d, byn_run *run,
-                                  byn_generation *g) {
-  uint64_t rivals = 0;
-  for (const byn_register *r = g->registers; r; r = r->next)
-    if (r->host != d->self && r->state == BYN_REGISTER_RUNNING &&
-        !r->host->gone)
-      rivals ^= r->run;
-  /* Others may hold what the copy wrote that was to stay, and is gone. */
-  bool fresh = rivals != run->rivals && rivals;
-  bool renews = fresh || run->loses;
-  run->rivals = rivals;
-  run->loses = false;
-  if (renews) byn_checkpoint_renew(d, run, g);
-}
-
 void byn_checkpoint_forget_run(byn_dist *d, byn_run *run) {
   if (!run->copies) return;
   for (uint32_t i = 0; i < BYN_COPIES; i++)
@@ -337,13 +324,17 @@ static void put_version(byn_buf *b, const byn_generation *g) {
   byn_put_number_field(b, BYN_FIELD_VERSION, c ? c->version : 0);
 }
 
-void byn_checkpoint_put(byn_buf *b, const byn_dist_id *id, uint64_t token,
-                        const byn_generation *g) {
+static void put_id(byn_buf *b, const byn_dist_id *id, uint64_t token) {
   byn_put_bytes_field(b, BYN_FIELD_KEY, id->key, id->n);
   size_t mark = byn_field_open(b, BYN_FIELD_HASH);
   byn_put_u64(b, id->hash);
   byn_field_close(b, mark);
   byn_put_number_field(b, BYN_FIELD_TOKEN, token);
+}
+
+void byn_checkpoint_put(byn_buf *b, const byn_dist_id *id, uint64_t token,
+                        const byn_generation *g) {
+  put_id(b, id, token);
   put_version(b, g);
 }
 
@@ -357,6 +348,36 @@ void byn_checkpoint_put_whole(byn_dist *d, byn_record_kind kind,
   byn_put_number_field(b, BYN_FIELD_HANDED, c->handed);
   byn_put_number_field(b, BYN_FIELD_HISTORY, c->history);
   byn_put_bytes_field(b, BYN_FIELD_STATE, c->bytes.at, c->bytes.n);
+}
+
+/* The copies that were stopped wrote checkpoints; the one that stays has none,
+ * and theirs are not for its next process. */
+static void drop_others(byn_dist *d, byn_run *run, const byn_generation *g) {
+  run->drops = false;
+  if (g->checkpoint) return;
+  byn_dist_id id = byn_place_id(run->place);
+  byn_buf *b = byn_record_begin(d, BYN_RECORD_DROP);
+  put_id(b, &id, run->token);
+  byn_put_number_field(b, BYN_FIELD_EPOCH, run->epoch - 1);
+  byn_put_number_field(b, BYN_FIELD_VERSION, BYN_RECORD_VERSION_MOST);
+  for (byn_peer *peer = d->peers; peer; peer = peer->next)
+    if (byn_peer_sees(peer)) byn_record_send(d, peer);
+}
+
+void byn_checkpoint_review_rivals(byn_dist *d, byn_run *run,
+                                  byn_generation *g) {
+  uint64_t rivals = 0;
+  for (const byn_register *r = g->registers; r; r = r->next)
+    if (r->host != d->self && r->state == BYN_REGISTER_RUNNING &&
+        !r->host->gone)
+      rivals ^= r->run;
+  /* Others may hold what the copy wrote that was to stay, and is gone. */
+  bool fresh = rivals != run->rivals && rivals;
+  bool renews = fresh || run->loses;
+  run->rivals = rivals;
+  run->loses = false;
+  if (renews) byn_checkpoint_renew(d, run, g);
+  if (run->drops && !rivals) drop_others(d, run, g);
 }
 
 static void send_copy(byn_dist *d, byn_copy *copy) {

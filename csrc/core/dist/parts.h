@@ -171,6 +171,8 @@ typedef struct byn_run {
                          and has not begun */
   uint64_t rivals;    /* of the copies that it was found to win against */
   bool loses;         /* another copy was to stay, when it was looked at last */
+  bool drops;         /* it has no checkpoint, and a copy that may have written
+                         some was let know that it may stop */
   bool collected;     /* this node holds the newest checkpoint */
   bool gone;          /* STOPPING, and the process has ended: its checkpoint
                          is on its way to others */

@@ -291,7 +291,12 @@ byn_handed byn_reconcile_hand_over(byn_dist *d, const byn_run *run,
 
 void byn_reconcile_resolve(byn_dist *d, byn_place *p, const byn_record *r) {
   const byn_run *run = p->run;
-  if (!run || run->state != BYN_RUN_RUNNING || run->id != r->run) return;
+  if (!run || run->id != r->run) return;
+  if (run->state == BYN_RUN_STOPPING) { /* for the sake of a third */
+    byn_reconcile_hand_over(d, run, r->state);
+    return;
+  }
+  if (run->state != BYN_RUN_RUNNING) return;
   BYN_COVER(run->state, "resolve");
   byn_told *t = byn_told_add(d, BYN_DIST_CONFLICT, p, NULL);
   if (!t) return;

@@ -31,7 +31,8 @@
  *   CHECKPOINT KEY HASH TOKEN EPOCH VERSION HANDED HISTORY STATE: hold that
  *   HELD       KEY HASH TOKEN EPOCH VERSION: that is what I hold now
  *   SPARE      KEY HASH TOKEN EPOCH VERSION: I hold that; is it to stay here?
- *   DROP       KEY HASH TOKEN EPOCH VERSION: enough others hold it
+ *   DROP       KEY HASH TOKEN EPOCH VERSION: enough others hold it,
+ *              or who runs it has nothing, and that was another copy's
  *   COLLECT    SOUGHT*: do you hold anything newer? (collect.h)
  *   FOUND      as CHECKPOINT: I hold that
  *   COLLECTED  SEQ: up to that one you have all that is newer here
