@@ -34,6 +34,9 @@ describe("a distributed supervisor under lockstep", function()
 
   suite.test(it, "loses no checkpoint that was acknowledged", "checkpoints",
     25)
+
+  suite.test(it, "keeps the right one of two copies, which hears of the other",
+    "conflicts", 25)
 end)
 
 describe("a node that stood still, under lockstep", function()

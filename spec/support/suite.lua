@@ -22,13 +22,14 @@ suite.scripts = {
   poison = { max_steps = 1000000, clock = "idle" },
   leaving = { max_steps = 1000000, clock = "idle" },
   checkpoints = { max_steps = 2000000, clock = "idle" },
+  conflicts = { max_steps = 2000000, clock = "idle" },
 }
 
 --- In the order in which they are played.
 suite.names = {
   "processes", "servers", "supervisors", "dynamic", "restart_loop", "remote",
   "reconnects", "distributed", "pauses", "splits", "poison", "leaving",
-  "checkpoints",
+  "checkpoints", "conflicts",
 }
 
 --- The strategies that find bugs by chance.
