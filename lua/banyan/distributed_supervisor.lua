@@ -150,8 +150,9 @@ end
 --- So many nodes (1 to 5; 2 by default) know of a start, or hold a checkpoint,
 --- before its caller is answered, where there are so many.
 ---@field replicas? integer
---- Of two processes of one child the one that began first stays ("oldest", the
---- default), or the one that began last.
+--- Of two processes of one child the one that began first stays, or that
+--- carries on the longer history by a checkpoint ("oldest", the default); or
+--- the one that began last.
 ---@field conflict? "oldest"|"newest"
 ---@field listeners? banyan.DistributedListener[]
 --- true; false leaves out on_node_up and on_node_down.

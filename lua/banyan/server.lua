@@ -28,8 +28,9 @@
 --    (but init), stop_with, server.stop, and when the process that called
 --    start_link ends while this one traps exits. An exit signal that is not
 --    trapped ends the server without it. An error in it becomes the reason.
---  * `resume(self, state, how)`, `handoff(self, reason)`: of a server that is
---    the child of a distributed supervisor; see there.
+--  * `resume(self, state, how)`, `handoff(self, reason)`,
+--    `resolve_conflict(self, state)`: of a server that is the child of a
+--    distributed supervisor; see there.
 --  * `format_status(self, status)`: changes what others are shown of the
 --    server, so that no secret is in a log. `status` is {state=, message=,
 --    reason=}; state is a copy of self, but not of the tables in it. It may

@@ -261,6 +261,277 @@ static void winner_of_a_conflict(void **state) {
   }
 }
 
+/* --- which of two copies stays -------------------------------------------- */
+
+static void divide(rig *r) {
+  for (int i = 0; i < r->count / 2; i++)
+    for (int j = r->count / 2; j < r->count; j++)
+      rig_cut(r, i, j);
+}
+
+static void meet(rig *r) {
+  for (int i = 0; i < r->count / 2; i++)
+    for (int j = r->count / 2; j < r->count; j++)
+      rig_mend(r, i, j);
+}
+
+/* The process of a child on one side of a network of four that is divided. */
+static rig_process *process_at(rig *r, int id, bool left) {
+  for (int p = 0; p < r->process_count; p++) {
+    rig_process *x = &r->processes[p];
+    if (x->id == id && x->state == RIG_RUNNING && (x->node < 2) == left)
+      return x;
+  }
+  fail_msg("no process of %d on the %s", id, left ? "left" : "right");
+  return NULL;
+}
+
+/* What was written where is known to that side alone. */
+static void write_at(rig *r, int id, bool left, const char *text) {
+  int request = rig_write(r, process_at(r, id, left), text, false, false);
+  rig_run(r, 200);
+  rig_assert_answer(r, request, BYN_DIST_OK);
+}
+
+/* Four nodes, eight children on whatever side, each with a copy on the other
+ * side that began later; none of them has written anything. */
+static rig *divided(rig *r, uint64_t seed, bool *left) {
+  rig_init(r, seed, 4);
+  r->config.replicas = 2;
+  for (int i = 0; i < 4; i++)
+    rig_boot(r, i);
+  rig_run(r, 500);
+  rig_start_all(r, 8);
+  for (int id = 0; id < 8; id++)
+    left[id] = process_of(r, id)->node < 2;
+  divide(r);
+  rig_run(r, 8000);
+  return r;
+}
+
+/* The older process began anew; the younger was given what one wrote that began
+ * before that. */
+static void longer_history_stays(void **state) {
+  (void)state;
+  for (uint64_t seed = 1; seed <= 10; seed++) {
+    rig r;
+    bool left[8];
+    divided(&r, seed, left);
+    char pids[8][24];
+    for (int id = 0; id < 8; id++) {
+      write_at(&r, id, left[id], "long");
+      write_at(&r, id, !left[id], "short");
+      rig_end(&r, process_at(&r, id, left[id]), false, "crash");
+    }
+    rig_run(&r, 500);
+    for (int id = 0; id < 8; id++) {
+      rig_process *p = process_at(&r, id, left[id]);
+      RIG_HOLDS(&r, p->begun > process_at(&r, id, !left[id])->begun);
+      assert_string_equal(p->given, "long");
+      memcpy(pids[id], p->pid, sizeof pids[id]);
+    }
+    meet(&r);
+    rig_run(&r, 8000);
+    for (int id = 0; id < 8; id++)
+      assert_string_equal(process_of(&r, id)->pid, pids[id]);
+    rig_free(&r);
+  }
+}
+
+/* What the process of a node that slept has, those that took the child over
+ * with its checkpoint had too, and went on. One that began anew has less. */
+static void the_one_that_slept_goes(void **state) {
+  (void)state;
+  for (uint64_t seed = 1; seed <= 30; seed++) {
+    bool slept = seed % 3, wrote = seed % 4;
+    rig r;
+    new_rig(&r, 3, 3);
+    byn_rng_seed(&r.rng, seed);
+    rig_start_all(&r, 8);
+    for (int id = 0; id < 8 && wrote; id++)
+      write_ok(&r, id, "before");
+    int node = process_of(&r, 0)->node;
+    int other = (node + 1) % 3, third = (node + 2) % 3;
+    rig_cut(&r, node, other);
+    rig_cut(&r, node, third);
+    rig_run(&r, 9000);
+    if (slept) rig_gap(&r, node, 9000);
+    rig_mend(&r, node, seed % 2 ? other : third);
+    rig_run(&r, (int64_t)(seed % 5) * 400);
+    rig_mend(&r, node, seed % 2 ? third : other);
+    rig_run(&r, 8000);
+    bool stays = !slept || !wrote;
+    rig_process *p = process_of(&r, 0);
+    RIG_HOLDS(&r, (p->node == node) == stays);
+    rig_free(&r);
+  }
+}
+
+/* Of a gap before the child was taken over nothing follows. */
+static void slept_before(void **state) {
+  (void)state;
+  rig r;
+  new_rig(&r, 3, 3);
+  rig_start_all(&r, 1);
+  write_ok(&r, 0, "before");
+  int node = process_of(&r, 0)->node;
+  rig_gap(&r, node, 9000);
+  rig_run(&r, 1000);
+  for (int j = 0; j < 3; j++)
+    if (j != node) rig_cut(&r, node, j);
+  rig_run(&r, 9000);
+  int count;
+  rig_running(&r, 0, &count);
+  assert_int_equal(count, 2);
+  for (int j = 0; j < 3; j++)
+    rig_mend(&r, node, j);
+  rig_run(&r, 5000);
+  assert_int_equal(process_of(&r, 0)->node, node);
+  rig_free(&r);
+}
+
+/* As soon as the loser is told to stop, what it wrote counts for nothing, even
+ * if the node of the winner is lost in that very moment. */
+static void the_losers_never_counts(void **state) {
+  (void)state;
+  for (uint64_t seed = 1; seed <= 60; seed++) {
+    rig r;
+    bool left[8];
+    rig_init(&r, seed, 1);
+    divided(&r, seed, left);
+    for (int i = 0; i < 4; i++) /* the clocks of one side are late */
+      if ((i < 2) == (seed % 2)) r.nodes[i].wall = -1000;
+    int id = (int)(seed % 8);
+    for (int n = 0; n < 3; n++) {
+      write_at(&r, id, left[id], "winner");
+      write_at(&r, id, !left[id], "loser");
+    }
+    if (seed % 3 == 0) { /* it is started with that */
+      rig_end(&r, process_at(&r, id, !left[id]), false, "crash");
+      rig_run(&r, 200);
+      write_at(&r, id, !left[id], "loser");
+    }
+    meet(&r);
+    int count = 2;
+    while (count > 1) {
+      rig_run(&r, 1);
+      rig_running(&r, id, &count);
+      RIG_HOLDS(&r, r.now < 60000);
+    }
+    int node = process_of(&r, id)->node;
+    RIG_HOLDS(&r, (node < 2) == left[id]);
+    rig_kill(&r, node);
+    rig_run(&r, 12000);
+    RIG_HOLDS(&r, strcmp(process_of(&r, id)->given, "winner") == 0);
+    rig_free(&r);
+  }
+}
+
+/* Nothing was written by the one that stays: its next one begins anew. */
+static void the_losers_is_gone_where_the_winner_has_none(void **state) {
+  (void)state;
+  for (uint64_t seed = 1; seed <= 10; seed++) {
+    rig r;
+    bool left[8];
+    divided(&r, seed, left);
+    for (int id = 0; id < 8; id++) {
+      process_at(&r, id, !left[id])->hands = "mine";
+      write_at(&r, id, !left[id], "loser");
+    }
+    meet(&r);
+    rig_run(&r, 10000);
+    for (int id = 0; id < 8; id++) {
+      RIG_HOLDS(&r, (process_of(&r, id)->node < 2) == left[id]);
+      RIG_HOLDS(&r, holders(&r, id, NULL) == 0);
+      if (id % 2) write_ok(&r, id, "winner");
+      rig_end(&r, process_of(&r, id), false, "crash");
+      rig_run(&r, 500);
+      assert_string_equal(process_of(&r, id)->given, id % 2 ? "winner" : "");
+    }
+    rig_free(&r);
+  }
+}
+
+/* The copy that stays hears once what the other handed over, and that is no
+ * checkpoint. */
+static void is_told_to_the_winner(void **state) {
+  (void)state;
+  for (uint64_t seed = 1; seed <= 10; seed++) {
+    rig r;
+    bool left[8];
+    divided(&r, seed, left);
+    for (int id = 0; id < 8; id++) {
+      write_at(&r, id, left[id], "winner");
+      write_at(&r, id, !left[id], "loser");
+      process_at(&r, id, !left[id])->hands = id % 2 ? "mine" : NULL;
+      process_at(&r, id, left[id])->hands = "not asked";
+    }
+    meet(&r);
+    rig_run(&r, 10000);
+    for (int id = 0; id < 8; id++) {
+      rig_process *p = process_of(&r, id);
+      RIG_HOLDS(&r, p->hears == id % 2);
+      assert_string_equal(p->heard, id % 2 ? "mine" : "");
+      RIG_HOLDS(&r, (p->node < 2) == left[id]);
+      rig_end(&r, p, false, "crash");
+      rig_run(&r, 500);
+      p = process_of(&r, id);
+      assert_string_equal(p->given, "winner");
+      RIG_HOLDS(&r, !p->handed && !p->hears);
+    }
+    rig_free(&r);
+  }
+}
+
+/* Where nobody stays any more, the next one is started with it. */
+static void is_kept_where_the_winner_is_lost(void **state) {
+  (void)state;
+  rig r;
+  bool left[8];
+  divided(&r, 1, left);
+  r.stop_ms = 2000;
+  byn_rng_seed(&r.rng, 2);
+  rig_process *loser = process_at(&r, 0, !left[0]);
+  loser->hands = "mine";
+  meet(&r);
+  while (loser->state != RIG_STOPPING)
+    rig_run(&r, 1);
+  rig_process *winner = process_at(&r, 0, left[0]);
+  RIG_HOLDS(&r, loser->due > r.now + 100);
+  rig_kill(&r, winner->node);
+  rig_run(&r, 10000);
+  assert_string_equal(process_of(&r, 0)->given, "mine");
+  assert_true(process_of(&r, 0)->handed);
+  rig_free(&r);
+}
+
+/* The two cannot reach each other, and both reach a third. */
+static void is_told_by_way_of_a_third(void **state) {
+  (void)state;
+  rig r;
+  new_rig(&r, 3, 3);
+  rig_start_all(&r, 1);
+  int node = process_of(&r, 0)->node;
+  int other = (node + 1) % 3, third = (node + 2) % 3, count;
+  rig_cut(&r, node, other);
+  rig_cut(&r, node, third);
+  rig_run(&r, 9000);
+  rig_running(&r, 0, &count);
+  assert_int_equal(count, 2);
+  int copy = -1;
+  for (int p = 0; p < r.process_count; p++)
+    if (r.processes[p].state == RIG_RUNNING && r.processes[p].node != node) {
+      copy = r.processes[p].node;
+      r.processes[p].hands = "mine";
+    }
+  rig_mend(&r, node, copy == other ? third : other);
+  rig_run(&r, 9000);
+  assert_int_equal(process_of(&r, 0)->node, node);
+  assert_string_equal(process_of(&r, 0)->heard, "mine");
+  assert_int_equal(process_of(&r, 0)->hears, 1);
+  rig_free(&r);
+}
+
 /* A node leaves in order: its process ends when the others hold what it handed
  * over, and the next one is started with that. */
 static void is_handed_over(void **state) {
@@ -483,6 +754,14 @@ int main(void) {
       cmocka_unit_test(refusals),
       cmocka_unit_test(times_out),
       cmocka_unit_test(winner_of_a_conflict),
+      cmocka_unit_test(longer_history_stays),
+      cmocka_unit_test(the_one_that_slept_goes),
+      cmocka_unit_test(slept_before),
+      cmocka_unit_test(the_losers_never_counts),
+      cmocka_unit_test(the_losers_is_gone_where_the_winner_has_none),
+      cmocka_unit_test(is_told_to_the_winner),
+      cmocka_unit_test(is_kept_where_the_winner_is_lost),
+      cmocka_unit_test(is_told_by_way_of_a_third),
       cmocka_unit_test(is_handed_over),
       cmocka_unit_test(strange_claims),
       cmocka_unit_test(acknowledged_is_never_lost),

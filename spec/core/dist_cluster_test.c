@@ -22,6 +22,8 @@ typedef struct child {
   int start, end, rival;    /* requests, or -1; rival: the same start again */
   char first[24];           /* the process that its start was answered with */
   bool hit;                 /* a fault stopped a process of it */
+  bool wrote;               /* it has written a checkpoint */
+  bool slept;               /* after that, the node of a process of it */
   bool may_end;             /* one of its processes ended as it should */
   bool forgotten;           /* no living node knew it for a moment */
   bool over, end_forgotten; /* its end was answered; the same of that */
@@ -144,6 +146,17 @@ static void crash_child(rig *r) {
   rig_end(r, p, normal, "crash");
 }
 
+/* A process that took the child over with its checkpoint stays, then. */
+static void sleep_node(rig *r, int i, int64_t ms) {
+  for (int p = 0; p < r->process_count; p++) {
+    const rig_process *x = &r->processes[p];
+    bool runs = x->node == i && x->state == RIG_RUNNING;
+    if (runs && ms > r->config.down_after_ms - r->config.heartbeat_ms)
+      children[x->id].slept |= children[x->id].wrote;
+  }
+  rig_gap(r, i, ms);
+}
+
 /* --- callers -------------------------------------------------------------- */
 
 static int ask(rig *r, int i, int id, bool ends,
@@ -202,6 +215,7 @@ static void write_checkpoints(rig *r) {
     if (!p->child || !writes || !is_up(r, p->node)) continue;
     asked_in[r->request_count] = attached[p->node];
     rig_write(r, p, "state", rig_draw(r, 2) == 0, false);
+    children[p->id].wrote = true;
     if (rig_draw(r, 2)) p->hands = "handed";
   }
 }
@@ -258,7 +272,7 @@ static void disturb(rig *r) {
     }
     break;
   case 14:
-    if (is_up(r, i)) rig_gap(r, i, 1 + rig_draw(r, 8000));
+    if (is_up(r, i)) sleep_node(r, i, 1 + rig_draw(r, 8000));
     break;
   case 16:
     r->refusing_node = rig_draw(r, 2) ? i : -1;
@@ -331,8 +345,9 @@ static void check_child(rig *r, int id) {
   if (acknowledged && lasts && !c->forgotten && count == 0)
     fail_msg("seed %" PRIu64 ": %d does not run", r->seed, id);
   const rig_process *oldest = first_process(r, id);
-  if (p && acknowledged && lasts && !c->hit && has_one_clock(r) &&
-      !r->config.newest && oldest->begun < p->begun)
+  bool kept = lasts && !c->hit && !c->slept;
+  if (p && acknowledged && kept && has_one_clock(r) && !r->config.newest &&
+      oldest->begun < p->begun)
     fail_msg("seed %" PRIu64 ": %d lost its state: %s, not %s", r->seed, id,
              p->pid, oldest->pid);
   for (int i = 0; i < r->count && id != r->poison; i++)

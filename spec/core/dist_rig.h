@@ -57,6 +57,8 @@ typedef struct rig_process {
   char given[24]; /* the checkpoint that it was started with */
   bool handed;
   const char *hands; /* what it writes when it is told to stop, or NULL */
+  char heard[24];    /* what the other of two copies handed over */
+  int hears;         /* so often it was told */
 } rig_process;
 
 typedef struct rig_request {
@@ -409,6 +411,17 @@ static inline void rig_show(rig *r, int i, const byn_dist_action *a) {
   if (a->pid.at) memcpy(shown, a->pid.at, a->pid.n);
 }
 
+static inline void rig_resolve(rig *r, int i, const byn_dist_action *a) {
+  rig_process *p = rig_process_of(r, i, a->child);
+  RIG_HOLDS(r, r->memory.failed > 0 || (a->pid.at && a->state.at));
+  if (!a->state.at) return;
+  RIG_HOLDS(r, p && p->state == RIG_RUNNING && a->state.n < sizeof p->heard);
+  RIG_TRACE(r, "%d: resolve %d", i, rig_id(&a->id));
+  memset(p->heard, 0, sizeof p->heard);
+  memcpy(p->heard, a->state.at, a->state.n);
+  p->hears++;
+}
+
 static void rig_drain(rig *r, int i) {
   rig_node *n = &r->nodes[i];
   byn_dist_action a;
@@ -434,6 +447,9 @@ static void rig_drain(rig *r, int i) {
       break;
     case BYN_DIST_EVENT:
       n->events[a.event]++;
+      break;
+    case BYN_DIST_RESOLVE:
+      rig_resolve(r, i, &a);
       break;
     default:
       break;
@@ -538,7 +554,7 @@ static inline void rig_process_due(rig *r, rig_process *p) {
     rig_begin(r, p);
   else if (p->state == RIG_RUNNING)
     rig_end(r, p, false, "crash");
-  else if (p->state == RIG_STOPPING && p->hands)
+  else if (p->state == RIG_STOPPING && p->hands && r->nodes[p->node].attached)
     rig_hand_over(r, p);
   else if (p->state == RIG_STOPPING)
     rig_end(r, p, false, "shutdown");

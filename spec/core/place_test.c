@@ -21,10 +21,22 @@ static int all_count;
 
 /* --- a true history ------------------------------------------------------- */
 
+/* Registers of processes that carry on what another left, and of those whose
+ * host slept. */
+static int carried, slept;
+
+static void count_histories(const byn_generation_view *view) {
+  for (uint32_t i = 0; i < view->register_count; i++) {
+    carried += view->registers[i].history != 0;
+    slept += view->registers[i].awoke != 0;
+  }
+}
+
 static void note_entry(const byn_record *r) {
   byn_entry_view entry;
   static byn_generation_view view;
   assert_true(byn_entry_check(r->body.at, r->body.n, 1 << 20, &entry, &view));
+  count_histories(&view);
   for (int i = 0; i < all_count; i++)
     if (all[i].n == r->body.n && !memcmp(all[i].bytes, r->body.at, r->body.n))
       return;
@@ -59,7 +71,7 @@ static void disturb(rig *r) {
     rig_boot(r, i);
     return;
   }
-  switch (rig_draw(r, 13)) {
+  switch (rig_draw(r, 16)) {
   case 0:
     rig_cut(r, i, (i + 1) % r->count);
     break;
@@ -86,6 +98,15 @@ static void disturb(rig *r) {
     break;
   case 8:
     r->failing_id = has_failed_starts(r->seed) && rig_draw(r, 2) ? id : -1;
+    break;
+  case 13:
+    rig_gap(r, i, 1 + rig_draw(r, 8000));
+    break;
+  case 14:
+  case 15:
+    for (int p = r->process_count - 1; p >= 0 && p > r->process_count - 9; p--)
+      if (r->processes[p].state == RIG_RUNNING)
+        rig_write(r, &r->processes[p], "state", true, false);
     break;
   default:
     rig_start(r, i, id, rig_draw(r, 2) * BYN_DIST_TRANSIENT);
@@ -183,7 +204,8 @@ static bool tell(byn_dist *d, const said *s) {
   return taken;
 }
 
-/* All that a node knows, as bytes: of each child in the order of the ids. */
+/* All that a node knows, as bytes: of each child in the order of the ids, and
+ * which process stays. */
 static void know(byn_dist *d, byn_buf *b) {
   byn_buf_init(b, &the_alloc);
   for (int id = 0; id < IDS; id++) {
@@ -193,6 +215,10 @@ static void know(byn_dist *d, byn_buf *b) {
     const byn_place *p = byn_registry_find(&d->registry, &name);
     if (!p) continue;
     byn_place_put(b, p, BYN_ENTRY_WHOLE);
+    for (int newest = 0; newest < 2; newest++) {
+      const byn_register *r = byn_place_running(p, newest, NULL);
+      byn_put_u64(b, r ? r->run : 0);
+    }
     assert_int_equal(p->digest, byn_place_digest(p));
   }
 }
@@ -296,6 +322,122 @@ static void any_order(void **state) {
     forget();
   }
   assert_true(entries > 1000);
+  assert_true(carried > 100);
+  assert_true(slept > 100);
+  byn_test_assert_clean(&memory);
+}
+
+/* --- which process stays ---------------------------------------------------
+ */
+
+enum { RIVALS = 6 };
+
+typedef struct rival {
+  uint64_t history, begun, awoke, run;
+} rival;
+
+/* Few numbers, so that many are equal. A host sleeps after the begin. */
+static void draw_rivals(byn_rng *rng, rival *rivals, int n) {
+  for (int i = 0; i < n; i++) {
+    rival *v = &rivals[i];
+    v->begun = 10 + byn_rng_below(rng, 8);
+    v->history = byn_rng_below(rng, 2) ? 10 + byn_rng_below(rng, 3) : v->begun;
+    if (v->history > v->begun) v->history = v->begun;
+    v->awoke = 0;
+    if (byn_rng_below(rng, 3) == 0) v->awoke = v->begun + byn_rng_below(rng, 8);
+    v->run = (uint64_t)i + 1;
+  }
+}
+
+/* As the words say it, of two of which one at most slept after the other had
+ * begun; 0: the words do not say. */
+static int stays_of_two(const rival *a, const rival *b, bool newest) {
+  if (a->begun == b->begun) return 0;
+  const rival *older = a->begun < b->begun ? a : b;
+  const rival *younger = older == a ? b : a;
+  if (newest) return (int)younger->run;
+  if (a->history != b->history)
+    return (int)(a->history < b->history ? a : b)->run;
+  if (younger->awoke) return 0;
+  return (int)(older->awoke > younger->begun ? younger : older)->run;
+}
+
+/* The rivals on hosts of their own, in two generations, merged in that order.
+ * Which one stays? */
+static int winner_of(byn_host *const *hosts, const rival *rivals,
+                     const int *order, int n, int but, bool newest) {
+  byn_place p = {0};
+  static byn_generation_view view;
+  for (int i = 0; i < n; i++) {
+    int k = order[i];
+    const rival *v = &rivals[k];
+    if (k == but) continue;
+    memset(&view, 0, sizeof view);
+    view.token = 1 + (uint64_t)k % 2;
+    view.stamp = 1;
+    view.register_count = 1;
+    view.registers[0] = (byn_register_view){.version = 1,
+                                            .run = v->run,
+                                            .begun = v->begun,
+                                            .history = v->history,
+                                            .awoke = v->awoke,
+                                            .state = BYN_REGISTER_RUNNING,
+                                            .pid = {(const uint8_t *)"pid", 3},
+                                            .host = hosts[(k + order[0]) % n]};
+    for (int twice = 0; twice < 2; twice++)
+      byn_place_merge(&p, &the_alloc, &view);
+  }
+  const byn_register *r = byn_place_running(&p, newest, NULL);
+  int won = r ? (int)r->run : 0;
+  byn_place_clear(&p, &the_alloc);
+  return won;
+}
+
+static void shuffle(byn_rng *rng, int *order, int n) {
+  for (int i = n; i > 1; i--) {
+    int j = (int)byn_rng_below(rng, (uint64_t)i), swapped = order[i - 1];
+    order[i - 1] = order[j];
+    order[j] = swapped;
+  }
+}
+
+/* One of a set stays, whoever merged it in whatever order and whatever the
+ * hosts are called, and also when any that does not stay is not known. */
+static void one_stays(void **state) {
+  (void)state;
+  byn_test_alloc memory = {0};
+  the_alloc = byn_test_allocator(&memory);
+  byn_host *hosts[RIVALS];
+  for (int i = 0; i < RIVALS; i++) {
+    hosts[i] = calloc(1, sizeof *hosts[i] + 2);
+    hosts[i]->name[0] = (char)('a' + i);
+  }
+  byn_rng rng;
+  byn_rng_seed(&rng, 1);
+  int decided = 0;
+  for (int round = 0; round < 20000; round++) {
+    int n = 2 + (int)byn_rng_below(&rng, RIVALS - 1);
+    bool newest = byn_rng_below(&rng, 4) == 0;
+    rival rivals[RIVALS];
+    int order[RIVALS] = {0, 1, 2, 3, 4, 5};
+    draw_rivals(&rng, rivals, n);
+    int won = winner_of(hosts, rivals, order, n, -1, newest);
+    assert_true(won > 0);
+    for (int again = 0; again < 4; again++) {
+      shuffle(&rng, order, n);
+      assert_int_equal(winner_of(hosts, rivals, order, n, -1, newest), won);
+    }
+    for (int but = 0; but < n; but++)
+      if (but != won - 1)
+        assert_int_equal(winner_of(hosts, rivals, order, n, but, newest), won);
+    if (n > 2) continue;
+    int stays = stays_of_two(&rivals[0], &rivals[1], newest);
+    decided += stays > 0;
+    if (stays) assert_int_equal(won, stays);
+  }
+  assert_true(decided > 1000);
+  for (int i = 0; i < RIVALS; i++)
+    free(hosts[i]);
   byn_test_assert_clean(&memory);
 }
 
@@ -403,9 +545,8 @@ static void short_memory(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(any_order),
-      cmocka_unit_test(strange_bytes),
-      cmocka_unit_test(another_life),
+      cmocka_unit_test(any_order),     cmocka_unit_test(one_stays),
+      cmocka_unit_test(strange_bytes), cmocka_unit_test(another_life),
       cmocka_unit_test(short_memory),
   };
   return cmocka_run_group_tests_name("place", tests, NULL, NULL);

@@ -35,6 +35,9 @@ describe("a distributed supervisor under lockstep", function()
   suite.test(it, "loses no checkpoint that was acknowledged", "checkpoints",
     25)
 
+  suite.test(it, "keeps the right one of two copies, which hears of the other",
+    "conflicts", 25)
+
   suite.test(it, "loses no call by id, nor what is sent to a child that waits",
     "held", 25)
 end)

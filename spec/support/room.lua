@@ -8,6 +8,10 @@ local room = { name = "spec.support.room" }
 
 --- All that was resumed in this Lua state: {id=, score=, how=, node=}.
 room.resumed = {}
+--- All that was resolved: {id=, mine=, theirs=, reason=, node=}.
+room.resolved = {}
+--- Why each ended: {id=, reason=}.
+room.ended = {}
 
 function room:init(arg)
   self.id, self.score, self.arg = arg.id, 0, arg
@@ -58,6 +62,20 @@ function room:handoff(reason)
   if act == "nothing" then return nil end
   if act == "large" then return ("x"):rep(5000) end
   return { score = self.score, reason = reason }
+end
+
+--- Takes over what the other copy has more than both had.
+function room:resolve_conflict(state)
+  room.resolved[#room.resolved + 1] = {
+    id = self.id, mine = self.score, theirs = state.score,
+    reason = state.reason, node = core.node_name(),
+  }
+  if self.arg.resolve == "raise" then error("cannot resolve") end
+  self.score = self.score + state.score
+end
+
+function room:terminate(reason)
+  room.ended[#room.ended + 1] = { id = self.id, reason = reason }
 end
 
 function room.start_link(arg) return server.start_link(room, arg) end

@@ -22,6 +22,7 @@ suite.scripts = {
   poison = { max_steps = 1000000, clock = "idle" },
   leaving = { max_steps = 1000000, clock = "idle" },
   checkpoints = { max_steps = 2000000, clock = "idle" },
+  conflicts = { max_steps = 2000000, clock = "idle" },
   held = { max_steps = 2000000, clock = "idle" },
   node_sets = { max_steps = 100000, clock = "idle" },
   node_monitors = { max_steps = 2000000, clock = "idle" },
@@ -32,7 +33,8 @@ suite.scripts = {
 suite.names = {
   "processes", "servers", "supervisors", "dynamic", "restart_loop", "remote",
   "reconnects", "distributed", "pauses", "splits", "poison", "leaving",
-  "checkpoints", "held", "node_sets", "node_monitors", "sources",
+  "checkpoints", "conflicts", "held", "node_sets", "node_monitors",
+  "sources",
 }
 
 --- The strategies that find bugs by chance.

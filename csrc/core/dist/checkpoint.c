@@ -46,6 +46,10 @@ static bool loses(const byn_dist *d, const byn_run *run) {
   return winner && winner->host != d->self;
 }
 
+bool byn_checkpoint_is_anothers(const byn_run *run, const byn_generation *g) {
+  return is_writer(run) && g->checkpoint && g->checkpoint->epoch > run->epoch;
+}
+
 /* --- lists of copies ------------------------------------------------------ */
 
 static byn_copy_list *list_of(byn_copy *copy) {
@@ -172,8 +176,40 @@ static bool is_to_be_copied(const byn_run *run, const byn_generation *g) {
   return !waits || g->checkpoint->epoch == run->epoch;
 }
 
+static void write_anew(byn_dist *d, byn_run *run, byn_generation *g) {
+  byn_checkpoint *c = g->checkpoint;
+  if (!c) return;
+  byn_assert(c->epoch <= run->epoch);
+  c->epoch = run->epoch;
+  c->history = run->history;
+  c->version++;
+  byn_registry_touch(&d->registry, run->place);
+}
+
+void byn_checkpoint_renew(byn_dist *d, byn_run *run, byn_generation *g) {
+  run->epoch = byn_registry_stamp(&d->registry);
+  write_anew(d, run, g);
+}
+
+/* No epoch is greater than the last, whatever peers claim. */
+static bool can_renew(const byn_run *run) {
+  return run->epoch < BYN_STAMP_MAX - 1;
+}
+
+/* While it was to be stopped, others said that they hold more than this node
+ * has; now it stays. */
+static bool is_behind(const byn_run *run, const byn_checkpoint *c) {
+  for (uint32_t i = 0; i < BYN_COPIES; i++) {
+    const byn_copy *copy = &run->copies[i];
+    if (copy->peer && copy->life == copy->peer->host->incarnation &&
+        is_before(c->epoch, c->version, copy->epoch, copy->version))
+      return true;
+  }
+  return false;
+}
+
 void byn_checkpoint_review(byn_dist *d, byn_run *run) {
-  const byn_generation *g = generation_of(run);
+  byn_generation *g = generation_of(run);
   if (!is_to_be_copied(run, g) || !make_copies(d, run)) return;
   byn_peer *holders[BYN_COPIES];
   const byn_checkpoint *c = g->checkpoint;
@@ -181,6 +217,8 @@ void byn_checkpoint_review(byn_dist *d, byn_run *run) {
       choose_holders(d, run->place, c->bytes.n + run->place->key_size, holders);
   assign_copies(run, holders, count);
   if (loses(d, run)) return;
+  if (is_writer(run) && can_renew(run) && is_behind(run, c))
+    byn_checkpoint_renew(d, run, g);
   for (uint32_t i = 0; i < BYN_COPIES; i++) {
     byn_copy *copy = &run->copies[i];
     if (!copy->peer) continue;
@@ -213,6 +251,18 @@ bool byn_checkpoint_is_safe(byn_dist *d, byn_run *run) {
          byn_checkpoint_is_held(d, run, c->epoch, c->version);
 }
 
+bool byn_checkpoint_outlives(byn_dist *d, byn_run *run, uint64_t token,
+                             uint64_t epoch) {
+  byn_generation *g = generation_of(run);
+  if (!g || loses(d, run)) return false;
+  byn_registry_saw(&d->registry, epoch);
+  if (token == g->token && epoch >= run->epoch && can_renew(run))
+    byn_checkpoint_renew(d, run, g);
+  bool safe = byn_checkpoint_is_safe(d, run);
+  run->drops |= safe && !g->checkpoint && token == g->token;
+  return safe;
+}
+
 /* --- what this node writes ------------------------------------------------ */
 
 static void mark_kept(byn_dist *d, byn_place *p, byn_generation *g) {
@@ -226,49 +276,34 @@ bool byn_checkpoint_write(byn_dist *d, byn_run *run, byn_generation *g,
                           bool handed, byn_dist_bytes bytes) {
   byn_assert(is_writer(run) && run->token == g->token && run->epoch);
   const byn_checkpoint *c = g->checkpoint;
+  if (byn_checkpoint_is_anothers(run, g)) {
+    if (loses(d, run)) return true;
+    run->epoch = byn_registry_stamp(&d->registry);
+  }
   byn_assert(!c || c->epoch <= run->epoch);
   uint64_t version = c ? c->version + 1 : 1;
   mark_kept(d, run->place, g);
   byn_registry_touch(&d->registry, run->place);
-  return byn_generation_hold(g, &d->alloc, run->epoch, version, handed, bytes);
-}
-
-static void write_anew(byn_dist *d, byn_run *run, byn_generation *g) {
-  byn_checkpoint *c = g->checkpoint;
-  if (!c) return;
-  byn_assert(c->epoch <= run->epoch);
-  c->epoch = run->epoch;
-  c->version++;
-  byn_registry_touch(&d->registry, run->place);
-}
-
-void byn_checkpoint_renew(byn_dist *d, byn_run *run, byn_generation *g) {
-  run->epoch = byn_registry_stamp(&d->registry);
-  write_anew(d, run, g);
+  if (!byn_generation_hold(g, &d->alloc, run->epoch, version, handed, bytes))
+    return false;
+  g->checkpoint->history = run->history;
+  return true;
 }
 
 void byn_checkpoint_begin(byn_dist *d, byn_run *run) {
+  const byn_generation *g = generation_of(run);
+  const byn_checkpoint *given = g ? g->checkpoint : NULL;
   run->epoch = byn_registry_stamp(&d->registry);
+  run->history = given ? given->history : 0;
   run->collected = true;
 }
 
 void byn_checkpoint_resumed(byn_dist *d, byn_run *run, byn_generation *g) {
   byn_checkpoint *c = g->checkpoint;
-  if (!c || c->epoch == run->epoch) return;
-  c->handed = false;
+  if (!c || byn_checkpoint_is_anothers(run, g)) return;
+  if (c->epoch == run->epoch && c->history == run->history) return;
+  if (c->epoch != run->epoch) c->handed = false;
   write_anew(d, run, g);
-}
-
-void byn_checkpoint_review_rivals(byn_dist *d, byn_run *run,
-                                  byn_generation *g) {
-  uint64_t rivals = 0;
-  for (const byn_register *r = g->registers; r; r = r->next)
-    if (r->host != d->self && r->state == BYN_REGISTER_RUNNING &&
-        !r->host->gone)
-      rivals ^= r->run;
-  if (rivals == run->rivals) return;
-  run->rivals = rivals;
-  if (rivals) byn_checkpoint_renew(d, run, g);
 }
 
 void byn_checkpoint_forget_run(byn_dist *d, byn_run *run) {
@@ -289,13 +324,17 @@ static void put_version(byn_buf *b, const byn_generation *g) {
   byn_put_number_field(b, BYN_FIELD_VERSION, c ? c->version : 0);
 }
 
-void byn_checkpoint_put(byn_buf *b, const byn_dist_id *id, uint64_t token,
-                        const byn_generation *g) {
+static void put_id(byn_buf *b, const byn_dist_id *id, uint64_t token) {
   byn_put_bytes_field(b, BYN_FIELD_KEY, id->key, id->n);
   size_t mark = byn_field_open(b, BYN_FIELD_HASH);
   byn_put_u64(b, id->hash);
   byn_field_close(b, mark);
   byn_put_number_field(b, BYN_FIELD_TOKEN, token);
+}
+
+void byn_checkpoint_put(byn_buf *b, const byn_dist_id *id, uint64_t token,
+                        const byn_generation *g) {
+  put_id(b, id, token);
   put_version(b, g);
 }
 
@@ -307,7 +346,38 @@ void byn_checkpoint_put_whole(byn_dist *d, byn_record_kind kind,
   byn_checkpoint_put(b, &id, g->token, g);
   const byn_checkpoint *c = g->checkpoint;
   byn_put_number_field(b, BYN_FIELD_HANDED, c->handed);
+  byn_put_number_field(b, BYN_FIELD_HISTORY, c->history);
   byn_put_bytes_field(b, BYN_FIELD_STATE, c->bytes.at, c->bytes.n);
+}
+
+/* The copies that were stopped wrote checkpoints; the one that stays has none,
+ * and theirs are not for its next process. */
+static void drop_others(byn_dist *d, byn_run *run, const byn_generation *g) {
+  run->drops = false;
+  if (g->checkpoint) return;
+  byn_dist_id id = byn_place_id(run->place);
+  byn_buf *b = byn_record_begin(d, BYN_RECORD_DROP);
+  put_id(b, &id, run->token);
+  byn_put_number_field(b, BYN_FIELD_EPOCH, run->epoch - 1);
+  byn_put_number_field(b, BYN_FIELD_VERSION, BYN_RECORD_VERSION_MOST);
+  for (byn_peer *peer = d->peers; peer; peer = peer->next)
+    if (byn_peer_sees(peer)) byn_record_send(d, peer);
+}
+
+void byn_checkpoint_review_rivals(byn_dist *d, byn_run *run,
+                                  byn_generation *g) {
+  uint64_t rivals = 0;
+  for (const byn_register *r = g->registers; r; r = r->next)
+    if (r->host != d->self && r->state == BYN_REGISTER_RUNNING &&
+        !r->host->gone)
+      rivals ^= r->run;
+  /* Others may hold what the copy wrote that was to stay, and is gone. */
+  bool fresh = rivals != run->rivals && rivals;
+  bool renews = fresh || run->loses;
+  run->rivals = rivals;
+  run->loses = false;
+  if (renews) byn_checkpoint_renew(d, run, g);
+  if (run->drops && !rivals) drop_others(d, run, g);
 }
 
 static void send_copy(byn_dist *d, byn_copy *copy) {
@@ -397,11 +467,16 @@ void byn_checkpoint_review_spares(byn_dist *d, const byn_place *p) {
 bool byn_checkpoint_take(byn_dist *d, byn_place *p, byn_generation *g,
                          const byn_record *r) {
   byn_registry_saw(&d->registry, r->epoch);
-  bool own = p->run && p->run->token == g->token && is_writer(p->run);
+  byn_registry_saw(&d->registry, r->history);
+  bool own = p->run && p->run->token == g->token && is_writer(p->run) &&
+             !loses(d, p->run);
   if (own || !byn_checkpoint_is_newer(g, r->epoch, r->version)) return true;
   mark_kept(d, p, g);
-  return byn_generation_hold(g, &d->alloc, r->epoch, r->version, r->handed,
-                             r->state);
+  if (!byn_generation_hold(g, &d->alloc, r->epoch, r->version, r->handed,
+                           r->state))
+    return false;
+  g->checkpoint->history = r->history;
+  return true;
 }
 
 static byn_generation *named_generation(const byn_dist *d, const byn_record *r,

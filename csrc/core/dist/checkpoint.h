@@ -14,7 +14,10 @@
  *
  * To each holder one CHECKPOINT of a child is under way; what is written
  * meanwhile replaces what waits. As long as a run is on this node its own
- * checkpoint is not replaced by what others send.
+ * checkpoint is not replaced by what others send, unless another copy of the
+ * child stays: then this node holds what that one wrote, as any other does, and
+ * what its own process writes after it counts for nothing. That process is
+ * stopped only when all that are to hold the other's newest checkpoint do.
  *
  * A node that the ring does not name any more keeps what it holds until the
  * runner says that enough others do.
@@ -49,11 +52,14 @@ void byn_checkpoint_put_whole(byn_dist *d, byn_record_kind kind,
                               const byn_place *p, const byn_generation *g);
 
 /* The process of a run that is STARTING, RUNNING or STOPPING wrote that. false
- * when memory is short. */
+ * when memory is short. It is not held where another copy stays. */
 bool byn_checkpoint_write(byn_dist *d, byn_run *run, byn_generation *g,
                           bool handed, byn_dist_bytes bytes);
 /* A fresh epoch, and what the run holds is written anew. */
 void byn_checkpoint_renew(byn_dist *d, byn_run *run, byn_generation *g);
+/* What is held here was written by a copy that stayed, and not by the run's own
+ * process, which goes on. */
+bool byn_checkpoint_is_anothers(const byn_run *run, const byn_generation *g);
 /* START was taken, its process runs: it may write, it has resumed. */
 void byn_checkpoint_begin(byn_dist *d, byn_run *run);
 void byn_checkpoint_resumed(byn_dist *d, byn_run *run, byn_generation *g);
@@ -71,6 +77,11 @@ bool byn_checkpoint_is_held(byn_dist *d, byn_run *run, uint64_t epoch,
 /* The same of its newest. One that has none is safe, and one of a copy that is
  * to be stopped: it counts for nothing. */
 bool byn_checkpoint_is_safe(byn_dist *d, byn_run *run);
+/* May another copy of the child be stopped, a process of the generation `token`
+ * that writes `epoch`? Only when this node wins, its epoch is greater, and all
+ * that are to hold its newest checkpoint do. */
+bool byn_checkpoint_outlives(byn_dist *d, byn_run *run, uint64_t token,
+                             uint64_t epoch);
 /* The run is over. */
 void byn_checkpoint_forget_run(byn_dist *d, byn_run *run);
 

@@ -250,6 +250,8 @@ void byn_dist_time(byn_dist *d, int64_t now, int64_t wall) {
   if (now < d->now) now = d->now;
   d->now = now;
   byn_registry_time(&d->registry, now, wall);
+  if (d->awoke) byn_run_write_awoke(d);
+  d->awoke = false;
   byn_due due;
   while (byn_timers_pop(d->timers, now, &due)) {
     if (due.kind == BYN_TIMER_RUN)

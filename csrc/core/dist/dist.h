@@ -234,7 +234,9 @@ void byn_dist_exited(byn_dist *d, uint32_t child, bool normal,
  * the next process of the child is started with the newest (checkpoint.h). It
  * is a request. OK: `replicas` nodes hold it, or all where there are fewer;
  * with `async`: this node does. TIMEOUT, as above: this node holds it.
- * `handed`: its handoff returned it. */
+ * `handed`: its handoff returned it. That of a process that was stopped with
+ * WHY_CONFLICT goes to the copy that stays, if there is one still, in place of
+ * being held; OK: it is on its way. NOCONNECTION, TOO_LARGE: it is not. */
 typedef struct byn_dist_written {
   const uint8_t *bytes;
   size_t n;
@@ -261,6 +263,8 @@ typedef enum byn_dist_kind {
   BYN_DIST_NODE_DOWN, /* node is lost, has left, or its supervisor ended */
   BYN_DIST_NODE_TERMINATE, /* node leaves in good order, reason */
   BYN_DIST_FORGET,         /* id: nothing is known of it any more */
+  BYN_DIST_RESOLVE,        /* child: pid is the copy that stays of two; state:
+                              what the other handed over, once */
   BYN_DIST_EVENT,          /* event, and what that has */
   BYN_DIST_ESCALATE        /* child exceeded the limit: end the supervisor */
 } byn_dist_kind;

@@ -167,7 +167,12 @@ typedef struct byn_run {
   uint8_t stop_why;
   uint64_t id, begun; /* of the process: its token, its stamp */
   uint64_t epoch;     /* of what the process of the last START writes */
+  uint64_t history;   /* as in its register; 0: its process was given no state
+                         and has not begun */
   uint64_t rivals;    /* of the copies that it was found to win against */
+  bool loses;         /* another copy was to stay, when it was looked at last */
+  bool drops;         /* it has no checkpoint, and a copy that may have written
+                         some was let know that it may stop */
   bool collected;     /* this node holds the newest checkpoint */
   bool gone;          /* STOPPING, and the process has ended: its checkpoint
                          is on its way to others */
@@ -227,8 +232,8 @@ typedef struct byn_told {
   byn_dist_why why;
   uint32_t count, child;
   int64_t wait_ms;
-  bool joined, escalates;
-  byn_blob key, node, from, pid, other_pid, reason;
+  bool joined, escalates, resolves;
+  byn_blob key, node, from, pid, other_pid, reason, state;
   uint64_t hash;
   const char **names;
   uint32_t name_count;
@@ -270,6 +275,7 @@ struct byn_dist {
   bool open;        /* it serves what it owns, and takes over */
   bool opened_once; /* since it was attached */
   bool leaving, held;
+  bool awoke;               /* just now, after it stood still for long */
   bool hosts, hosts_wanted; /* it runs children; if the list allows it */
   bool starved;             /* something to be shown found no memory */
   byn_blob leave_reason;

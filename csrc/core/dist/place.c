@@ -131,6 +131,9 @@ static byn_merged merge_register(byn_generation *g, const byn_alloc *alloc,
   r->version = view->version;
   r->run = view->run;
   r->begun = view->begun;
+  bool given = view->history && view->history < view->begun;
+  r->history = given ? view->history : view->begun;
+  r->awoke = view->awoke;
   r->state = view->state;
   r->why = view->why;
   return BYN_MERGED_NEWS;
@@ -439,11 +442,22 @@ void byn_place_clear(byn_place *p, const byn_alloc *alloc) {
 
 /* --- functions of the set ------------------------------------------------- */
 
-static bool begins_better(const byn_register *a, const byn_register *b,
-                          bool newest) {
-  bool before =
-      a->begun < b->begun || (a->begun == b->begun && a->run < b->run);
-  return before != newest;
+/* Since when its host has been awake with it. Where only one of two slept, this
+ * says whether the other began meanwhile; where both did, it is still an order:
+ * to compare each with the other's begin would be none, as three processes
+ * could then each have to give way to the next. */
+static uint64_t awake_since(const byn_register *r) {
+  return r->awoke > r->begun ? r->awoke : r->begun;
+}
+
+static bool stays_before(const byn_register *a, const byn_register *b,
+                         bool newest) {
+  if (newest)
+    return a->begun > b->begun || (a->begun == b->begun && a->run > b->run);
+  if (a->history != b->history) return a->history < b->history;
+  uint64_t since = awake_since(a), other = awake_since(b);
+  if (since != other) return since < other;
+  return a->begun < b->begun || (a->begun == b->begun && a->run < b->run);
 }
 
 static byn_register *best_running(const byn_place *p, bool newest, bool seen,
@@ -453,7 +467,7 @@ static byn_register *best_running(const byn_place *p, bool newest, bool seen,
     for (byn_register *r = g->registers; r; r = r->next) {
       if (r->state != BYN_REGISTER_RUNNING || r->host->gone) continue;
       if (seen && r->host->unseen) continue;
-      if (best && !begins_better(r, best, newest)) continue;
+      if (best && !stays_before(r, best, newest)) continue;
       best = r;
       if (of) *of = g;
     }

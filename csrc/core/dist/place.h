@@ -75,6 +75,11 @@ typedef struct byn_register {
   uint64_t version; /* of this register; never 0 */
   uint64_t run;     /* the token of the process; RUNNING and later */
   uint64_t begun;   /* its stamp */
+  uint64_t history; /* when the first process began whose state this one
+                       carries on; `begun` where it was given none */
+  uint64_t awoke;   /* the last stamp at which its host went on after it stood
+                       still so long that others may have taken the child
+                       over; 0: it has not since `begun` */
   uint8_t state;
   uint8_t why; /* of the last end, or of the refusal */
   byn_blob pid, reason;
@@ -98,6 +103,8 @@ typedef struct byn_failures {
  * holds it (checkpoint.h). It is no part of what is merged. */
 typedef struct byn_checkpoint {
   uint64_t epoch, version; /* in this order: an older replaces no newer */
+  uint64_t history;        /* as in a register; 0: of a process that has not
+                              begun */
   bool handed;             /* handoff returned it, nobody has resumed it yet */
   byn_blob bytes;
 } byn_checkpoint;
@@ -154,7 +161,7 @@ typedef struct byn_place {
 /* A generation as somebody told it: views into his bytes. */
 typedef struct byn_register_view {
   byn_dist_bytes node;
-  uint64_t incarnation, version, run, begun;
+  uint64_t incarnation, version, run, begun, history, awoke;
   uint8_t state, why;
   byn_dist_bytes pid, reason;
   byn_host *host; /* for byn_place_merge: looked up by its caller; NULL: this
@@ -224,8 +231,16 @@ byn_register *byn_register_of(byn_generation *g, const byn_alloc *alloc,
                               byn_host *host);
 
 /* The register of the process that is the child's: of all RUNNING on hosts
- * that are not gone the one that began first (or last, if `newest`), then that
- * of the least (greatest) run. NULL if there is none. */
+ * that are not gone the first of one total order; NULL if there is none.
+ *
+ *   1. the oldest history
+ *   2. the oldest process; one whose host stood still since counts from when
+ *      that awoke: others took the child over and went on meanwhile
+ *   3. the oldest process, and the least run
+ *
+ * `newest`: the youngest process, whatever it carries on, then the greatest
+ * run. Each is written by the host of the process alone, so that nodes with the
+ * same registers choose the same process, in whatever order they came. */
 byn_register *byn_place_running(const byn_place *p, bool newest,
                                 byn_generation **of);
 /* The same among hosts that are connected: what may be shown. */

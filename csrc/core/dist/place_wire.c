@@ -30,7 +30,19 @@ enum {
   KEPT
 };
 
-enum { NODE = 1, INCARNATION, VERSION, STATE, WHY, RUN, BEGUN, PID, REASON };
+enum {
+  NODE = 1,
+  INCARNATION,
+  VERSION,
+  STATE,
+  WHY,
+  RUN,
+  BEGUN,
+  PID,
+  REASON,
+  HISTORY, /* where it is not BEGUN */
+  AWOKE
+};
 
 /* --- writing -------------------------------------------------------------- */
 
@@ -49,6 +61,8 @@ static void put_register(byn_buf *b, const byn_register *r) {
   byn_put_number_field(b, BEGUN, r->begun);
   put_blob(b, PID, &r->pid);
   put_blob(b, REASON, &r->reason);
+  if (r->history != r->begun) byn_put_number_field(b, HISTORY, r->history);
+  byn_put_number_field(b, AWOKE, r->awoke);
   byn_field_close(b, mark);
 }
 
@@ -154,6 +168,10 @@ static bool read_register_field(const byn_field *f, byn_register_view *v) {
     return bytes_of(f, &v->pid);
   case REASON:
     return bytes_of(f, &v->reason);
+  case HISTORY:
+    return number(f, BYN_STAMP_MAX, &v->history);
+  case AWOKE:
+    return number(f, BYN_STAMP_MAX, &v->awoke);
   default:
     return true;
   }

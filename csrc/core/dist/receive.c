@@ -67,7 +67,9 @@ static void take_place_record(byn_dist *d, byn_peer *peer,
   byn_place *p = byn_registry_find(&d->registry, &r->id);
   if (!p) return;
   if (r->kind == BYN_RECORD_CONFIRMED)
-    byn_reconcile_confirmed(d, p, peer->host, r->run, r->runs);
+    byn_reconcile_confirmed(d, p, peer->host, r);
+  else if (r->kind == BYN_RECORD_RESOLVE)
+    byn_reconcile_resolve(d, p, r);
   else if (byn_want_is_known(p))
     byn_sync_send_place(d, peer, p);
 }
@@ -181,6 +183,7 @@ static void take_record(byn_dist *d, byn_peer *peer, const byn_record *r) {
     break;
   case BYN_RECORD_WANT:
   case BYN_RECORD_CONFIRMED:
+  case BYN_RECORD_RESOLVE:
     take_place_record(d, peer, r);
     break;
   case BYN_RECORD_SYNC:
@@ -201,7 +204,8 @@ static void take_relayed(byn_dist *d, byn_peer *via, const byn_record *r) {
   bool of_children =
       inner.kind == BYN_RECORD_ENTRY || inner.kind == BYN_RECORD_START ||
       inner.kind == BYN_RECORD_TERMINATE || inner.kind == BYN_RECORD_REPLY ||
-      inner.kind == BYN_RECORD_CONFIRM || inner.kind == BYN_RECORD_CONFIRMED;
+      inner.kind == BYN_RECORD_CONFIRM || inner.kind == BYN_RECORD_CONFIRMED ||
+      inner.kind == BYN_RECORD_RESOLVE;
   if (of_children) take_record(d, from, &inner);
 }
 

@@ -14,7 +14,7 @@
 BYN_MACHINE("dist: what should run",
             "queued starting running stopping waiting none",
             "over leave elsewhere lost_conflict won start refused temporary "
-            "no_room withheld held terminate");
+            "no_room withheld held terminate handed_over resolve");
 
 enum { CONFIRM_MS = 1000 };
 
@@ -77,6 +77,8 @@ static void ask_winner(byn_dist *d, byn_run *run, const byn_register *winner) {
   byn_buf *b = byn_record_begin(d, BYN_RECORD_CONFIRM);
   byn_record_put_id(b, run->place);
   byn_put_number_field(b, BYN_FIELD_RUN, winner->run);
+  byn_put_number_field(b, BYN_FIELD_TOKEN, run->token);
+  byn_put_number_field(b, BYN_FIELD_EPOCH, run->epoch);
   byn_relay_send(d, peer);
 }
 
@@ -115,6 +117,7 @@ static void review_running(byn_dist *d, byn_run *run, byn_generation *g) {
   const byn_register *winner = byn_place_running(p, d->newest, NULL);
   if (winner && winner->host != d->self) {
     BYN_COVER(run->state, "lost_conflict");
+    run->loses = true;
     ask_winner(d, run, winner);
   } else if (winner) {
     if (p->live > 1) BYN_COVER(run->state, "won");
@@ -250,11 +253,13 @@ void byn_reconcile_terminate(byn_dist *d, byn_place *p, byn_generation *g) {
 /* --- conflicts ------------------------------------------------------------ */
 
 void byn_reconcile_confirmed(byn_dist *d, byn_place *p, const byn_host *host,
-                             uint64_t id, bool runs) {
+                             const byn_record *r) {
   byn_run *run = p->run;
-  if (!run || run->state != BYN_RUN_RUNNING || !runs) return;
+  if (!run || run->state != BYN_RUN_RUNNING || !r->runs) return;
   const byn_register *winner = byn_place_running(p, d->newest, NULL);
-  if (!winner || winner->host != host || winner->run != id) return;
+  if (!winner || winner->host != host || winner->run != r->run) return;
+  /* What it has written of itself since, or had not yet, decides anew. */
+  if (r->version && r->version != winner->version) return;
   byn_blob_set(&run->winner, &d->alloc, winner->pid.at, winner->pid.n);
   byn_told *t = byn_told_add(d, BYN_DIST_CONFLICT, p, host->name);
   if (t) {
@@ -262,6 +267,45 @@ void byn_reconcile_confirmed(byn_dist *d, byn_place *p, const byn_host *host,
     byn_blob_set(&t->other_pid, &d->alloc, winner->pid.at, winner->pid.n);
   }
   stop_run(d, run, BYN_DIST_WHY_CONFLICT);
+}
+
+byn_handed byn_reconcile_hand_over(byn_dist *d, const byn_run *run,
+                                   byn_dist_bytes state) {
+  const byn_place *p = run->place;
+  if (run->state != BYN_RUN_STOPPING || run->stop_why != BYN_DIST_WHY_CONFLICT)
+    return BYN_HANDED_TO_NOBODY;
+  const byn_register *winner = byn_place_running(p, d->newest, NULL);
+  if (!winner || winner->host == d->self) return BYN_HANDED_TO_NOBODY;
+  byn_peer *peer = peer_of(d, winner->host);
+  if (!peer || !byn_relay_reaches(peer)) return BYN_HANDED_UNREACHED;
+  if (!byn_record_would_fit(d, peer, state.n + p->key_size))
+    return BYN_HANDED_TOO_LARGE;
+  BYN_COVER(run->state, "handed_over");
+  byn_buf *b = byn_record_begin(d, BYN_RECORD_RESOLVE);
+  byn_record_put_id(b, p);
+  byn_put_number_field(b, BYN_FIELD_RUN, winner->run);
+  byn_put_bytes_field(b, BYN_FIELD_STATE, state.at, state.n);
+  byn_relay_send(d, peer);
+  return BYN_HANDED_OVER;
+}
+
+void byn_reconcile_resolve(byn_dist *d, byn_place *p, const byn_record *r) {
+  const byn_run *run = p->run;
+  if (!run || run->id != r->run) return;
+  if (run->state == BYN_RUN_STOPPING) { /* for the sake of a third */
+    byn_reconcile_hand_over(d, run, r->state);
+    return;
+  }
+  if (run->state != BYN_RUN_RUNNING) return;
+  BYN_COVER(run->state, "resolve");
+  byn_told *t = byn_told_add(d, BYN_DIST_CONFLICT, p, NULL);
+  if (!t) return;
+  t->resolves = true;
+  t->child = run->child;
+  /* Without either there is nothing to be told. */
+  if (!byn_blob_set(&t->pid, &d->alloc, run->pid.at, run->pid.n) ||
+      !byn_blob_set(&t->state, &d->alloc, r->state.at, r->state.n))
+    byn_blob_clear(&t->state, &d->alloc);
 }
 
 void byn_reconcile_conflicts(byn_dist *d) {

@@ -6,8 +6,9 @@
  * likes, so it does not matter which change made it necessary.
  *
  * Of two processes of one child the one that loses (place.h) is stopped by its
- * own node, and only after the host of the other confirmed that it runs: there
- * is never none.
+ * own node, and only after the host of the other confirmed that it runs, stays
+ * by all that it knows, and that what it wrote outlives what this one wrote:
+ * there is never none, and the state of the loser is never newer.
  *
  * What becomes of a run is told by the owner (report.h).
  */
@@ -15,15 +16,29 @@
 #define BYN_DIST_RECONCILE_H
 
 #include "parts.h"
+#include "record.h"
 
 void byn_reconcile(byn_dist *d, byn_place *p);
 /* The next START or STOP. */
 bool byn_reconcile_next(byn_dist *d, byn_dist_action *a);
 /* terminate_child: ends a generation that runs here, or waits to. */
 void byn_reconcile_terminate(byn_dist *d, byn_place *p, byn_generation *g);
-/* A peer's answer: the process `run` of that place runs there, or not. */
+/* A peer's answer, CONFIRMED: a process of that place runs there and stays, or
+ * not. */
 void byn_reconcile_confirmed(byn_dist *d, byn_place *p, const byn_host *host,
-                             uint64_t run, bool runs);
+                             const byn_record *r);
+/* The run was stopped for the sake of another copy of the child, and its
+ * handoff returned that: tells it the other, if that stays still. */
+typedef enum byn_handed {
+  BYN_HANDED_TO_NOBODY, /* there is no such copy */
+  BYN_HANDED_OVER,
+  BYN_HANDED_UNREACHED,
+  BYN_HANDED_TOO_LARGE
+} byn_handed;
+byn_handed byn_reconcile_hand_over(byn_dist *d, const byn_run *run,
+                                   byn_dist_bytes state);
+/* A peer's RESOLVE, for the process that runs here. */
+void byn_reconcile_resolve(byn_dist *d, byn_place *p, const byn_record *r);
 /* Each second: conflicts that last are asked about again. */
 void byn_reconcile_conflicts(byn_dist *d);
 

@@ -7,7 +7,6 @@
 /* Of a checkpoint: whatever a peer sends, this node has a stamp that is not
  * smaller, and counts on. */
 #define EPOCH_MOST (BYN_STAMP_MAX - 1)
-#define VERSION_MOST (BYN_STAMP_MAX / 2)
 
 /* --- writing -------------------------------------------------------------- */
 
@@ -290,7 +289,7 @@ static bool read_sought(const byn_field *field, byn_record *v) {
     else if (f.tag == BYN_FIELD_EPOCH)
       sound = byn_field_number(&f, EPOCH_MOST, &v->epoch);
     else if (f.tag == BYN_FIELD_VERSION)
-      sound = byn_field_number(&f, VERSION_MOST, &v->version);
+      sound = byn_field_number(&f, BYN_RECORD_VERSION_MOST, &v->version);
     else if (f.tag == BYN_FIELD_SEQ)
       sound = byn_field_number(&f, UINT64_MAX, &v->seq);
     if (!sound) return false;
@@ -336,7 +335,9 @@ static bool read_child_field(const byn_field *f, byn_record *v) {
   case BYN_FIELD_EPOCH:
     return byn_field_number(f, EPOCH_MOST, &v->epoch);
   case BYN_FIELD_VERSION:
-    return byn_field_number(f, VERSION_MOST, &v->version);
+    return byn_field_number(f, BYN_RECORD_VERSION_MOST, &v->version);
+  case BYN_FIELD_HISTORY:
+    return byn_field_number(f, EPOCH_MOST, &v->history);
   case BYN_FIELD_HANDED:
     return truth(f, &v->handed);
   case BYN_FIELD_STATE:
@@ -390,6 +391,8 @@ static bool is_complete(const byn_record *r) {
   case BYN_RECORD_CONFIRM:
   case BYN_RECORD_CONFIRMED:
     return has_id(r) && r->run;
+  case BYN_RECORD_RESOLVE:
+    return has_id(r) && r->run && r->state.at;
   case BYN_RECORD_SYNC:
   case BYN_RECORD_ACK:
   case BYN_RECORD_COLLECTED:

@@ -19,16 +19,20 @@
  *   START      KEY HASH TOKEN STAMP FLAGS SPEC NODE BACKOFF
  *   TERMINATE  KEY HASH TOKEN
  *   REPLY      KEY HASH TOKEN CODE PID REASON NODE, or RETRY STAMP
- *   CONFIRM    KEY HASH RUN: do you run it?
- *   CONFIRMED  KEY HASH RUN RUNS
+ *   CONFIRM    KEY HASH RUN TOKEN EPOCH: do you run it, and does it stay? For
+ *              mine I would stop then: of that generation, it writes EPOCH
+ *   CONFIRMED  KEY HASH RUN RUNS VERSION: of its register
+ *   RESOLVE    KEY HASH RUN STATE: for the sake of that process mine was
+ *              stopped, and its handoff returned that
  *   SYNC, ACK  SEQ: what was published up to here is there
  *   WANT       KEY HASH: I lack its spec
  *   RELAY      NODE INCARNATION RECORD: pass that on to that life of a node
  *   RELAYED    NODE INCARNATION RECORD: that life of a node says so (relay.h)
- *   CHECKPOINT KEY HASH TOKEN EPOCH VERSION HANDED STATE: hold that
+ *   CHECKPOINT KEY HASH TOKEN EPOCH VERSION HANDED HISTORY STATE: hold that
  *   HELD       KEY HASH TOKEN EPOCH VERSION: that is what I hold now
  *   SPARE      KEY HASH TOKEN EPOCH VERSION: I hold that; is it to stay here?
- *   DROP       KEY HASH TOKEN EPOCH VERSION: enough others hold it
+ *   DROP       KEY HASH TOKEN EPOCH VERSION: enough others hold it,
+ *              or who runs it has nothing, and that was another copy's
  *   COLLECT    SOUGHT*: do you hold anything newer? (collect.h)
  *   FOUND      as CHECKPOINT: I hold that
  *   COLLECTED  SEQ: up to that one you have all that is newer here
@@ -47,6 +51,8 @@ enum { BYN_PACKET_VERSION = 1, BYN_PACKET_MOST = 65536 };
 #define BYN_PACKET_LIMIT ((size_t)16 << 20)
 /* What a record has besides a key and a spec, at most. */
 #define BYN_RECORD_ROOM ((size_t)2048)
+/* Of a checkpoint, or of a register as CONFIRMED has it. */
+#define BYN_RECORD_VERSION_MOST (BYN_STAMP_MAX / 2)
 /* A spec or a checkpoint that comes from elsewhere is no longer than this. */
 #define BYN_SPEC_MOST (BYN_PACKET_LIMIT - BYN_DIST_KEY_MAX - BYN_RECORD_ROOM)
 
@@ -82,6 +88,7 @@ typedef enum byn_record_kind {
   BYN_RECORD_COLLECT,
   BYN_RECORD_FOUND,
   BYN_RECORD_COLLECTED,
+  BYN_RECORD_RESOLVE,
   BYN_RECORD_KINDS
 } byn_record_kind;
 
@@ -118,7 +125,8 @@ enum {
   BYN_FIELD_VERSION,
   BYN_FIELD_HANDED,
   BYN_FIELD_STATE,
-  BYN_FIELD_SOUGHT /* KEY HASH TOKEN EPOCH VERSION SEQ */
+  BYN_FIELD_SOUGHT, /* KEY HASH TOKEN EPOCH VERSION SEQ */
+  BYN_FIELD_HISTORY
 };
 
 enum { BYN_KNOWN_MEMBER = 1, BYN_KNOWN_HOSTS = 2, BYN_KNOWN_PROVEN = 4 };
@@ -127,7 +135,7 @@ typedef struct byn_record {
   uint8_t kind;
   byn_dist_bytes body;
   uint64_t session, answers, round, mask, token, stamp, flags, run, seq;
-  uint64_t incarnation, code, limit, epoch, version;
+  uint64_t incarnation, code, limit, epoch, version, history;
   bool hosts, leaving, retry, runs, own_backoff, handed;
   byn_dist_bytes nodes, digests, reason, node, spec, pid, record, state;
   byn_dist_id id;

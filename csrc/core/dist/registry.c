@@ -354,8 +354,10 @@ static void see_stamps(byn_registry *r, const byn_generation_view *v) {
   byn_registry_saw(r, v->stamp);
   byn_registry_saw(r, v->end_stamp);
   byn_registry_saw(r, v->failures_version);
-  for (uint32_t i = 0; i < v->register_count; i++)
+  for (uint32_t i = 0; i < v->register_count; i++) {
     byn_registry_saw(r, v->registers[i].begun);
+    byn_registry_saw(r, v->registers[i].awoke);
+  }
 }
 
 static bool find_hosts(byn_registry *r, byn_generation_view *v) {

@@ -215,7 +215,9 @@ bool byn_report_started(byn_dist *d, uint32_t child, byn_dist_bytes pid) {
   byn_written w = {.state = BYN_REGISTER_RUNNING,
                    .run = byn_rng_next(&d->rng) | 1,
                    .begun = byn_registry_stamp(&d->registry),
+                   .history = run->history,
                    .pid = pid};
+  if (w.history == 0) w.history = w.begun;
   bool kept = byn_blob_set(&run->pid, &d->alloc, pid.at, pid.n);
   if (run->state == BYN_RUN_STARTING && g && kept &&
       byn_run_write(d, run->place, g, &w)) {
@@ -224,6 +226,7 @@ bool byn_report_started(byn_dist *d, uint32_t child, byn_dist_bytes pid) {
     if (run->id == 0) tell_moved(d, run, g);
     run->id = w.run;
     run->begun = w.begun;
+    run->history = w.history;
     byn_checkpoint_resumed(d, run, g);
     byn_backoff_started(&run->backoff, d->now);
     if (g->failures.count > 0) byn_run_set_timer(d, run, d->now + d->max_ms);

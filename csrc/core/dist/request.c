@@ -345,6 +345,8 @@ static void review_keep(byn_dist *d, byn_request *q) {
   bool goes_on = g && !g->ended && run->child == q->child;
   if (!goes_on)
     answer_code(d, q, BYN_DIST_NOT_FOUND);
+  else if (byn_checkpoint_is_anothers(run, g) && !q->async)
+    return;
   else if (q->async || byn_checkpoint_is_held(d, run, q->epoch, q->version))
     answer_code(d, q, BYN_DIST_OK);
 }
@@ -490,6 +492,26 @@ static byn_run *writing_run(const byn_dist *d, uint32_t child,
   return writes ? run : NULL;
 }
 
+/* false: no copy stays in its place. */
+static bool hand_over(byn_dist *d, byn_request *q, const byn_run *run,
+                      const byn_dist_written *what) {
+  byn_dist_bytes state = {what->bytes, what->n};
+  switch (byn_reconcile_hand_over(d, run, state)) {
+  case BYN_HANDED_OVER:
+    answer_code(d, q, BYN_DIST_OK);
+    return true;
+  case BYN_HANDED_UNREACHED:
+    answer_code(d, q, BYN_DIST_NOCONNECTION);
+    return true;
+  case BYN_HANDED_TOO_LARGE:
+    answer_code(d, q, BYN_DIST_TOO_LARGE);
+    return true;
+  case BYN_HANDED_TO_NOBODY:
+    break;
+  }
+  return false;
+}
+
 void byn_request_keep(byn_dist *d, uint64_t number, uint32_t child,
                       const byn_dist_written *what, int64_t limit_ms) {
   byn_generation *g;
@@ -511,6 +533,8 @@ void byn_request_keep(byn_dist *d, uint64_t number, uint32_t child,
   size_t packet = what->n + id.n + BYN_RECORD_ROOM;
   if (what->n > d->max_checkpoint || packet > d->max_packet) {
     answer_code(d, q, BYN_DIST_TOO_LARGE);
+  } else if (what->handed && hand_over(d, q, run, what)) {
+    return;
   } else if (!byn_checkpoint_write(d, run, g, what->handed,
                                    (byn_dist_bytes){what->bytes, what->n})) {
     answer_code(d, q, BYN_DIST_NO_MEMORY);

@@ -126,10 +126,28 @@ bool byn_run_write(byn_dist *d, byn_place *p, byn_generation *g,
   r->why = w->why;
   r->run = w->run;
   r->begun = w->begun;
+  r->history = w->history;
+  r->awoke = 0;
   if (w->state == BYN_REGISTER_RUNNING) g->ran = true;
   byn_registry_changed(&d->registry, p);
   byn_registry_publish(&d->registry, p, false);
   return true;
+}
+
+void byn_run_write_awoke(byn_dist *d) {
+  uint64_t now = byn_registry_stamp(&d->registry);
+  byn_map_entry entry;
+  for (uint32_t cursor = 0; byn_map_next(&d->children, &cursor, &entry);) {
+    const byn_run *run = entry.value;
+    byn_generation *g = byn_place_find(run->place, run->token);
+    if (run->state != BYN_RUN_RUNNING || !g || g->ended || !g->kept) continue;
+    byn_register *own = byn_register_find(g, d->self);
+    if (!own || own->run != run->id) continue;
+    own->version++;
+    own->awoke = now;
+    byn_registry_changed(&d->registry, run->place);
+    byn_registry_publish(&d->registry, run->place, false);
+  }
 }
 
 void byn_run_end(byn_dist *d, byn_place *p, byn_generation *g,

@@ -23,11 +23,14 @@ void byn_run_delist(byn_run *run);
 typedef struct byn_written {
   byn_register_state state;
   uint8_t why;
-  uint64_t run, begun;
+  uint64_t run, begun, history;
   byn_dist_bytes pid, reason;
 } byn_written;
 bool byn_run_write(byn_dist *d, byn_place *p, byn_generation *g,
                    const byn_written *w);
+/* This node went on after it stood still for long: says so of what it runs that
+ * others may have taken over with a checkpoint. */
+void byn_run_write_awoke(byn_dist *d);
 /* Ends a generation, and publishes it. `g` may be freed. */
 void byn_run_end(byn_dist *d, byn_place *p, byn_generation *g,
                  const byn_end_reason *reason);

@@ -4,6 +4,7 @@
 #include "../assert.h"
 #include "../coverage.h"
 #include "candidate.h"
+#include "checkpoint.h"
 #include "cohort.h"
 #include "reconcile.h"
 #include "relay.h"
@@ -202,17 +203,28 @@ void byn_serve_take_terminate(byn_dist *d, byn_peer *peer,
     byn_sync_send_place(d, peer, p);
 }
 
+static uint64_t own_version(const byn_dist *d, const byn_run *run) {
+  const byn_generation *g = byn_place_find(run->place, run->token);
+  const byn_register *own = g ? byn_register_find(g, d->self) : NULL;
+  return own && own->version <= BYN_RECORD_VERSION_MOST ? own->version : 0;
+}
+
+/* Who asks stops its own process if this one runs and stays. Neither is stopped
+ * for the sake of one that is to be stopped itself: what the two nodes know of
+ * each other may differ still. */
 void byn_serve_take_confirm(byn_dist *d, byn_peer *peer, const byn_record *r) {
   byn_place *p = byn_registry_find(&d->registry, &r->id);
-  bool runs =
-      p && p->run && p->run->state == BYN_RUN_RUNNING && p->run->id == r->run;
-  if (p && !runs) byn_sync_send_place(d, peer, p);
+  byn_run *run = p ? p->run : NULL;
+  bool runs = run && run->state == BYN_RUN_RUNNING && run->id == r->run;
+  bool wins = runs && byn_checkpoint_outlives(d, run, r->token, r->epoch);
+  if (p && !wins) byn_sync_send_place(d, peer, p);
   byn_buf *b = byn_record_begin(d, BYN_RECORD_CONFIRMED);
   byn_put_bytes_field(b, BYN_FIELD_KEY, r->id.key, r->id.n);
   size_t mark = byn_field_open(b, BYN_FIELD_HASH);
   byn_put_u64(b, r->id.hash);
   byn_field_close(b, mark);
   byn_put_number_field(b, BYN_FIELD_RUN, r->run);
-  byn_put_number_field(b, BYN_FIELD_RUNS, runs);
+  byn_put_number_field(b, BYN_FIELD_RUNS, wins);
+  if (wins) byn_put_number_field(b, BYN_FIELD_VERSION, own_version(d, run));
   byn_relay_send(d, peer);
 }

@@ -88,7 +88,7 @@ void byn_suspicion_gap(byn_dist *d, int64_t ms, int64_t now) {
   BYN_COVER(d->held, lasting ? "gap" : "short_gap");
   if (!lasting) return;
   begin_round(d);
-  d->held = true;
+  d->held = d->awoke = true;
   d->held_until = now + d->down_after_ms;
   d->held_round = d->ask_round;
   d->held_session = d->sessions;

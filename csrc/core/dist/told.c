@@ -27,6 +27,7 @@ void byn_told_free(byn_dist *d, byn_told *t) {
   byn_blob_clear(&t->pid, &d->alloc);
   byn_blob_clear(&t->other_pid, &d->alloc);
   byn_blob_clear(&t->reason, &d->alloc);
+  byn_blob_clear(&t->state, &d->alloc);
   byn_free(&d->alloc, t->names, t->name_count * sizeof *t->names);
   byn_free(&d->alloc, t, sizeof *t);
 }
@@ -37,7 +38,9 @@ bool byn_told_next(byn_dist *d, byn_dist_action *a) {
   d->told = t->next;
   if (!d->told) d->last_told = NULL;
   d->taken_told = t;
-  a->kind = t->escalates ? BYN_DIST_ESCALATE : BYN_DIST_EVENT;
+  a->kind = t->escalates  ? BYN_DIST_ESCALATE
+            : t->resolves ? BYN_DIST_RESOLVE
+                          : BYN_DIST_EVENT;
   a->event = t->event;
   a->why = t->why;
   a->count = t->names ? t->name_count : t->count;
@@ -51,5 +54,6 @@ bool byn_told_next(byn_dist *d, byn_dist_action *a) {
   a->pid = (byn_dist_bytes){t->pid.at, t->pid.n};
   a->other_pid = (byn_dist_bytes){t->other_pid.at, t->other_pid.n};
   a->reason = (byn_dist_bytes){t->reason.at, t->reason.n};
+  a->state = (byn_dist_bytes){t->state.at, t->state.n};
   return true;
 }

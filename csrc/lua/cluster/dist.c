@@ -288,14 +288,6 @@ static int l_size(lua_State *L) {
   return 2;
 }
 
-/* decode(bytes) -> value: what encode made */
-static int l_decode(lua_State *L) {
-  byn_dist_bytes bytes = {0};
-  bytes.at = (const uint8_t *)luaL_checklstring(L, 1, &bytes.n);
-  byn_dist_push_decoded(L, bytes);
-  return 1;
-}
-
 /* encode(value) -> bytes | nil, err: as a checkpoint has it */
 static int l_encode(lua_State *L) {
   luaL_checkany(L, 1);
@@ -303,6 +295,14 @@ static int l_encode(lua_State *L) {
   lua_pushnil(L);
   lua_insert(L, -2);
   return 2;
+}
+
+/* decode(bytes) -> value; nil if they stand for nothing */
+static int l_decode(lua_State *L) {
+  byn_dist_bytes bytes;
+  bytes.at = (const uint8_t *)luaL_checklstring(L, 1, &bytes.n);
+  byn_dist_push_decoded(L, bytes);
+  return 1;
 }
 
 /* --- inputs --------------------------------------------------------------- */
@@ -491,8 +491,9 @@ static int l_refusals_gone(lua_State *L) {
 /* --- actions -------------------------------------------------------------- */
 
 static const char *const kinds[] = {
-    "send",    "connect",   "start",          "stop",   "answer", "show",
-    "node_up", "node_down", "node_terminate", "forget", "event",  "escalate"};
+    "send",    "connect", "start",     "stop",           "answer",
+    "show",    "node_up", "node_down", "node_terminate", "forget",
+    "resolve", "event",   "escalate"};
 static const char *const codes[] = {
     "ok",        "already_started", "already_present", "error",
     "refused",   "no_room",         "not_found",       "not_a_member",

@@ -18,7 +18,8 @@
 static int encode_protected(lua_State *L) {
   byn_buf *b = lua_touserdata(L, 2);
   byn_term_encode(L, 1, b, NULL, NULL, "msg");
-  return 0;
+  lua_pushlstring(L, (const char *)b->data, b->len);
+  return 1;
 }
 
 bool byn_dist_push_encoded(lua_State *L, int index) {
@@ -30,17 +31,9 @@ bool byn_dist_push_encoded(lua_State *L, int index) {
   lua_pushcfunction(L, encode_protected);
   lua_pushvalue(L, index);
   lua_pushlightuserdata(L, &b);
-  bool ok = lua_pcall(L, 2, 0, 0) == LUA_OK;
-  bool full = ok && !b.failed;
-  uint8_t *copy = full ? lua_newuserdatauv(L, b.len ? b.len : 1, 0) : NULL;
-  if (copy) memcpy(copy, b.data, b.len);
-  size_t n = b.len;
+  bool ok = lua_pcall(L, 2, 1, 0) == LUA_OK;
   byn_buf_free(&b);
-  if (!ok) return false;
-  if (!full) return luaL_error(L, "not enough memory") != 0;
-  lua_pushlstring(L, (const char *)copy, n);
-  lua_replace(L, -2);
-  return true;
+  return ok;
 }
 
 static byn_dist_bytes bytes_at(lua_State *L, int index) {

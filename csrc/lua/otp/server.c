@@ -41,6 +41,7 @@ static bool may_become(const byn_server *s, byn_doing next) {
   case BYN_STARTING:
     return now == BYN_STARTING && s->mail;
   case BYN_IN_CALL:
+  case BYN_IN_RESOLVE:
   case BYN_REPLACING:
   case BYN_HANDING_OVER:
     return idle && kind == BYN_MAIL_CALL;

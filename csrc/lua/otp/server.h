@@ -5,6 +5,7 @@
  *   IDLING      waits for mail or for the idle time-out; owns no coroutine
  *   IN_CALL, IN_CAST, IN_INFO
  *               a mail, or the idle time-out, is with its handler
+ *   IN_RESOLVE  resolve_conflict runs
  *   IN_CONTINUE handle_continue runs
  *   REPLACING   the function that replace_state was given runs
  *   HANDING_OVER
@@ -55,6 +56,7 @@ typedef enum byn_doing {
   BYN_IN_CALL,
   BYN_IN_CAST,
   BYN_IN_INFO,
+  BYN_IN_RESOLVE,
   BYN_IN_CONTINUE,
   BYN_REPLACING,
   BYN_HANDING_OVER,

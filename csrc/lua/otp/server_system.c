@@ -108,12 +108,37 @@ static void hand_over(lua_State *L, byn_process *p) {
   reply_copy(L, p);
 }
 
+/* Pops the state. It is a callback like any other: what it raises ends the
+ * server, and it may return a directive. */
+static void resolve_conflict(lua_State *L, byn_process *p) {
+  bool found = byn_server_push_callback(L, p, "resolve_conflict");
+  lua_pushboolean(L, found);
+  if (!byn_server_reply(L, p, 1)) lua_pop(L, 1);
+  if (found) {
+    lua_rotate(L, -3, 2);
+    byn_server_run_callback(L, p, BYN_IN_RESOLVE, 2);
+    return;
+  }
+  lua_pop(L, 1);
+  byn_server_free_mail(L, p);
+  byn_server_idle(L, p);
+}
+
+/* Pushes the reason that the request in hand wants it to end for. */
+static void push_end_reason(lua_State *L, const byn_server *s) {
+  byn_value_push(L, &s->mail->value);
+  lua_rawgeti(L, -1, 4);
+  lua_replace(L, -2);
+  if (!lua_isnil(L, -1)) return;
+  lua_pop(L, 1);
+  lua_pushliteral(L, "shutdown");
+}
+
 /* What cannot be sent is answered as an error. */
 void byn_server_handed_over(lua_State *L, byn_process *p, int status,
                             int count) {
   byn_server *s = p->self;
   byn_assert(s->doing == BYN_HANDING_OVER);
-  (void)s;
   if (status == LUA_OK) {
     int first = lua_gettop(L) - count + 1;
     lua_settop(L, first);
@@ -123,8 +148,8 @@ void byn_server_handed_over(lua_State *L, byn_process *p, int status,
   } else {
     byn_server_reply_error(L, p);
   }
+  push_end_reason(L, s);
   byn_server_free_mail(L, p);
-  lua_pushliteral(L, "shutdown");
   byn_server_stop(L, p);
 }
 
@@ -152,6 +177,9 @@ void byn_server_system_request(lua_State *L, byn_process *p, byn_system_op op) {
     return;
   case BYN_SYSTEM_HANDOFF:
     hand_over(L, p);
+    return;
+  case BYN_SYSTEM_RESOLVE:
+    resolve_conflict(L, p);
     return;
   default:
     lua_pop(L, 1);

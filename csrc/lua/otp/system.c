@@ -9,6 +9,7 @@ static byn_system_op system_op_at(lua_State *L, int index) {
   if (byn_reason_is(L, index, "get_status")) return BYN_SYSTEM_GET_STATUS;
   if (byn_reason_is(L, index, "replace_state")) return BYN_SYSTEM_REPLACE_STATE;
   if (byn_reason_is(L, index, "handoff")) return BYN_SYSTEM_HANDOFF;
+  if (byn_reason_is(L, index, "resolve_conflict")) return BYN_SYSTEM_RESOLVE;
   return BYN_SYSTEM_UNKNOWN;
 }
 

@@ -7,10 +7,14 @@
  *   {"$system", "get_state"}           a copy of its state | nil, err
  *   {"$system", "get_status"}          what it shows of itself, see status.h
  *   {"$system", "replace_state", fn}   fn(state) -> new state, in the server
- *   {"$system", "handoff", why}        what its handoff(why) returned: true and
+ *   {"$system", "handoff", why, reason}
+ *                                      what its handoff(why) returned: true and
  *                                      that; it ends then, as by "stop" for
- *                                      "shutdown". false: it has no handoff,
- *                                      and goes on
+ *                                      the reason, or "shutdown". false: it has
+ *                                      no handoff, and goes on
+ *   {"$system", "resolve_conflict", state}
+ *                                      true: it calls its resolve_conflict.
+ *                                      false: it has none
  */
 #ifndef BYN_SYSTEM_H
 #define BYN_SYSTEM_H
@@ -24,6 +28,7 @@ typedef enum byn_system_op {
   BYN_SYSTEM_GET_STATUS,
   BYN_SYSTEM_REPLACE_STATE,
   BYN_SYSTEM_HANDOFF,
+  BYN_SYSTEM_RESOLVE,
   BYN_SYSTEM_UNKNOWN
 } byn_system_op;
 

@@ -92,10 +92,10 @@ local function forget_starter(self, child)
 end
 
 -- With `handoff`, which says why, it is asked for its state first.
-function Coordinator:stop_process(child, reason, handoff)
+function Coordinator:stop_process(child, reason, handoff, id)
   core.cast(self.processes, {
     tag = "stop", child = child, reason = reason, key = self.view.key,
-    handoff = handoff, handoff_ms = self.opts.handoff_ms,
+    handoff = handoff, handoff_ms = self.opts.handoff_ms, id = id,
   })
 end
 
@@ -116,10 +116,12 @@ local function stop_reason(a)
   }
 end
 
+-- What a process is asked to hand over for, by why it is stopped.
+local HANDOFFS = { left = "leave", conflict = "conflict" }
+
 function actions.stop(self, a)
   if a.pid ~= nil then
-    return self:stop_process(a.child, stop_reason(a),
-      a.why == "left" and "leave" or nil)
+    return self:stop_process(a.child, stop_reason(a), HANDOFFS[a.why], a.id)
   end
   give_up_start(self, a.child)
   self.dist:exited(a.child, "shutdown")
@@ -140,10 +142,23 @@ function answers.no_room(a)
   return false, core.reason { "no_room", "max_children", a.node }
 end
 
+-- What a handoff returned is where it belongs, or is not.
+local function handoff_answered(self, request, a)
+  if a.code == "ok" then return end
+  local reason = a.code
+  if reason == "too_large" then
+    reason = core.reason { "checkpoint_too_large", #request.exit.state }
+  end
+  self:tell_failed_handoff(request.exit, reason)
+end
+
 function actions.answer(self, a)
   local request = self.requests[a.request]
   self.requests[a.request] = nil
   if not request then return end
+  if request.what == "handoff" then
+    return handoff_answered(self, request, a)
+  end
   if a.code == "ok" and request.what ~= "start" then
     return core.reply(request.from, true, true)
   end
@@ -210,15 +225,27 @@ end
 
 function actions.forget() end
 
+-- This node runs the copy of a child that stays of two. One that is no server
+-- would find a message that nobody sent.
+function actions.resolve(_, a)
+  if a.pid == nil or a.state == nil then return end
+  local info = core.process_info(a.pid)
+  if not info or info.behaviour ~= "server" then return end
+  local state = core.dist.decode(a.state)
+  if state == nil then return end
+  core.request(a.pid, { "$system", "resolve_conflict", state })
+end
+
 local function tell(self, name, fields)
   fields.supervisor = self.name
   core.event(name, fields)
 end
 
--- The child is started with its last checkpoint.
-function Coordinator:tell_failed_handoff(pid, reason)
+-- "leave": the child is started with its last checkpoint. "conflict": the other
+-- copy hears nothing.
+function Coordinator:tell_failed_handoff(exit, reason)
   tell(self, "handoff_failed", {
-    id = self.view.ids[pid], pid = pid, reason = reason,
+    id = exit.id, pid = exit.pid, reason = reason, why = exit.handoff,
   })
 end
 
@@ -329,7 +356,14 @@ local function in_order(map)
   return keys
 end
 
--- The end of a process. What its handoff returned is its last checkpoint.
+local function new_request(self, what, from, id)
+  self.last_request = self.last_request + 1
+  self.requests[self.last_request] = { what = what, from = from, id = id }
+  return self.last_request
+end
+
+-- The end of a process. What its handoff returned is its last checkpoint, or is
+-- told to the copy that stays.
 local function take_exit(self, exit)
   self.view.running[exit.child] = nil
   local state, failed = exit.state, exit.failed
@@ -337,10 +371,11 @@ local function take_exit(self, exit)
     state, failed = nil, core.reason { "checkpoint_too_large", #state }
   end
   if state then
-    self.last_request = self.last_request + 1
-    self.dist:checkpoint(self.last_request, exit.child, state, true, true)
+    local request = new_request(self, "handoff")
+    self.requests[request].exit = exit
+    self.dist:checkpoint(request, exit.child, state, true, true)
   elseif failed ~= nil then
-    self:tell_failed_handoff(exit.pid, failed)
+    self:tell_failed_handoff(exit, failed)
   end
   self.dist:exited(exit.child, exit.reason)
 end
@@ -437,12 +472,6 @@ end
 -- `from_others`; all else is of this node, which its key proves.
 
 local calls, calls_from_others = {}, {}
-
-local function new_request(self, what, from, id)
-  self.last_request = self.last_request + 1
-  self.requests[self.last_request] = { what = what, from = from, id = id }
-  return self.last_request
-end
 
 -- Does a start under way here wait for what that process asks for? It is the
 -- starter, or one that this has spawned.

@@ -8,11 +8,11 @@
 --
 --   adopt   {child=, pid=, shutdown=, coordinator=}    from a starter, as a
 --                                        call: true, or why not
---   stop    {child=, reason=, handoff=, handoff_ms=}
+--   stop    {child=, id=, reason=, handoff=, handoff_ms=}
 --                                        side by side with all others
 --   attach  {pid=, tree=} -> {running = list of {child=, pid=}, exits=}
 --                                        a coordinator begins
---   exited  {child=, pid=, reason=, state=, failed=}
+--   exited  {child=, id=, pid=, reason=, handoff=, state=, failed=}
 --                                        to the coordinator; what ends while
 --                                        there is none is told at attach
 --
@@ -61,6 +61,7 @@ local function remove(self, pid, reason)
   if view then view.numbers[pid] = nil end
   tell_exit(self, {
     tag = "exited", child = entry.child, pid = pid, reason = reason,
+    id = entry.id, handoff = entry.handoff,
     state = entry.state, failed = entry.failed,
   })
 end
@@ -90,8 +91,9 @@ local function stop(self, entry, msg)
   if not msg.handoff or not is_server(entry.pid) then
     return signal(entry, msg.reason)
   end
-  entry.reason = msg.reason
-  entry.asked = core.request(entry.pid, { "$system", "handoff", msg.handoff })
+  entry.reason, entry.id, entry.handoff = msg.reason, msg.id, msg.handoff
+  entry.asked = core.request(entry.pid,
+    { "$system", "handoff", msg.handoff, msg.reason })
   self.handing[entry.asked] = entry
   entry.timer = core.send_after(msg.handoff_ms, core.self(),
     { tag = "handoff_overdue", ref = entry.asked })
