@@ -136,8 +136,7 @@ static int l_misuse(lua_State *L) {
 }
 
 void byn_misuse_functions(lua_State *L) {
-  static const luaL_Reg functions[] = {{"skip_in_errors", l_skip_in_errors},
-                                       {"misuse", l_misuse},
-                                       {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"skip_in_errors", l_skip_in_errors}, {"misuse", l_misuse}, {NULL, NULL}};
   byn_set_functions(L, functions);
 }
