@@ -385,17 +385,6 @@ describe("guard", function()
     end
   end)
 
-  it("tells of a lack of memory, for which Lua gives no traceback", function()
-    local huge = ("x"):rep(2 ^ 20)
-    local events = with_events(function()
-      banyan.guard(function() return huge:rep(2 ^ 26) end)()
-    end)
-    assert.equal(1, #events)
-    assert.equal("callback_error", events[1].event)
-    assert.truthy(events[1].message:find("memory", 1, true))
-    assert.equal("string", type(events[1].traceback))
-  end)
-
   it("lets a process wait inside it", function()
     run(function()
       assert.equal("slept", (banyan.guard(function()

@@ -196,7 +196,13 @@ local function run(body)
 end
 
 local function start()
-  node = assert(banyan.start { on_event = function() end })
+  node = assert(banyan.start { on_event = function(event)
+    if event.event ~= "callback_error" then return end
+    local fine = type(event.traceback) == "string"
+      and event.message:find("not enough memory", 1, true)
+    check(fine, "another error of a callback")
+    if fine then need.told() end
+  end })
   assert(run(function()
     local starter = core.self()
     core.spawn(function()
