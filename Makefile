@@ -355,8 +355,9 @@ QUICK := core/ process signal signal_table node run ring options finalizer \
   remote_call remote_message remote_signal lost_connection hidden_node \
   spec/server_* spec/supervisor_[!m]* simple_one_for_one dynamic_supervisor \
   distributed_supervisor lockstep lockstep_network docstring library log
-# Of the one test that plays a million scripts.
-FEWER := BYN_SCRIPTS=20000
+# Of the one test that plays a million scripts, and of the one that does an
+# exchange over sockets for each allocation.
+FEWER := BYN_SCRIPTS=20000 BYN_ALLOC_STEP=23
 BASE ?= $(or $(shell git merge-base HEAD main 2>/dev/null || \
   git merge-base HEAD origin/main 2>/dev/null),HEAD)
 

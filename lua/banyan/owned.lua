@@ -1,10 +1,9 @@
 --- What belongs to a process and is released when that ends, for whatever
 -- reason, before its links and monitors hear of it: sockets.
 --
--- A resource is a table with a method `release`, which closes it. That must
--- neither yield nor raise, and is right a second time: when memory is short
--- in the middle, all that the process has left is released again. Private to
--- this library.
+-- A resource is a table with a method `release`, which closes it. That must not
+-- yield, may raise for want of memory alone, and is right a second time: all
+-- that the process has left is released again then. Private to this library.
 
 local core = require "banyan.core"
 
@@ -14,7 +13,7 @@ local sets = {} -- pid -> the set of its resources
 
 core.set_release(function(pid)
   local set = sets[pid]
-  for resource in pairs(set) do
+  for resource in pairs(set or {}) do
     resource:release()
     set[resource] = nil
   end
@@ -26,16 +25,26 @@ end)
 ---@param resource table
 ---@return boolean ok  false if the process has ended
 function owned.add(pid, resource)
-  local set = sets[pid]
-  if not set then
-    if not core.owns(pid, true) then return false end
-    set = {}
-    sets[pid] = set
-  elseif not core.is_alive(pid) then
+  local set = sets[pid] or {}
+  set[resource] = true -- before anything has changed: memory may be short
+  if sets[pid] then
+    if core.is_alive(pid) then return true end
+    set[resource] = nil
     return false
   end
-  set[resource] = true
-  return true
+  sets[pid] = set
+  if core.owns(pid, true) then return true end
+  sets[pid] = nil
+  return false
+end
+
+--- Calls fn(resource) for each resource of a process. It must not change what
+-- they own.
+---@param fn fun(resource: table)
+function owned.each(fn)
+  for _, set in pairs(sets) do
+    for resource in pairs(set) do fn(resource) end
+  end
 end
 
 --- Takes a resource from a process that lives, without a release.

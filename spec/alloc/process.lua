@@ -4,7 +4,8 @@
 -- Answers functions, see scarcity.h. Besides, make() makes another node,
 -- crowd() leaves processes behind that are tied to each other, close() closes
 -- the node; then three about messages for later, three about what a process
--- owns, and three about an await.
+-- owns, three about an await, three about intervals, and three each about a
+-- mailbox that grows long, one that is full, and a full one whose process ends.
 
 local core = ...
 
@@ -40,6 +41,12 @@ local function check_reason(msg)
     spoiled = reason
   end
   return msg
+end
+
+local function overflow(what)
+  core.set_max_mailbox(1, what)
+  for i = 1, 3 do core.send(core.self(), { i }) end
+  core.sleep(10)
 end
 
 -- The things that a process does.
@@ -95,6 +102,18 @@ local things = {
   function() core.owns(core.spawn(wait_for_end), true) end,
   function() core.owns(core.self(), true) end,
   function() core.event_at(core.self(), "callback_error", { pid = 1 }) end,
+  function() core.send_interval(15, core.self(), { "beat" }) end,
+  function(it) it.beat = core.send_interval(15, "server", { "beat" }) end,
+  function() core.send_interval(15, { 1 }, "nobody") end,
+  function() core.sleep(40) end,
+  function(it) core.cancel_timer(it.beat) end,
+  function() core.set_max_mailbox(2, "drop") end,
+  function() for i = 1, 9 do core.send(core.self(), { i }) end end,
+  function() while core.receive(0) do end end,
+  function() core.send(core.self(), { "drained" }) end,
+  function() core.call(core.spawn(overflow, "drop"), 1, 20) end,
+  function() core.set_max_mailbox("infinity") end,
+  function() core.spawn_link(overflow, "kill") core.sleep(10) end,
   function() core.self():exit("kill") end,
 }
 
@@ -213,6 +232,76 @@ local function was_answered()
   return answers
 end
 
+-- Beats to a pid and to a name, of which the first come in need.
+local function begin_to_beat()
+  came = false
+  node:spawn(function()
+    core.register("beaten")
+    core.send_interval(25, core.self(), { "pid" })
+    core.send_interval(25, "beaten", { "name" })
+    core.sleep(100)
+    local beats = { pid = 0, name = 0 }
+    while beats.pid < 8 or beats.name < 8 do
+      local who = core.receive()[1]
+      beats[who] = beats[who] + 1
+    end
+    came = true
+  end)
+  step(2)
+end
+
+local function beat_on()
+  step(40)
+  return came
+end
+
+-- A process that receives nothing, and messages for it.
+local function begin_mailbox(max, count)
+  stage.keeps_events = true
+  node:spawn(function()
+    core.register("box")
+    if max then core.set_max_mailbox(max, "drop") end
+    core.sleep(math.huge)
+  end)
+  step(2)
+  for i = 1, count do node:send("box", i) end
+end
+
+local function send_one() node:send("box", { "more" }) end
+
+local function find_event(name)
+  for _, event in ipairs(node:events() or {}) do
+    if event.event == name then return event end
+  end
+end
+
+local function was_told_of_long()
+  send_one() -- if memory was too short for the event
+  return find_event "mailbox_long" ~= nil
+end
+
+local function was_told_of_full()
+  send_one()
+  return find_event "mailbox_full" ~= nil
+end
+
+local function end_box()
+  local pid = core.whereis("box")
+  if pid then pid:exit("kill") end
+  step(2)
+end
+
+local function was_told_of_drops()
+  end_box()
+  step(4)
+  local event = find_event "mailbox_drained"
+  return event and event.dropped == 3
+end
+
 return live, probe, stage.clear, make, crowd, close, send_later,
   function() step(2) end, wait_for_it, own, end_owner, was_released,
-  begin_await, call_done, was_answered
+  begin_await, call_done, was_answered,
+  begin_to_beat, function() step(5) end, beat_on,
+  function() begin_mailbox(nil, 9999) end, send_one, was_told_of_long,
+  function() begin_mailbox(2, 2) end, send_one, was_told_of_full,
+  function() begin_mailbox(2, 5) end, end_box, was_told_of_drops

@@ -3,7 +3,15 @@
 
 #define SCENARIO "spec/alloc/process.lua"
 
-enum { SEND_AFTER = CLOSE + 1, OWN = SEND_AFTER + 3, AWAIT = OWN + 3 };
+enum {
+  SEND_AFTER = CLOSE + 1,
+  OWN = SEND_AFTER + 3,
+  AWAIT = OWN + 3,
+  INTERVAL = AWAIT + 3,
+  LONG = INTERVAL + 3,
+  FULL = LONG + 3,
+  DROPS = FULL + 3
+};
 
 static int closes(uint64_t n) {
   scarcity s = {.fail_at = n};
@@ -41,6 +49,26 @@ static void an_await_is_answered(void **state) {
   assert_not_lost(SCENARIO, AWAIT);
 }
 
+static void an_interval_goes_on(void **state) {
+  (void)state;
+  assert_not_lost(SCENARIO, INTERVAL);
+}
+
+static void a_long_mailbox_is_told_of(void **state) {
+  (void)state;
+  assert_not_lost(SCENARIO, LONG);
+}
+
+static void a_full_mailbox_is_told_of(void **state) {
+  (void)state;
+  assert_not_lost(SCENARIO, FULL);
+}
+
+static void dropped_messages_are_told_of(void **state) {
+  (void)state;
+  assert_not_lost(SCENARIO, DROPS);
+}
+
 static void a_node_that_closes_takes_everything_with_it(void **state) {
   (void)state;
   for (uint64_t n = 1; closes(n); n++)
@@ -63,6 +91,10 @@ int main(void) {
       cmocka_unit_test(a_message_for_later_is_not_lost),
       cmocka_unit_test(what_a_process_owns_is_released),
       cmocka_unit_test(an_await_is_answered),
+      cmocka_unit_test(an_interval_goes_on),
+      cmocka_unit_test(a_long_mailbox_is_told_of),
+      cmocka_unit_test(a_full_mailbox_is_told_of),
+      cmocka_unit_test(dropped_messages_are_told_of),
       cmocka_unit_test(a_node_that_closes_takes_everything_with_it),
       cmocka_unit_test(a_lua_state_that_closes_takes_its_nodes_with_it),
   };

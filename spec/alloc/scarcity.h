@@ -120,16 +120,27 @@ static inline void set_path(lua_State *L) {
   lua_pop(L, 1);
 }
 
-static inline lua_State *set_up(scarcity *s, const char *scenario) {
+/* A state with the binding in it. */
+static inline lua_State *open_state(scarcity *s) {
   lua_State *L = lua_newstate(VM_SURVIVES ? scarce_alloc : plenty_alloc, s);
   assert_non_null(L);
   luaL_openlibs(L);
   set_path(L);
   luaL_requiref(L, "banyan.core", luaopen_banyan_core, 0);
   byn_world_of(L)->alloc.fn = scarce_alloc;
+  return L;
+}
+
+/* Has the scenario's functions on the stack, from 1 on. */
+static inline void load_scenario(lua_State *L, const char *scenario) {
   if (luaL_loadfile(L, scenario)) fail_msg("%s", lua_tostring(L, -1));
   lua_insert(L, 1);
   lua_call(L, 1, LUA_MULTRET);
+}
+
+static inline lua_State *set_up(scarcity *s, const char *scenario) {
+  lua_State *L = open_state(s);
+  load_scenario(L, scenario);
   return L;
 }
 

@@ -15,7 +15,7 @@ stage.node = core.node {
 function stage.step(times)
   for _ = 1, times do
     pcall(stage.node.step, stage.node, now)
-    pcall(stage.node.events, stage.node)
+    if not stage.keeps_events then pcall(stage.node.events, stage.node) end
     now = now + 10
   end
 end

@@ -10,8 +10,9 @@
 /* Upvalues of a `done`; the first is the world. */
 enum { WORLD = 1, WAITER, SERIAL, STATE };
 /* Its state is nil before the wait, true during it, and false once it has been
- * called; or a table of what it was given before the wait, with its length in
- * n. */
+ * called; or, where that was before the wait, a table of what it was given,
+ * with its length in n, or a light userdata: memory was too short for the
+ * table. */
 
 static void set_upvalue_state(lua_State *L, int done, int is_over) {
   lua_pushboolean(L, !is_over);
@@ -33,8 +34,8 @@ static bool waits_for_done(const byn_process *p, uint64_t serial) {
   return p->wait == BYN_WAIT_AWAIT && p->reply == serial && p->arguments < 0;
 }
 
-/* Keeps the arguments until the wait begins. */
-static void keep_arguments(lua_State *L) {
+/* (...) -> a table of them */
+static int pack_protected(lua_State *L) {
   int n = lua_gettop(L);
   luaL_checkstack(L, 4, NULL);
   lua_createtable(L, n, 1);
@@ -43,6 +44,16 @@ static void keep_arguments(lua_State *L) {
     lua_rawseti(L, 1, i);
   lua_pushinteger(L, n);
   lua_setfield(L, 1, "n");
+  return 1;
+}
+
+/* Keeps the arguments until the wait begins. Raises nothing: who calls done may
+ * be the host's loop, which bears no error. */
+static void keep_arguments(lua_State *L) {
+  int n = lua_gettop(L);
+  lua_pushcfunction(L, pack_protected);
+  lua_insert(L, 1);
+  if (lua_pcall(L, n, 1, 0) != LUA_OK) lua_pushlightuserdata(L, NULL);
   lua_replace(L, lua_upvalueindex(STATE));
 }
 
@@ -121,6 +132,10 @@ static int l_await_wait(lua_State *L) {
   uint64_t serial = (uint64_t)lua_tointeger(L, -1);
   lua_getupvalue(L, 1, STATE);
   byn_assert(!lua_isboolean(L, -1));
+  if (lua_islightuserdata(L, -1)) {
+    set_upvalue_state(L, 1, true);
+    return luaL_error(L, "not enough memory");
+  }
   if (lua_istable(L, -1)) {
     set_upvalue_state(L, 1, true);
     return unpack_arguments(L);

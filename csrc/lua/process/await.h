@@ -5,7 +5,8 @@
  * of the host's loop, another process, the process itself) and at any time:
  *
  *   before the wait       the values are kept in the closure, and the wait ends
- *                         at once
+ *                         at once; with an error, if memory is too short to
+ *                         keep them
  *   during the wait       the values go onto the coroutine that waits
  *   later, or once more   nothing: the serial is that of no wait any more; nor
  *                         after the process has ended or its node has stopped

@@ -115,17 +115,20 @@ void byn_mailbox_limit(lua_State *L, byn_process *p, uint32_t max, bool kills) {
   limit->kills = kills;
 }
 
-static void mailbox_drained(lua_State *L, byn_process *p,
+/* false: memory was too short for the event, and nothing has changed. */
+static bool mailbox_drained(lua_State *L, byn_process *p,
                             mailbox_limit *limit) {
-  if (limit->full && limit->dropped) report(L, "mailbox_drained", p, limit);
+  bool tells = limit->full && limit->dropped;
+  if (tells && !report(L, "mailbox_drained", p, limit)) return false;
   limit->full = false;
   limit->dropped = 0;
+  return true;
 }
 
 void byn_mailbox_unlimit(lua_State *L, byn_process *p) {
   mailbox_limit *limit = limit_of(p);
   if (!limit) return;
-  mailbox_drained(L, p, limit);
+  if (!mailbox_drained(L, p, limit)) luaL_error(L, "not enough memory");
   byn_map_remove(&p->node->mailbox_limits, p->id.serial);
   byn_free(&p->node->world->alloc, limit, sizeof *limit);
   p->limited = false;

@@ -36,7 +36,8 @@ void byn_mailbox_grew(lua_State *L, byn_process *p);
 
 /* Sets the limit of p; 0: none. Raises when memory is short. */
 void byn_mailbox_limit(lua_State *L, byn_process *p, uint32_t max, bool kills);
-/* p ends: its limit is gone. Cannot fail. */
+/* p ends, or has no limit any more. Raises when memory is short for the event
+ * mailbox_drained, and has changed nothing then. */
 void byn_mailbox_unlimit(lua_State *L, byn_process *p);
 
 /* For p->limited: may a message come? If not, it is to be dropped, and p may

@@ -34,7 +34,9 @@ void byn_owned_release(lua_State *L, byn_process *p) {
   w->running = NULL;
   int status = lua_pcall(L, 1, 0, 0);
   w->running = running;
-  if (status == LUA_ERRMEM) lua_error(L);
+  bool short_of_memory = status == LUA_ERRMEM ||
+                         (status != LUA_OK && byn_reason_is_shortage(L, -1));
+  if (short_of_memory) lua_error(L);
   if (status != LUA_OK) report_failed_release(L, p);
   p->owns = false;
   lua_settop(L, top);

@@ -41,17 +41,35 @@ local function with_finalizer()
   return object
 end
 
---- Closes a handle that is not closing yet.
----@param handle userdata
----@param closed? fun()  called when that is done; must not raise
-function handles.close(handle, closed)
-  handles.count = handles.count + 1
+local function make_newest()
   newest = with_finalizer()
-  handle:close(function()
-    handles.count = handles.count - 1
-    if handles.count == 0 then newest = nil end
-    if closed then closed() end
-  end)
+end
+
+local function on_closed()
+  handles.count = handles.count - 1
+  if handles.count == 0 then newest = nil end
+end
+
+--- What `close` calls when it is done, and fn(). It is made beforehand, since a
+-- close must not fail for want of memory.
+---@param fn fun()  must not raise
+---@return fun()
+function handles.closer(fn)
+  return function()
+    on_closed()
+    fn()
+  end
+end
+
+--- Closes a handle, unless it is closing already. Where memory is short, only
+-- the object with the finalizer is missing.
+---@param handle userdata
+---@param closer? fun()  of handles.closer
+function handles.close(handle, closer)
+  if handle:is_closing() then return end
+  handle:close(closer or on_closed)
+  handles.count = handles.count + 1
+  pcall(make_newest)
 end
 
 local lingering = {} -- stream -> the timer of its limit
@@ -65,13 +83,7 @@ local function cut(stream)
   handles.count = handles.count - 1
 end
 
---- Closes a stream once what was written to it is sent, or is known to be
--- lost; also when the other side has taken nothing of it for `silent_ms`, and
--- after LINGER_MS in any case.
----@param stream userdata
-function handles.linger(stream)
-  local timer = uv.new_timer()
-  handles.count = handles.count + 1
+local function begin_to_linger(stream, timer)
   lingering[stream] = timer
   newest = with_finalizer()
   local unsent = uv.stream_get_write_queue_size(stream)
@@ -82,6 +94,22 @@ function handles.linger(stream)
     if unsent == before or left <= 0 then cut(stream) end
   end)
   if not stream:shutdown(function() cut(stream) end) then cut(stream) end
+end
+
+--- Closes a stream once what was written to it is sent, or is known to be
+-- lost; also when the other side has taken nothing of it for `silent_ms`, and
+-- after LINGER_MS in any case. Where memory is short it raises an error, and
+-- has done nothing.
+---@param stream userdata
+function handles.linger(stream)
+  local timer = uv.new_timer()
+  handles.count = handles.count + 1
+  local ok, err = pcall(begin_to_linger, stream, timer)
+  if ok then return end
+  handles.count = handles.count - 1
+  lingering[stream] = nil
+  handles.close(timer)
+  error(err, 0)
 end
 
 --- From now on, streams that linger have at most `ms` left.

@@ -26,7 +26,7 @@ local LONGEST_MS = 5000 -- timer: see Session:schedule
 local Driver = { name = "luv", files = uv }
 
 --- Functions that are called after each step, before the loop waits. They must
--- not raise.
+-- not raise. One that answers true is called again soon.
 Driver.after_step = {}
 
 --- Milliseconds of a clock that never goes back, and counts the time of a
@@ -117,11 +117,13 @@ end
 local Session = {}
 Session.__index = Session
 
--- A callback that never raises: an error in `fn` becomes an event.
+-- A callback that never raises: an error in `fn` becomes an event, if there is
+-- memory for one.
 function Session:guard(where, fn)
+  local report = self.host.report
   return function(...)
     local ok, err = xpcall(fn, with_traceback, ...)
-    if not ok then self.host.report(where, err) end
+    if not ok then pcall(report, where, err) end
     return ok
   end
 end
@@ -134,7 +136,7 @@ end
 
 function Session:drop(handle)
   if handle:is_closing() then return end
-  handles.close(handle, function() self.handles = self.handles - 1 end)
+  handles.close(handle, self.on_closed)
 end
 
 -- --- links: from dial or accept to the close of the socket -------------------
@@ -310,16 +312,23 @@ function Session:turn()
   local deadline
   if not self.leaving then deadline = self.core:step(Driver.clock()) end
   self:act()
-  for _, fn in ipairs(Driver.after_step) do fn() end
+  for _, fn in ipairs(Driver.after_step) do
+    if fn() then
+      deadline = math.min(deadline or math.huge, Driver.clock() + RETRY_MS)
+    end
+  end
   if self.host.dispatch() then self.again = true end
   self:schedule(deadline)
 end
 
+local function wake_up() end
+
 -- After a turn that failed, the next one waits: a lasting error must not spin.
+-- Needs no memory: it may be for want of that.
 function Session:calm()
   self.busy, self.armed = false, nil
   self.idle:stop()
-  self.timer:start(RETRY_MS, 0, function() end)
+  self.timer:start(RETRY_MS, 0, wake_up)
 end
 
 function Session:check_goals()
@@ -481,6 +490,9 @@ function Driver.open(host)
     handles = 0,
     busy = false,
   }, Session)
+  session.on_closed = handles.closer(function()
+    session.handles = session.handles - 1
+  end)
   if host.listen then
     local server, why = listen(host.listen,
       session:guard("accept", function(err) session:accept(err) end))
@@ -494,8 +506,9 @@ function Driver.open(host)
   local check_goals = session:guard("end", function() session:check_goals() end)
   session.prepare:start(function()
     if handles.exiting then return end
-    if not turn() then session:calm() end
-    check_goals()
+    local turned = turn()
+    local checked = check_goals()
+    if not (turned and checked) and session.core then session:calm() end
   end)
   return session
 end

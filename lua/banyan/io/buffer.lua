@@ -3,7 +3,8 @@
 -- What is read is cut from the first string, from `at` on; what comes is put
 -- behind, and joined to the first only when a read needs it. So neither many
 -- small reads of a large string nor a long line in many small pieces cost more
--- than the bytes in them. Private to banyan.io.
+-- than the bytes in them. Where memory is short a method raises an error and
+-- has changed nothing. Private to banyan.io.
 
 local Buffer = {}
 Buffer.__index = Buffer
@@ -16,6 +17,7 @@ end
 ---@param bytes string
 ---@param for_line boolean  somebody waits for a line: is there an end of one?
 function Buffer:push(bytes, for_line)
+  local ends = self.ends or not for_line or bytes:find("\n", 1, true) ~= nil
   if self.size == 0 then
     self.first, self.at = bytes, 1
   else
@@ -23,9 +25,7 @@ function Buffer:push(bytes, for_line)
     self.rest[#self.rest + 1] = bytes
   end
   self.size = self.size + #bytes
-  if not self.ends then
-    self.ends = not for_line or bytes:find("\n", 1, true) ~= nil
-  end
+  self.ends = ends
 end
 
 local function join(self)
@@ -49,6 +49,19 @@ function Buffer:take(n)
   if n < #bytes then bytes = bytes:sub(self.at, self.at + n - 1) end
   drop(self, n)
   return bytes
+end
+
+--- All of it, at least one byte, which stays.
+---@return string
+function Buffer:all()
+  join(self)
+  return self.at == 1 and self.first or self.first:sub(self.at)
+end
+
+--- Drops all of it.
+function Buffer:clear()
+  self.rest = nil
+  drop(self, self.size)
 end
 
 --- Whether a search for the end of a line may find one.

@@ -12,7 +12,7 @@ local function on_connect(s, err)
 end
 
 local function has_connected(s)
-  return s.connected ~= nil
+  return s.connected ~= false
 end
 
 -- Begins, and waits. luv raises an error if an address is malformed.
@@ -31,7 +31,7 @@ end
 
 local function attempt(new_handle, opts, begin, deadline)
   local socket, s = core.unbroken(new_socket, new_handle, opts)
-  local ok, why = connected(s, begin, deadline)
+  local ok, why = owner.try(s, connected, s, begin, deadline)
   if ok then return socket end
   socket:close()
   return nil, addresses.code(why)

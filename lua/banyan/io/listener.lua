@@ -27,32 +27,34 @@ local M = {}
 --   opts           of the sockets that it accepts
 --   is_pipe        are they Unix sockets?
 --   pending        a connection can be accepted
---   failed         the code of an error that the next accept answers
+--   failed         an error that the next accept answers, or false
 
 local function on_connection(l, err)
   if not l.handle then return end
   if err then
-    l.failed = addresses.code(err)
+    l.failed = err
   else
     l.pending = true
   end
   owner.wake(l)
 end
 
+-- The connection still waits if memory is too short for its socket.
 local function take_connection(l)
+  local socket, s =
+    sockets.new(l.is_pipe and uv.new_pipe(false) or uv.new_tcp(), l.opts)
+  local ok, why = l.handle:accept(s.handle)
   l.pending = false
-  local handle = l.is_pipe and uv.new_pipe(false) or uv.new_tcp()
-  local ok, why = l.handle:accept(handle)
   if not ok then
-    handles.close(handle)
+    owner.close(s)
     return nil, addresses.code(why)
   end
-  if not l.is_pipe then handle:nodelay(true) end
-  return (sockets.new(handle, l.opts))
+  if not l.is_pipe then s.handle:nodelay(true) end
+  return socket
 end
 
 local function has_come(l)
-  return l.pending or l.failed ~= nil
+  return l.pending or l.failed
 end
 
 -- As the method accept.
@@ -60,8 +62,8 @@ local function accept(l, deadline)
   while l.handle do
     if l.pending then return core.unbroken(take_connection, l) end
     local failed = l.failed
-    l.failed = nil
-    if failed then return nil, failed end
+    l.failed = false
+    if failed then return nil, addresses.code(failed) end
     local came, why =
       owner.wait(l, "accept", owner.left(deadline), has_come)
     if not came then return nil, why end
@@ -92,21 +94,15 @@ function Listener:address()
 end
 
 local function release(l)
-  local handle = l.handle
-  l.handle = nil
-  if handle then handles.close(handle) end
-end
-
-local function close(l)
-  local handle = owner.leave(l)
-  if handle then handles.close(handle) end
+  if l.handle then handles.close(l.handle) end
+  l.handle = false
 end
 
 --- Stops to listen: the address is free when this returns. Does not yield. A
 -- second call does nothing.
 ---@return true  an error if the listener belongs to another process
 function Listener:close()
-  core.unbroken(close, owner.check(self, class, "listener:close"))
+  core.unbroken(owner.close, owner.check(self, class, "listener:close"))
   return true
 end
 
@@ -240,12 +236,23 @@ local function bind_pipe(handle, at, opts)
 end
 
 local function new_handle(is_pipe, opts)
-  local l = {
+  return owner.take {
     handle = is_pipe and uv.new_pipe(false) or uv.new_tcp(),
     is_pipe = is_pipe, opts = opts, release = release,
+    pending = false, failed = false,
   }
-  owner.take(l)
-  return l
+end
+
+local function bind_and_listen(l, at)
+  local bind = l.is_pipe and bind_pipe or bind_tcp
+  local ok, why = bind(l.handle, at, l.opts)
+  if ok then
+    ok, why = try(uv.listen, l.handle, BACKLOG,
+      owner.callback(l, on_connection))
+  end
+  if ok then return core.reference(l, class) end
+  core.unbroken(owner.close, l)
+  return nil, addresses.code(why)
 end
 
 --- A listener of the caller. Yields.
@@ -256,14 +263,7 @@ end
 function M.new(at, opts)
   local is_pipe = at.path ~= nil
   local l = core.unbroken(new_handle, is_pipe, opts)
-  local ok, why = (is_pipe and bind_pipe or bind_tcp)(l.handle, at, opts)
-  if ok then
-    ok, why = try(uv.listen, l.handle, BACKLOG,
-      owner.callback(l, on_connection))
-  end
-  if ok then return core.reference(l, class) end
-  core.unbroken(close, l)
-  return nil, addresses.code(why)
+  return owner.try(l, bind_and_listen, l, at)
 end
 
 return M

@@ -4,11 +4,22 @@
 -- The program holds a reference (see core.reference), which it may send; its
 -- table has:
 --
---   handle       of luv; nil once it is closed
+--   handle       of luv; false once it is closed
 --   owner        the pid; nobody else may use it
---   waits        what the owner waits for, while it does
---   done         ends that wait
+--   waits        what the owner waits for, while it does, or false
+--   is_over      of that wait, see owner.wait
+--   done         ends that wait; false before the first
+--   behind       a callback was broken off: see below
 --   release      called when the owner has ended; see owned.lua
+--   pause        or false: called as a callback was broken off; must not need
+--                memory
+--   catch_up     or false: does later what that was to do
+--
+-- Memory may be short in a callback, and nobody hears of the error. So the
+-- fields are there from the beginning, and never nil: to set one cannot fail. A
+-- callback first notes in fields what has come, and what may fail comes after
+-- that. Where it fails it is done after a later step: `catch_up` is called, and
+-- a wait that is over is ended.
 --
 -- Callbacks of luv change the same tables as the owner, which may be preempted
 -- at any place. So what the owner changes in more than one step, it changes in
@@ -17,6 +28,7 @@
 local core = require "banyan.core"
 local guard = require "banyan.guard"
 local handles = require "banyan.driver.handles"
+local luv_driver = require "banyan.driver.luv"
 local owned = require "banyan.owned"
 
 local referent, is_self = core.referent, core.is_self
@@ -68,37 +80,67 @@ end
 ---@return true|nil ok
 ---@return string|nil err  "timeout"
 function owner.wait(state, what, timeout, is_over)
-  local done = await_begin(state.done)
-  state.done, state.waits = done, what
+  local done = await_begin(state.done or nil)
+  state.done, state.is_over, state.waits = done, is_over, what
   local ok, why = true, nil
   if not is_over(state) then ok, why = await_wait(done, timeout) end
-  state.waits = nil
+  state.waits = false
   return ok, why
 end
 
 --- Ends a wait, if there is one.
 function owner.wake(state)
   if not state.waits then return end
-  state.waits = nil
   state.done(true)
+  state.waits = false
+end
+
+-- --- callbacks ---------------------------------------------------------------
+
+local is_behind = false -- is the field `behind` of anything true?
+
+local function catch_up(state)
+  if not state.behind then return end
+  if state.handle then
+    if state.catch_up then state:catch_up() end
+    if state.waits and state.is_over(state) then owner.wake(state) end
+  end
+  state.behind = false
+end
+
+local function catch_up_all()
+  owned.each(catch_up)
+end
+
+-- After each step.
+table.insert(luv_driver.after_step, function()
+  if is_behind then is_behind = not pcall(catch_up_all) end
+  return is_behind
+end)
+
+--- Has `catch_up` called after a later step. Cannot fail.
+function owner.fall_behind(state)
+  state.behind, is_behind = true, true
 end
 
 --- A callback of luv, with at most two arguments: an error in it ends nothing
--- else.
+-- else, and what it was to do is done later.
 ---@param state table  its first argument
 ---@param fn fun(state: table, a: any, b: any)
 ---@return fun(a: any, b: any)
 function owner.callback(state, fn)
   local guarded = guard.bind(state.owner, fn, state)
   return function(a, b)
-    if not handles.exiting then guarded(a, b) end
+    if handles.exiting or guarded(a, b) then return end
+    if state.pause then state:pause() end
+    owner.fall_behind(state)
   end
 end
 
 local function pass_on(state, pid)
   if not owned.add(pid, state) then return nil, "noproc" end
   owned.remove(state.owner, state)
-  state.owner, state.done = pid, nil
+  state.owner, state.done = pid, false
   return true
 end
 
@@ -120,20 +162,45 @@ function owner.give(state, pid, what)
   return core.unbroken(pass_on, state, pid)
 end
 
---- Gives a handle that was just made to the caller. Called in core.unbroken,
--- with the making of the handle, lest that is left over.
-function owner.take(state)
+local function init(state, prepare)
   state.owner = core.self()
+  state.waits, state.is_over, state.done = false, false, false
+  state.behind, state.pause = false, state.pause or false
+  state.catch_up = state.catch_up or false
+  if prepare then prepare(state) end
   owned.add(state.owner, state)
 end
 
---- Forgets the handle, and answers it; nil if there is none. Called in
--- core.unbroken, with what then becomes of the handle.
-function owner.leave(state)
-  local handle = state.handle
-  state.handle = nil
-  if handle then owned.remove(state.owner, state) end
-  return handle
+--- Makes the caller the owner of a handle that was just made. Called in
+-- core.unbroken, with the making of the handle, lest that is left over: where
+-- memory is short, it is closed.
+---@param state table  with handle, release and fields of its own
+---@param prepare? fun(state: table)  does the rest; what it raises is raised
+---@return table state
+function owner.take(state, prepare)
+  local ok, err = pcall(init, state, prepare)
+  if ok then return state end
+  handles.close(state.handle)
+  error(err, 0)
+end
+
+--- Closes it. Called in core.unbroken.
+---@param state table
+function owner.close(state)
+  if not state.handle then return end
+  state:release()
+  owned.remove(state.owner, state)
+end
+
+--- Calls fn, which may yield, and closes the socket if that raises.
+---@param state table
+---@param fn function
+---@return any ...  what fn returned, at most two values
+function owner.try(state, fn, ...)
+  local ok, a, b = pcall(fn, ...)
+  if ok then return a, b end
+  core.unbroken(owner.close, state)
+  error(a, 0)
 end
 
 return owner

@@ -30,12 +30,17 @@ local M = {}
 --   opts           high_water, max_line
 --   buffer         bytes that nobody has taken yet
 --   reading        does luv read?
---   over           nothing more comes: "closed" or the code of an error
---   failed         nothing can be sent: the code of an error
---   mode           nil, "once" or true: see active
+--   late           what came while memory was too short to keep it, or false;
+--                  luv does not read then
+--   over           nothing more comes: "closed" or an error, or false
+--   failed         nothing can be sent: an error, or false
+--   mode           false, "once" or true: see active
 --   writes         how many writes luv has not finished
---   wants          while the owner waits in a read: so many bytes are enough
+--   wants          while the owner waits in a read: so many bytes are enough;
+--                  or false
 --   on_read, on_written     its callbacks
+--
+-- Errors are as luv gave them: their codes are made where they are read.
 
 -- --- reading -----------------------------------------------------------------
 
@@ -48,24 +53,24 @@ end
 local paused = {} -- active sockets whose owners have long mailboxes
 
 local function start_reading(s)
-  if s.reading or s.over or paused[s] then return end
-  s.reading = true
+  if s.reading or s.over or s.late or paused[s] then return end
   local ok, why = s.handle:read_start(s.on_read)
-  if ok then return end
-  s.reading, s.over = false, addresses.code(why)
+  s.reading, s.over = ok ~= nil, not ok and why
 end
 
--- Hands over what there is, as far as the mode says.
+-- Hands over what there is, as far as the mode says. What was told is noted
+-- once that has not failed.
 local function send_messages(s)
   local buffer = s.buffer
   if s.mode and buffer.size > 0 then
-    if s.mode == "once" then s.mode = nil end
-    core.tell(s.owner,
-      { tag = "data", socket = s.ref, data = buffer:take(buffer.size) })
+    core.tell(s.owner, { tag = "data", socket = s.ref, data = buffer:all() })
+    buffer:clear()
+    if s.mode == "once" then s.mode = false end
   end
-  if s.mode and s.over then
-    s.mode = nil
-    core.tell(s.owner, { tag = "closed", socket = s.ref, reason = s.over })
+  if s.mode and s.over and not s.late then
+    core.tell(s.owner,
+      { tag = "closed", socket = s.ref, reason = addresses.code(s.over) })
+    s.mode = false
   end
   if s.mode and (core.queue_length(s.owner) or 0) >= MANY then
     paused[s] = true
@@ -79,7 +84,7 @@ local function resume_paused()
     local length = s.handle and core.queue_length(s.owner)
     if not length or length <= FEW or not s.mode then
       paused[s] = nil
-      if length then start_reading(s) end
+      if length and not pcall(start_reading, s) then owner.fall_behind(s) end
     end
   end
 end
@@ -95,10 +100,12 @@ local function on_read(s, err, data)
   local buffer, wants = s.buffer, s.wants
   if not s.handle then return end
   if data then
+    s.late = data
     buffer:push(data, s.waits == "line")
+    s.late = false
   else
     stop_reading(s)
-    s.over = err and addresses.code(err) or "closed"
+    s.over = err or "closed"
   end
   if s.mode then
     send_messages(s)
@@ -108,6 +115,23 @@ local function on_read(s, err, data)
   local size = buffer.size
   if size < AHEAD or size < (wants or 0) then return end
   if s.handle then stop_reading(s) end
+end
+
+-- What comes now would be before what is late.
+local function pause(s)
+  if s.late and s.handle then stop_reading(s) end
+end
+
+-- After an on_read that failed.
+local function catch_up(s)
+  if s.late then
+    s.buffer:push(s.late, s.waits == "line")
+    s.late = false
+  end
+  if s.mode then send_messages(s) end
+  if s.mode or s.buffer.size < math.max(AHEAD, s.wants or 0) then
+    start_reading(s)
+  end
 end
 
 -- What a read of that kind answers now; nothing if it has to wait.
@@ -153,13 +177,13 @@ function Socket:read(how, timeout)
     if s.buffer.size > 0 or s.over then
       local data, err = unbroken(take, s, how)
       if data then return data end
-      if err or s.over then return nil, err or s.over end
+      if err or s.over then return nil, err or addresses.code(s.over) end
     end
     s.wants = how == "line" and s.opts.max_line + 2 or how or 1
     if not s.reading then start_reading(s) end
     local came, why = wait(s, how == "line" and "line" or "data",
       deadline and owner.left(deadline), has_enough)
-    s.wants = nil
+    s.wants = false
     if not came then return nil, why end
   end
 end
@@ -173,7 +197,7 @@ function Socket:lines()
 end
 
 local function set_mode(s, mode)
-  s.mode = mode or nil
+  s.mode = mode
   paused[s] = nil
   if not mode then return end
   send_messages(s)
@@ -209,14 +233,23 @@ local function unsent(s)
 end
 
 local function can_write(s)
-  return s.failed ~= nil or unsent(s) <= s.opts.high_water
+  return s.failed or unsent(s) <= s.opts.high_water
 end
 
 local function on_written(s, err)
   s.writes = s.writes - 1
   if not s.handle then return end
-  if err then s.failed = addresses.code(err) end
+  if err then s.failed = err end
   if s.waits == "write" and can_write(s) then owner.wake(s) end
+end
+
+-- Gives luv what the kernel has not taken. A stream that lacks it is of no use.
+local function write_rest(s, data, n)
+  s.failed = "enomem"
+  if n > 0 then data = data:sub(n + 1) end
+  local ok, why = uv.write(s.handle, data, s.on_written)
+  if ok then s.writes = s.writes + 1 end
+  s.failed = not ok and why
 end
 
 -- Gives bytes to luv: what the kernel does not take at once waits there.
@@ -225,20 +258,15 @@ local function write_now(s, data)
   if s.writes == 0 then
     local sent, why, code = try_write(s.handle, data)
     if not sent and code ~= "EAGAIN" then
-      s.failed = addresses.code(why)
-      return nil, s.failed
+      s.failed = why
+      return nil, addresses.code(why)
     end
     n = sent or 0
     if n == #data then return true end
   end
-  s.on_written = s.on_written or owner.callback(s, on_written)
-  s.writes = s.writes + 1
-  local ok, why = uv.write(s.handle, n > 0 and data:sub(n + 1) or data,
-    s.on_written)
-  if ok then return true end
-  s.writes = s.writes - 1
-  s.failed = addresses.code(why)
-  return nil, s.failed
+  write_rest(s, data, n)
+  if not s.failed then return true end
+  return nil, addresses.code(s.failed)
 end
 
 local function joined(data)
@@ -274,34 +302,24 @@ function Socket:write(data, timeout)
       if not fits then return nil, why end
     end
   end
-  if s.failed then return nil, s.failed end
+  if s.failed then return nil, addresses.code(s.failed) end
   if data == "" then return true end
   return unbroken(write_now, s, data)
 end
 
 -- --- its owner, its end ------------------------------------------------------
 
--- Closes a handle. What luv has not sent yet is given some time.
-local function shut(s, handle)
-  paused[s], s.buffer, s.mode = nil, nil, nil
-  if s.reading then handle:read_stop() end
-  s.reading = false
-  if s.writes > 0 and not s.failed then
-    handles.linger(handle)
-  else
-    handles.close(handle)
-  end
-end
-
+-- Closes the handle. What luv has not sent yet is given some time.
 local function release(s)
-  local handle = s.handle
-  s.handle = nil
-  if handle then shut(s, handle) end
-end
-
-local function close(s)
-  local handle = owner.leave(s)
-  if handle then shut(s, handle) end
+  if not s.handle then return end
+  paused[s] = nil
+  stop_reading(s)
+  if s.writes > 0 and not s.failed then
+    handles.linger(s.handle)
+  else
+    handles.close(s.handle)
+  end
+  s.handle, s.mode, s.late, s.buffer = false, false, false, false
 end
 
 --- Makes another process the owner. Messages that were sent to the caller stay
@@ -320,7 +338,7 @@ end
 -- not yield. A second call does nothing.
 ---@return true  an error if the socket belongs to another process
 function Socket:close()
-  core.unbroken(close, owner.check(self, class, "socket:close"))
+  core.unbroken(owner.close, owner.check(self, class, "socket:close"))
   return true
 end
 
@@ -347,6 +365,13 @@ end
 
 -- --- making ------------------------------------------------------------------
 
+local function prepare(s)
+  s.buffer = Buffer.new()
+  s.on_read = owner.callback(s, on_read)
+  s.on_written = owner.callback(s, on_written)
+  s.ref = core.reference(s, class)
+end
+
 --- A socket of the caller. Called in core.unbroken, with the making of the
 -- handle.
 ---@param handle userdata  of luv, not connected yet
@@ -354,11 +379,11 @@ end
 ---@return userdata socket
 ---@return table state
 function M.new(handle, opts)
-  local s = { handle = handle, opts = opts, writes = 0, release = release }
-  owner.take(s)
-  s.buffer = Buffer.new()
-  s.on_read = owner.callback(s, on_read)
-  s.ref = core.reference(s, class)
+  local s = owner.take({
+    handle = handle, opts = opts, writes = 0, release = release,
+    pause = pause, catch_up = catch_up, connected = false, reading = false,
+    late = false, over = false, failed = false, mode = false, wants = false,
+  }, prepare)
   return s.ref, s
 end
 
