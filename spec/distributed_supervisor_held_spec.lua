@@ -184,6 +184,21 @@ describe("messages by id", function()
       assert.equal("d", (ds.call(NAME, "x", "d")))
     end))
 
+  it("go on where the process that sends them is killed", with({},
+    function(pid)
+      pid:exit("kill")
+      for i = 1, 3 do ds.send(NAME, "x", i) end
+      local spawn, killed = core.spawn, nil
+      core.spawn = function() -- the next one ends before it has sent anything
+        core.spawn = spawn
+        killed = spawn(function() core.exit("killed") end)
+        return killed
+      end
+      assert.equal("now", (ds.call(NAME, "x", "now")))
+      assert.equal("send 1, send 2, send 3, call now", recorder.told())
+      assert.is_false(core.is_alive(killed))
+    end))
+
   it("are copied, and fit for another node", with({}, function(pid)
     local msg = { 1 }
     pid:exit("kill")

@@ -109,9 +109,14 @@ local function deliver(view, hold)
   end
 end
 
+-- One that is killed leaves the rest to another.
+local function is_delivering(hold)
+  return hold.delivering and core.is_alive(hold.deliverer)
+end
+
 -- Lets go what may go.
 local function release(view, hold)
-  if hold.closed or hold.delivering then return end
+  if hold.closed or is_delivering(hold) then return end
   local pid = views.pid(view, hold.id)
   if pid == nil then
     if is_known(view, hold.id) then return end
@@ -119,8 +124,8 @@ local function release(view, hold)
     return close(view, hold)
   end
   if not is_empty(hold) then
+    hold.deliverer = core.spawn(function() deliver(view, hold) end)
     hold.delivering = true
-    core.spawn(function() deliver(view, hold) end)
     return
   end
   wake(hold, pid)
@@ -152,7 +157,7 @@ function held.look(view)
     if not hold.closed then
       forget_dead(hold)
       tell_dropped(view, hold)
-      if #hold.waiters == 0 and is_empty(hold) and not hold.delivering then
+      if #hold.waiters == 0 and is_empty(hold) and not is_delivering(hold) then
         close(view, hold)
       else
         rest[#rest + 1] = hold
