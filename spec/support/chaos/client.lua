@@ -55,8 +55,11 @@ function Client:add(id, by)
     self.acknowledged = self.acknowledged + 1
     return count, who
   end
-  -- Without a process to send it to, nothing was sent.
-  if who == "noproc" then return nil end
+  -- All are permanent, and known to this node.
+  if who == "noproc" then
+    table.insert(self.problems, { id = id,
+      text = ("child %d: a call answered noproc"):format(id) })
+  end
   self.unanswered = self.unanswered + 1
   row_of(self, id).doubts = row_of(self, id).doubts + by
   return nil

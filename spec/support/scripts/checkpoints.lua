@@ -14,6 +14,7 @@ local ds = require "banyan.distributed_supervisor"
 local lockstep = require "banyan.lockstep"
 local Room = require "spec.support.scripts.room"
 local each_life = require "spec.support.scripts.lives"
+local run_on = require "spec.support.scripts.on"
 
 local choose = lockstep.choose
 
@@ -28,19 +29,7 @@ local function id_of(i) return "id" .. i end
 
 local function one_of(list) return list[choose(#list)] end
 
--- Does it on a node, and waits for the answer.
-local function on(node, what)
-  local me = banyan.self()
-  run.asked = run.asked + 1
-  local ref = run.asked
-  run.cluster:spawn(node, function()
-    banyan.send(me, { ref = ref, what() })
-  end)
-  local message = banyan.receive(function(m)
-    return type(m) == "table" and m.ref == ref
-  end, 60000)
-  return assert(message, "there is no answer")[1]
-end
+local function on(node, what) return run_on(run.cluster, node, what) end
 
 local function open(node)
   run.keepers[node] = run.cluster:spawn(node, function()
@@ -227,7 +216,7 @@ return function()
   local cluster = lockstep.cluster { nodes = NODES }
   local log = Room.new_log(cluster.lives)
   run = {
-    cluster = cluster, keepers = {}, asked = 0,
+    cluster = cluster, keepers = {},
     generation = 0, replicas = 1 + choose(2),
   }
   lockstep.invariant(function() return not log.problem, log.problem end,

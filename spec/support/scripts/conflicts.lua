@@ -14,6 +14,7 @@ local ds = require "banyan.distributed_supervisor"
 local lockstep = require "banyan.lockstep"
 local Copy = require "spec.support.scripts.copy"
 local each_life = require "spec.support.scripts.lives"
+local run_on = require "spec.support.scripts.on"
 
 local choose = lockstep.choose
 
@@ -34,19 +35,7 @@ local function wrong(text, ...)
   run.log.problem = run.log.problem or text:format(...)
 end
 
--- Does it on a node, and waits for the answer.
-local function on(node, what)
-  local me = banyan.self()
-  run.asked = run.asked + 1
-  local ref = run.asked
-  run.cluster:spawn(node, function()
-    banyan.send(me, { ref = ref, what() })
-  end)
-  local message = banyan.receive(function(m)
-    return type(m) == "table" and m.ref == ref
-  end, 60000)
-  return assert(message, "there is no answer")[1]
-end
+local function on(node, what) return run_on(run.cluster, node, what) end
 
 local function open(node)
   run.cluster:spawn(node, function()
@@ -354,7 +343,7 @@ return function()
   local cluster = lockstep.cluster { nodes = NODES }
   local log = Copy.new_log(function() return cluster.world.now end,
     cluster.lives)
-  run = { cluster = cluster, asked = 0, log = log }
+  run = { cluster = cluster, log = log }
   lockstep.invariant(function() return not log.problem, log.problem end,
     "the conflicts")
   each_life(cluster, open)
