@@ -169,11 +169,19 @@ end
 
 local function close() node:close() end
 
-local came
+local came, receiver
 
+local function find_receiver() return receiver end
+
+-- To a pid, and to what stands for the child of a distributed supervisor.
 local function send_later()
+  core.find_children(find_receiver, find_receiver, core.call)
   node:spawn(function()
-    for i = 1, 40 do core.send_after(25, core.self(), { i }) end
+    receiver = core.self()
+    for i = 1, 40 do
+      local child = { supervisor = "s", id = i }
+      core.send_after(25, i % 2 == 0 and child or receiver, { i })
+    end
     core.sleep(100)
     local sum = 0
     for _ = 1, 40 do sum = sum + core.receive()[1] end

@@ -193,6 +193,31 @@ static void send_in_interval(lua_State *L, byn_node *node, byn_send *send) {
   lua_settop(L, top);
 }
 
+/* (node, dest, message) */
+static int send_protected(lua_State *L) {
+  byn_node *node = lua_touserdata(L, 1);
+  byn_dest dest;
+  byn_dest_at(L, node, 2, "send_after", &dest);
+  byn_send_value(L, node, &dest, 3);
+  return 0;
+}
+
+/* To another node, or to the child of a distributed supervisor: what cannot be
+ * sent is gone, but where memory is short it waits. */
+static void send_elsewhere(lua_State *L, byn_node *node, byn_send *send) {
+  luaL_checkstack(L, 6, NULL);
+  lua_pushcfunction(L, send_protected);
+  lua_pushlightuserdata(L, node);
+  byn_value_push(L, &send->dest);
+  byn_value_push(L, &send->message);
+  int status = lua_pcall(L, 3, 0, 0);
+  bool waits = status == LUA_ERRMEM ||
+               (status != LUA_OK && byn_reason_is_shortage(L, -1));
+  /* A finalizer may have cancelled it meanwhile. */
+  if (!waits && node->due.owner == send) free_send(L, node, send);
+  if (status != LUA_OK) lua_error(L);
+}
+
 static void send_once(lua_State *L, byn_node *node, byn_send *send) {
   byn_dest dest;
   int top = lua_gettop(L);
@@ -205,11 +230,8 @@ static void send_once(lua_State *L, byn_node *node, byn_send *send) {
       return;
     }
   }
-  byn_value_push(L, &send->message);
-  free_send(L, node, send);
-  byn_dest_at(L, node, top + 1, "send_after", &dest);
-  byn_send_value(L, node, &dest, top + 2);
   lua_settop(L, top);
+  send_elsewhere(L, node, send);
 }
 
 void byn_send_due(lua_State *L, byn_node *node, byn_send *send) {

@@ -193,8 +193,8 @@ local function keep(view, id, kind, bytes)
     hold.dropped = hold.dropped + 1
     return true
   end
+  hold.messages[hold.last + 1] = { kind = kind, bytes = bytes }
   hold.last = hold.last + 1
-  hold.messages[hold.last] = { kind = kind, bytes = bytes }
   return true
 end
 
