@@ -410,7 +410,7 @@ static int l_send(lua_State *L) {
   byn_node *node = check_node(L);
   byn_dest dest;
   lua_settop(L, 3);
-  byn_dest_at(L, node, 2, "send", &dest);
+  byn_dest_unresolved_at(L, node, 2, "send", &dest);
   return byn_send_value(L, node, &dest, 3);
 }
 

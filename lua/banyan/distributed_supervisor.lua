@@ -521,18 +521,6 @@ end
 
 local DEFAULT_TIMEOUT = 5000
 
--- What a call by id and one by way of `via` have in common.
-local function call_child(name, id, msg, timeout, what, level)
-  local view = view_of(name)
-  if not view then return nil, "not_started" end
-  if timeout == nil then
-    timeout = DEFAULT_TIMEOUT
-  else
-    timeout = common.timeout(timeout, what, level)
-  end
-  return held.call(view, id, msg, timeout)
-end
-
 --- Calls a child by its id, as server.call does. One that is known, but does
 -- not run just now, is waited for: it starts, is lost, fails or waits for room.
 -- Yields.
@@ -544,8 +532,17 @@ end
 ---  `nil, "not_started"` where the supervisor does not run. "noconnection": the
 ---  node of the child was lost in this call, which may have been served
 function distributed_supervisor.call(name, id, msg, timeout)
-  find("call", name, id)
-  return call_child(name, id, msg, timeout, "distributed_supervisor.call", 2)
+  local view = view_of(name)
+  if not view or not view.cached or view.pids[id] == nil then
+    find("call", name, id)
+  end
+  if not view then return nil, "not_started" end
+  if timeout == nil then
+    timeout = DEFAULT_TIMEOUT
+  else
+    timeout = common.timeout(timeout, "distributed_supervisor.call", 2)
+  end
+  return held.call(view, id, msg, timeout)
 end
 
 -- The pid that a message is to be sent to; or true, it is kept; or nil, err.
@@ -613,8 +610,16 @@ local function keep_for(dest, kind, msg)
   return keep(dest.supervisor, dest.id, kind, msg, what)
 end
 
+-- The time-out has been checked.
 local function call_dest(dest, msg, timeout)
-  return call_child(dest.supervisor, dest.id, msg, timeout, "server.call", 3)
+  local view = view_of(dest.supervisor)
+  if not view then return nil, "not_started" end
+  if timeout == nil then
+    timeout = DEFAULT_TIMEOUT
+  elseif timeout == "infinity" or timeout == math.huge then
+    timeout = nil
+  end
+  return held.call(view, dest.id, msg, timeout)
 end
 
 core.find_children(resolve, keep_for, call_dest)

@@ -209,12 +209,12 @@ static void own_request(lua_State *L, bool fresh) {
   }
 }
 
-/* Works out the destination at stack index 1 and, if that is a process of this
- * node, makes the request at 2 its own: that may collect garbage, and a
+/* Finds the child that `to` may be and, if that is a process of this node, makes
+ * the request at stack index 2 its own: that may collect garbage, and a
  * finalizer may end processes. */
-static void resolve_called(lua_State *L, byn_node *node, const char *what,
-                           bool fresh, byn_dest *to) {
-  byn_dest_at(L, node, 1, what, to);
+static void resolve_called(lua_State *L, byn_node *node, bool fresh,
+                           byn_dest *to) {
+  if (to->child) byn_dest_resolve(L, node, to);
   if (to->kind != BYN_DEST_LOCAL || lua_type(L, 2) != LUA_TTABLE) return;
   own_request(L, fresh);
   to->process = byn_node_find(node, &to->id);
@@ -277,10 +277,11 @@ static int call_and_wait(lua_State *L, byn_process *p, const char *what,
   byn_dest to;
   /* To ask for the time may run the host's code, so it comes first. */
   if (ms >= 0) byn_node_now(L, p->node);
-  resolve_called(L, p->node, what, fresh, &to);
+  byn_dest_unresolved_at(L, p->node, 1, what, &to);
 #if LUA_VERSION_NUM >= 504
   if (to.child && !fresh) return call_child(L, ms);
 #endif
+  resolve_called(L, p->node, fresh, &to);
   const char *error = why_no_call(L, p, &to, true);
   p->untaken = error != NULL;
   if (error) {
@@ -331,7 +332,8 @@ static int l_request(lua_State *L) {
   ref.index = p->id.index;
   byn_id_push_first(L, &ref);
   byn_dest to;
-  resolve_called(L, p->node, "request", false, &to);
+  byn_dest_unresolved_at(L, p->node, 1, "request", &to);
+  resolve_called(L, p->node, false, &to);
   const char *error = why_no_call(L, p, &to, false);
   if (error) {
     lua_pushnil(L);
@@ -362,7 +364,7 @@ static int l_abandon(lua_State *L) {
 /* Casts the message at stack index 2; false: it was kept, or there is no such
  * child. */
 static bool cast(lua_State *L, byn_node *node, byn_dest *to) {
-  byn_dest_at(L, node, 1, "cast", to);
+  byn_dest_unresolved_at(L, node, 1, "cast", to);
   if (to->child && byn_dest_keep(L, node, to, "cast", 2)) return false;
   if (to->kind == BYN_DEST_REMOTE)
     node->remote->cast(L, node, to, 2);

@@ -58,14 +58,11 @@ static void dest_far(lua_State *L, byn_node *node, byn_dest *dest) {
   dest->name = lua_gettop(L);
 }
 
-/* {supervisor=, id=}: a child of a distributed supervisor. */
-static void dest_child(lua_State *L, byn_node *node, int index,
-                       byn_dest *dest) {
+void byn_dest_resolve(lua_State *L, byn_node *node, byn_dest *dest) {
+  byn_assert(dest->child);
   byn_slot_push(L, node->world->ds.resolve);
-  lua_pushvalue(L, index);
+  lua_pushvalue(L, dest->value);
   lua_call(L, 1, 1);
-  dest->child = true;
-  dest->value = index;
   const byn_id *id = byn_pid_at(L, -1);
   if (id)
     dest_pid(node, id, dest);
@@ -87,7 +84,8 @@ static void dest_table(lua_State *L, byn_node *node, int index,
     byn_misuse(L,
                "%s: the destination is a table without name= and node=", what);
   lua_pop(L, 1);
-  dest_child(L, node, index, dest);
+  dest->child = true; /* {supervisor=, id=} */
+  dest->value = index;
 }
 
 int byn_dest_keep(lua_State *L, byn_node *node, byn_dest *dest,
@@ -121,6 +119,13 @@ static inline bool dest_sound(const byn_node *node, const byn_dest *dest) {
 
 void byn_dest_at(lua_State *L, byn_node *node, int index, const char *what,
                  byn_dest *dest) {
+  byn_dest_unresolved_at(L, node, index, what, dest);
+  if (dest->child) byn_dest_resolve(L, node, dest);
+  byn_assert(dest_sound(node, dest));
+}
+
+void byn_dest_unresolved_at(lua_State *L, byn_node *node, int index,
+                            const char *what, byn_dest *dest) {
   index = lua_absindex(L, index);
   *dest = (byn_dest){.kind = BYN_DEST_UNKNOWN, .error = "noproc"};
   const byn_id *id = byn_pid_at(L, index);

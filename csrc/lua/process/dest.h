@@ -27,8 +27,8 @@ typedef struct byn_dest {
   bool child;         /* what distributed_supervisor.via made */
 } byn_dest;
 
-/* A message to `dest`, a child: it is sent to the pid that `dest` becomes, or
- * it is kept for the child's next process, or there is no such child. `kind`:
+/* A message to `dest`, a child, resolved or not: it is sent to the pid that
+ * `dest` becomes, or it is kept for the child's next process, or there is no such child. `kind`:
  * "send" or "cast"; the message is at `index`. Answers the number of results
  * that are pushed, what the sender is answered; 0: it is to be sent. */
 int byn_dest_keep(lua_State *L, struct byn_node *node, byn_dest *dest,
@@ -40,5 +40,10 @@ int byn_dest_keep(lua_State *L, struct byn_node *node, byn_dest *dest,
  * on anything else, naming `what`. */
 void byn_dest_at(lua_State *L, struct byn_node *node, int index,
                  const char *what, byn_dest *dest);
+/* The same, but for a child, which is UNKNOWN then: for those who go on with
+ * byn_dest_keep, or call it in their own way. Or find its process. */
+void byn_dest_unresolved_at(lua_State *L, struct byn_node *node, int index,
+                            const char *what, byn_dest *dest);
+void byn_dest_resolve(lua_State *L, struct byn_node *node, byn_dest *dest);
 
 #endif

@@ -82,7 +82,7 @@ static int l_send(lua_State *L) {
     lua_pushboolean(L, 1);
     return 1;
   }
-  byn_dest_at(L, node, 1, "send", &dest);
+  byn_dest_unresolved_at(L, node, 1, "send", &dest);
   int results = byn_send_value(L, node, &dest, 2);
   return byn_send_throttle(L, node, &dest, results);
 }
@@ -188,7 +188,7 @@ static void send_in_interval(lua_State *L, byn_node *node, byn_send *send) {
   byn_assert(send->timer);
   byn_value_push(L, &send->dest);
   byn_value_push(L, &send->message);
-  byn_dest_at(L, node, top + 1, "send_interval", &dest);
+  byn_dest_unresolved_at(L, node, top + 1, "send_interval", &dest);
   byn_send_value(L, node, &dest, top + 2);
   lua_settop(L, top);
 }
@@ -197,7 +197,7 @@ static void send_in_interval(lua_State *L, byn_node *node, byn_send *send) {
 static int send_protected(lua_State *L) {
   byn_node *node = lua_touserdata(L, 1);
   byn_dest dest;
-  byn_dest_at(L, node, 2, "send_after", &dest);
+  byn_dest_unresolved_at(L, node, 2, "send_after", &dest);
   byn_send_value(L, node, &dest, 3);
   return 0;
 }

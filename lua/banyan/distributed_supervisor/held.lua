@@ -17,6 +17,7 @@ core.skip_in_errors()
 local views = require "banyan.distributed_supervisor.views"
 local wait = require "banyan.wait"
 
+local now = core.now
 local call_pid = wait(core.call)
 local await_wait = wait(core.await_wait)
 
@@ -284,13 +285,16 @@ end
 ---@param ms integer|nil  milliseconds; nil: no limit
 ---@return any ...
 function held.call(view, id, msg, ms)
-  local deadline = ms and core.now() + ms
-  local pid, problem
-  if not view.held[id] then pid = views.pid(view, id) end
-  if pid == nil then
-    pid, problem = await_pid(view.name, id, nil, deadline)
-    if pid == nil then return nil, problem end
+  local deadline = ms and now() + ms
+  if view.held[id] == nil then
+    local pid = view.pids[id]
+    if pid ~= nil then
+      return finish(view.name, id, msg, pid, deadline,
+        call_pid(pid, msg, ms or "infinity"))
+    end
   end
+  local pid, problem = await_pid(view.name, id, nil, deadline)
+  if pid == nil then return nil, problem end
   return attempt(view.name, id, msg, pid, deadline)
 end
 
