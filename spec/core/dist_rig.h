@@ -27,7 +27,8 @@
 #define RIG_IDS 1024
 #endif
 
-enum { RIG_NODES = 10, RIG_PROCESSES = 16 * RIG_IDS, RIG_REQUESTS = 16384 };
+enum { RIG_NODES = 10, RIG_PROCESSES = 16 * RIG_IDS };
+enum { RIG_REQUESTS = 16 * RIG_IDS };
 
 typedef struct rig_message {
   struct rig_message *next;

@@ -86,14 +86,14 @@ local function mourner(pid, state)
 end
 
 local function harm(cluster, a, b)
+  local whole_at = 0 -- two silences on end are longer than down_after_ms
   for _ = 1, FAULTS do
     banyan.sleep(GAPS[choose(#GAPS)])
     local kind = choose(7)
     if kind <= 3 then
       cluster:cut(a, b)
     elseif kind == 4 then
-      -- Two silences on end are longer than down_after_ms.
-      banyan.sleep(WHOLE_MS)
+      banyan.sleep(math.max(whole_at - banyan.now(), 0))
       cluster:half_open(a, b, choose(2) == 1)
       banyan.sleep(SILENT_MS)
     elseif kind == 5 then
@@ -103,6 +103,7 @@ local function harm(cluster, a, b)
       cluster:partition({ a }, { b })
       banyan.sleep(PARTED[choose(#PARTED)])
       cluster:heal()
+      whole_at = banyan.now() + WHOLE_MS
     else
       cluster:set_link(b, a, { latency = LATENCIES[choose(#LATENCIES)] })
     end
