@@ -275,8 +275,9 @@ end
 
 -- --- looking ---------------------------------------------------------------
 
--- The pid of a child. What can be no id is misuse; it is looked at where there
--- is no such child, so that this costs nothing otherwise.
+-- The pid of a child, and its id: a float that is an integer is that integer.
+-- What can be no id is misuse; it is looked at where there is no such child, so
+-- that this costs nothing otherwise.
 local function find(what, name, id)
   local view, pid = view_of(name, 4), nil
   if view and view.cached and id ~= nil then
@@ -284,10 +285,10 @@ local function find(what, name, id)
   elseif view and id ~= nil then
     pid = core.call(name, { tag = "lookup", id = id, key = view.key })
   end
-  if pid == nil then
-    options.check_id("distributed_supervisor." .. what, id, 3)
+  if pid == nil or type(id) == "number" then
+    id = options.check_id("distributed_supervisor." .. what, id, 3)
   end
-  return pid
+  return pid, id
 end
 
 --- Finds a child. Does not yield (but see cache_children).
@@ -544,8 +545,8 @@ end
 ---  `nil, "not_started"` where the supervisor does not run. "noconnection": the
 ---  node of the child was lost in this call, which may have been served
 function distributed_supervisor.call(name, id, msg, timeout)
-  find("call", name, id)
-  return call_child(name, id, msg, timeout, "distributed_supervisor.call", 2)
+  local _, key = find("call", name, id)
+  return call_child(name, key, msg, timeout, "distributed_supervisor.call", 2)
 end
 
 -- The pid that a message is to be sent to; or true, it is kept; or nil, err.
@@ -563,8 +564,8 @@ end
 ---@param msg any
 ---@return true  whether or not there is such a child
 function distributed_supervisor.cast(name, id, msg)
-  find("cast", name, id)
-  local pid = keep(name, id, "cast", msg, "distributed_supervisor.cast")
+  local _, key = find("cast", name, id)
+  local pid = keep(name, key, "cast", msg, "distributed_supervisor.cast")
   if core.is_pid(pid) then core.cast(pid, msg) end
   return true
 end
@@ -580,8 +581,8 @@ end
 ---@return true|nil ok
 ---@return any err  "noproc" (no such child), "not_started"
 function distributed_supervisor.send(name, id, msg)
-  find("send", name, id)
-  local pid, err = keep(name, id, "send", msg, "distributed_supervisor.send")
+  local _, key = find("send", name, id)
+  local pid, err = keep(name, key, "send", msg, "distributed_supervisor.send")
   if core.is_pid(pid) then return core.send(pid, msg) end
   return pid, err
 end
