@@ -218,6 +218,24 @@ describe("messages by id", function()
       assert.equal("d", (ds.call(NAME, "x", "d")))
     end))
 
+  it("are not overtaken by one that is sent once it runs", with({},
+    function(pid)
+      pid:exit("kill")
+      for i = 1, 500 do ds.send(NAME, "x", i) end
+      local view = views.of(NAME)
+      local show, sent = views.show, nil
+      views.show = function(...) -- before what is held has been let go
+        show(...)
+        if views.pid(view, "x") then
+          views.show = show
+          sent = ds.send(NAME, "x", "last")
+        end
+      end
+      wait_for("it has all", function() return #recorder.seen == 501 end)
+      assert.is_true(sent)
+      assert.equal("last", recorder.seen[501].msg)
+    end))
+
   it("go on where the process that sends them is killed", with({},
     function(pid)
       pid:exit("kill")
