@@ -118,6 +118,40 @@ describe("a call by id", function()
     assert.equal("call nil, noproc, call nil, noproc", recorder.told())
   end))
 
+  it("is not repeated where a request fails beside it", with({}, function()
+    core.request(core.spawn(function()
+      core.sleep(200)
+      core.exit("noproc")
+    end), "anything")
+    assert.same({ nil, "noproc" }, { ds.call(NAME, "x", "slow nil, noproc") })
+    assert.equal("call slow nil, noproc", recorder.told())
+  end))
+
+  it("knows an integer that is a float", function()
+    with({}, function()
+      recorder.start_ms = 0
+      local pid = assert(ds.start_child(NAME, recorder.spec(1)))
+      recorder.start_ms = SLOW_MS
+      pid:exit("kill")
+      assert.is_true(ds.send(NAME, 1.0, "a"))
+      assert.is_true(ds.cast(NAME, 1.0, "b"))
+      assert.equal("hi", (ds.call(NAME, 1.0, "hi")))
+      assert.equal("send a, cast b, call hi", recorder.told())
+    end)()
+  end)
+
+  it("is not held where the supervisor has just left", with({}, function()
+    local view, of = views.of(NAME), views.of
+    core.unlink(view.tree)
+    supervisor.stop(view.tree)
+    views.of = function() return view end -- as the caller found it before
+    local call = { ds.call(NAME, "x", "hi", 1000) }
+    local sent = { ds.send(NAME, "x", "hi") }
+    views.of = of
+    assert.same({ nil, "not_started" }, { call[1], call[2] })
+    assert.same({ nil, "not_started" }, { sent[1], sent[2] })
+  end))
+
   it("is not repeated where the child ended in it", with({}, function()
     assert.same({ nil, "noproc" }, { ds.call(NAME, "x", "exit noproc") })
     assert.equal("call exit noproc", recorder.told())
@@ -182,6 +216,24 @@ describe("messages by id", function()
       -- What was in the mailbox of the one that crashed is lost.
       assert.matches("^cast a, cast crash", recorder.told())
       assert.equal("d", (ds.call(NAME, "x", "d")))
+    end))
+
+  it("are not overtaken by one that is sent once it runs", with({},
+    function(pid)
+      pid:exit("kill")
+      for i = 1, 500 do ds.send(NAME, "x", i) end
+      local view = views.of(NAME)
+      local show, sent = views.show, nil
+      views.show = function(...) -- before what is held has been let go
+        show(...)
+        if views.pid(view, "x") then
+          views.show = show
+          sent = ds.send(NAME, "x", "last")
+        end
+      end
+      wait_for("it has all", function() return #recorder.seen == 501 end)
+      assert.is_true(sent)
+      assert.equal("last", recorder.seen[501].msg)
     end))
 
   it("go on where the process that sends them is killed", with({},
@@ -310,6 +362,60 @@ describe("what is held for a child of a lost node", function()
     net:pass(5000)
     assert.same({ "hi", true }, call.of)
     assert.equal("call hi", recorder.told())
+    net:close()
+  end)
+
+  -- Each has a call under way when the link is lost, and calls again at once:
+  -- some before the coordinator has heard of it.
+  it("reaches the same process where its node is back", function()
+    local net, id = cluster()
+    net:hold(A, B, true)
+    net:hold(B, A, true)
+    local answers, lost = 0, 0
+    for _ = 1, 20 do
+      net:find(A).core:spawn(function()
+        local _, err = ds.call(NAME, id, "first", 600000)
+        if err == "noconnection" then lost = lost + 1 end
+        if ds.call(NAME, id, "second", 600000) then answers = answers + 1 end
+      end)
+    end
+    net:pass(20000)
+    assert.equal(20, lost)
+    net:hold(A, B, false)
+    net:hold(B, A, false)
+    support.join(net, A, { B })
+    net:pass(60000)
+    assert.equal(20, answers)
+    net:close()
+  end)
+
+  it("waits for what the others know, where the supervisor begins", function()
+    local net, id = cluster()
+    at(net, C, function() core.whereis("keeper"):exit("kill") end)
+    net:pass(2000)
+    net:hold(A, C, true)
+    net:hold(B, C, true)
+    support.open(net, C)
+    net:pass(50)
+    local results = {}
+    local function ask(name, fn, which)
+      net:find(C).core:spawn(function()
+        results[name] = { fn(NAME, which, name, 60000) }
+      end)
+    end
+    ask("sent", ds.send, id)
+    ask("called", ds.call, id)
+    ask("unknown", ds.call, "nobody")
+    net:pass(50)
+    assert.same({ true }, results.sent)
+    assert.is_nil(results.called)
+    net:hold(A, C, false)
+    net:hold(B, C, false)
+    net:pass(5000)
+    assert.same({ "called", true }, results.called)
+    assert.same({ nil, "noproc" },
+      { results.unknown[1], results.unknown[2] })
+    assert.equal("send sent, call called", recorder.told())
     net:close()
   end)
 

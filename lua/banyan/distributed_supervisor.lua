@@ -275,8 +275,9 @@ end
 
 -- --- looking ---------------------------------------------------------------
 
--- The pid of a child. What can be no id is misuse; it is looked at where there
--- is no such child, so that this costs nothing otherwise.
+-- The pid of a child, and its id: a float that is an integer is that integer.
+-- What can be no id is misuse; it is looked at where there is no such child, so
+-- that this costs nothing otherwise.
 local function find(what, name, id)
   local view, pid = view_of(name, 4), nil
   if view and view.cached and id ~= nil then
@@ -284,10 +285,10 @@ local function find(what, name, id)
   elseif view and id ~= nil then
     pid = core.call(name, { tag = "lookup", id = id, key = view.key })
   end
-  if pid == nil then
-    options.check_id("distributed_supervisor." .. what, id, 3)
+  if pid == nil or type(id) == "number" then
+    id = options.check_id("distributed_supervisor." .. what, id, 3)
   end
-  return pid
+  return pid, id
 end
 
 --- Finds a child. Does not yield (but see cache_children).
@@ -521,6 +522,9 @@ end
 
 local DEFAULT_TIMEOUT = 5000
 
+-- Of an id, which a float may stand for.
+local to_integer = math.tointeger or function(number) return number end
+
 --- Calls a child by its id, as server.call does. One that is known, but does
 -- not run just now, is waited for: it starts, is lost, fails or waits for room.
 -- Yields.
@@ -534,7 +538,9 @@ local DEFAULT_TIMEOUT = 5000
 function distributed_supervisor.call(name, id, msg, timeout)
   local view = view_of(name)
   if not view or not view.cached or view.pids[id] == nil then
-    find("call", name, id)
+    id = select(2, find("call", name, id))
+  elseif type(id) == "number" then
+    id = to_integer(id)
   end
   if not view then return nil, "not_started" end
   if timeout == nil then
@@ -560,8 +566,8 @@ end
 ---@param msg any
 ---@return true  whether or not there is such a child
 function distributed_supervisor.cast(name, id, msg)
-  find("cast", name, id)
-  local pid = keep(name, id, "cast", msg, "distributed_supervisor.cast")
+  local _, key = find("cast", name, id)
+  local pid = keep(name, key, "cast", msg, "distributed_supervisor.cast")
   if core.is_pid(pid) then core.cast(pid, msg) end
   return true
 end
@@ -577,8 +583,8 @@ end
 ---@return true|nil ok
 ---@return any err  "noproc" (no such child), "not_started"
 function distributed_supervisor.send(name, id, msg)
-  find("send", name, id)
-  local pid, err = keep(name, id, "send", msg, "distributed_supervisor.send")
+  local _, key = find("send", name, id)
+  local pid, err = keep(name, key, "send", msg, "distributed_supervisor.send")
   if core.is_pid(pid) then return core.send(pid, msg) end
   return pid, err
 end

@@ -19,7 +19,10 @@ function recorder.init() end
 
 function recorder:handle_call(msg)
   note("call", msg)
-  if msg == "nil, noproc" then return nil, "noproc" end
+  if msg == "slow nil, noproc" then core.sleep(500) end
+  if msg == "nil, noproc" or msg == "slow nil, noproc" then
+    return nil, "noproc"
+  end
   if msg == "exit noproc" then core.exit("noproc") end
   if msg == "sleep" then core.sleep(1000) end
   return msg, self ~= nil

@@ -75,7 +75,9 @@ void byn_call_failed(lua_State *L, byn_node *node, byn_relation *r) {
     lua_pop(L, 1);
     return;
   }
-  p->untaken = byn_reason_is(L, -1, "noproc");
+  /* A request that fails beside the call says nothing of it. */
+  if (waits_for_reply(p, r->serial))
+    p->untaken = byn_reason_is(L, -1, "noproc");
   lua_pushnil(L);
   lua_insert(L, -2);
   answer_caller(L, node, p, r, r->serial, 2);

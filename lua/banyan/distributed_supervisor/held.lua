@@ -23,13 +23,17 @@ local await_wait = wait(core.await_wait)
 
 local held = {}
 
+local AGAIN_MS = 100 -- until a process that was out of reach is called again
+
 local is_id = { string = true, number = true, userdata = true }
 
--- Does the child exist, whether or not it runs?
+-- Does the child exist, whether or not it runs? Until this node has heard what
+-- the others know, any may.
 local function is_known(view, id)
   if not is_id[type(id)] then return false end
   local state = view.dist:state(id)
-  return state ~= "unknown" and state ~= "ended"
+  if state == "unknown" then return not view.dist:is_ready() end
+  return state ~= "ended"
 end
 
 local function hold_of(view, id)
@@ -51,12 +55,18 @@ end
 -- Has it no messages? Then its waiters may go, and the next who sends or calls.
 local function is_empty(hold) return hold.first > hold.last end
 
--- Wakes those who wait, but for those who know that this pid is none.
+-- Does it know that this pid is none, or was out of reach just now?
+local function avoids(waiter, pid)
+  if pid == nil or waiter.stale ~= pid then return false end
+  return not waiter.again_at or core.now() < waiter.again_at
+end
+
+-- Wakes those who wait, but for those who avoid this pid.
 local function wake(hold, pid)
   local rest = {}
   for _, waiter in ipairs(hold.waiters) do
     if not waiter.over then
-      if pid ~= nil and waiter.stale == pid then
+      if avoids(waiter, pid) then
         rest[#rest + 1] = waiter
       else
         waiter.done()
@@ -186,6 +196,7 @@ end
 
 -- The pid that a message may be sent to, or what became of it.
 local function keep(view, id, kind, bytes)
+  if view.left then return nil, "not_started" end
   local hold, pid = view.held[id], views.pid(view, id)
   if not hold and pid ~= nil then return pid end
   if not hold and not is_known(view, id) then return nil, "noproc" end
@@ -221,30 +232,35 @@ end
 -- --- calls -------------------------------------------------------------------
 
 -- The pid to call, or the waiter that `done` is of now, or neither: there is no
--- such child. `stale`: that pid was called, and is none.
-local function find(view, id, stale, done)
+-- such child, or the supervisor has left since the caller looked for it: nobody
+-- would wake the waiter. `stale`: that pid was called, and is none; or was out
+-- of reach, if `far`: then it may be the one to call again after a while.
+local function find(view, id, stale, far, done)
+  if view.left then return nil end
   local hold, pid = view.held[id], views.pid(view, id)
   local free = not hold or (is_empty(hold) and not hold.delivering)
   if pid ~= nil and pid ~= stale and free then return pid end
   if not hold and not is_known(view, id) then return nil end
   hold = hold or hold_of(view, id)
   local waiter = { done = done, pid = core.self(), stale = stale }
+  if far then waiter.again_at = core.now() + AGAIN_MS end
   hold.waiters[#hold.waiters + 1] = waiter
   return nil, waiter
 end
 
-local function await_pid(name, id, stale, deadline)
+local function await_pid(name, id, stale, far, deadline)
   while true do
     local view = views.of(name)
     if not view then return nil, "not_started" end
-    local pid, waiter = core.unbroken(find, view, id, stale,
+    local pid, waiter = core.unbroken(find, view, id, stale, far,
       core.await_begin())
     if pid ~= nil then return pid end
-    if not waiter then return nil, "noproc" end
+    if not waiter then return nil, view.left and "not_started" or "noproc" end
     local left = deadline and math.max(deadline - core.now(), 0)
     local _, late = await_wait(waiter.done, left)
     waiter.over = true
     if late == "timeout" then return nil, "timeout" end
+    if far then stale, far = nil, false end
   end
 end
 
@@ -272,7 +288,8 @@ end
 function finish(name, id, msg, pid, deadline, ...)
   local first, err = ...
   if first ~= nil or not missed(err) then return ... end
-  local next_pid, problem = await_pid(name, id, pid, deadline)
+  local next_pid, problem = await_pid(name, id, pid,
+    err == "noconnection", deadline)
   if next_pid == nil then return nil, problem end
   if ended_noproc(name, pid) then return nil, err end
   return attempt(name, id, msg, next_pid, deadline)
@@ -293,7 +310,7 @@ function held.call(view, id, msg, ms)
         call_pid(pid, msg, ms or "infinity"))
     end
   end
-  local pid, problem = await_pid(view.name, id, nil, deadline)
+  local pid, problem = await_pid(view.name, id, nil, false, deadline)
   if pid == nil then return nil, problem end
   return attempt(view.name, id, msg, pid, deadline)
 end
