@@ -13,6 +13,7 @@ local banyan = require "banyan"
 local core = require "banyan.core"
 local ds = require "banyan.distributed_supervisor"
 local lockstep = require "banyan.lockstep"
+local server = require "banyan.server"
 local Child = require "spec.support.scripts.child"
 local each_life = require "spec.support.scripts.lives"
 
@@ -80,13 +81,19 @@ function ops.terminate()
   disturb(id)
 end
 
-function ops.crash() ds.cast(NAME, id_of(), "crash") end
+-- To the process of this moment: by its id, it might be kept for another.
+local function tell(id, message)
+  local pid = ds.whereis(NAME, id)
+  if pid then server.cast(pid, message) end
+end
+
+function ops.crash() tell(id_of(), "crash") end
 
 -- A transient child that ends normally is not restarted.
 function ops.leave()
   local id = id_of()
   disturb(id)
-  ds.cast(NAME, id, "leave")
+  tell(id, "leave")
   disturb(id)
 end
 
