@@ -178,6 +178,8 @@ describe("a distributed supervisor with a source of nodes", function()
     net:pass(5000)
     assert.same({}, nodes(A))
     assert.same({ nil, "no_nodes" }, { start(net, A, "y") })
+    assert.equal("no node runs children, has room for it, or may start it",
+      at(net, A, ds.explain, NAME, "x").reason)
     set { A, B }
     net:pass(5000)
     assert.same({ A, B }, nodes(A))

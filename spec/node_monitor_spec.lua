@@ -76,6 +76,29 @@ describe("the options of a node monitor", function()
       .. "each other", start, { nodes = {}, source = print })
   end)
 
+  it("that exclude each other are an error at the program's line", function()
+    run(function()
+      local monitor = assert(start {})
+      local both = { nodes = {}, source = print }
+      for _, fn in ipairs {
+        function()
+          local pid = start(both)
+          return pid
+        end,
+        function()
+          local ok = node_monitor.reconfigure(monitor, both)
+          return ok
+        end,
+      } do
+        local ok, err = pcall(fn)
+        assert.is_false(ok)
+        local line = debug.getinfo(fn, "S").linedefined + 1
+        local at = ("node_monitor_spec.lua:%d: node_monitor."):format(line)
+        assert.truthy(err:find(at, 1, true), err)
+      end
+    end)
+  end)
+
   it("have times, words and functions", function()
     for key, bad in pairs {
       refresh_ms = 0, timeout_ms = -1, on_error = "drop", announce = "all",

@@ -422,7 +422,7 @@ local sentences = {
   starting = "its start function runs, or waits for others to be done",
   lost = "its node is gone, and it is to start on another",
   failing = "it crashed too often, and is tried again after a while",
-  waiting = "no node has room for it, or may start it",
+  waiting = "no node runs children, has room for it, or may start it",
   ended = "it has ended",
 }
 

@@ -86,13 +86,15 @@ end
 --- Checks the options of start_link; answers a copy.
 function options.check(what, opts, level)
   opts = common.check(what, opts, start_schema, level + 1)
-  return copy_of(what, opts, level + 1)
+  local copy = copy_of(what, opts, level + 1)
+  return copy -- no tail call, for the level of the error
 end
 
 --- Checks those of reconfigure, which cannot give another name.
 function options.check_changes(what, opts, level)
   opts = common.check(what, opts, change_schema, level + 1)
-  return copy_of(what, opts, level + 1)
+  local copy = copy_of(what, opts, level + 1)
+  return copy -- no tail call, for the level of the error
 end
 
 --- Options changed by others: whose set it is they say in any case, what else
