@@ -11,7 +11,7 @@
 local hunter = require "spec.mutants.hunter"
 local mutant = require "spec.mutants.mutant"
 
-local SECONDS = tonumber(os.getenv "SECONDS" or "") or 60 -- of CPU, a mutant
+local SECONDS = tonumber(os.getenv "SECONDS" or "") or 100 -- of CPU, a mutant
 local FAIR_SECONDS = 2 -- for each body and strategy without a mutant
 
 local FORMAT = "%-26s %-12s %-9s %7s %7s  %s"
