@@ -211,8 +211,8 @@ static void own_request(lua_State *L, bool fresh) {
   }
 }
 
-/* Finds the child that `to` may be and, if that is a process of this node, makes
- * the request at stack index 2 its own: that may collect garbage, and a
+/* Finds the child that `to` may be and, if that is a process of this node,
+ * makes the request at stack index 2 its own: that may collect garbage, and a
  * finalizer may end processes. */
 static void resolve_called(lua_State *L, byn_node *node, bool fresh,
                            byn_dest *to) {

@@ -21,16 +21,17 @@ typedef struct byn_dest {
   struct byn_process *process;
   byn_id id;          /* LOCAL, DEAD, REMOTE by pid (serial not 0) */
   byn_origin *origin; /* REMOTE */
-  int name;           /* stack index of the name, REMOTE by name; */
-  int value;          /* of the destination, if it is a child's */
+  int name;           /* stack index of the name, REMOTE by name */
+  int value;          /* stack index of the destination, if `child` */
   const char *error;  /* UNKNOWN: "noproc" or "noconnection" */
   bool child;         /* what distributed_supervisor.via made */
 } byn_dest;
 
 /* A message to `dest`, a child, resolved or not: it is sent to the pid that
- * `dest` becomes, or it is kept for the child's next process, or there is no such child. `kind`:
- * "send" or "cast"; the message is at `index`. Answers the number of results
- * that are pushed, what the sender is answered; 0: it is to be sent. */
+ * `dest` becomes, or it is kept for the child's next process, or there is no
+ * such child. `kind`: "send" or "cast"; the message is at `index`. Answers the
+ * number of results that are pushed, what the sender is answered; 0: it is to
+ * be sent. */
 int byn_dest_keep(lua_State *L, struct byn_node *node, byn_dest *dest,
                   const char *kind, int index);
 
