@@ -14,6 +14,7 @@ local held = require "banyan.distributed_supervisor.held"
 local hosts = require "banyan.hosts"
 local listeners = require "banyan.distributed_supervisor.listeners"
 local server = require "banyan.server"
+local sets = require "banyan.sets"
 local slices = require "banyan.slices"
 local starter = require "banyan.distributed_supervisor.starter"
 local views = require "banyan.distributed_supervisor.views"
@@ -304,12 +305,6 @@ end
 
 -- --- the beginning -----------------------------------------------------------
 
-local function set_of(list)
-  local set = {}
-  for _, value in ipairs(list or {}) do set[value] = true end
-  return set
-end
-
 local function open_dist(self, opts)
   return core.dist.open {
     name = self.name, node = self.node, hosts = self:is_host(),
@@ -331,7 +326,7 @@ function Coordinator:is_host()
   if not hosts.here() then return false end
   local nodes = self.opts.nodes
   if self.opts.node_source then nodes = self.view and self.view.nodes or {} end
-  return nodes == nil or set_of(nodes)[self.node] == true
+  return nodes == nil or sets.of(nodes)[self.node] == true
 end
 
 -- Nodes that are connected are greeted; those that are being dialled are waited
@@ -347,13 +342,6 @@ local function meet_nodes(self)
   table.sort(dialled)
   for _, node in ipairs(dialled) do self.dist:expect(node) end
   for _, node in ipairs(core.nodes()) do self:meet(node) end
-end
-
-local function in_order(map)
-  local keys = {}
-  for key in pairs(map) do keys[#keys + 1] = key end
-  table.sort(keys)
-  return keys
 end
 
 local function new_request(self, what, from, id)
@@ -390,7 +378,7 @@ local function find_processes(self)
   for _, one in ipairs(answer and answer.running or {}) do
     found[one.child] = one.pid
   end
-  for _, child in ipairs(in_order(view.starters)) do
+  for _, child in ipairs(sets.sorted(view.starters)) do
     starter.kill(view.starters[child].pid)
     view.starters[child] = nil
     if found[child] then
@@ -403,7 +391,7 @@ local function find_processes(self)
   for _, exit in ipairs(answer and answer.exits or {}) do
     take_exit(self, exit)
   end
-  for _, child in ipairs(in_order(view.running)) do
+  for _, child in ipairs(sets.sorted(view.running)) do
     if not found[child] then
       view.running[child] = nil
       self.dist:exited(child, "killed")
@@ -417,7 +405,7 @@ function Coordinator:init(arg)
   self.opts, self.name, self.me = opts, opts.name, core.self()
   self.node = core.node_name() or NAMELESS
   self.processes, self.tree = arg.processes, arg.tree
-  self.modules, self.start_ms = set_of(opts.modules), opts.start_ms
+  self.modules, self.start_ms = sets.of(opts.modules), opts.start_ms
   self.listeners = listeners.new(opts.name, opts.listeners or {})
   events.open(self)
   self.watches = {}      -- monitor -> {what = "starter" | "peer"}
@@ -655,10 +643,7 @@ function messages_from_others.reply(self, msg)
 end
 
 local function is_connected(node)
-  for _, name in ipairs(core.nodes()) do
-    if name == node then return true end
-  end
-  return false
+  return sets.of(core.nodes())[node] == true
 end
 
 function messages_from_others.nodeup(self, msg)
@@ -724,7 +709,7 @@ end
 
 -- The parent of the children has ended, and they with it.
 local function end_all(self)
-  for _, child in ipairs(in_order(self.view.running)) do
+  for _, child in ipairs(sets.sorted(self.view.running)) do
     self.view.running[child] = nil
     self.dist:exited(child, "killed")
   end
@@ -736,7 +721,7 @@ local function leave(self, reason)
   local watch = core.monitor(self.processes)
   core.server.receive_all()
   self.dist:leave(reason)
-  for _, child in ipairs(in_order(self.starters)) do
+  for _, child in ipairs(sets.sorted(self.starters)) do
     give_up_start(self, child)
     self.dist:exited(child, "shutdown")
   end

@@ -5,6 +5,7 @@ local core = require "banyan.core"
 local Monitor = require "banyan.node_monitor.monitor"
 local monitored = require "banyan.node_monitor.options"
 local server = require "banyan.server"
+local sets = require "banyan.sets"
 local source = require "banyan.node_monitor.source"
 local views = require "banyan.distributed_supervisor.views"
 local wait = require "banyan.wait"
@@ -15,21 +16,14 @@ local nodes = {}
 
 local MARGIN_MS = 1000 -- in case that somebody kills the process that asks
 
-local function has(list, node)
-  for _, name in ipairs(list) do
-    if name == node then return true end
-  end
-  return false
-end
-
 -- Would nobody run children any more, if all nodes had that answer? A node that
 -- runs none now takes nothing away.
 local function empties(view, answer)
   if #answer == 0 then return true end
-  local members = view.dist:members()
-  if has(answer, view.node) or not has(members, view.node) then return false end
+  local members, named = view.dist:members(), sets.of(answer)
+  if named[view.node] or not sets.of(members)[view.node] then return false end
   for _, member in ipairs(members) do
-    if has(answer, member) then return false end
+    if named[member] then return false end
   end
   return true
 end

@@ -9,6 +9,7 @@
 
 local core = require "banyan.core"
 local hosts = require "banyan.hosts"
+local sets = require "banyan.sets"
 local slices = require "banyan.slices"
 
 local views = {}
@@ -79,12 +80,7 @@ function views.any(name)
   return views_here()[name]
 end
 
-local function names_here()
-  local names = {}
-  for name in pairs(views_here()) do names[#names + 1] = name end
-  table.sort(names)
-  return names
-end
+local function names_here() return sets.sorted(views_here()) end
 
 -- The start under way that made a process, by its ancestors.
 local function start_of(view, ancestors)

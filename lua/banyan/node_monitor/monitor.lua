@@ -12,6 +12,7 @@ local announcer = require "banyan.node_monitor.announcer"
 local memories = require "banyan.node_monitor.memory"
 local options = require "banyan.node_monitor.options"
 local server = require "banyan.server"
+local sets = require "banyan.sets"
 local source = require "banyan.node_monitor.source"
 
 local Monitor = { name = "banyan.node_monitor" }
@@ -22,24 +23,8 @@ Monitor.KEY = KEY
 
 local JITTER = 0.1 -- of refresh_ms, either way
 
-local function set_of(list)
-  local set = {}
-  for _, name in ipairs(list) do set[name] = true end
-  return set
-end
-
-local function sorted(set)
-  local list = {}
-  for name in pairs(set) do list[#list + 1] = name end
-  table.sort(list)
-  return list
-end
-
 local function is_connected(node)
-  for _, name in ipairs(core.nodes()) do
-    if name == node then return true end
-  end
-  return false
+  return sets.of(core.nodes())[node] == true
 end
 
 -- --- what the callbacks are told --------------------------------------------
@@ -82,11 +67,11 @@ end
 -- Of all nodes: those that are up now, then those that are not.
 local function settle(self)
   local memory = self.memory
-  for _, node in ipairs(sorted(memory.all and memory.connected
+  for _, node in ipairs(sets.sorted(memory.all and memory.connected
       or memory.managed)) do
     if is_up(self, node) then settle_node(self, node) end
   end
-  for _, node in ipairs(sorted(memory.told)) do settle_node(self, node) end
+  for _, node in ipairs(sets.sorted(memory.told)) do settle_node(self, node) end
 end
 
 -- --- the set ----------------------------------------------------------------
@@ -96,22 +81,24 @@ local function dial(node, listed)
   if core.node_name() then core.list_node(node, listed) end
 end
 
-local function dial_all(self)
-  for _, node in ipairs(sorted(self.memory.managed)) do dial(node, true) end
+local function dial_all(self, listed)
+  for _, node in ipairs(sets.sorted(self.memory.managed)) do
+    dial(node, listed)
+  end
 end
 
 -- nil: every node that is connected.
 local function take_set(self, list)
-  local memory, managed = self.memory, set_of(list or {})
+  local memory, managed = self.memory, sets.of(list)
   managed[core.node_name() or ""] = nil
-  for _, node in ipairs(sorted(memory.managed)) do
+  for _, node in ipairs(sets.sorted(memory.managed)) do
     if not managed[node] then
       memory.lost[node] = nil
       dial(node, false)
     end
   end
   memory.all, memory.managed = list == nil, managed
-  dial_all(self)
+  dial_all(self, true)
   settle(self)
 end
 
@@ -119,9 +106,9 @@ end
 -- they are reached. They are dialled until the next answer.
 local function consider(self, list)
   local before, managed = self.considered, self.memory.managed
-  self.considered = set_of(list)
+  self.considered = sets.of(list)
   for _, node in ipairs(list) do dial(node, true) end
-  for _, node in ipairs(sorted(before)) do
+  for _, node in ipairs(sets.sorted(before)) do
     if not (self.considered[node] or managed[node]) then dial(node, false) end
   end
 end
@@ -213,7 +200,7 @@ end
 -- What was connected when the process before crashed, and is not now, is lost.
 local function look_around(memory)
   local before = memory.connected
-  memory.connected = set_of(core.nodes())
+  memory.connected = sets.of(core.nodes())
   for node in pairs(before) do
     if not memory.connected[node] and memory.managed[node] then
       memory.lost[node] = true
@@ -258,7 +245,7 @@ function calls.status(self)
   local refreshed = self.refreshed_at
   return {
     source = opts.source and "callback" or opts.nodes and "static" or "all",
-    managed = sorted(memory.all and memory.connected or memory.managed),
+    managed = sets.sorted(memory.all and memory.connected or memory.managed),
     up = calls.nodes(self),
     failures = self.failures, error = self.error,
     refreshed_ms = refreshed and core.now() - refreshed,
@@ -267,7 +254,7 @@ end
 
 function calls.nodes(self)
   local up = {}
-  for _, node in ipairs(sorted(self.memory.connected)) do
+  for _, node in ipairs(sets.sorted(self.memory.connected)) do
     if self.memory.all or self.memory.managed[node] then up[#up + 1] = node end
   end
   return up
@@ -305,7 +292,7 @@ local infos = {}
 function infos.tick(self)
   self.timer = nil
   if self.opts.source then return ask(self) end
-  dial_all(self)
+  dial_all(self, true)
   await_tick(self)
 end
 
@@ -371,7 +358,7 @@ function Monitor:terminate(reason)
   if not in_good_order(reason) then return end
   break_off(self)
   consider(self, {})
-  for _, node in ipairs(sorted(self.memory.managed)) do dial(node, false) end
+  dial_all(self, false)
   self.memory.queue = {}
   memories.close(self.memory)
 end
