@@ -412,22 +412,22 @@ static void replace_slot(lua_State *L, byn_world *w, int *slot) {
   *slot = fresh;
 }
 
-/* find_children(resolve, keep, call): see byn_world.ds */
+/* find_children(resolve, keep, call): see byn_world.distributed */
 static int l_find_children(lua_State *L) {
   byn_world *w = byn_world_of(L);
   for (int i = 1; i <= 3; i++)
     byn_expect_type(L, i, LUA_TFUNCTION);
   lua_settop(L, 3);
-  replace_slot(L, w, &w->ds.call);
-  replace_slot(L, w, &w->ds.keep);
-  replace_slot(L, w, &w->ds.resolve);
+  replace_slot(L, w, &w->distributed.call);
+  replace_slot(L, w, &w->distributed.keep);
+  replace_slot(L, w, &w->distributed.resolve);
   return 0;
 }
 
 /* child_caller() -> function | nil: what calls the children of distributed
  * supervisors */
 static int l_child_caller(lua_State *L) {
-  int slot = byn_world_of(L)->ds.call;
+  int slot = byn_world_of(L)->distributed.call;
   if (!slot) return 0;
   byn_slot_push(L, slot);
   return 1;

@@ -263,7 +263,7 @@ static int child_called(lua_State *L, int status, lua_KContext context) {
  * destination and the request are at stack indices 1 and 2. */
 static int call_child(lua_State *L, int64_t ms) {
   lua_settop(L, 2);
-  byn_slot_push(L, byn_world_of(L)->ds.call);
+  byn_slot_push(L, byn_world_of(L)->distributed.call);
   lua_insert(L, 1);
   if (ms < 0)
     lua_pushliteral(L, "infinity");

@@ -60,7 +60,7 @@ static void dest_far(lua_State *L, byn_node *node, byn_dest *dest) {
 
 void byn_dest_resolve(lua_State *L, byn_node *node, byn_dest *dest) {
   byn_assert(dest->child);
-  byn_slot_push(L, node->world->ds.resolve);
+  byn_slot_push(L, node->world->distributed.resolve);
   lua_pushvalue(L, dest->value);
   lua_call(L, 1, 1);
   const byn_id *id = byn_pid_at(L, -1);
@@ -79,7 +79,7 @@ static void dest_table(lua_State *L, byn_node *node, int index,
     return;
   }
   lua_pop(L, 2);
-  if (!node->world->ds.resolve ||
+  if (!node->world->distributed.resolve ||
       lua_getfield(L, index, "supervisor") == LUA_TNIL)
     byn_misuse(L,
                "%s: the destination is a table without name= and node=", what);
@@ -92,7 +92,7 @@ int byn_dest_keep(lua_State *L, byn_node *node, byn_dest *dest,
                   const char *kind, int index) {
   index = lua_absindex(L, index);
   byn_assert(dest->child);
-  byn_slot_push(L, node->world->ds.keep);
+  byn_slot_push(L, node->world->distributed.keep);
   lua_pushvalue(L, dest->value);
   lua_pushstring(L, kind);
   lua_pushvalue(L, index);

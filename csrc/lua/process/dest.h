@@ -41,10 +41,11 @@ int byn_dest_keep(lua_State *L, struct byn_node *node, byn_dest *dest,
  * on anything else, naming `what`. */
 void byn_dest_at(lua_State *L, struct byn_node *node, int index,
                  const char *what, byn_dest *dest);
-/* The same, but for a child, which is UNKNOWN then: for those who go on with
- * byn_dest_keep, or call it in their own way. Or find its process. */
+/* The same, but a child stays UNKNOWN: for those who go on with byn_dest_keep,
+ * or call it in their own way. */
 void byn_dest_unresolved_at(lua_State *L, struct byn_node *node, int index,
                             const char *what, byn_dest *dest);
+/* Finds the process of a child that was left so. */
 void byn_dest_resolve(lua_State *L, struct byn_node *node, byn_dest *dest);
 
 #endif

@@ -48,7 +48,7 @@ typedef struct byn_world {
     int resolve; /* (dest) -> pid | nil */
     int keep;    /* (dest, "send" | "cast", msg) -> pid | true | nil, err */
     int call;    /* (dest, msg, timeout) -> ...; it may wait */
-  } ds;
+  } distributed;
   int release; /* slot of the function of process/owned.h */
 } byn_world;
 
