@@ -300,6 +300,8 @@ static void take_refuse(byn_connection *c, const byn_frame *f) {
 static bool take_data(byn_connection *c, const byn_frame *f,
                       byn_connection_event *event) {
   event->kind = BYN_CONNECTION_DATA;
+  event->begins = f->begins;
+  event->ends = f->ends;
   event->last = f->type == BYN_FRAME_MESSAGE;
   event->payload = f->payload;
   event->length = f->length;
@@ -481,6 +483,10 @@ void byn_connection_closed(byn_connection *c, const char *reason) {
   }
 }
 
+void byn_connection_tell_time(byn_connection *c, int64_t now) {
+  if (now > c->now) c->now = now;
+}
+
 void byn_connection_tick(byn_connection *c, int64_t now) {
   if (c->state == ENDED) return;
   c->now = now;
@@ -491,6 +497,7 @@ void byn_connection_tick(byn_connection *c, int64_t now) {
   } else if (now >= c->beat_at) {
     BYN_COVER(c->state, "beat");
     byn_outbox_beat(c->out);
+    byn_outbox_rest(c->out);
     c->beat_at = later(now, c->heartbeat_ms);
   }
 }

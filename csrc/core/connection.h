@@ -76,7 +76,7 @@ typedef enum byn_connection_event_kind {
                            byn_connection_admit or byn_connection_refuse */
   BYN_CONNECTION_OPEN,  /* dialer only: it is admitted; answer with
                            byn_connection_attach, or drop it */
-  BYN_CONNECTION_DATA,  /* a data frame came */
+  BYN_CONNECTION_DATA,  /* a data frame came, or a piece of one */
   BYN_CONNECTION_ACKNOWLEDGED, /* the peer has what `received` says */
   BYN_CONNECTION_ASKED,        /* the peer asks `question` */
   BYN_CONNECTION_ANSWERED,     /* and has answered those up to `number` */
@@ -101,6 +101,7 @@ typedef struct byn_connection_event {
   bool resumes;             /* ADMIT, OPEN: both ends can resume sessions */
   byn_resume resume;        /* ADMIT */
   byn_resumed resumed;      /* OPEN */
+  bool begins, ends;        /* DATA: see wire/frame.h */
   bool last;                /* DATA: the last part of a message */
   const uint8_t *payload;   /* DATA */
   size_t length;            /* DATA */
@@ -136,6 +137,8 @@ void byn_connection_feed(byn_connection *c, const uint8_t *bytes, size_t n,
 /* The transport is gone: ENDED with `reason` unless it is at its end already,
  * after the events of the bytes that were fed before. */
 void byn_connection_closed(byn_connection *c, const char *reason);
+/* What follows happens at `now`, not before it. Judges nothing. */
+void byn_connection_tell_time(byn_connection *c, int64_t now);
 /* Time passed: sends heartbeats, gives up handshakes. */
 void byn_connection_tick(byn_connection *c, int64_t now);
 /* This node stood still until now: a handshake has all its time again. To be
@@ -171,7 +174,7 @@ void byn_connection_goodbye(byn_connection *c, const char *reason);
 void byn_connection_drop(byn_connection *c);
 
 /* The bytes to write now: a view valid until the next call on the connection
- * or its outbox, all that waits or about 256 KiB of it (BYN_VIEW_MAX). 0 until
+ * or its outbox, all that waits or at most BYN_VIEW_MAX of it. 0 until
  * byn_connection_wrote has confirmed every byte of the last view, in one call
  * or in several. */
 size_t byn_connection_output(byn_connection *c, const uint8_t **bytes);

@@ -8,6 +8,10 @@
 #include "silence.h"
 
 #define WINDOW_MAX ((size_t)1 << 18)
+/* The buffer of large messages is kept from one to the next, up to a size, and
+ * given back when none has come for a while. */
+#define PARTS_KEPT ((size_t)2 << 20)
+#define PARTS_IDLE_MS 1000
 /* A killed host closes its connections before the socket on which it listens:
  * a first attempt may fall between the two, and then the next shows the end. */
 #define REDIAL_MIN_MS 4
@@ -37,6 +41,8 @@ struct byn_link {
   byn_connection *current, *proving;
   byn_outbox out;
   byn_buf parts;         /* of a message whose last part has not come */
+  size_t parts_whole;    /* of them, from frames that are here to their end */
+  int64_t parts_at;      /* when they were used last */
   uint64_t number;       /* of the last data frame on the current connection */
   size_t unacknowledged; /* bytes of data frames since we acknowledged */
   size_t window;         /* the peer wants to hear after a quarter of it */
@@ -202,6 +208,7 @@ static void go_on_with(byn_link *l, byn_connection *c, uint64_t number,
   l->state = UP;
   l->current = c;
   l->number = number;
+  byn_buf_truncate(&l->parts, l->parts_whole);
   l->window = window;
   l->unacknowledged = 0;
   l->heard_at = l->now;
@@ -420,8 +427,8 @@ static bool give_message(byn_link_event *event, const uint8_t *bytes,
   return true;
 }
 
-/* Keeps one part. The parts before it are never longer than max_message, so
- * the subtraction holds. */
+/* Keeps one part, or a piece of one. Those before it are never longer than
+ * max_message, so the subtraction holds. */
 static bool keep_part(byn_link *l, const byn_connection_event *e) {
   byn_assert(l->parts.len <= l->config.max_message);
   if (e->length > l->config.max_message - l->parts.len) {
@@ -429,15 +436,32 @@ static bool keep_part(byn_link *l, const byn_connection_event *e) {
     return false;
   }
   byn_put_bytes(&l->parts, e->payload, e->length);
+  if (e->ends) l->parts_whole = l->parts.len;
   if (!l->parts.failed) return true;
   link_cut_off(l, "out_of_memory");
   return false;
 }
 
-static void acknowledge_in_time(byn_link *l, size_t bytes) {
+static void give_back_parts(byn_link *l) {
+  l->parts_given = false;
+  l->parts_whole = 0;
+  l->parts_at = l->now;
+  if (l->parts.cap > PARTS_KEPT)
+    byn_buf_free(&l->parts);
+  else
+    byn_buf_truncate(&l->parts, 0);
+}
+
+static void release_parts_if_idle(byn_link *l) {
+  if (l->parts.len || l->now < later(l->parts_at, PARTS_IDLE_MS)) return;
+  byn_buf_free(&l->parts);
+}
+
+/* A frame is here to its end. */
+static void acknowledge_in_time(byn_link *l) {
   byn_outbox_receive(&l->out, l->number);
   if (!l->out.keeps) return;
-  l->unacknowledged += bytes;
+  l->unacknowledged += BYN_FRAME_HEADER;
   if (l->unacknowledged < l->window / 4) return;
   l->unacknowledged = 0;
   byn_outbox_beat(&l->out);
@@ -447,17 +471,20 @@ static void acknowledge_in_time(byn_link *l, size_t bytes) {
  * it has it. */
 static bool on_data(byn_link *l, const byn_connection_event *e,
                     byn_link_event *event) {
-  if (++l->number <= l->out.received) {
+  if (e->begins) l->number++;
+  if (l->number <= l->out.received) {
     BYN_COVER(l->state, "again");
     return false;
   }
   BYN_COVER(l->state, "data");
   byn_assert(l->number == l->out.received + 1);
-  acknowledge_in_time(l, e->length + BYN_FRAME_HEADER);
-  if (e->last && l->parts.len == 0 && e->length <= l->config.max_message)
+  l->unacknowledged += e->length;
+  if (e->ends) acknowledge_in_time(l);
+  if (e->begins && e->ends && e->last && l->parts.len == 0 &&
+      e->length <= l->config.max_message)
     return give_message(event, e->payload, e->length);
   if (!keep_part(l, e)) return false;
-  if (!e->last) return false;
+  if (!e->ends || !e->last) return false;
   l->parts_given = true;
   return give_message(event, l->parts.data, l->parts.len);
 }
@@ -591,10 +618,7 @@ static void dial_if_due(byn_link *l) {
 }
 
 bool byn_link_next(byn_link *link, byn_link_event *event) {
-  if (link->parts_given) {
-    link->parts_given = false;
-    byn_buf_free(&link->parts);
-  }
+  if (link->parts_given) give_back_parts(link);
   if (link->tell_up) return next_change(link, event);
   if (read_current(link, event)) return true;
   if (link->proving) {
@@ -642,6 +666,10 @@ static void tick_session(byn_link *l, int64_t now) {
   }
 }
 
+void byn_link_tell_time(byn_link *link, int64_t now) {
+  if (now > link->now) link->now = now;
+}
+
 void byn_link_tick(byn_link *link, int64_t now) {
   if (link->state == DOWN) return;
   link->now = now;
@@ -651,6 +679,7 @@ void byn_link_tick(byn_link *link, int64_t now) {
     byn_connection_tick(link->current, now);
   }
   if (link->state != NEW) tick_session(link, now);
+  release_parts_if_idle(link);
   byn_assert(link_is_consistent(link));
 }
 

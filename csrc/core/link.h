@@ -148,6 +148,8 @@ bool byn_link_uses(const byn_link *link, const byn_connection *c);
 /* The session's name, or 0 before it began. */
 uint64_t byn_link_session(const byn_link *link);
 
+/* What follows happens at `now`, not before it. Judges nothing. */
+void byn_link_tell_time(byn_link *link, int64_t now);
 /* Time passed: notices silence, dials again. Ticks its connections too. */
 void byn_link_tick(byn_link *link, int64_t now);
 /* This node stood still until `now`, and did not hear what came: the peer has

@@ -130,7 +130,7 @@ static inline void rig_part(rig_end *e, const byn_connection_event *event) {
   for (size_t i = start; i < e->parts.len; i++)
     if (e->parts.data[i] != rig_byte(m, i))
       fail_msg("byte %zu of message %zu is wrong", i, m);
-  if (!event->last) return;
+  if (!event->ends || !event->last) return;
   e->messages++;
   if (m < RIG_MESSAGES) e->sizes[m] = e->parts.len;
   byn_buf_truncate(&e->parts, 0);

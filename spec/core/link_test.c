@@ -110,7 +110,7 @@ static void what_is_acknowledged_takes_no_memory(void **state) {
     rig_pump(&r);
     assert_true(byn_link_queued(r.sides[A].link) <= 262144 + 65541);
   }
-  rig_run(&r, r.now + 1000);
+  rig_run(&r, r.now + 2500);
   assert_int_equal(byn_link_queued(r.sides[A].link), 0);
   assert_true(r.test.live_bytes <= before + 8192);
 }

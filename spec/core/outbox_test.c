@@ -312,14 +312,69 @@ static void a_cut_that_finds_no_memory_refuses_the_message(void **state) {
   byn_buf_free(&all);
 }
 
-static void a_large_buffer_is_given_back_when_it_is_empty(void **state) {
-  byn_buf all;
+static void take_all(void) {
+  const uint8_t *bytes;
+  while (byn_outbox_take(&box, &bytes)) {}
+}
+
+static void a_large_buffer_is_kept_while_it_is_filled(void **state) {
+  size_t kept;
   (void)state;
-  byn_buf_init(&all, &alloc);
   put_message(0, 1000000);
-  drain(&all);
-  byn_buf_free(&all);
+  take_all();
+  kept = test.live_bytes;
+  assert_true(kept >= 1000000);
+  put_message(1, 500000);
+  take_all();
+  assert_int_equal(test.live_bytes, kept);
+  put_message(2, 1000);
+  take_all();
   assert_int_equal(test.live_bytes, 0);
+}
+
+static void a_buffer_that_is_too_large_is_not_kept(void **state) {
+  (void)state;
+  put_message(0, 9000000);
+  take_all();
+  assert_int_equal(test.live_bytes, 0);
+  byn_put_space(byn_outbox_begin(&box, BYN_FRAME_MESSAGE), 9000000);
+  assert_false(byn_outbox_commit(&box, 1000));
+  take_all();
+  assert_int_equal(test.live_bytes, 0);
+}
+
+static void an_outbox_at_rest_takes_no_memory(void **state) {
+  size_t with_message;
+  (void)state;
+  put_message(0, 1000000);
+  with_message = test.live_bytes;
+  byn_outbox_rest(&box);
+  assert_int_equal(test.live_bytes, with_message);
+  take_all();
+  byn_outbox_rest(&box);
+  assert_int_equal(test.live_bytes, 0);
+  put_message(1, 10);
+  assert_int_equal(byn_outbox_waiting(&box), 15);
+}
+
+/* What a connection has not acknowledged does not make the buffer grow beyond
+ * twice what is kept, however much has passed through it. */
+static void a_queue_that_moves_on_does_not_grow(void **state) {
+  static const size_t sizes[] = {30000, 65536, 65536 * 16};
+  (void)state;
+  for (size_t i = 0; i < 3; i++) {
+    size_t most = 0, parts = (sizes[i] - 1) / BYN_FRAGMENT_SIZE + 1;
+    byn_outbox_free(&box);
+    byn_outbox_init(&box, &alloc);
+    box.keeps = true;
+    for (size_t m = 0; m < 200; m++) {
+      put_message(m, sizes[i]);
+      take_all();
+      if (m >= 10) assert_true(byn_outbox_acknowledge(&box, (m - 9) * parts));
+      if (test.live_bytes > most) most = test.live_bytes;
+    }
+    assert_true(most <= 2 * 2 * (10 + 1) * (sizes[i] + 100));
+  }
 }
 
 static void clearing_keeps_only_what_was_handed_out(void **state) {
@@ -353,7 +408,10 @@ int main(void) {
       TEST(what_is_not_committed_leaves_no_trace),
       TEST(short_memory_refuses_one_message_and_keeps_the_others),
       TEST(a_cut_that_finds_no_memory_refuses_the_message),
-      TEST(a_large_buffer_is_given_back_when_it_is_empty),
+      TEST(a_large_buffer_is_kept_while_it_is_filled),
+      TEST(a_buffer_that_is_too_large_is_not_kept),
+      TEST(an_outbox_at_rest_takes_no_memory),
+      TEST(a_queue_that_moves_on_does_not_grow),
       TEST(clearing_keeps_only_what_was_handed_out),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

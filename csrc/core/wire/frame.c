@@ -59,9 +59,42 @@ static byn_frame_status measure(const byn_frame_reader *r, const uint8_t *bytes,
 }
 
 static void set_frame(byn_frame *frame, const uint8_t *at, size_t size) {
-  frame->type = at[LENGTH_SIZE];
-  frame->payload = at + BYN_FRAME_HEADER;
-  frame->length = size - BYN_FRAME_HEADER;
+  *frame = (byn_frame){.type = at[LENGTH_SIZE],
+                       .begins = true,
+                       .ends = true,
+                       .payload = at + BYN_FRAME_HEADER,
+                       .length = size - BYN_FRAME_HEADER};
+}
+
+/* What the chunk has of the data frame whose header has been read. */
+static byn_frame_status next_piece(byn_frame_reader *r, byn_frame *frame) {
+  size_t n = r->left < unread(r) ? r->left : unread(r);
+  if (n == 0) return BYN_FRAME_NONE;
+  *frame = (byn_frame){.type = r->type,
+                       .begins = !r->begun,
+                       .ends = n == r->left,
+                       .payload = r->at,
+                       .length = n};
+  r->begun = true;
+  r->at += n;
+  r->left -= n;
+  return BYN_FRAME_READ;
+}
+
+/* Its header, at `at`, has been taken from the chunk or stands in the tail. */
+static byn_frame_status begin_pieces(byn_frame_reader *r, const uint8_t *at,
+                                     size_t size, byn_frame *frame) {
+  r->type = at[LENGTH_SIZE];
+  r->left = size - BYN_FRAME_HEADER;
+  r->begun = false;
+  if (r->left) return next_piece(r, frame);
+  set_frame(frame, at, size);
+  return BYN_FRAME_READ;
+}
+
+static bool is_data(const uint8_t *frame) {
+  return frame[LENGTH_SIZE] == BYN_FRAME_MESSAGE ||
+         frame[LENGTH_SIZE] == BYN_FRAME_FRAGMENT;
 }
 
 /* Copies from the chunk until the tail has `want` bytes or the chunk is
@@ -80,24 +113,32 @@ static byn_frame_status next_in_tail(byn_frame_reader *r, byn_frame *frame) {
   byn_frame_status status = fill_tail(r, LENGTH_SIZE);
   if (status == BYN_FRAME_READ)
     status = measure(r, r->tail.data, r->tail.len, &size);
-  if (status == BYN_FRAME_READ) status = fill_tail(r, size);
+  if (status == BYN_FRAME_READ) status = fill_tail(r, BYN_FRAME_HEADER);
   if (status != BYN_FRAME_READ) return status;
-  set_frame(frame, r->tail.data, size);
+  if (!is_data(r->tail.data)) status = fill_tail(r, size);
+  if (status != BYN_FRAME_READ) return status;
   r->spent = true;
+  if (is_data(r->tail.data)) return begin_pieces(r, r->tail.data, size, frame);
+  set_frame(frame, r->tail.data, size);
   return BYN_FRAME_READ;
 }
 
 static byn_frame_status next_in_chunk(byn_frame_reader *r, byn_frame *frame) {
   size_t size = 0, left = unread(r);
   byn_frame_status status = measure(r, r->at, left, &size);
-  if (status == BYN_FRAME_NONE || (status == BYN_FRAME_READ && size > left)) {
-    status = fill_tail(r, left);
-    return status == BYN_FRAME_NO_MEMORY ? status : BYN_FRAME_NONE;
+  if (status == BYN_FRAME_READ && size <= left) {
+    set_frame(frame, r->at, size);
+    r->at += size;
+    return BYN_FRAME_READ;
   }
-  if (status != BYN_FRAME_READ) return status;
-  set_frame(frame, r->at, size);
-  r->at += size;
-  return BYN_FRAME_READ;
+  if (status == BYN_FRAME_READ && left > BYN_FRAME_HEADER && is_data(r->at)) {
+    const uint8_t *header = r->at;
+    r->at += BYN_FRAME_HEADER;
+    return begin_pieces(r, header, size, frame);
+  }
+  if (status != BYN_FRAME_NONE && status != BYN_FRAME_READ) return status;
+  status = fill_tail(r, left);
+  return status == BYN_FRAME_NO_MEMORY ? status : BYN_FRAME_NONE;
 }
 
 /* A tail that grew for one large frame is not kept while the link idles. */
@@ -111,5 +152,6 @@ static void drop_tail(byn_frame_reader *r) {
 
 byn_frame_status byn_frame_next(byn_frame_reader *r, byn_frame *frame) {
   if (r->spent) drop_tail(r);
+  if (r->left) return next_piece(r, frame);
   return r->tail.len ? next_in_tail(r, frame) : next_in_chunk(r, frame);
 }

@@ -89,27 +89,34 @@ size_t byn_frame_size(const uint8_t *at);
 
 typedef struct byn_frame {
   uint8_t type; /* any byte; the reader does not judge it */
+  bool begins;  /* the payload is there from its first byte on */
+  bool ends;    /* and up to its last */
   const uint8_t *payload;
   size_t length; /* of the payload */
 } byn_frame;
 
 typedef enum byn_frame_status {
   BYN_FRAME_NONE,      /* all that was fed is read */
-  BYN_FRAME_READ,      /* here is one */
+  BYN_FRAME_READ,      /* here is one, or a piece of one */
   BYN_FRAME_BAD,       /* a length of 0 */
   BYN_FRAME_TOO_LARGE, /* a length past the limit */
   BYN_FRAME_NO_MEMORY
 } byn_frame_status;
 
-/* Takes chunks cut anywhere, gives whole frames. Work is linear in the bytes
- * fed: a frame that lies in one chunk is a view of it, and only the frame
- * that a chunk's end cuts through is copied. Memory grows with what came,
- * never with what a length promises.
+/* Takes chunks cut anywhere, gives frames. Work is linear in the bytes fed: a
+ * frame that lies in one chunk is a view of it. A data frame that a chunk's end
+ * cuts through is given in pieces, a view of each chunk that it lies in; they
+ * follow one another, none is empty, and the first `begins` and the last
+ * `ends`. All other frames are whole: what a chunk's end cuts through of those
+ * is copied. Memory grows with what came, never with what a length promises.
  *
  * After BAD, TOO_LARGE or NO_MEMORY the stream is lost: do not read on. */
 typedef struct byn_frame_reader {
   byn_buf tail;            /* of the chunks before: a frame's beginning */
   bool spent;              /* the tail was given out as a frame */
+  bool begun;              /* a piece of the data frame was given out */
+  uint8_t type;            /* of the data frame that is given in pieces */
+  size_t left;             /* bytes of its payload to come; 0: there is none */
   const uint8_t *at, *end; /* what is unread of the chunk */
   size_t max;              /* bytes of a payload */
 } byn_frame_reader;

@@ -6,6 +6,8 @@
 #include "../assert.h"
 
 #define STEP (BYN_FRAGMENT_SIZE + BYN_FRAME_HEADER)
+#define KEPT_SMALL (256 * 1024)      /* a buffer that is kept in any case */
+#define KEPT_LARGE (8 * 1024 * 1024) /* and one that is kept while in use */
 
 void byn_outbox_init(byn_outbox *o, const byn_alloc *alloc) {
   *o = (byn_outbox){0};
@@ -118,16 +120,30 @@ void byn_outbox_clear(byn_outbox *o) {
   byn_assert(outbox_is_in_order(o));
 }
 
-/* Moves what is left to the front once it is no more than what is gone, so
- * that every byte moves at most once on average. */
+/* Nothing is left. A large buffer is kept for the next messages as long as they
+ * fill a part of it. */
+static void start_over(byn_outbox *o) {
+  size_t cap = o->bytes.cap;
+  bool unused = o->bytes.len < cap / 4;
+  byn_assert(o->kept == o->bytes.len);
+  if (cap > KEPT_LARGE || (cap > KEPT_SMALL && unused))
+    byn_buf_free(&o->bytes);
+  else
+    byn_buf_truncate(&o->bytes, 0);
+  o->kept = o->taken = o->whole = 0;
+}
+
+/* Moves what is left to the front once it is no more than what is gone, so that
+ * every byte moves at most once on average; not while half of the buffer is
+ * free, as all may be gone by the time that it is full. */
 static void compact(byn_outbox *o) {
   size_t left = o->bytes.len - o->kept;
-  if (left == 0 && o->bytes.cap > BYN_VIEW_MAX)
-    byn_buf_free(&o->bytes);
-  else if (o->kept < left || o->kept == 0)
+  if (left == 0 && !o->open) {
+    if (o->kept || o->bytes.cap > KEPT_LARGE) start_over(o);
     return;
-  else
-    byn_buf_drop(&o->bytes, o->kept);
+  }
+  if (o->kept < left || o->bytes.len <= o->bytes.cap / 2) return;
+  byn_buf_drop(&o->bytes, o->kept);
   o->whole -= o->kept;
   o->taken -= o->kept;
   o->kept = 0;
@@ -219,6 +235,12 @@ size_t byn_outbox_take(byn_outbox *o, const uint8_t **bytes) {
   byn_assert(outbox_is_in_order(o));
   *bytes = at;
   return n;
+}
+
+void byn_outbox_rest(byn_outbox *o) {
+  if (o->kept < o->bytes.len || o->open) return;
+  byn_buf_free(&o->bytes);
+  o->kept = o->taken = o->whole = 0;
 }
 
 size_t byn_outbox_waiting(const byn_outbox *o) {

@@ -30,8 +30,10 @@
 #include "buffer.h"
 #include "frame.h"
 
-/* The bytes of one view, at most: four full frames. */
-#define BYN_VIEW_MAX (4 * (BYN_FRAGMENT_SIZE + BYN_FRAME_HEADER))
+/* The bytes of one view, at most: a full frame and what is small beside it. So
+ * much is in the caches still when it is written, and is not yet so much that
+ * malloc gets it from the system each time. */
+#define BYN_VIEW_MAX (120 * 1024)
 /* The bytes of a heartbeat that acknowledges. */
 #define BYN_ACKNOWLEDGEMENT_SIZE (BYN_FRAME_HEADER + 8)
 
@@ -75,6 +77,10 @@ bool byn_outbox_acknowledge(byn_outbox *o, uint64_t number);
 void byn_outbox_rewind(byn_outbox *o);
 /* The session is over: what was handed out is done with. */
 void byn_outbox_forget(byn_outbox *o);
+
+/* Nothing was written for a while: gives memory back that is not in use. Until
+ * then a buffer of up to 8 MiB may stay. */
+void byn_outbox_rest(byn_outbox *o);
 
 /* Hands out a view, valid until the next call; 0 when nothing waits. */
 size_t byn_outbox_take(byn_outbox *o, const uint8_t **bytes);
