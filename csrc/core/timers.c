@@ -117,15 +117,19 @@ static void sift_down(byn_timers *t, uint32_t place, heap_entry entry) {
   byn_assert(is_in_order(t, place));
 }
 
+/* Puts `entry` at `place`, above or below it. */
+static void sift(byn_timers *t, uint32_t place, heap_entry entry) {
+  if (place > 0 && is_before(&entry, &t->heap[(place - 1) / 2]))
+    sift_up(t, place, entry);
+  else
+    sift_down(t, place, entry);
+}
+
 /* Takes out the entry at `place`; the last one takes its room. */
 static void heap_remove(byn_timers *t, uint32_t place) {
   byn_assert(is_in_order(t, place));
   heap_entry last = t->heap[--t->count];
-  if (place == t->count) return;
-  if (place > 0 && is_before(&last, &t->heap[(place - 1) / 2]))
-    sift_up(t, place, last);
-  else
-    sift_down(t, place, last);
+  if (place < t->count) sift(t, place, last);
 }
 
 /* ---- the slots ---- */
@@ -207,6 +211,14 @@ byn_timer byn_timers_add(byn_timers *t, int64_t at, uint32_t kind,
   sift_up(t, t->count++, entry);
   byn_assert(is_sound(t));
   return handle_of(t, slot);
+}
+
+void byn_timers_move(byn_timers *t, byn_timer timer, int64_t at) {
+  uint32_t slot = (uint32_t)timer;
+  byn_assert(is_sound(t) && slot < t->slots_made);
+  byn_assert(t->slots[slot].waiting && handle_of(t, slot) == timer);
+  sift(t, t->slots[slot].place, (heap_entry){at, t->sequence++, slot});
+  byn_assert(is_sound(t));
 }
 
 static byn_due due_at(const byn_timers *t, uint32_t place) {

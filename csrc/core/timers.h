@@ -40,6 +40,10 @@ byn_timer byn_timers_add(byn_timers *t, int64_t at, uint32_t kind, void *owner);
  * false if it has fired, was cancelled or is 0. O(log n). */
 bool byn_timers_cancel(byn_timers *t, byn_timer timer, int64_t *at);
 
+/* Has a timer that waits be due at `at` instead, as if it were added now; needs
+ * no memory. O(log n). */
+void byn_timers_move(byn_timers *t, byn_timer timer, int64_t at);
+
 /* Takes out the first timer due at or before `now`; false if none is. */
 bool byn_timers_pop(byn_timers *t, int64_t now, byn_due *due);
 

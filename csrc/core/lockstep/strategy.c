@@ -81,6 +81,25 @@ uint32_t byn_strategy_pick(byn_strategy *s, const byn_pending *all,
   return i;
 }
 
+uint32_t byn_strategy_choose(byn_strategy *s, byn_pending_set *set) {
+  uint32_t n = byn_pending_count(set);
+  if (!s->ops->choose) {
+    const byn_pending *all = byn_pending_all(set);
+    if (all) return byn_strategy_pick(s, all, n);
+    s->failed = true;
+    return 0;
+  }
+  byn_assert(s->running && n >= 1);
+  s->steps++;
+  uint32_t i = s->ops->choose(s, set);
+  byn_assert(i < n);
+  return i;
+}
+
+byn_priority byn_strategy_priority(const byn_strategy *s) {
+  return s->ops->priority;
+}
+
 void byn_strategy_touched(byn_strategy *s, uint64_t object) {
   byn_assert(s->running);
   byn_assert(s->steps > 0);

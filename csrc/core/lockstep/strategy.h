@@ -66,6 +66,8 @@
 #include <stdint.h>
 
 #include "../alloc.h"
+#include "pending.h"
+#include "step.h"
 
 typedef struct byn_strategy byn_strategy;
 
@@ -76,20 +78,6 @@ typedef enum byn_strategy_kind {
   BYN_FAIR_PCT,
   BYN_DFS
 } byn_strategy_kind;
-
-typedef enum byn_step_kind {
-  BYN_STEP_PROCESS,
-  BYN_STEP_TIMER,
-  BYN_STEP_NETWORK,
-  BYN_STEP_CLOCK
-} byn_step_kind;
-
-/* A step that could be next. */
-typedef struct byn_pending {
-  uint64_t actor;  /* who takes it; never 0 */
-  uint64_t object; /* what it is known to touch besides its actor; 0: nothing */
-  uint8_t kind;    /* a byn_step_kind */
-} byn_pending;
 
 #define BYN_ANY_PREEMPTIONS UINT32_MAX
 
@@ -114,6 +102,12 @@ bool byn_strategy_begin(byn_strategy *s, uint64_t seed);
 
 /* The next step: an index into `all`, which has n >= 1. */
 uint32_t byn_strategy_pick(byn_strategy *s, const byn_pending *all, uint32_t n);
+/* The same pick, of a set that has n >= 1 and the priorities of this strategy;
+ * where there is no need to, without looking at all of them. */
+uint32_t byn_strategy_choose(byn_strategy *s, byn_pending_set *set);
+/* By what a set is to order the steps for this strategy, from a run's begin to
+ * its end; NULL: by nothing. */
+byn_priority byn_strategy_priority(const byn_strategy *s);
 
 /* The step picked last turned out to touch `object`. Any number of calls. */
 void byn_strategy_touched(byn_strategy *s, uint64_t object);

@@ -17,6 +17,8 @@ typedef struct byn_strategy_ops {
   void (*end)(byn_strategy *s);
   uint32_t (*draw)(byn_strategy *s, uint32_t n); /* n > 1; NULL: any value */
   uint32_t (*pick)(byn_strategy *s, const byn_pending *all, uint32_t n);
+  uint32_t (*choose)(byn_strategy *s, byn_pending_set *set); /* as `pick` */
+  byn_priority priority;
 } byn_strategy_ops;
 
 struct byn_strategy {

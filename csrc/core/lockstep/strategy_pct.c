@@ -130,6 +130,25 @@ static uint32_t pct_pick(byn_strategy *s, const byn_pending *all, uint32_t n) {
   return best;
 }
 
+static uint64_t priority_of(const void *strategy, const byn_pending *step) {
+  return pct_priority(strategy, step);
+}
+
+/* The same of a set. After a drop all priorities are looked at; there are few.
+ */
+static uint32_t pct_choose(byn_strategy *s, byn_pending_set *set) {
+  pct *p = pct_of(s);
+  if (s->steps > p->prefix) return byn_choose_any(&s->rng, set);
+  uint32_t best = byn_pending_best(set);
+  for (uint32_t i = p->point_count; i-- > 0;) {
+    if (p->points[i].at != s->steps) continue;
+    drop_actor(p, i, byn_pending_at(set, best).step->actor);
+    byn_pending_prioritize(set);
+    best = byn_pending_best(set);
+  }
+  return best;
+}
+
 /* The length of the run. Where the prefix is made from the length, a run that
  * went on at random counts without its prefix: it may have waited in a loop
  * until then, and each prefix would be twice as long as the one before. */
@@ -155,6 +174,8 @@ const byn_strategy_ops byn_strategy_pct = {
     .begin = pct_begin,
     .end = pct_end,
     .pick = pct_pick,
+    .choose = pct_choose,
+    .priority = priority_of,
 };
 
 const byn_strategy_ops byn_strategy_fair_pct = {
@@ -164,4 +185,6 @@ const byn_strategy_ops byn_strategy_fair_pct = {
     .begin = pct_begin,
     .end = pct_end,
     .pick = pct_pick,
+    .choose = pct_choose,
+    .priority = priority_of,
 };

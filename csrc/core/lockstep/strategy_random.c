@@ -40,6 +40,19 @@ uint32_t byn_pick_any(byn_rng *rng, const byn_pending *all, uint32_t n) {
   return first_of_actor(all, i);
 }
 
+uint32_t byn_choose_any(byn_rng *rng, const byn_pending_set *set) {
+  uint32_t n = byn_pending_count(set), others = byn_pending_others(set);
+  if (byn_should_pick_clock(rng, n - others, n)) {
+    byn_draw_below(rng, n - others); /* as byn_pick_any, which has to draw */
+    return others;
+  }
+  return byn_pending_first_of_actor(set, byn_draw_below(rng, others));
+}
+
+static uint32_t random_choose(byn_strategy *s, byn_pending_set *set) {
+  return byn_choose_any(&s->rng, set);
+}
+
 static uint32_t random_pick(byn_strategy *s, const byn_pending *all,
                             uint32_t n) {
   return byn_pick_any(&s->rng, all, n);
@@ -48,4 +61,5 @@ static uint32_t random_pick(byn_strategy *s, const byn_pending *all,
 const byn_strategy_ops byn_strategy_random = {
     .size = sizeof(byn_strategy),
     .pick = random_pick,
+    .choose = random_choose,
 };

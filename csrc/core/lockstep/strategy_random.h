@@ -17,5 +17,6 @@ bool byn_should_pick_clock(byn_rng *rng, uint32_t clocks, uint32_t n);
 
 /* The pick of `random`. */
 uint32_t byn_pick_any(byn_rng *rng, const byn_pending *all, uint32_t n);
+uint32_t byn_choose_any(byn_rng *rng, const byn_pending_set *set);
 
 #endif

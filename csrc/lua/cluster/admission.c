@@ -42,9 +42,11 @@ byn_transport *byn_admission_accept(lua_State *L, byn_cluster *c,
 /* A session that is known here goes on with this connection. */
 static void resume_session(lua_State *L, byn_cluster *c, byn_transport *t,
                            const byn_connection_event *e) {
-  for (byn_peer *p = c->peers; p; p = p->next) {
+  byn_peer *p = byn_peer_first_named(c, e->name);
+  for (; p; p = byn_peer_next_named(p)) {
     if (!byn_link_has(p->link, e)) continue;
-    if (!byn_link_resume(p->link, t->connection, e, c->node->now)) t->peer = p;
+    if (!byn_link_resume(p->link, t->connection, e, c->node->now))
+      byn_transport_join(c, t, p);
     byn_peer_poll(L, c, p);
     return;
   }
@@ -55,7 +57,8 @@ static void resume_session(lua_State *L, byn_cluster *c, byn_transport *t,
 /* The node has lost the session that is still there on this side. */
 static void end_lost_session(lua_State *L, byn_cluster *c,
                              const byn_connection_event *e) {
-  for (byn_peer *p = c->peers; p; p = p->next) {
+  byn_peer *p = byn_peer_first_named(c, e->name);
+  for (; p; p = byn_peer_next_named(p)) {
     if (!byn_link_is_lost(p->link, e)) continue;
     byn_link_close(p->link, "session_lost");
     byn_peer_poll(L, c, p);
@@ -73,18 +76,17 @@ static void welcome(lua_State *L, byn_cluster *c, byn_transport *t,
     byn_peer_free(c, peer);
     return;
   }
-  t->peer = peer;
+  byn_transport_join(c, t, peer);
   byn_peer_list(c, peer);
   byn_peer_poll(L, c, peer);
 }
 
 /* Has this node's own dial of that one come as far as its PROOF? */
 static bool own_dial_is_proving(const byn_cluster *c, const char *name) {
-  for (const byn_peer *p = c->peers; p; p = p->next)
-    if (p->dialled && p->link && !strcmp(p->name, name) &&
-        byn_link_is_proving(p->link))
-      return true;
-  return false;
+  const byn_peer *p = byn_peer_first_named(c, name);
+  while (p && !(p->dialled && byn_link_is_proving(p->link)))
+    p = byn_peer_next_named(p);
+  return p != NULL;
 }
 
 static void begin_session(lua_State *L, byn_cluster *c, byn_transport *t,
@@ -140,7 +142,7 @@ void byn_admission_poll(lua_State *L, byn_cluster *c, byn_transport *t) {
 
 static byn_transport *claimant_transport(const byn_cluster *c,
                                          uint32_t number) {
-  for (byn_transport *t = c->transports; t; t = t->next)
+  for (byn_transport *t = c->strangers; t; t = t->next)
     if (t->claimant && t->claimant->number == number) return t;
   return NULL;
 }
@@ -150,8 +152,8 @@ static byn_transport *claimant_transport(const byn_cluster *c,
 static const char *address_of_link(const byn_cluster *c, uint32_t number) {
   const byn_peer *peer = byn_peer_number(c, number);
   const char *dialled = peer ? strchr(peer->name, '@') : NULL;
-  for (const byn_transport *t = c->transports; t; t = t->next) {
-    if (!peer || t->peer != peer) continue;
+  const byn_transport *t = peer ? peer->transports : NULL;
+  for (; t; t = t->next) {
     if (!byn_link_uses(peer->link, t->connection)) continue;
     if (t->address[0]) return t->address;
     if (t->dialled) return dialled ? dialled + 1 : "";
@@ -169,6 +171,7 @@ void byn_admission_ask(byn_cluster *c, const byn_member_action *a) {
     copy_address(question.address, t->address);
   }
   byn_link_ask(peer->link, &question, c->node->now);
+  byn_peer_touch(c, peer);
 }
 
 void byn_admission_admit(lua_State *L, byn_cluster *c,
@@ -188,6 +191,7 @@ void byn_admission_refuse(lua_State *L, byn_cluster *c,
   copy_address(holder.address, address_of_link(c, a->other));
   byn_peer_free(c, t->claimant);
   t->claimant = NULL;
+  byn_transport_activate(c, t);
   if (!strcmp(a->reason, "name_taken"))
     byn_connection_refuse_name(t->connection, &holder);
   else
@@ -205,9 +209,10 @@ void byn_admission_withdraw(byn_cluster *c, byn_transport *t,
 }
 
 void byn_admission_shutdown(byn_cluster *c) {
-  for (byn_transport *t = c->transports; t; t = t->next) {
+  for (byn_transport *t = c->strangers; t; t = t->next) {
     if (!t->claimant) continue;
     byn_connection_refuse(t->connection, "shutdown");
+    byn_transport_activate(c, t);
     byn_admission_withdraw(c, t, "shutdown");
   }
 }

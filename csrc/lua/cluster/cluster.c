@@ -19,6 +19,7 @@
 
 #define MESSAGE_MIN 1024 /* of max_message: any signal fits */
 #define FORGET_AFTER_MS 600000
+#define KEPT_BLOCK ((size_t)4 << 20)
 #define UNREACHABLE_MS 3000
 
 /* Parts of max_queue: above the first senders wait, below the second they go
@@ -45,9 +46,13 @@ static bool peer_is_sound(const byn_peer *peer) {
          !peer->monitors.count && !peer->blocked.count;
 }
 
+/* More peers are not looked through at each call. */
+enum { LOOKED_THROUGH = 64 };
+
 /* Every peer is sound, and by_origin has those that are up, and no other. */
 static bool cluster_is_sound(const byn_cluster *c) {
   uint32_t up = 0;
+  if (c->by_number.count > LOOKED_THROUGH) return true;
   for (const byn_peer *p = c->peers; p; p = p->next) {
     if (!peer_is_sound(p)) return false;
     if (!peer_is_up(p)) continue;
@@ -68,15 +73,10 @@ byn_peer *byn_peer_of(const byn_node *node, const byn_origin *origin) {
 
 byn_peer *byn_peer_named(const byn_node *node, const char *name) {
   if (!node->cluster) return NULL;
-  for (byn_peer *p = node->cluster->peers; p; p = p->next)
-    if (p->origin && !p->down && !strcmp(p->origin->name, name)) return p;
-  return NULL;
-}
-
-byn_peer *byn_peer_number(const byn_cluster *c, uint32_t number) {
-  for (byn_peer *p = c->peers; p; p = p->next)
-    if (p->number == number) return p;
-  return NULL;
+  byn_peer *p = byn_peer_first_named(node->cluster, name);
+  while (p && (!p->origin || p->down))
+    p = byn_peer_next_named(p);
+  return p;
 }
 
 static const char *origin_absence(const byn_node *node,
@@ -100,50 +100,24 @@ bool byn_cluster_nonce(lua_State *L, byn_cluster *c,
   return n == BYN_NONCE_SIZE;
 }
 
-void byn_peer_free(byn_cluster *c, byn_peer *peer) {
-  const byn_alloc *alloc = &c->node->world->alloc;
-  byn_assert(!peer->relations.first && !peer->monitors.count);
-  byn_assert(!peer->draft && !byn_transport_of(c, peer));
-  byn_link_free(peer->link);
-  if (peer->name) byn_free(alloc, peer->name, strlen(peer->name) + 1);
-  if (peer->origin) peer->origin->uses--;
-  byn_map_clear(&peer->monitors);
-  byn_map_clear(&peer->blocked);
-  byn_free(alloc, peer, sizeof *peer);
-}
-
-byn_peer *byn_peer_new(byn_cluster *c, const char *name, bool dialled) {
-  const byn_alloc *alloc = &c->node->world->alloc;
-  byn_peer *peer = byn_new(alloc, sizeof *peer);
-  if (!peer) return NULL;
-  *peer = (byn_peer){.number = ++c->last_link, .dialled = dialled};
-  byn_map_init(&peer->monitors, alloc);
-  byn_map_init(&peer->blocked, alloc);
-  peer->name = byn_new(alloc, strlen(name) + 1);
-  if (!peer->name) {
-    byn_peer_free(c, peer);
-    return NULL;
-  }
-  strcpy(peer->name, name);
-  return peer;
-}
-
-void byn_peer_list(byn_cluster *c, byn_peer *peer) {
-  byn_assert(peer->link);
-  peer->next = c->peers;
-  c->peers = peer;
-  byn_assert(cluster_is_sound(c));
+/* Its end is reported: it is freed once its connections are closed. */
+static void end_peer(byn_cluster *c, byn_peer *peer) {
+  byn_assert(peer->down && !peer->end_reported && peer->link);
+  peer->end_reported = true;
+  peer->next_ended = c->ended;
+  c->ended = peer;
 }
 
 /* Frees the peers whose end is reported and whose connections are closed. */
 static void sweep_peers(byn_cluster *c) {
-  for (byn_peer **at = &c->peers; *at;) {
+  for (byn_peer **at = &c->ended; *at;) {
     byn_peer *peer = *at;
-    if (!peer->end_reported || byn_transport_of(c, peer)) {
-      at = &peer->next;
+    byn_assert(peer->end_reported);
+    if (peer->transports) {
+      at = &peer->next_ended;
       continue;
     }
-    *at = peer->next;
+    *at = peer->next_ended;
     byn_peer_free(c, peer);
   }
 }
@@ -305,8 +279,7 @@ static void peer_down(lua_State *L, byn_cluster *c, byn_peer *peer,
   if (!peer->origin && peer->dialled && !strcmp(reason, "name_taken"))
     peer_refused_name(L, c, peer, e->holder);
   else if (!peer->origin && !is_replaced(reason))
-    byn_peer_report_failure(L, c, peer->name, byn_transport_of(c, peer),
-                            reason);
+    byn_peer_report_failure(L, c, peer->name, peer->transports, reason);
 }
 
 /* Breaks the relations to processes of that node, wakes and answers those that
@@ -325,7 +298,7 @@ static void peer_report_end(lua_State *L, byn_cluster *c, byn_peer *peer) {
     byn_nodes_answer(L, c, peer->name, peer->reason);
   byn_membership_link_down(c->membership, peer->number, peer->reason,
                            c->node->now);
-  peer->end_reported = true;
+  end_peer(c, peer);
   byn_assert(peer_is_sound(peer));
 }
 
@@ -341,6 +314,9 @@ static void peer_receive(lua_State *L, byn_cluster *c, byn_peer *peer,
 void byn_peer_poll(lua_State *L, byn_cluster *c, byn_peer *peer) {
   byn_link_event e;
   luaL_checkstack(L, 40, NULL);
+  bool was_unpolled = peer->unpolled;
+  byn_peer_is_unpolled(c, peer); /* until the end of this, unless it raises */
+  byn_link_tell_time(peer->link, c->node->now);
   while (!peer->down && byn_link_next(peer->link, &e)) {
     switch (e.kind) {
     case BYN_LINK_DIAL:
@@ -371,6 +347,7 @@ void byn_peer_poll(lua_State *L, byn_cluster *c, byn_peer *peer) {
   }
   if (peer->down && !peer->end_reported) peer_report_end(L, c, peer);
   if (peer->blocked.count) byn_peer_calm(c, peer);
+  peer->unpolled = was_unpolled;
   byn_assert(cluster_is_sound(c));
 }
 
@@ -378,6 +355,7 @@ void byn_peer_poll(lua_State *L, byn_cluster *c, byn_peer *peer) {
 
 void byn_cluster_poll(lua_State *L, byn_cluster *c, byn_transport *t) {
   luaL_checkstack(L, 40, NULL);
+  byn_transport_activate(c, t);
   if (t->peer)
     byn_peer_poll(L, c, t->peer);
   else
@@ -385,9 +363,11 @@ void byn_cluster_poll(lua_State *L, byn_cluster *c, byn_transport *t) {
 }
 
 void byn_cluster_give_up(byn_cluster *c, byn_transport *t, const char *reason) {
-  if (t->peer)
+  byn_transport_activate(c, t);
+  if (t->peer) {
     byn_link_close(t->peer->link, reason);
-  else {
+    byn_peer_is_unpolled(c, t->peer);
+  } else {
     byn_admission_withdraw(c, t, reason);
     byn_connection_drop(t->connection);
   }
@@ -506,32 +486,68 @@ void byn_cluster_act(lua_State *L, byn_cluster *c) {
   byn_assert(cluster_is_sound(c));
 }
 
+/* --- deadlines ------------------------------------------------------------ */
+
+void byn_cluster_settle_peer(byn_cluster *c, byn_peer *peer) {
+  byn_agenda_set(&c->agenda, &peer->entry,
+                 peer->unpolled ? c->node->now : byn_link_deadline(peer->link));
+}
+
+void byn_cluster_settle(byn_cluster *c) {
+  byn_entry *e;
+  while ((e = byn_agenda_next_touched(&c->agenda))) {
+    byn_peer *peer = e->owner;
+    if (e->kind == BYN_DUE_TRANSPORT) {
+      byn_agenda_set(&c->agenda, e, byn_transport_due(e->owner));
+      continue;
+    }
+    if (!peer->link) continue; /* a claimant's */
+    byn_cluster_settle_peer(c, peer);
+    for (byn_transport *t = peer->transports; t; t = t->next)
+      byn_transport_activate(c, t);
+  }
+}
+
+static void tick_transport(lua_State *L, byn_cluster *c, byn_transport *t) {
+  byn_transport_activate(c, t);
+  if (t->peer) return;
+  byn_connection_tick(t->connection, c->node->now);
+  byn_admission_poll(L, c, t);
+}
+
+static void tick_peer(lua_State *L, byn_cluster *c, byn_peer *peer) {
+  peer->unpolled = false;
+  byn_link_tick(peer->link, c->node->now);
+  byn_peer_poll(L, c, peer);
+}
+
 void byn_cluster_tick(lua_State *L, byn_cluster *c) {
   int64_t now = c->node->now;
-  byn_cluster_note_silence(c);
-  for (byn_peer *p = c->peers; p; p = p->next) {
-    byn_link_tick(p->link, now);
-    byn_peer_poll(L, c, p);
-  }
-  for (byn_transport *t = c->transports; t; t = t->next) {
-    if (t->peer) continue;
-    byn_connection_tick(t->connection, now);
-    byn_admission_poll(L, c, t);
+  bool noted = false; /* the silence of all, once in a tick */
+  byn_entry *e;
+  byn_cluster_settle(c);
+  while ((e = byn_agenda_next_due(&c->agenda, now))) {
+    bool peer = e->kind == BYN_DUE_PEER;
+    if (peer && !noted && byn_cluster_is_silent(c, e->owner)) {
+      byn_cluster_note_silence(c);
+      noted = true;
+    }
+    if (peer)
+      tick_peer(L, c, e->owner);
+    else
+      tick_transport(L, c, e->owner);
   }
   c->broken = false;
   if (!c->stopping) byn_membership_tick(c->membership, now);
   byn_cluster_act(L, c);
 }
 
-int64_t byn_cluster_deadline(const byn_cluster *c) {
+int64_t byn_cluster_deadline(byn_cluster *c) {
+  byn_cluster_settle(c);
   if (c->broken) return c->node->now;
-  int64_t next = byn_transport_deadline(c);
+  int64_t next = byn_agenda_deadline(&c->agenda);
   if (!c->stopping && byn_membership_deadline(c->membership) < next)
     next = byn_membership_deadline(c->membership);
-  for (const byn_peer *p = c->peers; p; p = p->next) {
-    int64_t at = byn_link_deadline(p->link);
-    if (at < next) next = at;
-  }
   return next;
 }
 
@@ -715,6 +731,15 @@ static int64_t answer_ms(const byn_connection_config *config) {
   return config->heartbeat_ms < most ? config->heartbeat_ms : most;
 }
 
+/* The messages of links are large blocks that come and go. The C library gives
+ * each back to the system at once, and takes fresh pages for the next, until it
+ * has seen the end of a block that is larger (see M_MMAP_THRESHOLD in
+ * mallopt(3), which says how a user forbids that). It sees one here, of which
+ * no page is touched. */
+static void have_blocks_kept(const byn_alloc *alloc) {
+  byn_free(alloc, byn_new(alloc, KEPT_BLOCK), KEPT_BLOCK);
+}
+
 void byn_cluster_open(lua_State *L, byn_node *node, int options) {
   byn_assert(!node->cluster && !node->remote && node->name);
   byn_cluster *c = byn_new(&node->world->alloc, sizeof *c);
@@ -723,6 +748,12 @@ void byn_cluster_open(lua_State *L, byn_node *node, int options) {
   node->cluster = c; /* from here on byn_cluster_close frees it */
   node->remote = &remote_ops;
   byn_map_init(&c->by_origin, &node->world->alloc);
+  have_blocks_kept(&node->world->alloc);
+  byn_map_init(&c->by_name, &node->world->alloc);
+  byn_map_init(&c->by_number, &node->world->alloc);
+  byn_map_init(&c->transports, &node->world->alloc);
+  if (!byn_agenda_open(&c->agenda, &node->world->alloc))
+    luaL_error(L, "not enough memory");
   cluster_configure(L, c, options);
   byn_gap_init(&node->gap, c->config.connection.heartbeat_ms);
   byn_membership_config config = {
@@ -747,13 +778,14 @@ void byn_cluster_close(lua_State *L, byn_node *node) {
   if (!c) return;
   if (c->membership) byn_admission_shutdown(c);
   byn_transports_close(c);
-  while (c->peers) {
-    byn_peer *p = c->peers;
-    c->peers = p->next;
-    byn_peer_free(c, p);
-  }
+  while (c->peers)
+    byn_peer_free(c, c->peers);
   if (c->membership) byn_membership_free(c->membership);
   byn_map_clear(&c->by_origin);
+  byn_map_clear(&c->by_name);
+  byn_map_clear(&c->by_number);
+  byn_map_clear(&c->transports);
+  byn_agenda_close(&c->agenda);
   if (c->secret) {
     memset(c->secret, 0, c->config.connection.secret_len);
     byn_free(&node->world->alloc, c->secret, c->config.connection.secret_len);

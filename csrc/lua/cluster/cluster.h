@@ -1,60 +1,44 @@
-/* The node's side of its cluster: one peer per link, the connections that they
- * have (transport.h), and the membership that decides about links. The driver
- * brings and takes the bytes; what processes see of a cluster is in nodes.h.
+/* The node's side of its cluster: one peer per link (peer.h), the connections
+ * that they have (transport.h), and the membership that decides about links.
+ * The driver brings and takes the bytes; what processes see of a cluster is in
+ * nodes.h.
  */
 #ifndef BYN_CLUSTER_H
 #define BYN_CLUSTER_H
 
 #include <stdbool.h>
 
+#include "../../core/agenda.h"
 #include "../../core/link.h"
 #include "../../core/map.h"
 #include "../../core/membership.h"
 #include "../value/compat.h"
 #include "../process/node.h"
 #include "../process/process.h"
+#include "peer.h"
 
 struct byn_transport;
 
-/* One link, from dial or admission until its last connection is closed.
- *
- *   dialled or admitted -> up -> down -> end_reported -> freed
- *
- *   up            it has an origin, and by_origin has it
- *   down          the link has reported DOWN, for `reason`
- *   end_reported  relations to processes of that node are broken, and whoever
- *                 waited for the link was woken or answered
- *   freed         by byn_cluster_action, once it has no connection
- *
- * A link may go down before it was up.
- */
-typedef struct byn_peer {
-  struct byn_peer *next;
-  uint32_t number; /* the link's, for the membership */
-  byn_link *link;
-  char *name;         /* the node's */
-  bool dialled;       /* the link was, by this node */
-  byn_origin *origin; /* once UP */
-  byn_relation_list relations;
-  byn_map monitors;    /* serial -> relation whose a is there */
-  byn_map blocked;     /* serial -> index + 1 of a process that waits to send */
-  struct draft *draft; /* the signal that is being written, see remote.c */
-  const char *reason;  /* the link's; NULL until it is down */
-  bool down, end_reported;
-} byn_peer;
+/* Whose an entry of the agenda is. */
+enum { BYN_DUE_PEER, BYN_DUE_TRANSPORT };
 
 typedef struct byn_cluster {
   byn_node *node;
   byn_membership *membership;
-  byn_peer *peers;
-  struct byn_transport *transports;
-  struct byn_transport **cursor; /* where byn_transport_action goes on */
-  byn_map by_origin;             /* origin's address -> peer that is UP */
+  byn_agenda agenda;               /* of peers and transports */
+  byn_peer *peers;                 /* those that are listed */
+  byn_peer *ended;                 /* of these, to be freed */
+  struct byn_transport *strangers; /* the connections that are no link's */
+  struct byn_transport *first_active, *last_active; /* see transport.h */
+  byn_map by_origin;  /* origin's address -> peer that is UP */
+  byn_map by_name;    /* hash of a name -> the last peer that was made for it */
+  byn_map by_number;  /* of its link -> peer */
+  byn_map transports; /* number -> transport */
   byn_link_config config;
   char *secret;                       /* config points here */
   uint32_t last_link, last_transport; /* numbers */
   uint64_t dials;                     /* how many links were dialled */
-  bool broken;   /* a link ended while it was written to: poll them all */
+  bool broken;   /* an error broke off what is to be done: tick at once */
   bool stopping; /* after byn_cluster_shutdown: no link comes up */
   int entropy;   /* slot: the driver's source of nonces */
   int waiting;   /* slot: name -> list of refs of callers of connect */
@@ -71,14 +55,6 @@ void byn_cluster_close(lua_State *L, byn_node *node);
 /* The peer that is up for an origin, or for a node's name; or NULL. */
 byn_peer *byn_peer_of(const byn_node *node, const byn_origin *origin);
 byn_peer *byn_peer_named(const byn_node *node, const char *name);
-/* The peer with that link number, in whatever state; or NULL. */
-byn_peer *byn_peer_number(const byn_cluster *c, uint32_t number);
-
-/* For admission.h: a peer without a link, not listed, or NULL without memory;
- * its end, with that of its link; it has its link now. */
-byn_peer *byn_peer_new(byn_cluster *c, const char *name, bool dialled);
-void byn_peer_free(byn_cluster *c, byn_peer *peer);
-void byn_peer_list(byn_cluster *c, byn_peer *peer);
 /* Takes what its link has to tell; may raise, see byn_cluster_poll. */
 void byn_peer_poll(lua_State *L, byn_cluster *c, byn_peer *peer);
 /* What the membership must know of a node before its link is up. */
@@ -107,7 +83,12 @@ void byn_peer_calm(byn_cluster *c, byn_peer *peer);
 /* Fires due deadlines of links and membership, and carries out the membership's
  * actions. _deadline: when that is due again, or BYN_NEVER. */
 void byn_cluster_tick(lua_State *L, byn_cluster *c);
-int64_t byn_cluster_deadline(const byn_cluster *c);
+int64_t byn_cluster_deadline(byn_cluster *c);
+/* Looks at the peers that were touched: when each is due again, and which of
+ * their connections are the driver's to be asked about. */
+void byn_cluster_settle(byn_cluster *c);
+/* Looks at the deadline of one alone, which is not touched. */
+void byn_cluster_settle_peer(byn_cluster *c, byn_peer *peer);
 /* Carries out the membership's actions; may raise when memory is short. */
 void byn_cluster_act(lua_State *L, byn_cluster *c);
 

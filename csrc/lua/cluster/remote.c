@@ -78,6 +78,7 @@ static bool draft_begin(byn_node *node, const byn_origin *to, uint8_t kind,
 static bool draft_end(draft *d, bool urgent) {
   byn_assert(d->peer->draft == d);
   d->peer->draft = NULL;
+  byn_peer_touch(d->node->cluster, d->peer);
   return byn_link_commit(d->peer->link, urgent);
 }
 
@@ -88,7 +89,7 @@ static bool draft_commit(draft *d) {
   bool memory = d->b->failed;
   if (draft_end(d, true)) return true;
   byn_link_close(d->peer->link, memory ? "out_of_memory" : "message_too_large");
-  d->node->cluster->broken = true;
+  byn_peer_is_unpolled(d->node->cluster, d->peer);
   return false;
 }
 
@@ -99,7 +100,7 @@ static bool draft_commit_message(lua_State *L, draft *d) {
   bool memory = d->b->failed;
   if (draft_end(d, false)) return true;
   if (!byn_link_is_up(d->peer->link)) {
-    d->node->cluster->broken = true;
+    byn_peer_is_unpolled(d->node->cluster, d->peer);
     return false;
   }
   if (memory) luaL_error(L, "not enough memory");

@@ -6,8 +6,10 @@
 
 #include "cluster.h"
 
+/* Was a peer not heard for so long that it is noticed? */
+bool byn_cluster_is_silent(const byn_cluster *c, const byn_peer *peer);
 /* Has all links wait longer if all peers fell silent at once. Precedes each
- * tick of the links, which may judge one of them. */
+ * tick of a link with a peer that is silent, which may judge it. */
 void byn_cluster_note_silence(byn_cluster *c);
 
 /* The node stood still until now: links, and connections of strangers, have

@@ -5,54 +5,108 @@
 
 #define LINGER_MS 1000 /* for each part of the last words to be taken */
 
+/* --- lists ---------------------------------------------------------------- */
+
+static void list_transport(byn_cluster *c, byn_transport *t) {
+  byn_transport **list = t->peer ? &t->peer->transports : &c->strangers;
+  byn_assert(!t->next && !t->previous);
+  t->next = *list;
+  if (*list) (*list)->previous = t;
+  *list = t;
+}
+
+static void unlist_transport(byn_cluster *c, byn_transport *t) {
+  byn_transport **list = t->peer ? &t->peer->transports : &c->strangers;
+  *(t->previous ? &t->previous->next : list) = t->next;
+  if (t->next) t->next->previous = t->previous;
+  t->next = t->previous = NULL;
+}
+
+void byn_transport_activate(byn_cluster *c, byn_transport *t) {
+  if (t->active) return;
+  byn_assert(!t->next_active);
+  t->active = true;
+  *(c->last_active ? &c->last_active->next_active : &c->first_active) = t;
+  c->last_active = t;
+}
+
+/* Takes the first one out of those that are active. */
+static void deactivate(byn_cluster *c, byn_transport *t) {
+  byn_assert(t->active && t == c->first_active);
+  c->first_active = t->next_active;
+  if (!c->first_active) c->last_active = NULL;
+  t->next_active = NULL;
+  t->active = false;
+}
+
+/* --- making and freeing --------------------------------------------------- */
+
 byn_transport *byn_transport_new(byn_cluster *c) {
   byn_transport *t = byn_new(&c->node->world->alloc, sizeof *t);
-  if (t) *t = (byn_transport){.number = ++c->last_transport};
-  return t;
+  if (!t) return NULL;
+  *t = (byn_transport){.number = ++c->last_transport};
+  if (byn_map_put(&c->transports, t->number, t) &&
+      byn_agenda_join(&c->agenda, &t->entry, BYN_DUE_TRANSPORT, t))
+    return t;
+  byn_transport_free(c, t);
+  return NULL;
 }
 
 void byn_transport_add(byn_cluster *c, byn_transport *t) {
-  byn_assert(t->connection && !byn_transport_number(c, t->number));
-  t->next = c->transports;
-  c->transports = t;
+  byn_assert(t->connection && byn_transport_number(c, t->number) == t);
+  list_transport(c, t);
+  byn_transport_activate(c, t);
+}
+
+void byn_transport_join(byn_cluster *c, byn_transport *t, byn_peer *peer) {
+  byn_assert(!t->peer && peer->link);
+  unlist_transport(c, t);
+  t->peer = peer;
+  list_transport(c, t);
 }
 
 void byn_transport_free(byn_cluster *c, byn_transport *t) {
-  byn_assert(!t->claimant);
+  byn_assert(!t->claimant && !t->active && !t->next && !t->previous);
+  if (byn_map_get(&c->transports, t->number) == t)
+    byn_map_remove(&c->transports, t->number);
+  byn_agenda_leave(&c->agenda, &t->entry);
   byn_connection_free(t->connection);
   byn_free(&c->node->world->alloc, t, sizeof *t);
 }
 
-void byn_transports_close(byn_cluster *c) {
-  while (c->transports) {
-    byn_transport *t = c->transports;
-    c->transports = t->next;
+static void close_list(byn_cluster *c, byn_transport **list) {
+  while (*list) {
+    byn_transport *t = *list;
+    unlist_transport(c, t);
     byn_transport_free(c, t);
   }
 }
 
-byn_transport *byn_transport_number(const byn_cluster *c, uint32_t number) {
-  for (byn_transport *t = c->transports; t; t = t->next)
-    if (t->number == number) return t;
-  return NULL;
+void byn_transports_close(byn_cluster *c) {
+  while (c->first_active)
+    deactivate(c, c->first_active);
+  for (byn_peer *p = c->peers; p; p = p->next)
+    close_list(c, &p->transports);
+  close_list(c, &c->strangers);
 }
 
-byn_transport *byn_transport_of(const byn_cluster *c, const byn_peer *peer) {
-  for (byn_transport *t = c->transports; t; t = t->next)
-    if (t->peer == peer) return t;
-  return NULL;
+byn_transport *byn_transport_number(const byn_cluster *c, uint32_t number) {
+  return byn_map_get(&c->transports, number);
 }
 
 int byn_transport_strangers(const byn_cluster *c) {
   int count = 0;
-  for (const byn_transport *t = c->transports; t; t = t->next)
-    count += !t->peer && !byn_connection_is_ended(t->connection);
+  for (const byn_transport *t = c->strangers; t; t = t->next)
+    count += !byn_connection_is_ended(t->connection);
   return count;
 }
+
+/* --- what is due ---------------------------------------------------------- */
 
 void byn_transport_wrote(byn_cluster *c, byn_transport *t, size_t n) {
   byn_connection_wrote(t->connection, n);
   t->linger_by = c->node->now + LINGER_MS;
+  byn_transport_activate(c, t);
 }
 
 /* Is it at its end, with nobody to hear of it any more? */
@@ -61,16 +115,13 @@ static bool transport_has_ended(const byn_transport *t) {
          !(t->peer && byn_link_uses(t->peer->link, t->connection));
 }
 
-int64_t byn_transport_deadline(const byn_cluster *c) {
-  int64_t next = BYN_NEVER;
-  for (const byn_transport *t = c->transports; t; t = t->next) {
-    int64_t at = t->peer ? BYN_NEVER : byn_connection_deadline(t->connection);
-    if (transport_has_ended(t) && byn_connection_queued(t->connection))
-      at = t->linger_by;
-    if (at < next) next = at;
-  }
-  return next;
+int64_t byn_transport_due(const byn_transport *t) {
+  if (transport_has_ended(t) && byn_connection_queued(t->connection))
+    return t->linger_by;
+  return t->peer ? BYN_NEVER : byn_connection_deadline(t->connection);
 }
+
+/* --- actions -------------------------------------------------------------- */
 
 /* Pushes what this one wants of the driver; 0 if nothing. */
 static int transport_action(lua_State *L, byn_transport *t) {
@@ -101,25 +152,41 @@ static bool transport_is_over(const byn_cluster *c, byn_transport *t) {
   return now >= t->linger_by;
 }
 
+/* Closes one that is over: pushes that, unless the driver knows it. */
+static int close_transport(lua_State *L, byn_cluster *c, byn_transport *t) {
+  lua_pushliteral(L, "close");
+  lua_pushinteger(L, t->number);
+  bool gone = t->gone;
+  byn_peer *peer = t->peer;
+  deactivate(c, t);
+  unlist_transport(c, t);
+  byn_transport_free(c, t);
+  if (peer) byn_cluster_settle_peer(c, peer);
+  if (gone) lua_pop(L, 2);
+  return gone ? 0 : 2;
+}
+
+/* There is nothing more to ask of it for now. What it has written may have
+ * changed when its link is due. */
+static void rest_transport(byn_cluster *c, byn_transport *t) {
+  deactivate(c, t);
+  byn_agenda_set(&c->agenda, &t->entry, byn_transport_due(t));
+  if (t->peer) byn_cluster_settle_peer(c, t->peer);
+}
+
 int byn_transport_action(lua_State *L, byn_cluster *c) {
-  if (!c->cursor) c->cursor = &c->transports;
+  int pushed = 0;
   luaL_checkstack(L, 4, NULL);
-  while (*c->cursor) {
-    byn_transport *t = *c->cursor;
-    int pushed = transport_action(L, t);
-    if (pushed) return pushed;
-    if (!transport_is_over(c, t)) {
-      c->cursor = &t->next;
-      continue;
-    }
-    bool gone = t->gone;
-    *c->cursor = t->next;
-    lua_pushliteral(L, "close");
-    lua_pushinteger(L, t->number);
-    byn_transport_free(c, t);
-    if (!gone) return 2;
-    lua_pop(L, 2);
+  byn_cluster_settle(c);
+  while (!pushed && c->first_active) {
+    byn_transport *t = c->first_active;
+    byn_connection_tell_time(t->connection, c->node->now);
+    pushed = transport_action(L, t);
+    if (pushed) break;
+    if (transport_is_over(c, t))
+      pushed = close_transport(L, c, t);
+    else
+      rest_transport(c, t);
   }
-  c->cursor = NULL;
-  return 0;
+  return pushed;
 }

@@ -158,7 +158,19 @@ static void forget_node(byn_node *node) {
   byn_assert(c->nodes[node->number - 1].node == node);
   byn_assert(c->at != node);
   c->nodes[node->number - 1].node = NULL;
+  byn_control_stir(c, node->number - 1);
   byn_control_release(node);
+}
+
+void byn_control_stir(byn_control *c, uint32_t index) {
+  byn_assert(index < c->node_count && c->node_count <= c->stirred_capacity);
+  if (c->nodes[index].stirred) return;
+  c->nodes[index].stirred = true;
+  c->stirred[c->stirred_count++] = index;
+}
+
+static void stir_node(byn_node *node) {
+  byn_control_stir(node->control, node->number - 1);
 }
 
 const byn_control_points byn_control_points_taken = {
@@ -168,25 +180,29 @@ const byn_control_points byn_control_points_taken = {
     .touch_at = touch_at,
     .touch_names = touch_names,
     .exited = process_exited,
+    .stir = stir_node,
     .forget = forget_node,
 };
 
 /* --- the pending steps ---------------------------------------------------- */
 
-static void add_pending(lua_State *L, byn_control *c, byn_pending step,
-                        control_choice choice) {
-  c->pending = byn_control_reserve(L, c, c->pending, c->count,
-                                   &c->pending_capacity, sizeof *c->pending);
-  c->choices = byn_control_reserve(L, c, c->choices, c->count,
-                                   &c->choice_capacity, sizeof *c->choices);
+static void add_step(lua_State *L, byn_control *c, control_node_entry *entry,
+                     uint32_t at, byn_pending step, control_choice choice) {
+  c->steps_there = byn_control_reserve(
+      L, c, c->steps_there, at, &c->step_capacity, sizeof *c->steps_there);
+  entry->choices = byn_control_reserve(
+      L, c, entry->choices, at, &entry->capacity, sizeof *entry->choices);
   byn_assert(step.actor != 0);
-  byn_assert(c->count < c->pending_capacity && c->count < c->choice_capacity);
-  c->pending[c->count] = step;
-  c->choices[c->count++] = choice;
+  c->steps_there[at] = step;
+  entry->choices[at] = choice;
 }
 
-static void add_due_timers(lua_State *L, byn_control *c, byn_node *node) {
+/* Each answers how many steps there are then. */
+
+static uint32_t add_due_timers(lua_State *L, byn_control *c,
+                               control_node_entry *entry) {
   byn_due due[BYN_TIMERS_DUE];
+  const byn_node *node = entry->node;
   uint32_t n = byn_timers_due(node->timers, node->now, due, BYN_TIMERS_DUE);
   for (uint32_t i = 0; i < n; i++) {
     bool owned = due[i].kind != BYN_TIMER_SEND;
@@ -194,21 +210,23 @@ static void add_due_timers(lua_State *L, byn_control *c, byn_node *node) {
     byn_pending step = {.actor = actor_of_timer(node, due[i].timer),
                         .object = owner ? byn_actor_of(&owner->id) : 0,
                         .kind = BYN_STEP_TIMER};
-    add_pending(L, c, step,
-                (control_choice){.node = node, .timer = due[i].timer});
+    add_step(L, c, entry, i, step, (control_choice){.timer = due[i].timer});
   }
+  return n;
 }
 
-static void add_ready_processes(lua_State *L, byn_control *c, byn_node *node) {
-  byn_process *p = byn_node_next_ready(node, NULL);
-  for (; p; p = byn_node_next_ready(node, p)) {
+static uint32_t add_ready_processes(lua_State *L, byn_control *c,
+                                    control_node_entry *entry, uint32_t n) {
+  byn_process *p = byn_node_next_ready(entry->node, NULL);
+  for (; p; p = byn_node_next_ready(entry->node, p)) {
     uint64_t actor = byn_actor_of(&p->id), object = 0;
     if (p->wait == BYN_WAIT_POINT)
       object = point_of(c, actor) & (((uint64_t)1 << OP_SHIFT) - 1);
     byn_pending step = {
         .actor = actor, .object = object, .kind = BYN_STEP_PROCESS};
-    add_pending(L, c, step, (control_choice){.node = node, .process = p});
+    add_step(L, c, entry, n++, step, (control_choice){.process = p});
   }
+  return n;
 }
 
 /* Fires the deadlines of a node's links and membership. That is no step: in
@@ -224,10 +242,11 @@ static bool tick_links(lua_State *L, byn_control *c, byn_node *node) {
   return true;
 }
 
-/* Does so for the first node that has one that is due; NULL if none has. */
+/* Does so for the first node of those that were stirred that has one that is
+ * due; NULL if none has. */
 static byn_node *tick_first_due(lua_State *L, byn_control *c) {
-  for (uint32_t i = 0; i < c->node_count; i++) {
-    const control_node_entry *entry = &c->nodes[i];
+  for (uint32_t i = 0; i < c->stirred_count; i++) {
+    const control_node_entry *entry = &c->nodes[c->stirred[i]];
     if (entry->node && !entry->paused && tick_links(L, c, entry->node))
       return entry->node;
   }
@@ -243,37 +262,87 @@ static bool has_due_timer(const byn_node *node) {
   return byn_timers_next(node->timers) <= node->now;
 }
 
-static void gather_pending(lua_State *L, byn_control *c) {
-  bool clock = c->clock, due = false;
-  c->count = 0;
+/* Puts what a node has pending into the set. */
+static void look_at_node(lua_State *L, byn_control *c, uint32_t index) {
+  control_node_entry *entry = &c->nodes[index];
+  bool runs = entry->node && !entry->paused;
+  uint32_t n = 0;
+  if (runs) n = add_due_timers(L, c, entry);
+  if (runs) n = add_ready_processes(L, c, entry, n);
+  if (!byn_pending_put(&c->set, index, c->steps_there, n))
+    byn_control_no_memory(L);
+  bool due = runs && has_due_timer(entry->node);
+  bool waits = runs && waits_for_time(entry->node);
+  c->due_count += (uint32_t)due - entry->due;
+  c->waiting_count += (uint32_t)waits - entry->waits;
+  entry->due = due;
+  entry->waits = waits;
+}
+
+static void look_at_stirred(lua_State *L, byn_control *c) {
+  while (c->stirred_count) {
+    uint32_t index = c->stirred[c->stirred_count - 1];
+    look_at_node(L, c, index);
+    c->nodes[index].stirred = false;
+    c->stirred_count--;
+  }
+}
+
+#ifdef BYN_ASSERT
+/* Is what the set has of each node what it has? */
+static bool set_is_right(lua_State *L, byn_control *c) {
   for (uint32_t i = 0; i < c->node_count; i++) {
-    byn_node *node = c->nodes[i].node;
-    if (!node || c->nodes[i].paused) continue;
-    add_due_timers(L, c, node);
-    add_ready_processes(L, c, node);
-    clock = clock || waits_for_time(node);
-    due = due || has_due_timer(node);
+    const byn_pending_node *n = &c->set.nodes[i];
+    control_node_entry entry = {.node = c->nodes[i].node};
+    bool runs = entry.node && !c->nodes[i].paused, right = true;
+    uint32_t count = runs ? add_due_timers(L, c, &entry) : 0;
+    if (runs) count = add_ready_processes(L, c, &entry, count);
+    right = count == n->count &&
+            c->nodes[i].due == (runs && has_due_timer(entry.node)) &&
+            c->nodes[i].waits == (runs && waits_for_time(entry.node));
+    for (uint32_t j = 0; right && j < count; j++)
+      right = entry.choices[j].process == c->nodes[i].choices[j].process &&
+              entry.choices[j].timer == c->nodes[i].choices[j].timer &&
+              c->steps_there[j].object == n->steps[j].object;
+    byn_free(&c->world->alloc, entry.choices,
+             entry.capacity * sizeof *entry.choices);
+    if (!right) return false;
   }
-  for (uint32_t i = 0; i < c->offer_count; i++) {
-    byn_pending step = {.actor = c->offers[i].actor,
-                        .object = c->offers[i].object,
-                        .kind = BYN_STEP_NETWORK};
-    add_pending(L, c, step, (control_choice){.offer = i});
-  }
+  return true;
+}
+#else
+#define set_is_right(L, c) true
+#endif
+
+/* Many steps become pending as time passes, heartbeats above all: they must not
+ * use up what is meant for those that waited for it to stand still. */
+static bool is_held(byn_control *c) {
+  if (c->steps >= c->clock_held_until) return false;
+  lua_Integer others = byn_pending_others(&c->set);
+  lua_Integer until = c->held_from + c->hold_each * others;
+  if (until > c->clock_held_until) c->clock_held_until = until;
+  return true;
+}
+
+static void gather_pending(lua_State *L, byn_control *c) {
   byn_pending step = {.actor = CLOCK_ACTOR, .kind = BYN_STEP_CLOCK};
-  bool held = c->idle_clock || c->steps < c->clock_held_until;
-  if (held && c->count) clock = false;
-  if (clock && !due) add_pending(L, c, step, (control_choice){.node = NULL});
+  look_at_stirred(L, c);
+  byn_assert(set_is_right(L, c));
+  bool clock = (c->clock || c->waiting_count) && !c->due_count;
+  bool held = is_held(c) || c->idle_clock;
+  if (held && byn_pending_others(&c->set)) clock = false;
+  byn_pending_set_clock(&c->set, clock ? &step : NULL);
 }
 
 /* --- steps ---------------------------------------------------------------- */
 
 /* The strategy is asked also where there is no choice: it counts steps. */
 static uint32_t pick_step(lua_State *L, byn_control *c) {
-  if (c->tape.replaying) return byn_tape_answer(&c->tape, c->count);
-  uint32_t i = byn_strategy_pick(c->strategy, c->pending, c->count);
+  uint32_t count = byn_pending_count(&c->set);
+  if (c->tape.replaying) return byn_tape_answer(&c->tape, count);
+  uint32_t i = byn_strategy_choose(c->strategy, &c->set);
   if (byn_strategy_failed(c->strategy)) byn_control_no_memory(L);
-  byn_tape_note(&c->tape, c->count, i);
+  byn_tape_note(&c->tape, count, i);
   return i;
 }
 
@@ -331,20 +400,10 @@ static void fire_timer(lua_State *L, byn_node *node, byn_timer timer) {
   byn_node_reap(L, node);
 }
 
-/* The others keep their order. */
-lua_Integer byn_control_remove_offer(byn_control *c, uint32_t i) {
-  byn_assert(i < c->offer_count && c->offer_count <= c->offer_capacity);
-  lua_Integer number = c->offers[i].number;
-  c->offer_count--;
-  memmove(&c->offers[i], &c->offers[i + 1],
-          (c->offer_count - i) * sizeof *c->offers);
-  return number;
-}
-
 static uint32_t digest_of_step(const byn_control *c, const byn_node *node) {
   uint64_t h = c->last.actor * 0x9e3779b97f4a7c15u ^ c->last.object;
   h = h * 0x9e3779b97f4a7c15u ^ (uint64_t)(node ? node->now : 0);
-  h = h * 0x9e3779b97f4a7c15u ^ c->count;
+  h = h * 0x9e3779b97f4a7c15u ^ c->last_count;
   return (uint32_t)(h >> 32);
 }
 
@@ -365,46 +424,56 @@ static void keep_or_compare_digest(lua_State *L, byn_control *c,
   }
 }
 
-static control_outcome take_step(lua_State *L, byn_control *c,
-                                 lua_Integer *number) {
-  byn_assert(c->count > 0 && !c->at);
-  uint32_t i = pick_step(L, c);
-  byn_assert(i < c->count);
-  if (!c->tape.replaying && byn_strategy_redundant(c->strategy))
-    return CONTROL_REDUNDANT;
-  control_choice choice = c->choices[i];
-  c->last = c->pending[i];
-  c->op = BYN_OP_RUN;
-  c->touched_count = 0;
-  c->steps++;
-  keep_or_compare_digest(L, c, choice.node);
-  switch (c->last.kind) {
-  case BYN_STEP_CLOCK:
-    *number = c->count - 1;
-    return CONTROL_CLOCK;
-  case BYN_STEP_NETWORK:
-    *number = byn_control_remove_offer(c, choice.offer);
-    return CONTROL_OFFER;
-  case BYN_STEP_TIMER:
-    c->op = BYN_OP_TIMER;
-    c->at = choice.node;
-    fire_timer(L, choice.node, choice.timer);
-    break;
-  default:
-    c->at = choice.node;
+/* Takes a step of a node. */
+static control_outcome take_step_of_node(lua_State *L, byn_control *c,
+                                         uint32_t index,
+                                         control_choice choice) {
+  byn_node *node = c->nodes[index].node;
+  byn_control_stir(c, index);
+  c->at = node;
+  if (choice.process) {
     run_process(L, c, choice.process);
     if (c->shared) touch(c, LUA_OBJECT);
+  } else {
+    c->op = BYN_OP_TIMER;
+    fire_timer(L, node, choice.timer);
   }
-  byn_assert(c->at == choice.node && !c->granted);
+  byn_assert(c->at == node && !c->granted);
   c->at = NULL;
   c->worked++;
   byn_assert(c->worked <= c->steps);
-  *number = choice.node->number;
   if (c->over) return CONTROL_OVER;
-  const byn_cluster *cluster = choice.node->cluster;
-  if ((cluster && cluster->peers) || choice.node->event_count)
+  if ((node->cluster && node->cluster->peers) || node->event_count)
     return CONTROL_NODE;
   return c->single_step ? CONTROL_STEP : CONTROL_ON;
+}
+
+static control_outcome take_step(lua_State *L, byn_control *c,
+                                 lua_Integer *number) {
+  byn_assert(byn_pending_count(&c->set) > 0 && !c->at);
+  uint32_t i = pick_step(L, c);
+  if (!c->tape.replaying && byn_strategy_redundant(c->strategy))
+    return CONTROL_REDUNDANT;
+  byn_pending_place place = byn_pending_at(&c->set, i);
+  c->last = *place.step;
+  c->last_count = byn_pending_count(&c->set);
+  c->op = BYN_OP_RUN;
+  c->touched_count = 0;
+  c->steps++;
+  bool of_node = place.whose == BYN_OF_NODE;
+  keep_or_compare_digest(L, c, of_node ? c->nodes[place.node].node : NULL);
+  if (of_node) {
+    *number = place.node + 1;
+    return take_step_of_node(L, c, place.node,
+                             c->nodes[place.node].choices[place.index]);
+  }
+  if (place.whose == BYN_OF_CLOCK) {
+    *number = byn_pending_others(&c->set);
+    return CONTROL_CLOCK;
+  }
+  *number = place.number;
+  byn_pending_withdraw(&c->set, place.number);
+  return CONTROL_OFFER;
 }
 
 /* --- running -------------------------------------------------------------- */
@@ -432,7 +501,8 @@ static int run_protected(lua_State *L) {
       break;
     }
     gather_pending(L, c);
-    run->outcome = c->count ? take_step(L, c, &run->number) : CONTROL_IDLE;
+    run->outcome = byn_pending_count(&c->set) ? take_step(L, c, &run->number)
+                                              : CONTROL_IDLE;
   }
   return 0;
 }
@@ -444,6 +514,7 @@ static void recover_from_error(lua_State *L, byn_control *c) {
   c->at = NULL;
   c->granted = NULL;
   if (!node) lua_error(L);
+  stir_node(node);
   node->reaping = false;
   byn_node_recover(L, node);
   byn_node_reap(L, node);

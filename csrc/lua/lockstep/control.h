@@ -20,6 +20,10 @@
  *
  * Between two steps no process is granted, and `at` is NULL.
  *
+ * What a node has pending changes by its own steps, as its time passes, or as
+ * its driver does something to it. Each of these stirs it, and only those that
+ * were stirred are looked at before the next step.
+ *
  *   control.c       points, pending steps, taking them
  *   control_seam.c  a control as its driver has it in Lua
  *   control_view.c  what a trace and a report show of it
@@ -53,23 +57,20 @@ extern const byn_control_points byn_control_points_taken;
 #define LUA_OBJECT (CLOCK_ACTOR - 1) /* the variables that processes share */
 #define OP_SHIFT 56 /* in the map of points, above the object's bits */
 
-typedef struct control_offer {
-  uint64_t actor, object;
-  lua_Integer number;
-} control_offer;
-
-/* Whose step a pending one is. */
+/* What a pending step of a node is. */
 typedef struct control_choice {
-  byn_node *node;
-  byn_process *process;
+  byn_process *process; /* NULL: of the timer */
   byn_timer timer;
-  uint32_t offer; /* its index */
 } control_choice;
 
 /* A node that was adopted; its number is the index + 1. */
 typedef struct control_node_entry {
   byn_node *node; /* NULL: it was closed */
   bool paused;
+  bool stirred;            /* it is to be looked at before the next step */
+  bool due, waits;         /* has a timer that is due; waits for time */
+  control_choice *choices; /* what its pending steps are, in their order */
+  uint32_t capacity;
 } control_node_entry;
 
 typedef struct byn_control {
@@ -78,16 +79,18 @@ typedef struct byn_control {
   byn_tape tape;
   control_node_entry *nodes;
   uint32_t node_count, node_capacity;
-  control_offer *offers;
-  uint32_t offer_count, offer_capacity;
+  uint32_t *stirred; /* the indices of these; as large as `nodes` */
+  uint32_t stirred_count, stirred_capacity;
+  uint32_t due_count, waiting_count; /* of nodes */
   lua_Integer offers_made;
-  byn_pending *pending;    /* the steps that could be next, */
-  control_choice *choices; /* and whose each of them is */
-  uint32_t count, pending_capacity, choice_capacity;
+  byn_pending_set set;      /* the steps that could be next */
+  byn_pending *steps_there; /* those of one node, while they are collected */
+  uint32_t step_capacity;
   byn_map points;             /* actor -> object and op of its next step */
   const byn_process *granted; /* goes on from the point it stands at */
   byn_node *at;               /* the node whose step it is, or NULL */
-  byn_pending last;           /* the step that was taken last */
+  byn_pending last;           /* the step that was taken last, */
+  uint32_t last_count;        /* out of so many */
   uint8_t op;
   uint64_t *touched;
   uint32_t touched_count, touched_capacity;
@@ -100,8 +103,10 @@ typedef struct byn_control {
   bool traced;
   bool over; /* on_end has answered true */
   lua_Integer steps, limit;
-  lua_Integer worked;           /* steps of processes and timers */
-  lua_Integer clock_held_until; /* see hold_clock */
+  lua_Integer worked; /* steps of processes and timers */
+  /* The clock is held until then: so many steps from held_from on, or, if that
+   * is more, hold_each for each that is pending meanwhile. */
+  lua_Integer clock_held_until, held_from, hold_each;
   uint32_t *digests; /* of the steps of the run that was recorded last */
   uint32_t digest_count, digest_capacity;
   lua_Integer diverged_at; /* the first step of a replay that differed, or 0 */
@@ -144,7 +149,8 @@ void *byn_control_reserve(lua_State *L, byn_control *c, void *array,
  * of a node is that node's; others are raised. The stack is left as it was. */
 control_outcome byn_control_run(lua_State *L, byn_control *c,
                                 lua_Integer *number);
-/* Removes the offer with that index, and answers its number. */
-lua_Integer byn_control_remove_offer(byn_control *c, uint32_t i);
+/* The node with that index is to be looked at before the next step: what could
+ * be next of it, and when it is due, may have changed. */
+void byn_control_stir(byn_control *c, uint32_t index);
 
 #endif

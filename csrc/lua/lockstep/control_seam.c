@@ -86,7 +86,12 @@ static int l_draw(lua_State *L) {
 static void reset_run(byn_control *c) {
   for (uint32_t i = 0; i < c->node_count; i++)
     if (c->nodes[i].node) byn_control_release(c->nodes[i].node);
-  c->node_count = c->offer_count = c->touched_count = 0;
+  for (uint32_t i = 0; i < c->node_count; i++)
+    byn_free(&c->world->alloc, c->nodes[i].choices,
+             c->nodes[i].capacity * sizeof *c->nodes[i].choices);
+  c->node_count = c->stirred_count = c->touched_count = 0;
+  c->due_count = c->waiting_count = 0;
+  byn_pending_reset(&c->set, NULL, NULL);
   c->offers_made = c->steps = c->worked = c->clock_held_until = 0;
   c->diverged_at = 0;
   c->clock = c->single_step = c->traced = c->over = false;
@@ -103,6 +108,7 @@ static int l_begin(lua_State *L) {
   byn_tape_record(&c->tape);
   byn_assert(!c->tape.replaying && c->tape.count == 0);
   lua_pushboolean(L, byn_strategy_begin(c->strategy, seed));
+  byn_pending_reset(&c->set, byn_strategy_priority(c->strategy), c->strategy);
   if (byn_strategy_failed(c->strategy)) byn_control_no_memory(L);
   return 1;
 }
@@ -187,7 +193,10 @@ static int l_adopt(lua_State *L) {
   byn_assert(!node->points);
   c->nodes = byn_control_reserve(L, c, c->nodes, c->node_count,
                                  &c->node_capacity, sizeof *c->nodes);
+  c->stirred = byn_control_reserve(L, c, c->stirred, c->node_count,
+                                   &c->stirred_capacity, sizeof *c->stirred);
   c->nodes[c->node_count++] = (control_node_entry){.node = node};
+  byn_control_stir(c, c->node_count - 1);
   node->control = c;
   node->points = &byn_control_points_taken;
   node->number = c->node_count;
@@ -208,6 +217,7 @@ control_node_entry *byn_control_check_node(lua_State *L, byn_control *c) {
 static int l_pause(lua_State *L) {
   control_node_entry *entry = byn_control_check_node(L, byn_control_check(L));
   entry->paused = lua_toboolean(L, 3);
+  byn_control_stir(byn_control_check(L), (uint32_t)lua_tointeger(L, 2) - 1);
   return 0;
 }
 
@@ -230,6 +240,7 @@ static int l_deadline(lua_State *L) {
 static int l_set_now(lua_State *L) {
   byn_node *node = byn_control_check_node(L, byn_control_check(L))->node;
   lua_Integer now = luaL_checkinteger(L, 3);
+  byn_control_stir(node->control, node->number - 1);
   byn_node_jump(L, node, now);
   return 0;
 }
@@ -239,13 +250,12 @@ static int l_set_now(lua_State *L) {
 /* offer(actor, object) -> number */
 static int l_offer(lua_State *L) {
   byn_control *c = byn_control_check(L);
-  c->offers = byn_control_reserve(L, c, c->offers, c->offer_count,
-                                  &c->offer_capacity, sizeof *c->offers);
-  control_offer offer = {.actor = (uint64_t)luaL_checkinteger(L, 2),
-                         .object = (uint64_t)luaL_optinteger(L, 3, 0),
-                         .number = ++c->offers_made};
-  c->offers[c->offer_count++] = offer;
-  lua_pushinteger(L, offer.number);
+  byn_pending step = {.actor = (uint64_t)luaL_checkinteger(L, 2),
+                      .object = (uint64_t)luaL_optinteger(L, 3, 0),
+                      .kind = BYN_STEP_NETWORK};
+  if (!byn_pending_offer_step(&c->set, &step, c->offers_made + 1))
+    byn_control_no_memory(L);
+  lua_pushinteger(L, ++c->offers_made);
   return 1;
 }
 
@@ -253,11 +263,7 @@ static int l_offer(lua_State *L) {
 static int l_withdraw(lua_State *L) {
   byn_control *c = byn_control_check(L);
   lua_Integer number = luaL_checkinteger(L, 2);
-  uint32_t i = 0;
-  while (i < c->offer_count && c->offers[i].number != number)
-    i++;
-  lua_pushboolean(L, i < c->offer_count);
-  if (i < c->offer_count) byn_control_remove_offer(c, i);
+  lua_pushboolean(L, byn_pending_withdraw(&c->set, number));
   return 1;
 }
 
@@ -267,10 +273,12 @@ static int l_clock(lua_State *L) {
   return 0;
 }
 
-/* hold_clock(steps) */
+/* hold_clock(steps, each) */
 static int l_hold_clock(lua_State *L) {
   byn_control *c = byn_control_check(L);
+  c->held_from = c->steps;
   c->clock_held_until = c->steps + luaL_checkinteger(L, 2);
+  c->hold_each = luaL_checkinteger(L, 3);
   return 0;
 }
 
@@ -309,6 +317,7 @@ static int l_control(lua_State *L) {
   *c = (byn_control){.world = w};
   byn_tape_init(&c->tape, &w->alloc);
   byn_map_init(&c->points, &w->alloc);
+  byn_pending_open(&c->set, &w->alloc);
   luaL_setmetatable(L, TYPE);
   c->strategy = make_strategy(L, &w->alloc);
   lua_getfield(L, 1, "idle_clock");
@@ -328,9 +337,9 @@ static int l_gc(lua_State *L) {
   if (c->strategy) byn_strategy_free(c->strategy);
   c->strategy = NULL;
   byn_free(alloc, c->nodes, c->node_capacity * sizeof *c->nodes);
-  byn_free(alloc, c->offers, c->offer_capacity * sizeof *c->offers);
-  byn_free(alloc, c->pending, c->pending_capacity * sizeof *c->pending);
-  byn_free(alloc, c->choices, c->choice_capacity * sizeof *c->choices);
+  byn_free(alloc, c->stirred, c->stirred_capacity * sizeof *c->stirred);
+  byn_free(alloc, c->steps_there, c->step_capacity * sizeof *c->steps_there);
+  byn_pending_close(&c->set);
   byn_free(alloc, c->touched, c->touched_capacity * sizeof *c->touched);
   byn_free(alloc, c->digests, c->digest_capacity * sizeof *c->digests);
   return 0;

@@ -8,8 +8,13 @@
 --
 -- Private to banyan.lockstep.
 
-local PATIENCE_MS = 1000 -- while steps are pending at most so much time passes,
-local HOLD_STEPS = 500   -- and then none for so many steps
+-- While steps are pending at most so much time passes,
+local PATIENCE_MS = 1000
+-- and then none for so many steps, or, if that is more, for so many of each
+-- that is pending meanwhile, and of each pair of nodes: their links beat all
+-- the time.
+local HOLD_STEPS = 500
+local HOLD_EACH = 4
 local REST_MS = 30000    -- after so long with heartbeats alone a run is at rest
 
 local World = {}
@@ -24,6 +29,7 @@ function World.new(control)
     now = 0,
     nodes = {},   -- number -> node
     numbered = 0, -- the greatest number there was
+    node_count = 0,
     offers = {},  -- number -> offer
     laters = {},  -- list of timers, in the order in which they are due
     invariants = {},
@@ -171,7 +177,9 @@ local function limit_time(world, ms, others)
   world.passed = others > 0 and world.passed + ms or 0
   if world.passed < world.patience then return end
   world.passed = 0
-  world.control:hold_clock(HOLD_STEPS)
+  local pairs_of_nodes = world.node_count * (world.node_count - 1)
+  world.control:hold_clock(
+    math.max(HOLD_STEPS, HOLD_EACH * pairs_of_nodes), HOLD_EACH)
 end
 
 -- Time passes to the next deadline, while `others` steps are pending. True: the
@@ -213,6 +221,7 @@ function World:add_node(core, name)
   }
   self.nodes[number] = node
   self.numbered = number
+  self.node_count = self.node_count + 1
   self.control:set_now(number, self.now)
   return node
 end
@@ -220,6 +229,7 @@ end
 --- Ends a node at once. The end of its processes is no failure of theirs.
 function World:crash_node(node)
   self.nodes[node.number] = nil
+  self.node_count = self.node_count - 1
   self.crashing = true
   node.core:close()
   self.crashing = false
