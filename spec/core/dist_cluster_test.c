@@ -7,13 +7,13 @@
  *   - a process that no fault stopped is still the child's;
  *   - all nodes show the process that runs;
  *   - who asked for something was answered;
+ *   - no move is left, and no node holds messages for a child that moves;
  *   - of each child that wrote a checkpoint the nodes that are to hold it hold
  *     the same, and nobody holds one of a child that has ended.
  *
  * While faults go on, each node shows processes in alternation (dist_rig.h).
  */
-#include "../../csrc/core/dist/parts.h"
-#include "dist_rig.h"
+#include "dist_move_rig.h"
 
 enum { IDS = 60, FAULTS_MS = 20000, CALM_MS = 9000, LIMIT_MS = 8000 };
 
@@ -35,14 +35,14 @@ static int next_id;
 static uint32_t attached[RIG_NODES]; /* how often it was */
 static uint32_t asked_in[RIG_REQUESTS];
 
-static bool is_up(const rig *r, int i) {
+static bool has_coordinator(const rig *r, int i) {
   return r->nodes[i].d && r->nodes[i].attached;
 }
 
 static int some_up(rig *r) {
   for (int tries = 0; tries < 50; tries++) {
     int i = (int)rig_draw(r, (uint32_t)r->count);
-    if (is_up(r, i) && !r->nodes[i].left) return i;
+    if (has_coordinator(r, i) && !r->nodes[i].left) return i;
   }
   return -1;
 }
@@ -86,39 +86,19 @@ static void kill_node(rig *r, int i) {
 }
 
 static void leave_node(rig *r, int i) {
-  if (!is_up(r, i)) return;
+  if (!has_coordinator(r, i)) return;
   hit_node(r, i);
-  rig_time(r, i);
-  RIG_TRACE(r, "leave %d", i);
-  byn_dist_leave(r->nodes[i].d, (const uint8_t *)"bye", 3);
-  rig_drain(r, i);
+  rig_leave(r, i);
 }
 
 static void detach_node(rig *r, int i) {
-  if (!is_up(r, i) || r->nodes[i].left) return;
-  RIG_TRACE(r, "detach %d", i);
-  byn_dist_detach(r->nodes[i].d);
-  r->nodes[i].attached = false;
+  if (!has_coordinator(r, i) || r->nodes[i].left) return;
   attached[i]++;
-  for (int j = 0; j < r->count; j++) {
-    if (j == i || !r->wires[j][i].up || !is_up(r, j) || r->cut[i][j]) continue;
-    rig_lose_messages(r, i, j);
-    rig_time(r, j);
-    byn_dist_peer_away(r->nodes[j].d, rig_names[i]);
-    rig_drain(r, j);
-  }
+  rig_detach(r, i);
 }
 
 static void attach_node(rig *r, int i) {
-  rig_node *n = &r->nodes[i];
-  if (!n->d || n->attached) return;
-  rig_time(r, i);
-  RIG_TRACE(r, "attach %d", i);
-  byn_dist_attach(n->d, r->now);
-  n->attached = true;
-  for (int j = 0; j < r->count; j++)
-    if (r->wires[i][j].up) byn_dist_node_up(n->d, rig_names[j]);
-  rig_drain(r, i);
+  if (r->nodes[i].d && !r->nodes[i].attached) rig_attach(r, i);
 }
 
 static void split(rig *r) {
@@ -212,7 +192,7 @@ static void write_checkpoints(rig *r) {
   for (int tries = 0; tries < 5; tries++) {
     rig_process *p = &r->processes[rig_draw(r, (uint32_t)r->process_count + 1)];
     bool writes = p->state == RIG_STARTING || p->state == RIG_RUNNING;
-    if (!p->child || !writes || !is_up(r, p->node)) continue;
+    if (!p->child || !writes || !has_coordinator(r, p->node)) continue;
     asked_in[r->request_count] = attached[p->node];
     rig_write(r, p, "state", rig_draw(r, 2) == 0, false);
     children[p->id].wrote = true;
@@ -220,10 +200,41 @@ static void write_checkpoints(rig *r) {
   }
 }
 
+/* What its process had, the next one has; it is not that process. */
+static void move_child(rig *r) {
+  int i = some_up(r);
+  if (i < 0 || next_id == 0) return;
+  int id = (int)rig_draw(r, (uint32_t)next_id);
+  children[id].hit = true;
+  asked_in[r->request_count] = attached[i];
+  int to = (int)rig_draw(r, (uint32_t)r->count + 1) - 1;
+  rig_move_within(r, i, id, to, LIMIT_MS);
+}
+
+static void move_all(rig *r, int i) {
+  if (!has_coordinator(r, i) || r->nodes[i].left) return;
+  for (int id = 0; id < next_id; id++)
+    children[id].hit = true;
+  switch (rig_draw(r, 4)) {
+  case 0:
+    rig_drain_node(r, i, true);
+    break;
+  case 1:
+    rig_drain_node(r, i, false);
+    break;
+  case 2:
+    rig_rebalance(r, i);
+    break;
+  default:
+    rig_undrain(r, i);
+    break;
+  }
+}
+
 static void disturb(rig *r) {
   int i = (int)rig_draw(r, (uint32_t)r->count);
   int j = (int)rig_draw(r, (uint32_t)r->count);
-  uint32_t what = rig_draw(r, 31);
+  uint32_t what = rig_draw(r, 36);
   bool makes_new = what <= 2 || (what >= 8 && what <= 11);
   if (makes_new && is_long(r)) return;
   switch (what) {
@@ -264,7 +275,7 @@ static void disturb(rig *r) {
     end_child(r);
     break;
   case 15:
-    if (is_up(r, i) && rig_draw(r, 3) == 0) {
+    if (has_coordinator(r, i) && rig_draw(r, 3) == 0) {
       hit_node(r, i);
       rig_time(r, i);
       byn_dist_set_hosts(r->nodes[i].d, rig_draw(r, 2) == 0);
@@ -272,7 +283,7 @@ static void disturb(rig *r) {
     }
     break;
   case 14:
-    if (is_up(r, i)) sleep_node(r, i, 1 + rig_draw(r, 8000));
+    if (has_coordinator(r, i)) sleep_node(r, i, 1 + rig_draw(r, 8000));
     break;
   case 16:
     r->refusing_node = rig_draw(r, 2) ? i : -1;
@@ -286,6 +297,14 @@ static void disturb(rig *r) {
   case 29:
   case 30:
     write_checkpoints(r);
+    break;
+  case 31:
+  case 32:
+  case 33:
+    move_child(r);
+    break;
+  case 34:
+    move_all(r, i);
     break;
   default:
     start_child(r);
@@ -345,7 +364,8 @@ static void check_child(rig *r, int id) {
   if (acknowledged && lasts && !c->forgotten && count == 0)
     fail_msg("seed %" PRIu64 ": %d does not run", r->seed, id);
   const rig_process *oldest = first_process(r, id);
-  bool kept = lasts && !c->hit && !c->slept;
+  bool moves = r->config.rebalance_per_second > 0;
+  bool kept = lasts && !c->hit && !c->slept && !moves;
   if (p && acknowledged && kept && has_one_clock(r) && !r->config.newest &&
       oldest->begun < p->begun)
     fail_msg("seed %" PRIu64 ": %d lost its state: %s, not %s", r->seed, id,
@@ -399,6 +419,7 @@ static void check_answers(const rig *r) {
       fail_msg("seed %" PRIu64 ": %s of %d on %s was not answered", r->seed,
                q->terminates ? "end"
                : q->keeps    ? "checkpoint"
+               : q->moves    ? "move"
                              : "start",
                q->id, rig_names[q->node]);
   }
@@ -414,8 +435,10 @@ static void play(uint64_t seed) {
   rig_init(r, seed, 1 + (int)(seed % 7));
   r->config.backoff.max = 1000;
   r->config.newest = seed % 11 == 0;
+  if (seed % 8 == 5) r->config.rebalance_per_second = 10;
   r->poison = seed % 6 == 1 ? 3 : -1;
   if (seed % 13 == 0) r->config.max_children = IDS / 2;
+  r->config.handoff_ms = CALM_MS / 3; /* who leaves is gone by the end */
   r->start_ms = seed % 3 == 0 ? 100 : 5;
   r->delay_ms = seed % 5 == 0 ? 100 : 3;
   int64_t faults_ms = is_long(r) ? 3 * FAULTS_MS : FAULTS_MS;
@@ -442,6 +465,7 @@ static void play(uint64_t seed) {
     if (!r->nodes[i].d) rig_boot(r, i);
     rig_time(r, i);
     byn_dist_set_hosts(r->nodes[i].d, true);
+    rig_undrain(r, i);
   }
   for (int ms = 0; ms < CALM_MS; ms += 100) {
     rig_run(r, 100);
@@ -455,6 +479,7 @@ static void play(uint64_t seed) {
   for (int id = 0; id < next_id; id++)
     check_checkpoint(r, id);
   check_answers(r);
+  assert_at_rest(r);
   rig_free(r);
 }
 

@@ -28,6 +28,7 @@
 #endif
 
 enum { RIG_NODES = 10, RIG_PROCESSES = 16 * RIG_IDS };
+enum { RIG_AWAY_MS = 1900 }; /* a coordinator, and it is given up */
 enum { RIG_REQUESTS = 16 * RIG_IDS };
 
 typedef struct rig_message {
@@ -53,13 +54,19 @@ typedef struct rig_process {
   uint32_t child;
   int64_t due; /* its start or its stop is done */
   int64_t begun;
+  int64_t doom; /* it is killed then; 0: it is not */
   char pid[24];
   bool crashes;   /* reported when it is due */
   char given[24]; /* the checkpoint that it was started with */
   bool handed;
-  const char *hands; /* what it writes when it is told to stop, or NULL */
-  char heard[24];    /* what the other of two copies handed over */
-  int hears;         /* so often it was told */
+  const char *hands;      /* what it writes when it is told to stop, or NULL */
+  bool clings;            /* its handoff fails */
+  bool goes_on;           /* then it goes on */
+  bool handed_over;       /* what it had to hand over was written */
+  int left;               /* and it was that number */
+  byn_dist_handoff asked; /* what it was asked to hand over for */
+  char heard[24];         /* what the other of two copies handed over */
+  int hears;              /* so often it was told */
 } rig_process;
 
 typedef struct rig_request {
@@ -70,7 +77,7 @@ typedef struct rig_request {
   char pid[24];
   char reason[24];
   char where[32];
-  bool keeps;
+  bool keeps, moves;
 } rig_request;
 
 typedef struct rig_node {
@@ -78,9 +85,18 @@ typedef struct rig_node {
   uint64_t life;
   int64_t wall;            /* its clock's fault */
   char shown[RIG_IDS][24]; /* what SHOW said */
+  bool held[RIG_IDS];      /* and HOLD */
   uint32_t starts, stops, sends, events[8];
   uint64_t bytes;
   bool attached, left;
+  int64_t away;        /* since when it was not attached */
+  uint64_t away_wire;  /* the last connection before that */
+  int64_t stale_until; /* away for so long that it was given up, what it shows
+                          may not be so */
+  int drift;           /* its clock goes so much faster, of a million */
+  int64_t paused;      /* it stands still until then */
+  int64_t kill_ms;     /* what QUORUM said last, or -1 */
+  uint32_t lost, regained;
 } rig_node;
 
 /* One direction: what the side `from` believes, and what is so. */
@@ -100,6 +116,8 @@ typedef struct rig {
   rig_node nodes[RIG_NODES];
   rig_wire wires[RIG_NODES][RIG_NODES];
   bool cut[RIG_NODES][RIG_NODES];
+  bool mute[RIG_NODES][RIG_NODES]; /* what one sends to another is lost, and
+                                      nobody notices */
   uint64_t wire_count;
   rig_message *messages, *last_message;
   rig_process processes[RIG_PROCESSES];
@@ -108,6 +126,7 @@ typedef struct rig {
   rig_request requests[RIG_REQUESTS];
   int request_count;
   int64_t delay_ms, start_ms, stop_ms, notice_ms;
+  int64_t least_ms;                      /* that a start or a stop takes */
   int64_t late_ms[RIG_NODES][RIG_NODES]; /* more, from one to another */
   int poison; /* an id whose processes crash at once, or -1 */
   int refusing_node, failing_id;
@@ -193,7 +212,25 @@ static inline void rig_init(rig *r, uint64_t seed, int count) {
       .keep_ended = 100000,
       .keep_ended_ms = 60000,
       .heartbeat_ms = 1000,
-      .down_after_ms = 5000};
+      .down_after_ms = 5000,
+      .handoff_ms = 10000};
+}
+
+/* What its clock shows, and when it will show that. */
+static inline int64_t rig_clock(const rig *r, int i) {
+  return r->now + r->now * r->nodes[i].drift / 1000000;
+}
+
+static inline int64_t rig_moment(const rig *r, int i, int64_t shown) {
+  if (shown == BYN_NEVER || r->nodes[i].drift == 0) return shown;
+  int64_t at = shown * 1000000 / (1000000 + r->nodes[i].drift);
+  while (at + at * r->nodes[i].drift / 1000000 < shown)
+    at++;
+  return at;
+}
+
+static inline bool rig_stands(const rig *r, int i) {
+  return r->nodes[i].paused > r->now;
 }
 
 static inline int64_t rig_wall(const rig *r, int i) {
@@ -203,13 +240,14 @@ static inline int64_t rig_wall(const rig *r, int i) {
 static void rig_drain(rig *r, int i);
 
 static inline void rig_time(rig *r, int i) {
-  if (r->nodes[i].d) byn_dist_time(r->nodes[i].d, r->now, rig_wall(r, i));
+  if (r->nodes[i].d)
+    byn_dist_time(r->nodes[i].d, rig_clock(r, i), rig_wall(r, i));
 }
 
 /* The node stood still for so long, until now. */
 static inline void rig_gap(rig *r, int i, int64_t ms) {
   RIG_TRACE(r, "%d: gap of %" PRId64 " ms", i, ms);
-  byn_dist_gap(r->nodes[i].d, ms, r->now);
+  byn_dist_gap(r->nodes[i].d, ms, rig_clock(r, i));
   rig_time(r, i);
   rig_drain(r, i);
 }
@@ -224,6 +262,7 @@ static inline bool rig_is_held(const rig *r, int i) {
 
 static inline void rig_connect(rig *r, int i, int j) {
   if (i == j || r->cut[i][j] || !r->nodes[i].d || !r->nodes[j].d) return;
+  if (rig_stands(r, i) || rig_stands(r, j)) return;
   if (r->wires[i][j].up || r->wires[j][i].up) return;
   uint64_t wire = ++r->wire_count;
   RIG_TRACE(r, "connect %d %d", i, j);
@@ -287,12 +326,14 @@ static inline void rig_boot(rig *r, int i) {
   c.incarnation = (uint64_t)(r->now * 1000) + n->life;
   uint64_t fail_at = r->memory.fail_at;
   r->memory.fail_at = 0;
-  n->d = byn_dist_new(&c, r->now, rig_wall(r, i));
+  n->d = byn_dist_new(&c, rig_clock(r, i), rig_wall(r, i));
   r->memory.fail_at = fail_at;
   n->left = false;
   memset(n->shown, 0, sizeof n->shown);
+  memset(n->held, 0, sizeof n->held);
   RIG_HOLDS(r, n->d);
-  byn_dist_attach(n->d, r->now);
+  n->kill_ms = -1;
+  byn_dist_attach(n->d, rig_clock(r, i));
   n->attached = true;
   for (int j = 0; j < r->count; j++)
     if (j != i && r->nodes[j].d && !r->cut[i][j])
@@ -316,6 +357,45 @@ static inline void rig_kill(rig *r, int i) {
   }
 }
 
+/* Since it is not attached, others may have taken it for lost. */
+static inline bool rig_is_stale(const rig *r, int i) {
+  const rig_node *n = &r->nodes[i];
+  bool stale = r->now - n->away >= RIG_AWAY_MS;
+  for (int j = 0; j < r->count; j++)
+    stale |= r->wires[i][j].up > n->away_wire;
+  return stale;
+}
+
+/* Its coordinator ends, while the node lives. */
+static inline void rig_detach(rig *r, int i) {
+  RIG_TRACE(r, "detach %d", i);
+  byn_dist_detach(r->nodes[i].d);
+  r->nodes[i].attached = false;
+  r->nodes[i].away = r->now;
+  r->nodes[i].away_wire = r->wire_count;
+  for (int j = 0; j < r->count; j++) {
+    bool hears = j != i && r->wires[j][i].up && r->nodes[j].d &&
+                 r->nodes[j].attached && !r->cut[i][j];
+    if (!hears) continue;
+    rig_lose_messages(r, i, j);
+    rig_time(r, j);
+    byn_dist_peer_away(r->nodes[j].d, rig_names[i]);
+    rig_drain(r, j);
+  }
+}
+
+static inline void rig_attach(rig *r, int i) {
+  rig_node *n = &r->nodes[i];
+  rig_time(r, i);
+  RIG_TRACE(r, "attach %d", i);
+  byn_dist_attach(n->d, r->now);
+  n->attached = true;
+  if (rig_is_stale(r, i)) n->stale_until = r->now + 3000;
+  for (int j = 0; j < r->count; j++)
+    if (r->wires[i][j].up) byn_dist_node_up(n->d, rig_names[j]);
+  rig_drain(r, i);
+}
+
 /* --- actions -------------------------------------------------------------- */
 
 static inline rig_process *rig_process_of(rig *r, int node, uint32_t child) {
@@ -334,7 +414,7 @@ static inline void rig_send(rig *r, int i, const byn_dist_action *a) {
   r->nodes[i].sends++;
   r->nodes[i].bytes += a->bytes.n;
   if (a->bytes.n > r->largest[i][j]) r->largest[i][j] = a->bytes.n;
-  if (!w->up || r->cut[i][j] || !r->nodes[j].d) return;
+  if (!w->up || r->cut[i][j] || r->mute[i][j] || !r->nodes[j].d) return;
   rig_message *m = malloc(sizeof *m + a->bytes.n);
   int64_t at = r->now + 1 + rig_some(r, r->delay_ms) + r->late_ms[i][j];
   if (at < w->last) at = w->last;
@@ -358,18 +438,35 @@ static inline void rig_start_process(rig *r, int i, const byn_dist_action *a) {
     for (free = 0; r->processes[free].state != RIG_GONE; free++) {}
   else
     r->process_count++;
-  r->processes[free] = (rig_process){.state = RIG_STARTING,
-                                     .node = i,
-                                     .id = rig_id(&a->id),
-                                     .life = r->nodes[i].life,
-                                     .child = a->child,
-                                     .due = r->now + rig_some(r, r->start_ms)};
+  r->processes[free] =
+      (rig_process){.state = RIG_STARTING,
+                    .node = i,
+                    .id = rig_id(&a->id),
+                    .life = r->nodes[i].life,
+                    .child = a->child,
+                    .due = r->now + r->least_ms + rig_some(r, r->start_ms)};
   if (r->hanging) r->processes[free].due = BYN_NEVER;
   RIG_HOLDS(r, a->state.n < sizeof r->processes[free].given);
   if (a->state.at) memcpy(r->processes[free].given, a->state.at, a->state.n);
   r->processes[free].handed = a->handed;
   r->nodes[i].starts++;
   RIG_TRACE(r, "%d: start %d", i, rig_id(&a->id));
+}
+
+/* A process is not asked for its state as long as a node that is connected may
+ * send to it by id. */
+static inline void rig_check_barrier(rig *r, int i, const byn_dist_action *a) {
+  const rig_process *p = rig_process_of(r, i, a->child);
+  if (a->why != BYN_DIST_WHY_MOVED || !a->goes_on) return;
+  for (int j = 0; j < r->count; j++) {
+    uint64_t wire = r->wires[i][j].up;
+    bool connected = i == j || (wire && wire == r->wires[j][i].up);
+    if (!connected || r->cut[i][j] || !r->nodes[j].d) continue;
+    if (r->nodes[j].stale_until > r->now) continue;
+    if (!r->nodes[j].attached && rig_is_stale(r, j)) continue;
+    bool sends = strcmp(r->nodes[j].shown[p->id], p->pid) == 0;
+    RIG_HOLDS(r, !sends || r->nodes[j].held[p->id]);
+  }
 }
 
 static inline void rig_stop_process(rig *r, int i, const byn_dist_action *a) {
@@ -380,8 +477,45 @@ static inline void rig_stop_process(rig *r, int i, const byn_dist_action *a) {
   RIG_HOLDS(r, p);
   RIG_HOLDS(r, (p->state == RIG_STARTING) == (a->pid.at == NULL) ||
                    r->memory.failed > 0);
+  rig_check_barrier(r, i, a);
   p->state = RIG_STOPPING;
-  p->due = r->now + rig_some(r, r->stop_ms);
+  p->asked = a->handoff;
+  p->goes_on = p->clings && a->goes_on;
+  if (p->clings) p->hands = NULL;
+  p->due = r->now + r->least_ms + rig_some(r, r->stop_ms);
+  if (p->doom && p->due > p->doom) p->due = p->doom;
+}
+
+static inline void rig_probe(rig *r, int i, const byn_dist_action *a) {
+  const uint8_t *sorry = (const uint8_t *)"sorry";
+  bool refused = i == r->refusing_node;
+  if (r->hanging) return;
+  byn_dist_probed(r->nodes[i].d, a->request, refused ? sorry : NULL,
+                  refused ? 5 : 0);
+}
+
+static inline void rig_hold(rig *r, int i, const byn_dist_action *a) {
+  RIG_TRACE(r, "%d: %s %d", i, a->held ? "hold" : "unhold", rig_id(&a->id));
+  RIG_HOLDS(r, r->nodes[i].held[rig_id(&a->id)] != a->held);
+  r->nodes[i].held[rig_id(&a->id)] = a->held;
+}
+
+/* Its clock says when they are killed. */
+static inline void rig_quorum(rig *r, int i, const byn_dist_action *a) {
+  rig_node *n = &r->nodes[i];
+  RIG_TRACE(r, "%d: quorum %s, %u of %u", i, a->joined ? "regained" : "lost",
+            a->count, a->needed);
+  n->regained += a->joined;
+  n->lost += !a->joined;
+  if (a->joined) return;
+  n->kill_ms = a->wait_ms;
+  int64_t doom = rig_moment(r, i, rig_clock(r, i) + a->wait_ms);
+  for (int p = 0; p < r->process_count; p++) {
+    rig_process *x = &r->processes[p];
+    if (x->node != i || x->state == RIG_GONE) continue;
+    if (!x->doom || doom < x->doom) x->doom = doom;
+    if (x->state == RIG_STOPPING && x->due > x->doom) x->due = x->doom;
+  }
 }
 
 static inline void rig_answer(rig *r, int i, const byn_dist_action *a) {
@@ -452,6 +586,15 @@ static void rig_drain(rig *r, int i) {
     case BYN_DIST_RESOLVE:
       rig_resolve(r, i, &a);
       break;
+    case BYN_DIST_HOLD:
+      rig_hold(r, i, &a);
+      break;
+    case BYN_DIST_PROBE:
+      rig_probe(r, i, &a);
+      break;
+    case BYN_DIST_QUORUM:
+      rig_quorum(r, i, &a);
+      break;
     default:
       break;
     }
@@ -460,37 +603,6 @@ static void rig_drain(rig *r, int i) {
 }
 
 /* --- callers -------------------------------------------------------------- */
-
-static inline int rig_ask(rig *r, int node, int id, bool terminates,
-                          const byn_dist_start_spec *what, int64_t limit) {
-  RIG_HOLDS(r, r->request_count < RIG_REQUESTS);
-  int number = r->request_count++;
-  RIG_TRACE(r, "%d: %s %d", node, terminates ? "ask end" : "ask start", id);
-  r->requests[number] = (rig_request){.node = node,
-                                      .id = id,
-                                      .life = r->nodes[node].life,
-                                      .terminates = terminates};
-  char key[16];
-  byn_dist_id name;
-  rig_key(id, key, &name);
-  rig_time(r, node);
-  if (terminates)
-    byn_dist_terminate(r->nodes[node].d, (uint64_t)number, &name, limit);
-  else
-    byn_dist_start(r->nodes[node].d, (uint64_t)number, &name, what, limit);
-  rig_drain(r, node);
-  return number;
-}
-
-static inline int rig_start(rig *r, int node, int id, uint32_t flags) {
-  byn_dist_start_spec what = {
-      .spec = (const uint8_t *)"spec", .spec_len = 4, .flags = flags};
-  return rig_ask(r, node, id, false, &what, 30000);
-}
-
-static inline int rig_terminate(rig *r, int node, int id) {
-  return rig_ask(r, node, id, true, NULL, 30000);
-}
 
 /* The process writes a checkpoint; NULL: one that has ended. */
 static inline int rig_write(rig *r, const rig_process *p, const char *text,
@@ -546,8 +658,21 @@ static inline void rig_begin(rig *r, rig_process *p) {
 }
 
 static inline void rig_hand_over(rig *r, rig_process *p) {
+  p->left = atoi(p->hands);
   rig_write(r, p, p->hands, true, true);
   p->hands = NULL;
+  p->handed_over = true;
+}
+
+static inline void rig_go_on(rig *r, rig_process *p) {
+  int i = p->node;
+  RIG_TRACE(r, "%d: handoff of %d failed", i, p->id);
+  p->state = RIG_RUNNING;
+  p->goes_on = false;
+  p->due = BYN_NEVER;
+  rig_time(r, i);
+  byn_dist_handoff_failed(r->nodes[i].d, p->child, (const uint8_t *)"no", 2);
+  rig_drain(r, i);
 }
 
 static inline void rig_process_due(rig *r, rig_process *p) {
@@ -555,7 +680,11 @@ static inline void rig_process_due(rig *r, rig_process *p) {
     rig_begin(r, p);
   else if (p->state == RIG_RUNNING)
     rig_end(r, p, false, "crash");
-  else if (p->state == RIG_STOPPING && p->hands && r->nodes[p->node].attached)
+  else if (p->state == RIG_STOPPING && p->goes_on)
+    rig_go_on(r, p);
+  else if (p->state == RIG_STOPPING && p->hands && !r->nodes[p->node].attached)
+    p->due = r->now + 10; /* a coordinator that begins is told */
+  else if (p->state == RIG_STOPPING && p->hands)
     rig_hand_over(r, p);
   else if (p->state == RIG_STOPPING)
     rig_end(r, p, false, "shutdown");
@@ -579,7 +708,8 @@ static inline int64_t rig_next(rig *r) {
   int64_t at = r->messages ? r->messages->at : BYN_NEVER;
   for (int i = 0; i < r->count; i++) {
     if (!r->nodes[i].d) continue;
-    int64_t due = byn_dist_deadline(r->nodes[i].d);
+    int64_t due = rig_moment(r, i, byn_dist_deadline(r->nodes[i].d));
+    if (rig_stands(r, i)) due = r->nodes[i].paused;
     if (due < at) at = due;
     for (int j = 0; j < r->count; j++)
       if (r->wires[i][j].up && r->wires[i][j].notice < at)
@@ -603,25 +733,42 @@ static inline void rig_receive(rig *r, rig_message *m) {
   free(m);
 }
 
+/* It comes when its receiver goes on. */
+static inline void rig_defer(rig *r, rig_message *m) {
+  m->at = r->nodes[m->to].paused;
+  rig_message **place = &r->messages;
+  while (*place && (*place)->at <= m->at)
+    place = &(*place)->next;
+  m->next = *place;
+  *place = m;
+  r->last_message = NULL;
+}
+
 static inline void rig_step(rig *r) {
   while (r->messages && r->messages->at <= r->now) {
     rig_message *m = r->messages;
     r->messages = m->next;
     if (r->last_message == m) r->last_message = NULL;
-    rig_receive(r, m);
+    if (rig_stands(r, m->to))
+      rig_defer(r, m);
+    else
+      rig_receive(r, m);
   }
   for (int i = 0; i < r->count; i++)
     for (int j = 0; j < r->count; j++)
-      if (r->wires[i][j].up && r->wires[i][j].notice <= r->now)
+      if (r->wires[i][j].up && r->wires[i][j].notice <= r->now &&
+          !rig_stands(r, i))
         rig_notice(r, i, j, false);
   for (int i = 0; i < r->count; i++)
     for (int j = i + 1; j < r->count; j++)
       rig_connect(r, i, j);
   for (int p = 0; p < r->process_count; p++)
-    if (r->processes[p].state != RIG_GONE && r->processes[p].due <= r->now)
+    if (r->processes[p].state != RIG_GONE && r->processes[p].due <= r->now &&
+        !rig_stands(r, r->processes[p].node))
       rig_process_due(r, &r->processes[p]);
   for (int i = 0; i < r->count; i++) {
-    if (!r->nodes[i].d || byn_dist_deadline(r->nodes[i].d) > r->now) continue;
+    if (!r->nodes[i].d || rig_stands(r, i)) continue;
+    if (byn_dist_deadline(r->nodes[i].d) > rig_clock(r, i)) continue;
     rig_time(r, i);
     rig_drain(r, i);
   }
@@ -647,74 +794,6 @@ static inline void rig_free(rig *r) {
   byn_test_assert_clean(&r->memory);
 }
 
-/* --- what tests ask ------------------------------------------------------ */
-
-static inline rig *rig_all(rig *r, int count) {
-  rig_init(r, 7, count);
-  for (int i = 0; i < count; i++)
-    rig_boot(r, i);
-  rig_run(r, 500);
-  for (int i = 0; i < count; i++)
-    RIG_HOLDS(r, byn_dist_is_ready(r->nodes[i].d));
-  return r;
-}
-
-static inline void rig_assert_answer(rig *r, int request, byn_dist_code code) {
-  RIG_HOLDS(r, r->requests[request].answered);
-  assert_int_equal(r->requests[request].code, code);
-}
-
-static inline void rig_start_all(rig *r, int count) {
-  int requests[RIG_IDS];
-  for (int id = 0; id < count; id++)
-    requests[id] = rig_start(r, id % r->count, id, 0);
-  rig_run(r, 1000);
-  for (int id = 0; id < count; id++)
-    rig_assert_answer(r, requests[id], BYN_DIST_OK);
-}
-
-/* Each runs once, and every node shows that very process. */
-static inline void rig_assert_all_run(rig *r, int count) {
-  for (int id = 0; id < count; id++) {
-    int running;
-    rig_process *p = rig_running(r, id, &running);
-    if (running != 1) fail_msg("child %d: %d processes", id, running);
-    for (int i = 0; i < r->count; i++)
-      if (r->nodes[i].d && r->nodes[i].attached && !r->nodes[i].left)
-        assert_string_equal(r->nodes[i].shown[id], p->pid);
-  }
-}
-
-static inline byn_dist_child rig_explain(rig *r, int node, int id) {
-  char key[16];
-  byn_dist_id name;
-  byn_dist_child c;
-  rig_key(id, key, &name);
-  byn_dist_explain(r->nodes[node].d, &name, &c);
-  return c;
-}
-
-static inline uint32_t rig_starts(const rig *r) {
-  uint32_t all = 0;
-  for (int i = 0; i < r->count; i++)
-    all += r->nodes[i].starts;
-  return all;
-}
-
-/* What all nodes send in that time. */
-static inline void rig_count_sent(rig *r, int64_t ms, uint32_t *sends,
-                                  uint64_t *bytes) {
-  *sends = 0;
-  *bytes = 0;
-  for (int i = 0; i < r->count; i++) {
-    *sends -= r->nodes[i].sends;
-    *bytes -= r->nodes[i].bytes;
-  }
-  rig_run(r, ms);
-  for (int i = 0; i < r->count; i++) {
-    *sends += r->nodes[i].sends;
-    *bytes += r->nodes[i].bytes;
-  }
-}
+#include "dist_rig_asks.h"
 
 #endif

@@ -21,15 +21,18 @@ static int all_count;
 
 /* --- a true history ------------------------------------------------------- */
 
-/* Registers of processes that carry on what another left, and of those whose
- * host slept. */
-static int carried, slept;
+/* Registers of processes that carry on what another left, of those whose host
+ * slept, and of those about to stop as they move; generations that were moved.
+ */
+static int carried, slept, moving, moved;
 
 static void count_histories(const byn_generation_view *view) {
   for (uint32_t i = 0; i < view->register_count; i++) {
     carried += view->registers[i].history != 0;
     slept += view->registers[i].awoke != 0;
+    moving += view->registers[i].moving;
   }
+  moved += view->moved_stamp != 0;
 }
 
 static void note_entry(const byn_record *r) {
@@ -71,7 +74,7 @@ static void disturb(rig *r) {
     rig_boot(r, i);
     return;
   }
-  switch (rig_draw(r, 16)) {
+  switch (rig_draw(r, 19)) {
   case 0:
     rig_cut(r, i, (i + 1) % r->count);
     break;
@@ -101,6 +104,15 @@ static void disturb(rig *r) {
     break;
   case 13:
     rig_gap(r, i, 1 + rig_draw(r, 8000));
+    break;
+  case 16:
+    rig_move(r, i, id, (int)rig_draw(r, (uint32_t)r->count + 1) - 1);
+    break;
+  case 17:
+    rig_drain_node(r, i, true);
+    break;
+  case 18:
+    rig_undrain(r, i);
     break;
   case 14:
   case 15:
@@ -324,6 +336,8 @@ static void any_order(void **state) {
   assert_true(entries > 1000);
   assert_true(carried > 100);
   assert_true(slept > 100);
+  assert_true(moving > 100);
+  assert_true(moved > 100);
   byn_test_assert_clean(&memory);
 }
 

@@ -21,12 +21,26 @@ typedef enum byn_candidate {
   BYN_CANDIDATE_REFUSED, /* each refused it: `last`, its register */
 } byn_candidate;
 
-/* Who may start a generation that runs nowhere: the node that it is pinned to
- * while that is a member, else the first of the ring's successors that has not
- * refused it. One that ran already may leave the node that it is pinned to
- * if that refuses it. */
+/* Who may start a generation that runs nowhere: the node that it was moved to
+ * while that is a member and has not refused it; else the one that it is pinned
+ * to while that is a member; else the first of the ring's successors that has
+ * not refused it. One that ran already may leave the node that it is pinned to
+ * if that refuses it. PEER: `*peer`. */
+byn_candidate byn_candidate_find(byn_dist *d, const byn_place *p,
+                                 const byn_generation *g,
+                                 const byn_register **last, byn_peer **peer);
 byn_candidate byn_candidate_of(byn_dist *d, const byn_place *p,
                                const byn_generation *g,
                                const byn_register **last);
+/* The same of one that runs: where rebalancing has it. That is the node that it
+ * was moved to by name, else the one that it is pinned to, else that of the
+ * ring. */
+byn_candidate byn_candidate_wanted(byn_dist *d, const byn_place *p,
+                                   const byn_generation *g,
+                                   const byn_register **last, byn_peer **peer);
+/* The same by the ring alone. */
+byn_candidate byn_candidate_of_ring(byn_dist *d, const byn_place *p,
+                                    const byn_generation *g,
+                                    const byn_register **last, byn_peer **peer);
 
 #endif

@@ -3,7 +3,10 @@
 
 #include "../assert.h"
 #include "../coverage.h"
+#include "candidate.h"
 #include "cohort.h"
+#include "entity.h"
+#include "move.h"
 #include "sync.h"
 
 BYN_MACHINE("dist: a copy of a checkpoint", "idle queued sent",
@@ -118,19 +121,25 @@ static bool can_hold(const byn_dist *d, const byn_peer *peer, size_t size) {
          byn_record_would_fit(d, peer, size);
 }
 
-/* The next of the ring that can, in its order. */
-static uint32_t choose_holders(byn_dist *d, const byn_place *p, size_t size,
+/* The node that it moves to, and the next of the ring that can, in its order.
+ */
+static uint32_t choose_holders(byn_dist *d, const byn_run *run, size_t size,
                                byn_peer **holders) {
+  const byn_place *p = run->place;
+  byn_peer *target = byn_move_target(d, run);
   uint32_t want = count_others(d), count = 0, n = 0;
+  if (!can_hold(d, target, size)) target = NULL;
+  if (target && want == 0) want = 1;
   uint32_t most = want + 2; /* this node, and one that is out of sight */
   if (d->ring_count == 0 || want == 0) return 0;
   do {
     n = most < d->ring_count ? most : d->ring_count;
     n = byn_ring_successors(d->ring, p->hash, d->successors, n);
     count = 0;
+    if (target) holders[count++] = target;
     for (uint32_t i = 0; i < n && count < want; i++) {
       byn_peer *peer = d->ring_peers[d->successors[i]];
-      if (can_hold(d, peer, size)) holders[count++] = peer;
+      if (peer != target && can_hold(d, peer, size)) holders[count++] = peer;
     }
     most *= 2;
   } while (count < want && n > 0 && n < d->ring_count);
@@ -173,6 +182,7 @@ static void assign_copies(byn_run *run, byn_peer *const *holders,
 static bool is_to_be_copied(const byn_run *run, const byn_generation *g) {
   if (!g || !g->checkpoint || !run->collected) return false;
   bool waits = run->state == BYN_RUN_STARTING || run->state == BYN_RUN_QUEUED;
+  if (run->state == BYN_RUN_IDLE) return byn_generation_is_idle(g);
   return !waits || g->checkpoint->epoch == run->epoch;
 }
 
@@ -214,9 +224,13 @@ void byn_checkpoint_review(byn_dist *d, byn_run *run) {
   byn_peer *holders[BYN_COPIES];
   const byn_checkpoint *c = g->checkpoint;
   uint32_t count =
-      choose_holders(d, run->place, c->bytes.n + run->place->key_size, holders);
+      choose_holders(d, run, c->bytes.n + run->place->key_size, holders);
   assign_copies(run, holders, count);
   if (loses(d, run)) return;
+  if (run->state == BYN_RUN_IDLE && is_behind(run, c)) {
+    byn_entity_collect(d, run);
+    return;
+  }
   if (is_writer(run) && can_renew(run) && is_behind(run, c))
     byn_checkpoint_renew(d, run, g);
   for (uint32_t i = 0; i < BYN_COPIES; i++) {
@@ -304,6 +318,11 @@ void byn_checkpoint_resumed(byn_dist *d, byn_run *run, byn_generation *g) {
   if (c->epoch == run->epoch && c->history == run->history) return;
   if (c->epoch != run->epoch) c->handed = false;
   write_anew(d, run, g);
+}
+
+void byn_checkpoint_forget_held(byn_run *run) {
+  for (uint32_t i = 0; run->copies && i < BYN_COPIES; i++)
+    run->copies[i].epoch = run->copies[i].version = 0;
 }
 
 void byn_checkpoint_forget_run(byn_dist *d, byn_run *run) {
@@ -440,10 +459,14 @@ static bool is_holder(byn_dist *d, const byn_place *p, const byn_peer *runner) {
   return false;
 }
 
-/* The node that runs a generation; NULL: this one, or nobody. */
+/* The node that runs a generation, or keeps it while it is idle; NULL: this
+ * one, or nobody. */
 static byn_peer *runner_of(const byn_dist *d, const byn_place *p,
                            const byn_generation *g) {
   byn_generation *of = NULL;
+  byn_peer *owner = NULL;
+  if (byn_generation_is_idle(g)) byn_candidate_owner(d, p->hash, &owner);
+  if (owner) return owner;
   const byn_register *r = byn_place_running(p, d->newest, &of);
   for (byn_peer *peer = d->peers; r && of == g && peer; peer = peer->next)
     if (peer->host == r->host) return peer;
@@ -506,8 +529,9 @@ void byn_checkpoint_take_drop(byn_dist *d, const byn_record *r) {
   if (!g || g->ended || !g->checkpoint) return;
   if (p->run && p->run->token == g->token) return;
   const byn_checkpoint *c = g->checkpoint;
-  if (!is_before(r->epoch, r->version, c->epoch, c->version))
-    byn_generation_drop_checkpoint(g, &d->alloc);
+  if (is_before(r->epoch, r->version, c->epoch, c->version)) return;
+  byn_generation_drop_checkpoint(g, &d->alloc);
+  if (d->idle_held > 0 && byn_generation_is_idle(g)) d->idle_held--;
 }
 
 /* --- what the others say -------------------------------------------------- */
@@ -553,17 +577,38 @@ void byn_checkpoint_take_held(byn_dist *d, byn_peer *peer,
   byn_registry_touch(&d->registry, run->place);
 }
 
+static void send_drop(byn_dist *d, byn_peer *peer, const byn_record *r,
+                      const byn_generation *g) {
+  byn_checkpoint_put(byn_record_begin(d, BYN_RECORD_DROP), &r->id, r->token, g);
+  byn_record_send(d, peer);
+}
+
+static void take_spare_of_idle(byn_dist *d, byn_run *run,
+                               const byn_generation *g, byn_peer *peer,
+                               const byn_record *r) {
+  byn_registry_saw(&d->registry, r->epoch);
+  if (!run->collected) return;
+  if (byn_checkpoint_is_newer(g, r->epoch, r->version)) {
+    byn_entity_collect(d, run);
+    return;
+  }
+  if (g->checkpoint && byn_checkpoint_is_safe(d, run) && !copy_at(run, peer))
+    send_drop(d, peer, r, g);
+}
+
 void byn_checkpoint_take_spare(byn_dist *d, byn_peer *peer,
                                const byn_record *r) {
   byn_generation *g;
   byn_run *run = named_run(d, r, &g);
+  if (run && run->state == BYN_RUN_IDLE) {
+    take_spare_of_idle(d, run, g, peer, r);
+    return;
+  }
   if (!run || run->state != BYN_RUN_RUNNING || !g->checkpoint) return;
   renew_if_behind(d, run, g, r);
   if (loses(d, run) || copy_at(run, peer) || !byn_checkpoint_is_safe(d, run))
     return;
-  if (copy_at(run, peer)) return;
-  byn_checkpoint_put(byn_record_begin(d, BYN_RECORD_DROP), &r->id, r->token, g);
-  byn_record_send(d, peer);
+  if (!copy_at(run, peer)) send_drop(d, peer, r, g);
 }
 
 /* --- each second ---------------------------------------------------------- */
@@ -598,7 +643,16 @@ static bool offer_spares(byn_dist *d, const byn_place *p, uint32_t *sent) {
   return left;
 }
 
+void byn_checkpoint_count_idle(byn_dist *d) {
+  d->idle_held = 0;
+  for (uint32_t i = 0; i < BYN_BUCKETS; i++)
+    for (const byn_place *p = d->registry.buckets[i].first; p; p = p->after)
+      for (const byn_generation *g = p->generations; g; g = g->next)
+        d->idle_held += g->checkpoint && byn_generation_is_idle(g);
+}
+
 void byn_checkpoint_tick(byn_dist *d) {
+  if (d->leaving) byn_checkpoint_count_idle(d);
   send_refused_again(d);
   if (!d->spares_due || !d->attached || d->ring_due) return;
   d->spares_due = false;

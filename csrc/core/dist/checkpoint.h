@@ -19,6 +19,8 @@
  * what its own process writes after it counts for nothing. That process is
  * stopped only when all that are to hold the other's newest checkpoint do.
  *
+ * Of an idle entity its owner is the runner (entity.h).
+ *
  * A node that the ring does not name any more keeps what it holds until the
  * runner says that enough others do.
  *
@@ -82,6 +84,10 @@ bool byn_checkpoint_is_safe(byn_dist *d, byn_run *run);
  * that are to hold its newest checkpoint do. */
 bool byn_checkpoint_outlives(byn_dist *d, byn_run *run, uint64_t token,
                              uint64_t epoch);
+/* What others said that they hold is asked again. */
+void byn_checkpoint_forget_held(byn_run *run);
+/* Counts what this node holds of idle entities: idle_held. O(children). */
+void byn_checkpoint_count_idle(byn_dist *d);
 /* The run is over. */
 void byn_checkpoint_forget_run(byn_dist *d, byn_run *run);
 

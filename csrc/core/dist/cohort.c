@@ -4,6 +4,7 @@
 #include "../assert.h"
 #include "../coverage.h"
 #include "checkpoint.h"
+#include "quorum.h"
 #include "record.h"
 #include "told.h"
 
@@ -21,11 +22,38 @@ enum {
   IDLE_MS = 300000    /* then one that nothing needs is forgotten */
 };
 
+/* --- by name -------------------------------------------------------------- */
+
+/* FNV-1a. */
+static uint64_t name_hash(const char *name, size_t n) {
+  uint64_t h = 0xcbf29ce484222325u;
+  for (size_t i = 0; i < n; i++)
+    h = (h ^ (uint8_t)name[i]) * 0x100000001b3u;
+  return h;
+}
+
 byn_peer *byn_cohort_find(const byn_dist *d, const char *name, size_t n) {
-  for (byn_peer *peer = d->peers; peer; peer = peer->next)
-    if (peer->name_size == n + 1 && memcmp(peer->name, name, n) == 0)
-      return peer;
-  return NULL;
+  byn_peer *peer = byn_map_get(&d->by_name, name_hash(name, n));
+  while (peer &&
+         !(peer->name_size == n + 1 && memcmp(peer->name, name, n) == 0))
+    peer = peer->same;
+  return peer;
+}
+
+/* false when memory is short. */
+static bool enter_name(byn_dist *d, byn_peer *peer) {
+  uint64_t hash = name_hash(peer->name, peer->name_size - 1);
+  peer->same = byn_map_get(&d->by_name, hash);
+  return byn_map_put(&d->by_name, hash, peer);
+}
+
+static void leave_name(byn_dist *d, byn_peer *peer) {
+  uint64_t hash = name_hash(peer->name, peer->name_size - 1);
+  byn_peer *at = byn_map_get(&d->by_name, hash);
+  if (at == peer) byn_map_put(&d->by_name, hash, peer->same);
+  while (at && at != peer && at->same != peer)
+    at = at->same;
+  if (at && at != peer) at->same = peer->same;
 }
 
 byn_peer *byn_cohort_peer(byn_dist *d, const char *name, size_t n) {
@@ -36,6 +64,10 @@ byn_peer *byn_cohort_peer(byn_dist *d, const char *name, size_t n) {
   *peer = (byn_peer){.name_size = n + 1};
   memcpy(peer->name, name, n);
   peer->name[n] = 0;
+  if (!enter_name(d, peer)) {
+    byn_free(&d->alloc, peer, sizeof *peer + n + 1);
+    return NULL;
+  }
   byn_peer **at = &d->peers;
   while (*at && strcmp((*at)->name, peer->name) < 0)
     at = &(*at)->next;
@@ -48,6 +80,7 @@ byn_peer *byn_cohort_peer(byn_dist *d, const char *name, size_t n) {
 static void free_peer(byn_dist *d, byn_peer *peer) {
   byn_assert(d->peer_count > 0);
   d->peer_count--;
+  leave_name(d, peer);
   byn_checkpoint_forget_peer(d, peer);
   byn_packet_drop_all(d, peer);
   byn_blob_clear(&peer->nodes, &d->alloc);
@@ -61,6 +94,7 @@ void byn_cohort_free(byn_dist *d) {
     d->peers = peer->next;
     free_peer(d, peer);
   }
+  byn_map_clear(&d->by_name);
 }
 
 /* Something points to it, or may want to know what it says of a life. */
@@ -135,7 +169,7 @@ static void forget_session(byn_dist *d, byn_peer *peer) {
   peer->matched = peer->got_all = peer->sent_all = peer->let_in = false;
   peer->regreet = false;
   peer->theirs = peer->acked_round = peer->acked_seq = peer->differ = 0;
-  peer->ready_seq = 0;
+  peer->ready_seq = peer->told_seq = 0;
   peer->asked_round = peer->answered_round = 0;
   peer->asked_at = 0;
 }
@@ -273,7 +307,7 @@ static bool closes(const byn_dist *d, const byn_peer *peer) {
   case BYN_PEER_IN_STEP:
     return true;
   case BYN_PEER_READY:
-    return peer->acked_round != d->round;
+    return peer->acked_round != d->round || byn_quorum_misses(d, peer);
   default:
     return false;
   }

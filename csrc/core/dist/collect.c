@@ -44,7 +44,12 @@ void byn_collect_review(byn_dist *d) {
     if (run->sought > answered && !late) return;
     BYN_COVER(0, run->sought > answered ? "late" : "all_answered");
     run->collected = true;
-    byn_run_enlist(&d->restarts, run);
+    if (run->state == BYN_RUN_IDLE) {
+      byn_run_delist(run);
+      byn_registry_touch(&d->registry, run->place);
+    } else {
+      byn_run_enlist(&d->restarts, run);
+    }
   }
 }
 

@@ -5,9 +5,12 @@
 #include "candidate.h"
 #include "checkpoint.h"
 #include "cohort.h"
+#include "entity.h"
 #include "collect.h"
 #include "greet.h"
+#include "move.h"
 #include "parts.h"
+#include "quorum.h"
 #include "receive.h"
 #include "reconcile.h"
 #include "record.h"
@@ -24,6 +27,7 @@ enum {
   TICK_MS = 1000,
   OPENING_TICK_MS = 100,
   AWAY_MS = 2000,
+  LEAVE_MS = 5000, /* others take so long to hold what it holds, at most */
   EXPECT_MS = 3000
 };
 
@@ -86,7 +90,7 @@ static void configure_run(const byn_dist *d, byn_run *run) {
   run->backoff.jitter = d->backoff.jitter;
 }
 
-void byn_dist_configure(byn_dist *d, const byn_dist_config *c) {
+bool byn_dist_configure(byn_dist *d, const byn_dist_config *c) {
   d->replicas = c->replicas ? c->replicas : 1;
   d->start_concurrency = c->start_concurrency ? c->start_concurrency : 1;
   d->max_children = c->max_children;
@@ -102,11 +106,14 @@ void byn_dist_configure(byn_dist *d, const byn_dist_config *c) {
   d->keep_ended_ms = c->keep_ended_ms;
   d->heartbeat_ms = c->heartbeat_ms;
   d->down_after_ms = c->down_after_ms;
+  d->handoff_ms = c->handoff_ms;
+  d->per_second = c->rebalance_per_second;
   byn_registry_keep(&d->registry, c->keep_ended, c->keep_ended_ms);
   set_limit(d, &d->intensity);
   for (uint32_t i = 0; i < BYN_BUCKETS; i++)
     for (byn_place *p = d->registry.buckets[i].first; p; p = p->after)
       if (p->run) configure_run(d, p->run);
+  return byn_quorum_configure(d, c);
 }
 
 byn_dist *byn_dist_new(const byn_dist_config *c, int64_t now, int64_t wall) {
@@ -123,12 +130,13 @@ byn_dist *byn_dist_new(const byn_dist_config *c, int64_t now, int64_t wall) {
   byn_rng_seed(&d->rng, seed_of(c));
   byn_map_init(&d->children, &d->alloc);
   byn_map_init(&d->tokens, &d->alloc);
+  byn_map_init(&d->by_name, &d->alloc);
   byn_buf_init(&d->scratch, &d->alloc);
   byn_intensity_init(&d->intensity, &d->alloc, c->max_restarts, c->max_ms);
   d->timers = byn_timers_new(&d->alloc);
   bool made = byn_registry_init(&d->registry, &d->alloc, c->keep_ended,
                                 c->keep_ended_ms);
-  byn_dist_configure(d, c);
+  made &= byn_dist_configure(d, c);
   byn_registry_time(&d->registry, now, wall);
   if (made)
     d->self = byn_registry_host(&d->registry, c->node, strlen(c->node),
@@ -172,6 +180,7 @@ void byn_dist_free(byn_dist *d) {
   if (!d) return;
   if (d->self) {
     byn_request_forget_all(d);
+    byn_move_forget_probes(d);
     free_runs(d);
   }
   release_taken(d);
@@ -193,6 +202,7 @@ void byn_dist_free(byn_dist *d) {
   byn_blob_clear(&d->name, &d->alloc);
   byn_blob_clear(&d->nodes, &d->alloc);
   byn_blob_clear(&d->leave_reason, &d->alloc);
+  byn_quorum_free(d);
   byn_alloc alloc = d->alloc;
   byn_free(&alloc, d, sizeof *d);
 }
@@ -208,11 +218,13 @@ void byn_dist_attach(byn_dist *d, int64_t now) {
   d->leaving = d->opened_once = false;
   d->next_tick = d->now;
   d->open_due = d->review_due = d->retake_all = true;
+  byn_quorum_attach(d);
 }
 
 void byn_dist_detach(byn_dist *d) {
   if (!d->attached) return;
   byn_request_forget_all(d);
+  byn_move_drop_all(d);
   for (byn_peer *peer = d->peers; peer; peer = peer->next) {
     byn_cohort_suspect(d, peer, peer->proven, AWAY_MS);
     peer->connected = peer->connect = false;
@@ -224,7 +236,8 @@ void byn_dist_detach(byn_dist *d) {
 /* --- time ----------------------------------------------------------------- */
 
 static void tick(byn_dist *d) {
-  d->next_tick = d->now + (d->opened_once ? TICK_MS : OPENING_TICK_MS);
+  bool slow = d->opened_once && !d->leaving;
+  d->next_tick = d->now + (slow ? TICK_MS : OPENING_TICK_MS);
   byn_cohort_recall(d);
   if (!byn_cohort_is_greeting(d)) byn_registry_expire(&d->registry);
   byn_cohort_sweep(d);
@@ -239,6 +252,7 @@ static void tick(byn_dist *d) {
   if (!d->attached) return;
   byn_greet_tick(d);
   byn_sync_tick(d);
+  byn_move_tick(d);
   byn_want_tick(d);
 }
 
@@ -250,12 +264,15 @@ void byn_dist_time(byn_dist *d, int64_t now, int64_t wall) {
   if (now < d->now) now = d->now;
   d->now = now;
   byn_registry_time(&d->registry, now, wall);
+  byn_quorum_time(d);
   if (d->awoke) byn_run_write_awoke(d);
   d->awoke = false;
   byn_due due;
   while (byn_timers_pop(d->timers, now, &due)) {
     if (due.kind == BYN_TIMER_RUN)
       byn_report_due(d, due.owner);
+    else if (due.kind == BYN_TIMER_MOVE)
+      byn_move_due(d, due.owner);
     else
       byn_request_due(d, due.owner);
   }
@@ -268,6 +285,8 @@ int64_t byn_dist_deadline(const byn_dist *d) {
   int64_t due = byn_timers_next(d->timers);
   if (due < at) at = due;
   due = d->attached ? byn_suspicion_deadline(d) : BYN_NEVER;
+  if (due < at) at = due;
+  due = byn_quorum_deadline(d);
   return due < at ? due : at;
 }
 
@@ -329,7 +348,7 @@ static void update_hosts(byn_dist *d) {
   byn_reader_init(&r, d->nodes.at, d->nodes.n);
   for (const char *name; !listed && (name = byn_record_next_name(&r, &n));)
     listed = n == strlen(d->self->name) && !memcmp(name, d->self->name, n);
-  bool hosts = d->hosts_wanted && listed;
+  bool hosts = d->hosts_wanted && listed && !d->drained;
   if (hosts == d->hosts) return;
   d->hosts = hosts;
   d->ring_due = d->review_due = true;
@@ -350,6 +369,10 @@ void byn_dist_set_nodes(byn_dist *d, const char *const *nodes, uint32_t count) {
 void byn_dist_leave(byn_dist *d, const uint8_t *reason, size_t n) {
   if (d->leaving) return;
   d->leaving = true;
+  d->leave_until = d->now + LEAVE_MS;
+  d->next_tick = d->now + OPENING_TICK_MS;
+  byn_checkpoint_count_idle(d);
+  d->drained = d->draining = false;
   d->open_due = d->ring_due = d->review_due = true;
   byn_sync_flush(d);
   byn_put_bytes_field(byn_record_begin(d, BYN_RECORD_LEAVING), BYN_FIELD_REASON,
@@ -358,8 +381,36 @@ void byn_dist_leave(byn_dist *d, const uint8_t *reason, size_t n) {
     if (byn_peer_sees(peer)) byn_record_send(d, peer);
 }
 
+void byn_dist_drain(byn_dist *d, bool moves) {
+  d->drained = true;
+  d->draining = moves;
+  if (!moves) byn_move_drop_drains(d);
+  d->review_due = true;
+  update_hosts(d);
+}
+
+void byn_dist_undrain(byn_dist *d) {
+  if (!d->drained) return;
+  d->drained = d->draining = false;
+  byn_move_drop_drains(d);
+  update_hosts(d);
+}
+
+bool byn_dist_rebalance(byn_dist *d, uint32_t *count) {
+  return byn_move_rebalance(d, count);
+}
+
+uint32_t byn_dist_moves_pending(const byn_dist *d) {
+  return d->move_count;
+}
+
+uint64_t byn_dist_moves_made(const byn_dist *d) {
+  return d->moves_made;
+}
+
 bool byn_dist_has_left(const byn_dist *d) {
   if (!d->leaving || d->run_count > 0) return false;
+  if (byn_entity_holds_back(d) && !byn_dist_is_last(d)) return false;
   if (d->registry.published || d->registry.dirty || d->review_due) return false;
   for (const byn_peer *peer = d->peers; peer; peer = peer->next)
     if (peer->packets) return false;
@@ -373,7 +424,11 @@ bool byn_dist_is_last(const byn_dist *d) {
 }
 
 bool byn_dist_is_ready(const byn_dist *d) {
-  return d->open;
+  return d->open && byn_quorum_is_decided(d);
+}
+
+bool byn_dist_lacks_quorum(const byn_dist *d) {
+  return byn_quorum_denies(d);
 }
 
 /* --- requests, children --------------------------------------------------- */
@@ -388,6 +443,22 @@ void byn_dist_terminate(byn_dist *d, uint64_t request, const byn_dist_id *id,
                         int64_t limit_ms) {
   byn_assert(d->attached && id->n <= BYN_DIST_KEY_MAX);
   byn_request_terminate(d, request, id, limit_ms);
+}
+
+void byn_dist_move(byn_dist *d, uint64_t request, const byn_dist_id *id,
+                   const char *node, int64_t limit_ms) {
+  byn_assert(d->attached && id->n <= BYN_DIST_KEY_MAX);
+  byn_request_move(d, request, id, node, limit_ms);
+}
+
+void byn_dist_handoff_failed(byn_dist *d, uint32_t child, const uint8_t *reason,
+                             size_t n) {
+  byn_report_handoff_failed(d, child, (byn_dist_bytes){reason, n});
+}
+
+void byn_dist_probed(byn_dist *d, uint64_t probe, const uint8_t *reason,
+                     size_t n) {
+  byn_move_probed(d, probe, (byn_dist_bytes){reason, n});
 }
 
 void byn_dist_checkpoint(byn_dist *d, uint64_t request, uint32_t child,
@@ -411,6 +482,11 @@ void byn_dist_exited(byn_dist *d, uint32_t child, bool normal,
   byn_report_exited(d, child, normal, (byn_dist_bytes){reason, n});
 }
 
+bool byn_dist_rest(byn_dist *d, uint32_t child) {
+  byn_run *run = byn_run_find(d, child);
+  return run && byn_entity_rest(d, run);
+}
+
 void byn_dist_refusals_gone(byn_dist *d) {
   d->retake_all = true;
   byn_report_retake(d);
@@ -426,6 +502,7 @@ static void decide(byn_dist *d) {
     byn_suspicion_review(d);
     byn_candidate_remake(d);
     byn_cohort_review_open(d);
+    byn_quorum_review(d);
   }
   if (!d->review_due) return;
   d->review_due = false;
@@ -480,8 +557,8 @@ bool byn_dist_next(byn_dist *d, byn_dist_action *a) {
   if (!d->attached) return false;
   do {
     decide(d);
-    if (byn_told_next(d, a) || byn_cohort_next(d, a) || next_change(d, a) ||
-        byn_reconcile_next(d, a))
+    if (byn_quorum_next(d, a) || byn_told_next(d, a) || byn_cohort_next(d, a) ||
+        next_change(d, a) || byn_reconcile_next(d, a) || byn_move_next(d, a))
       return true;
     *a = (byn_dist_action){0};
     if (byn_request_next(d, a)) return true;

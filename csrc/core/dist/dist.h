@@ -10,6 +10,7 @@
  *   reconcile  what should run here, and what runs here
  *   cohort     the nodes that take part
  *   checkpoint what children wrote for their next processes
+ *   quorum     whether children may run here at all
  *
  * Order of calls. byn_dist_time comes before any other input of an instant,
  * but for byn_dist_gap.
@@ -91,7 +92,8 @@ typedef struct byn_dist_config {
   const char *const *nodes;   /* the option `nodes`, copied */
   uint32_t node_count;        /* NULL, 0: no such list */
   uint32_t replicas;          /* at least 1 */
-  uint32_t start_concurrency; /* at least 1; of restarts as many besides */
+  uint32_t start_concurrency; /* at least 1; of restarts as many besides, and
+                                 of moves */
   uint32_t max_children;      /* 0: no limit */
   bool newest;                /* of two copies that one stays */
   bool escalate;              /* on_limit = "escalate" */
@@ -105,6 +107,16 @@ typedef struct byn_dist_config {
   int64_t keep_ended_ms;      /* for so long */
   int64_t heartbeat_ms;       /* of the node's links */
   int64_t down_after_ms;      /* so much silence, and a node is given up */
+  int64_t handoff_ms;         /* a move may take until the process is stopped */
+  uint32_t rebalance_per_second; /* moves to where the ring wants them; 0:
+                                    children stay where they are */
+  /* mode = "quorum" (quorum.h): so many nodes that run children, or the
+   * majority of these, which are in byte order, each once; copied. Neither:
+   * mode = "available". */
+  uint32_t quorum_needed;
+  const char *const *quorum_nodes;
+  uint32_t quorum_count;
+  int64_t quorum_stop_ms;
 } byn_dist_config;
 
 /* NULL when memory is short. */
@@ -113,8 +125,9 @@ byn_dist *byn_dist_new(const byn_dist_config *config, int64_t now,
 void byn_dist_free(byn_dist *d);
 
 /* From now on with other options: all of `config` that is no name, life, seed
- * or list, and whether it hosts (byn_dist_set_hosts). */
-void byn_dist_configure(byn_dist *d, const byn_dist_config *config);
+ * or list `nodes`, and whether it hosts (byn_dist_set_hosts). false: memory is
+ * short, and the quorum is as it was. */
+bool byn_dist_configure(byn_dist *d, const byn_dist_config *config);
 
 /* The coordinator of this node began, at first or again, or ended. A machine
  * begins detached. Detached it tells nobody anything: byn_dist_next answers
@@ -161,16 +174,31 @@ bool byn_dist_receive(byn_dist *d, const char *from, const uint8_t *bytes,
 void byn_dist_set_hosts(byn_dist *d, bool hosts);
 /* The option `nodes` has another value; NULL, 0: there is no list now. */
 void byn_dist_set_nodes(byn_dist *d, const char *const *nodes, uint32_t count);
-/* Out of the ring, on all nodes; then a STOP for each child, which the others
- * start as it ends. `reason` is told to the others (NODE_TERMINATE). */
+/* Out of the ring, on all nodes; then each child moves to another node, and is
+ * stopped where there is none. `reason` is told to the others (NODE_TERMINATE).
+ */
 void byn_dist_leave(byn_dist *d, const uint8_t *reason, size_t n);
 /* It has left, no child of it runs, and its last SEND was taken. */
 bool byn_dist_has_left(const byn_dist *d);
+/* It takes no more children, and is out of the ring; with `moves`, those that
+ * run here move to others, else they stay. */
+void byn_dist_drain(byn_dist *d, bool moves);
+void byn_dist_undrain(byn_dist *d);
+/* Once: moves what the ring wants elsewhere; stores how many that are. false
+ * while some node is in doubt: nothing moves then. */
+bool byn_dist_rebalance(byn_dist *d, uint32_t *count);
+/* So many moves of this node's children are under way, or wait; so many have
+ * been made since the machine began. */
+uint32_t byn_dist_moves_pending(const byn_dist *d);
+uint64_t byn_dist_moves_made(const byn_dist *d);
 /* Nobody else is seen that takes part: only this node knows what should run.
  * A machine that left so is kept, and takes part again when it is attached. */
 bool byn_dist_is_last(const byn_dist *d);
-/* It knows what the others know, and serves: nobody waits for its opening. */
+/* It knows what the others know, and serves, or knows that there is no quorum:
+ * nobody waits for its opening. */
 bool byn_dist_is_ready(const byn_dist *d);
+/* There is no quorum: what does not run is not waited for. */
+bool byn_dist_lacks_quorum(const byn_dist *d);
 
 /* --- requests of callers on this node ------------------------------------- */
 
@@ -188,6 +216,7 @@ enum {
   BYN_DIST_TEMPORARY = 1, /* never started again */
   BYN_DIST_TRANSIENT = 2, /* not after a normal end */
   BYN_DIST_ENSURE = 4,    /* the one that runs is as good: ensure_child */
+  BYN_DIST_ENTITY = 16,   /* any message starts it: byn_dist_rest */
   BYN_DIST_NESTED = 8     /* asked for by a start under way, which waits: it
                              takes none of start_concurrency, or such starts
                              would wait for each other */
@@ -210,6 +239,11 @@ void byn_dist_start(byn_dist *d, uint64_t request, const byn_dist_id *id,
 /* OK when the process is gone and the child with it. */
 void byn_dist_terminate(byn_dist *d, uint64_t request, const byn_dist_id *id,
                         int64_t limit_ms);
+
+/* It is to run on `node`, NULL: where the ring says (move.h). OK, pid: it does.
+ */
+void byn_dist_move(byn_dist *d, uint64_t request, const byn_dist_id *id,
+                   const char *node, int64_t limit_ms);
 
 /* --- children of this node ------------------------------------------------ */
 
@@ -244,6 +278,18 @@ typedef struct byn_dist_written {
 } byn_dist_written;
 void byn_dist_checkpoint(byn_dist *d, uint64_t request, uint32_t child,
                          const byn_dist_written *what, int64_t limit_ms);
+/* No message has come for the process of `child` for so long that it may be
+ * stopped: STOP with WHY_IDLE follows if it is an entity that runs, and stays.
+ * What it has kept by checkpoints then, or hands over at its end, waits for the
+ * next start with ENSURE, which wakes it; one that has kept nothing has ended.
+ * false: it is not stopped. */
+bool byn_dist_rest(byn_dist *d, uint32_t child);
+/* After STOP with `goes_on`: its handoff failed, and its process goes on. */
+void byn_dist_handoff_failed(byn_dist *d, uint32_t child, const uint8_t *reason,
+                             size_t n);
+/* What PROBE asked: this node could start it, or `reason` is why not. */
+void byn_dist_probed(byn_dist *d, uint64_t probe, const uint8_t *reason,
+                     size_t n);
 /* What byn_dist_start_failed with REFUSED said may hold no more: this node
  * takes it back where the child runs nowhere. It does so by itself as well,
  * when it is attached, and after a second and ever longer waits. */
@@ -256,7 +302,9 @@ typedef enum byn_dist_kind {
   BYN_DIST_CONNECT,   /* others know it: connect to node */
   BYN_DIST_START,     /* child: start spec as id; again: it ran before; with
                          its newest checkpoint, state, handed */
-  BYN_DIST_STOP,      /* child: stop pid (absent: its start), why, other_pid */
+  BYN_DIST_STOP,      /* child: stop pid (absent: its start), why, other_pid;
+                         it is asked to hand over for `handoff`, if that is not
+                         NONE; `goes_on`: if that fails it is not stopped */
   BYN_DIST_ANSWER,    /* request: code, pid, reason, node */
   BYN_DIST_SHOW,      /* id: old_pid, pid, why, reason, final, here, node */
   BYN_DIST_NODE_UP,   /* node takes part */
@@ -266,7 +314,13 @@ typedef enum byn_dist_kind {
   BYN_DIST_RESOLVE,        /* child: pid is the copy that stays of two; state:
                               what the other handed over, once */
   BYN_DIST_EVENT,          /* event, and what that has */
-  BYN_DIST_ESCALATE        /* child exceeded the limit: end the supervisor */
+  BYN_DIST_ESCALATE,       /* child exceeded the limit: end the supervisor */
+  BYN_DIST_HOLD,           /* id: its process is about to stop, messages for it
+                              are held (`held`), or go to it again */
+  BYN_DIST_PROBE,          /* request: could this node start spec as id? */
+  BYN_DIST_QUORUM          /* joined: it is there again; not joined: it is not
+                              seen, each STOP follows, and what runs now is to
+                              be killed after wait_ms. count: seen; needed */
 } byn_dist_kind;
 
 typedef enum byn_dist_code {
@@ -286,7 +340,9 @@ typedef enum byn_dist_code {
                                than can be sent to its owner; a checkpoint more
                                than max_checkpoint, or than can be sent */
   BYN_DIST_TERMINATED,      /* terminate_child came before it ran */
-  BYN_DIST_NO_MEMORY
+  BYN_DIST_NO_MEMORY,
+  BYN_DIST_HANDOFF_FAILED, /* of move: reason; it goes on where it was */
+  BYN_DIST_NO_QUORUM       /* of start; no other node is told it */
 } byn_dist_code;
 
 /* Why a process is to stop, or why one ended. */
@@ -302,8 +358,23 @@ typedef enum byn_dist_why {
   BYN_DIST_WHY_REFUSED,      /* no node could start it: reason of the last */
   BYN_DIST_WHY_NO_ROOM,      /* no node had room */
   BYN_DIST_WHY_TIMEOUT,      /* a start function's */
-  BYN_DIST_WHY_IGNORE        /* a start function's answer */
+  BYN_DIST_WHY_IGNORE,       /* a start function's answer */
+  BYN_DIST_WHY_MOVED,        /* it goes on on another node */
+  BYN_DIST_WHY_IDLE          /* no message came for it: byn_dist_rest */
 } byn_dist_why;
+
+enum { BYN_DIST_WHY_LAST = BYN_DIST_WHY_IDLE };
+
+/* What a process that is to stop is asked to hand its state over for. */
+typedef enum byn_dist_handoff {
+  BYN_DIST_HANDOFF_NONE,
+  BYN_DIST_HANDOFF_LEAVE,     /* its node leaves */
+  BYN_DIST_HANDOFF_DRAIN,     /* its node runs no children any more */
+  BYN_DIST_HANDOFF_REBALANCE, /* the ring wants it elsewhere */
+  BYN_DIST_HANDOFF_MOVE,      /* byn_dist_move */
+  BYN_DIST_HANDOFF_CONFLICT,  /* another copy stays */
+  BYN_DIST_HANDOFF_IDLE       /* no message came for it */
+} byn_dist_handoff;
 
 typedef enum byn_dist_event {
   BYN_DIST_CHILD_FAILING, /* id, node, why, reason, count, wait_ms, child */
@@ -311,8 +382,10 @@ typedef enum byn_dist_event {
   BYN_DIST_MOVED,         /* id, node (to), from: it was taken over */
   BYN_DIST_NODES_DIFFER,  /* node; names and count: its list; NULL: none */
   BYN_DIST_MEMBER,        /* node; joined: into the ring, or out of it */
-  BYN_DIST_WITHHELD       /* id, node: that takes no packet as large as its
+  BYN_DIST_WITHHELD,      /* id, node: that takes no packet as large as its
                              spec; told of one child of a peer */
+  BYN_DIST_QUORUM_DIFFERS /* node; count: so many it needs, 0: it is in the
+                             other mode; or its list or its times differ */
 } byn_dist_event;
 
 /* Fields that a kind does not name are 0. A node that is absent is NULL.
@@ -333,9 +406,11 @@ typedef struct byn_dist_action {
   byn_dist_code code;
   byn_dist_why why;
   byn_dist_event event;
-  bool final, here, again, joined, handed;
-  uint32_t flags;  /* START: TEMPORARY, TRANSIENT */
-  uint32_t count;  /* failures in a row; names */
+  bool final, here, again, joined, handed, held, goes_on;
+  byn_dist_handoff handoff;
+  uint32_t flags; /* START: TEMPORARY, TRANSIENT */
+  uint32_t count; /* failures in a row; names; nodes */
+  uint32_t needed;
   int64_t wait_ms; /* until it is tried again */
   const char *const *names;
 } byn_dist_action;

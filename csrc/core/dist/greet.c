@@ -5,6 +5,8 @@
 #include "candidate.h"
 #include "checkpoint.h"
 #include "cohort.h"
+#include "move.h"
+#include "quorum.h"
 #include "request.h"
 #include "suspicion.h"
 #include "sync.h"
@@ -12,7 +14,8 @@
 #include "want.h"
 
 enum {
-  REPEAT_MS = 5000,    /* HELLO is repeated for so long */
+  REPEAT_MS = 5000,    /* HELLO is repeated for so long, */
+  AGAIN_MS = 100,      /* first after so long, and then after twice as long */
   REFUSED_MS = 1000,   /* after a packet was refused it is greeted anew, */
   REFUSED_DOUBLED = 5, /* and each time later, so often; */
   FORGIVEN_MS = 60000, /* after a session of this length as at first */
@@ -27,6 +30,7 @@ static void send_hello(byn_dist *d, byn_peer *peer) {
   byn_put_number_field(b, BYN_FIELD_LIMIT, d->max_packet);
   byn_put_bytes_field(b, BYN_FIELD_NODES, d->nodes.at, d->nodes.n);
   byn_want_put_digests(d, b);
+  byn_quorum_put_hello(d, b);
   for (const byn_peer *other = d->peers; other; other = other->next) {
     if (other == peer || !other->host || other->host->gone) continue;
     uint64_t flags = (other->member ? BYN_KNOWN_MEMBER : 0) |
@@ -46,10 +50,12 @@ static void forget_greeting(byn_dist *d, byn_peer *peer) {
   peer->dump = (byn_dump){0};
   peer->matched = peer->got_all = peer->sent_all = peer->let_in = false;
   peer->acked_round = peer->acked_seq = peer->differ = 0;
-  peer->ready_seq = 0;
+  peer->ready_seq = peer->told_seq = 0;
   peer->asked_round = peer->answered_round = 0;
   peer->asked_at = 0;
   peer->greeted_at = d->now;
+  peer->hello_wait = AGAIN_MS;
+  peer->hello_at = d->now + AGAIN_MS;
 }
 
 static void begin_session(byn_dist *d, byn_peer *peer) {
@@ -77,6 +83,10 @@ static void hear_of_others(byn_dist *d, const byn_record *r) {
     byn_cohort_hearsay(d, (const char *)node.node.at, node.node.n,
                        node.incarnation, (flags & BYN_KNOWN_MEMBER) != 0,
                        (flags & BYN_KNOWN_HOSTS) != 0);
+}
+
+void byn_greet_take_met(byn_dist *d, const byn_record *r) {
+  if (d->quorum.state != BYN_QUORUM_OFF) hear_of_others(d, r);
 }
 
 static void tell_difference(byn_dist *d, const byn_peer *peer) {
@@ -127,6 +137,7 @@ static void match(byn_dist *d, byn_peer *peer, const byn_record *r) {
   byn_sync_dump(peer, byn_sync_compare(d, r->digests));
   peer->dump.in_step = true;
   d->open_due = true;
+  byn_quorum_matched(d, peer);
 }
 
 void byn_greet_take_hello(byn_dist *d, byn_peer *peer, const byn_record *r,
@@ -147,6 +158,7 @@ void byn_greet_take_hello(byn_dist *d, byn_peer *peer, const byn_record *r,
   bool answered = r->answers == peer->session;
   if (news || !answered) send_hello(d, peer);
   if (answered) take_list(d, peer, r->nodes);
+  if (answered) byn_quorum_take_hello(d, peer, r->quorum);
   if (answered && !peer->matched) match(d, peer, r);
   hear_of_others(d, r);
 }
@@ -197,6 +209,7 @@ void byn_greet_sent_all(byn_dist *d, byn_peer *peer) {
   put_session(b, peer);
   byn_record_send(d, peer);
   peer->sent_all = true;
+  byn_move_told_all(d, peer);
   try_in_step(d, peer);
 }
 
@@ -253,14 +266,22 @@ void byn_greet_refused(byn_dist *d, byn_peer *peer) {
   peer->regreet_at = d->now + wait;
 }
 
+/* Nobody may be there yet who takes it; whoever comes greets too. */
+static void repeat_hello(byn_dist *d, byn_peer *peer) {
+  peer->hello_wait *= 2;
+  peer->hello_at = d->now + peer->hello_wait;
+  send_hello(d, peer);
+}
+
 void byn_greet_tick(byn_dist *d) {
   for (byn_peer *peer = d->peers; peer; peer = peer->next) {
     if (!peer->connected) continue;
-    bool waits = peer->state == BYN_PEER_GREETING && !peer->matched;
+    bool waits = peer->state == BYN_PEER_GREETING && !peer->matched &&
+                 d->now >= peer->hello_at;
     bool refused = peer->regreet_at && d->now >= peer->regreet_at;
     if (peer->regreet || refused)
       byn_greet(d, peer);
     else if (waits && d->now - peer->greeted_at < REPEAT_MS)
-      send_hello(d, peer);
+      repeat_hello(d, peer);
   }
 }

@@ -22,6 +22,8 @@ void byn_greet_take_hello(byn_dist *d, byn_peer *peer, const byn_record *r,
 void byn_greet_take_in_step(byn_dist *d, byn_peer *peer, const byn_record *r);
 void byn_greet_take_ready(byn_dist *d, byn_peer *peer, const byn_record *r);
 void byn_greet_take_ready_ok(byn_dist *d, byn_peer *peer, const byn_record *r);
+/* MET: what another peer knows. */
+void byn_greet_take_met(byn_dist *d, const byn_record *r);
 /* A packet of that peer (or NULL) was refused: what was in it is missing, so
  * the session begins anew, each time later. */
 void byn_greet_refused(byn_dist *d, byn_peer *peer);

@@ -35,6 +35,13 @@ typedef enum byn_peer_state {
   BYN_PEER_DEAD
 } byn_peer_state;
 
+/* Of the quorum, where that is a list of nodes: is it in that? */
+typedef enum byn_named {
+  BYN_NAMED_UNKNOWN,
+  BYN_NAMED,
+  BYN_NOT_NAMED
+} byn_named;
+
 struct byn_run;
 
 /* A run's checkpoint at one other node that is to hold it.
@@ -81,6 +88,7 @@ typedef struct byn_dump {
 
 typedef struct byn_peer {
   struct byn_peer *next; /* by name */
+  struct byn_peer *same; /* the next one whose name has its hash */
   byn_peer_state state;
   byn_host *host; /* its life; NULL before it is known */
   bool connected;
@@ -91,6 +99,8 @@ typedef struct byn_peer {
   bool got_all;       /* what it had to tell is here */
   bool sent_all;      /* and it has what this node had */
   bool let_in;        /* it said that it is ready, and is in the ring here */
+  bool untold;        /* the others are not told yet that it is READY */
+  bool unnamed;       /* see byn_relay_hear_seen */
   bool proven;        /* its life is over for sure */
   bool regreet;       /* something for it found no memory */
   bool told_up;       /* NODE_UP */
@@ -110,6 +120,8 @@ typedef struct byn_peer {
    * answered, it was judged in, and somebody saw it in. */
   uint64_t asked_round, answered_round, judged_round, seen_round;
   uint64_t acked_seq; /* of publications */
+  uint64_t told_seq;  /* of the one that followed all that it was told, while
+                         something waited for that (move.h); 0: nothing did */
   uint64_t ready_seq; /* of those that went before the last READY to it */
   uint64_t differ;    /* buckets that differed last time */
   uint64_t differ_by[BYN_BUCKETS]; /* and by how much: of their digests */
@@ -117,10 +129,21 @@ typedef struct byn_peer {
   uint64_t contact;     /* the stamp of when it was heard last, before a gap,
                            and all that it had to tell was here */
   uint64_t over_before; /* see byn_registry_merge; 0 without such a gap */
+  int64_t hello_at, hello_wait; /* when HELLO is repeated, and how long after
+                                   the one before */
   int64_t greeted_at, expected_until, suspect_at, asked_at, gone_at;
   struct byn_peer *via; /* a peer that says that it sees it, or NULL */
   int64_t missed_until; /* somebody has lost sight of it */
-  int64_t idle_at;      /* since when nothing needs it; 0: something does */
+  /* Quorum (quorum.h): when the last question was asked that it answered, and
+   * when it was answered last; what it says of itself; the last round of
+   * suspicion in which its answer counted. */
+  bool answers, was_answered, told_quorum;
+  byn_named named;
+  uint8_t said;
+  int64_t answer_asked_at, answered_at;
+  int64_t bound; /* it says: so long after that its processes have ended */
+  uint64_t voted_round;
+  int64_t idle_at; /* since when nothing needs it; 0: something does */
   byn_dump dump;
   byn_copy_list copies_queued, copies_sent;
   size_t copies_size; /* bytes of copies_sent */
@@ -140,17 +163,22 @@ typedef struct byn_peer {
  * ended or went elsewhere.
  *
  *   QUEUED --> STARTING --> RUNNING --> STOPPING
- *     ^            |           |
- *     '-- WAITING <+-----------' too many crashes */
+ *     ^            |           |    <--- a handoff failed
+ *     |            |           |            |
+ *     |-- WAITING <+-----------' too many   | (entity.h)
+ *     |                          crashes    |
+ *     '-- IDLE <----------------------------' */
 typedef enum byn_run_state {
   BYN_RUN_QUEUED,
   BYN_RUN_STARTING,
   BYN_RUN_RUNNING,
   BYN_RUN_STOPPING,
-  BYN_RUN_WAITING
+  BYN_RUN_WAITING,
+  BYN_RUN_IDLE
 } byn_run_state;
 
 struct byn_run_list;
+struct byn_move;
 
 enum { BYN_COPIES = 5 };
 
@@ -179,8 +207,10 @@ typedef struct byn_run {
   byn_blob gone_reason;
   uint64_t sought; /* its number among those that are collected */
   int64_t sought_at;
-  byn_copy *copies;   /* BYN_COPIES of them; NULL: it has no checkpoint */
-  int64_t confirm_at; /* not asked again before */
+  byn_copy *copies;      /* BYN_COPIES of them; NULL: it has no checkpoint */
+  struct byn_move *move; /* that its process is in, or NULL (move.h) */
+  int64_t stays_until;   /* it is not moved before, but by name */
+  int64_t confirm_at;    /* not asked again before */
   int64_t retry_at;
   byn_blob pid, winner;
   byn_intensity intensity;
@@ -207,11 +237,11 @@ typedef struct byn_request {
   struct byn_request *same_place;
   byn_request_state state;
   uint64_t number;
-  bool terminates, keeps;  /* neither: a start */
-  bool found;              /* terminate: there was something */
-  bool async;              /* keep: answered as soon as it is here */
-  uint64_t epoch, version; /* keep: of the checkpoint */
-  uint32_t child;          /* keep: whose process wrote it */
+  bool terminates, keeps, moves; /* none: a start */
+  bool found;                    /* terminate: there was something */
+  bool async;                    /* keep: answered as soon as it is here */
+  uint64_t epoch, version;       /* keep: of the checkpoint */
+  uint32_t child;                /* keep: whose process wrote it */
   uint64_t token, stamp;
   byn_place *place;
   uint32_t flags;
@@ -239,7 +269,15 @@ typedef struct byn_told {
   uint32_t name_count;
 } byn_told;
 
-enum { BYN_TIMER_RUN = 1, BYN_TIMER_REQUEST };
+enum { BYN_TIMER_RUN = 1, BYN_TIMER_REQUEST, BYN_TIMER_MOVE };
+
+/* PROBE was told, and not answered yet. */
+typedef struct byn_probe {
+  struct byn_probe *next;
+  uint64_t number, token, run;
+  byn_blob key, peer;
+  uint64_t hash;
+} byn_probe;
 
 /* Requests that are answered without a place. */
 enum { BYN_FAILED_REQUESTS = 64 };
@@ -248,6 +286,31 @@ typedef struct byn_failed_request {
   uint64_t number;
   byn_dist_code code;
 } byn_failed_request;
+
+/* --- quorum.h ------------------------------------------------------------- */
+
+typedef enum byn_quorum_state {
+  BYN_QUORUM_OFF,
+  BYN_QUORUM_LACKS,
+  BYN_QUORUM_GAINING,
+  BYN_QUORUM_HAS,
+  BYN_QUORUM_STOPPING
+} byn_quorum_state;
+
+typedef struct byn_quorum {
+  byn_quorum_state state;
+  uint32_t needed;
+  uint32_t all;   /* more nodes than that there are not */
+  byn_blob names; /* of these; absent: of all that run children */
+  int64_t stop_ms;
+  int64_t born; /* it knows whom it answered since */
+  int64_t next_beat;
+  int64_t gained_at; /* it was seen again */
+  int64_t undecided_until;
+  bool lost; /* told so, or to be */
+  bool tell; /* QUORUM is due */
+  int64_t kill_ms;
+} byn_quorum;
 
 /* --- the object ----------------------------------------------------------- */
 
@@ -271,17 +334,21 @@ struct byn_dist {
   byn_host *self;
   int64_t now, next_tick, asked_at;
 
+  byn_quorum quorum;
+
   bool attached;
   bool open;        /* it serves what it owns, and takes over */
   bool opened_once; /* since it was attached */
   bool leaving, held;
   bool awoke;               /* just now, after it stood still for long */
   bool hosts, hosts_wanted; /* it runs children; if the list allows it */
-  bool starved;             /* something to be shown found no memory */
+  bool drained, draining;   /* it runs none by drain; what runs here moves */
+  bool starved; /* something to be shown, or a run, found no memory */
   byn_blob leave_reason;
   byn_blob nodes; /* the option, each name as a string of the wire */
 
   byn_peer *peers;
+  byn_map by_name; /* hash of a name -> the first of its peers */
   uint32_t peer_count;
   uint64_t sessions;  /* the last one given */
   uint64_t round;     /* of readiness */
@@ -291,8 +358,10 @@ struct byn_dist {
    * that began then, the last session before. */
   int64_t held_until;
   uint64_t held_round, held_session;
-  uint64_t seq;  /* of publications */
-  bool sync_due; /* peers are to acknowledge seq */
+  uint64_t seq;    /* of publications */
+  bool untold;     /* some peers are READY of whom the others are not told, */
+  int64_t tell_at; /* which they are not before that */
+  bool sync_due;   /* peers are to acknowledge seq */
   bool review_due, peers_due, open_due;
   bool retake_room, retake_all; /* refusals of this node may be over */
   byn_peer *digest_turn;        /* who is told digests next; NULL: the first */
@@ -305,6 +374,7 @@ struct byn_dist {
 
   byn_map children; /* runs by their last START */
   uint32_t last_child, run_count, refusals;
+  uint32_t idle_count; /* runs that are IDLE */
   byn_run_list first_starts, nested_starts, restarts, stops;
   byn_run_list collecting; /* before restarts: by `sought` */
   uint64_t last_sought;
@@ -312,12 +382,25 @@ struct byn_dist {
   bool copies_due;      /* some may be sent */
   bool copies_refused;  /* some are to be sent again at the next tick */
   bool spares_due;      /* this node may hold some for no need */
+  uint32_t idle_held;   /* while it leaves: of idle entities that it holds */
+  int64_t leave_until; /* it does not wait any longer for others to hold them */
   int64_t retake_at, retake_wait; /* refusals; 0: there are none */
   byn_intensity intensity;        /* of all children: `escalate` */
   byn_place *conflicts;
   byn_place *lacking, *last_lacking; /* that lack a spec (want.h) */
   int64_t want_at, want_wait;
-  uint32_t shown_here, shown;
+  uint32_t shown_here, shown, shown_held;
+
+  byn_run_list moves;   /* that wait for their turn (move.h) */
+  byn_run_list holding; /* by the publication that is to be acknowledged */
+  uint32_t move_count;  /* all */
+  uint32_t moves_begun; /* that do not wait */
+  uint64_t moves_made;
+  uint32_t per_second;
+  int64_t handoff_ms;
+  byn_probe *probes;
+  uint32_t probe_count;
+  uint64_t last_probe_number;
 
   byn_map tokens; /* requests by theirs */
   byn_request *requests, *last_request;
@@ -336,5 +419,10 @@ struct byn_dist {
   byn_buf scratch;
   byn_generation_view view;
 };
+
+/* Runs that count for max_children. */
+static inline uint32_t byn_dist_busy(const byn_dist *d) {
+  return d->run_count - d->idle_count;
+}
 
 #endif

@@ -6,7 +6,7 @@
 
 BYN_MACHINE("dist: a generation", "new going ended",
             "register older_register failures ran kept spec end older_end "
-            "floor");
+            "floor preference idle");
 
 #ifdef BYN_COVERAGE
 static unsigned generation_state(const byn_generation *g) {
@@ -107,7 +107,8 @@ static byn_merged merge_register(byn_generation *g, const byn_alloc *alloc,
                                  const byn_register_view *view) {
   if (!view->host) return BYN_MERGED_SAME;
   if (view->host->dropped) {
-    g->may_have_run |= view->state == BYN_REGISTER_STARTING;
+    g->may_have_run |= view->state == BYN_REGISTER_STARTING ||
+                       view->state == BYN_REGISTER_RUNNING;
     return BYN_MERGED_SAME;
   }
   if (view->own) return outgrow_own(g, alloc, view);
@@ -136,6 +137,7 @@ static byn_merged merge_register(byn_generation *g, const byn_alloc *alloc,
   r->awoke = view->awoke;
   r->state = view->state;
   r->why = view->why;
+  r->moving = view->moving;
   return BYN_MERGED_NEWS;
 no_memory:
   byn_blob_clear(&pid, alloc);
@@ -185,9 +187,13 @@ static void strip(byn_generation *g, const byn_alloc *alloc) {
   byn_blob_clear(&g->node, alloc);
   byn_blob_clear(&g->spec, alloc);
   byn_blob_clear(&g->failures.reason, alloc);
+  byn_blob_clear(&g->preference.node, alloc);
   byn_generation_drop_checkpoint(g, alloc);
   g->failures = (byn_failures){0};
+  g->preference = (byn_preference){0};
+  g->arrives = false;
   g->kept = false;
+  g->idle = 0;
   g->ran = g->may_have_run = g->own_backoff = false;
   g->spec_set = g->withheld = false;
   g->flags = 0;
@@ -358,6 +364,43 @@ static byn_merged merge_failures(byn_generation *g, const byn_alloc *alloc,
   return BYN_MERGED_NEWS;
 }
 
+bool byn_generation_prefer(byn_generation *g, const byn_alloc *alloc,
+                           const byn_preferred *what) {
+  byn_assert(!g->ended && what->stamp && what->node.at);
+  if (!set_bytes(&g->preference.node, alloc, what->node)) return false;
+  g->preference.stamp = what->stamp;
+  g->preference.epoch = what->epoch;
+  g->preference.version = what->version;
+  g->preference.stays = what->stays;
+  return true;
+}
+
+static bool is_greater_preference(const byn_generation_view *view,
+                                  const byn_preference *p) {
+  if (view->moved_stamp != p->stamp) return view->moved_stamp > p->stamp;
+  if (!p->stamp) return false;
+  int order = compare_blob(&p->node, view->moved_node);
+  if (order != 0) return order < 0;
+  if (view->moved_epoch != p->epoch) return view->moved_epoch > p->epoch;
+  if (view->moved_version != p->version)
+    return view->moved_version > p->version;
+  return view->moved_stays && !p->stays;
+}
+
+static byn_merged merge_preference(byn_generation *g, const byn_alloc *alloc,
+                                   const byn_generation_view *view) {
+  if (!is_greater_preference(view, &g->preference)) return BYN_MERGED_SAME;
+  BYN_COVER(generation_state(g), "preference");
+  byn_preferred what = {.stamp = view->moved_stamp,
+                        .epoch = view->moved_epoch,
+                        .version = view->moved_version,
+                        .stays = view->moved_stays,
+                        .node = view->moved_node};
+  if (!byn_generation_prefer(g, alloc, &what)) return BYN_MERGED_NO_MEMORY;
+  g->arrives = view->arrives;
+  return BYN_MERGED_NEWS;
+}
+
 static byn_merged worse(byn_merged a, byn_merged b) {
   return a > b ? a : b;
 }
@@ -366,6 +409,7 @@ static byn_merged merge_going(byn_generation *g, const byn_alloc *alloc,
                               const byn_generation_view *view) {
   byn_merged merged = merge_spec(g, alloc, view);
   merged = worse(merged, merge_failures(g, alloc, view));
+  merged = worse(merged, merge_preference(g, alloc, view));
   if (view->ran && !g->ran) {
     BYN_COVER(generation_state(g), "ran");
     g->ran = true;
@@ -374,6 +418,11 @@ static byn_merged merge_going(byn_generation *g, const byn_alloc *alloc,
   if (view->kept && !g->kept) {
     BYN_COVER(generation_state(g), "kept");
     g->kept = true;
+    merged = worse(merged, BYN_MERGED_NEWS);
+  }
+  if (view->idle > g->idle) {
+    BYN_COVER(generation_state(g), "idle");
+    g->idle = view->idle;
     merged = worse(merged, BYN_MERGED_NEWS);
   }
   for (uint32_t i = 0; i < view->register_count; i++)
@@ -403,11 +452,13 @@ byn_merged byn_place_merge(byn_place *p, const byn_alloc *alloc,
   return worse(merged, merge_going(g, alloc, view));
 }
 
-bool byn_place_expire(byn_place *p, const byn_alloc *alloc, uint64_t before) {
+bool byn_place_expire(byn_place *p, const byn_alloc *alloc, uint64_t before,
+                      uint64_t sooner) {
   bool expired = p->floor > 0 && p->floor < before;
   if (expired) p->floor = 0;
   for (byn_generation **at = &p->generations; *at;) {
-    if ((*at)->ended && (*at)->end.stamp < before) {
+    const byn_end *end = &(*at)->end;
+    if ((*at)->ended && byn_end_age(end->stamp, end->why, sooner) < before) {
       free_generation(p, alloc, at);
       expired = true;
     } else {
@@ -423,7 +474,8 @@ bool byn_place_drop_hosts(byn_place *p, const byn_alloc *alloc) {
   for (byn_generation *g = p->generations; g; g = g->next)
     for (byn_register **at = &g->registers; *at;) {
       if ((*at)->host->dropped) {
-        g->may_have_run |= (*at)->state == BYN_REGISTER_STARTING;
+        g->may_have_run |= (*at)->state == BYN_REGISTER_STARTING ||
+                           (*at)->state == BYN_REGISTER_RUNNING;
         free_register(g, alloc, at);
         dropped = true;
       } else {
@@ -490,6 +542,10 @@ byn_register *byn_generation_active(const byn_generation *g) {
   return NULL;
 }
 
+bool byn_generation_is_idle(const byn_generation *g) {
+  return !g->ended && (g->idle & 1) && !byn_generation_active(g);
+}
+
 bool byn_generation_may_run(const byn_generation *g, const byn_host *but) {
   for (const byn_register *r = g->registers; r; r = r->next)
     if (byn_register_is_active(r) && !r->host->dropped && r->host != but)
@@ -502,6 +558,16 @@ bool byn_generation_may_have_run(const byn_generation *g) {
   for (const byn_register *r = g->registers; r; r = r->next)
     if (r->state == BYN_REGISTER_STARTING && r->host->gone) return true;
   return false;
+}
+
+bool byn_generation_is_on_its_way(const byn_generation *g) {
+  bool moved = false;
+  if (g->may_have_run) return false;
+  for (const byn_register *r = g->registers; r; r = r->next) {
+    if (byn_register_is_active(r)) return false;
+    moved |= r->state == BYN_REGISTER_NONE && r->why == BYN_DIST_WHY_MOVED;
+  }
+  return moved;
 }
 
 bool byn_generation_outlasts(const byn_generation *g,
@@ -550,7 +616,8 @@ uint64_t byn_place_digest(const byn_place *p) {
       continue;
     }
     h = stir(h, (uint64_t)g->kept << 1 | g->ran);
-    h = stir(h, g->failures.version);
+    h = stir(stir(h, g->failures.version), g->idle);
+    h = stir(h, g->preference.stamp);
     for (const byn_register *r = g->registers; r; r = r->next)
       h = stir(stir(h, r->host->hash), r->version);
   }

@@ -11,6 +11,8 @@
  *   end of a failed start  final, unless it did run: then it goes on
  *   host, greater version  registers
  *   greater version        failures
+ *   greater                `idle`
+ *   greater stamp          the preference
  *   or                     `ran`, `kept`, the spec
  *
  * So merging is commutative, associative and idempotent, and no order in which
@@ -39,7 +41,8 @@ enum {
 
 /* What a generation keeps of the flags of its start. */
 #define BYN_PLACE_FLAGS                                                        \
-  ((uint64_t)(BYN_DIST_TEMPORARY | BYN_DIST_TRANSIENT | BYN_DIST_NESTED))
+  ((uint64_t)(BYN_DIST_TEMPORARY | BYN_DIST_TRANSIENT | BYN_DIST_NESTED |      \
+              BYN_DIST_ENTITY))
 
 /* A stamp is of a hybrid clock: 1024 a millisecond, since 1970, the greater
  * of this node's clock and of all that it has seen. Stamps and versions stay
@@ -82,6 +85,8 @@ typedef struct byn_register {
                        over; 0: it has not since `begun` */
   uint8_t state;
   uint8_t why; /* of the last end, or of the refusal */
+  bool moving; /* RUNNING, and about to stop: messages for the child are held
+                  (move.h) */
   byn_blob pid, reason;
 } byn_register;
 
@@ -98,6 +103,15 @@ typedef struct byn_failures {
   uint8_t why;
   byn_blob reason;
 } byn_failures;
+
+/* Where the next process of a generation is to start, if that node takes part:
+ * its last process was moved there (move.h). */
+typedef struct byn_preference {
+  uint64_t stamp;          /* of the move; 0: it was never moved */
+  uint64_t epoch, version; /* of the checkpoint that it left with; 0: none */
+  bool stays;              /* it is there by name: rebalancing leaves it */
+  byn_blob node;
+} byn_preference;
 
 /* What a process of a generation wrote for the next one, as far as this node
  * holds it (checkpoint.h). It is no part of what is merged. */
@@ -121,11 +135,18 @@ typedef struct byn_generation {
                         started here */
   bool withheld;     /* its spec, from this node: of no account to others */
   bool own_backoff;
+  /* Of an entity: twice the stamp at which its process was stopped, as no
+   * message had come for it, and 1 more; or twice that at which it was woken
+   * since. 0: neither. */
+  uint64_t idle;
   byn_blob node; /* pinned to it */
   byn_blob spec;
   int64_t backoff_min, backoff_max;
   double backoff_factor, backoff_jitter;
   byn_failures failures;
+  byn_preference preference;
+  bool arrives; /* it was moved here, as a peer just said: until the place is
+                   looked at. It is no part of what is merged. */
   byn_end end;
   uint32_t register_count;
   byn_register *registers;
@@ -155,6 +176,7 @@ typedef struct byn_place {
   byn_timer expiry;    /* of its oldest end */
   uint64_t expires_at; /* the stamp of that end, or of the floor */
   bool dirty, published, publish_spec, conflicting, lacking;
+  bool held; /* HOLD was told */
   uint8_t key[];
 } byn_place;
 
@@ -163,6 +185,7 @@ typedef struct byn_register_view {
   byn_dist_bytes node;
   uint64_t incarnation, version, run, begun, history, awoke;
   uint8_t state, why;
+  bool moving;
   byn_dist_bytes pid, reason;
   byn_host *host; /* for byn_place_merge: looked up by its caller; NULL: this
                      register is not taken */
@@ -170,7 +193,7 @@ typedef struct byn_register_view {
 } byn_register_view;
 
 typedef struct byn_generation_view {
-  uint64_t token, stamp, flags;
+  uint64_t token, stamp, flags, idle;
   bool ended, ran, kept, spec_set, withheld, own_backoff;
   byn_dist_bytes node, spec;
   int64_t backoff_min, backoff_max;
@@ -178,6 +201,9 @@ typedef struct byn_generation_view {
   uint64_t failures_version, failures_count;
   uint8_t failures_why;
   byn_dist_bytes failures_reason;
+  uint64_t moved_stamp, moved_epoch, moved_version;
+  bool moved_stays, arrives;
+  byn_dist_bytes moved_node;
   uint64_t end_stamp;
   uint8_t end_why;
   byn_dist_bytes end_reason, end_pid, end_node;
@@ -198,6 +224,15 @@ byn_merged byn_place_merge(byn_place *p, const byn_alloc *alloc,
 bool byn_place_raise_floor(byn_place *p, const byn_alloc *alloc,
                            uint64_t floor);
 byn_generation *byn_place_find(const byn_place *p, uint64_t token);
+/* Prefers a node from now on, of a generation that goes on; false when memory
+ * is short. */
+typedef struct byn_preferred {
+  uint64_t stamp, epoch, version;
+  bool stays;
+  byn_dist_bytes node;
+} byn_preferred;
+bool byn_generation_prefer(byn_generation *g, const byn_alloc *alloc,
+                           const byn_preferred *what);
 /* Ends it for good. What finds no memory is left out. */
 typedef struct byn_end_reason {
   uint8_t why;
@@ -212,8 +247,17 @@ bool byn_generation_hold(byn_generation *g, const byn_alloc *alloc,
                          uint64_t epoch, uint64_t version, bool handed,
                          byn_dist_bytes bytes);
 void byn_generation_drop_checkpoint(byn_generation *g, const byn_alloc *alloc);
+/* The stamp that says how old an end is. One for want of messages counts as
+ * `sooner` older than it is: there may be very many, and who comes back with
+ * such a generation does no harm. */
+static inline uint64_t byn_end_age(uint64_t stamp, uint8_t why,
+                                   uint64_t sooner) {
+  if (why != BYN_DIST_WHY_IDLE) return stamp;
+  return stamp > sooner ? stamp - sooner : 1;
+}
 /* Forgets ends that are older than a stamp; true if there were any. */
-bool byn_place_expire(byn_place *p, const byn_alloc *alloc, uint64_t before);
+bool byn_place_expire(byn_place *p, const byn_alloc *alloc, uint64_t before,
+                      uint64_t sooner);
 /* Forgets what `dropped` hosts wrote; true if there was anything. */
 bool byn_place_drop_hosts(byn_place *p, const byn_alloc *alloc);
 void byn_place_clear(byn_place *p, const byn_alloc *alloc);
@@ -258,9 +302,17 @@ byn_generation *byn_place_live(const byn_place *p, bool newest);
  * nobody else may start it. NULL if there is none. */
 byn_register *byn_generation_active(const byn_generation *g);
 
+/* Its process was stopped for want of messages, and nobody starts it until it
+ * is woken. */
+bool byn_generation_is_idle(const byn_generation *g);
+
 /* Some host but that one (NULL: some host) runs it, or may by now: a lost one
  * goes on as it was. */
 bool byn_generation_may_run(const byn_generation *g, const byn_host *but);
+
+/* Its last process was stopped to be moved, and no other has begun since, as
+ * far as is known. */
+bool byn_generation_is_on_its_way(const byn_generation *g);
 
 /* It ran, or a host that is gone was about to start it: who asked for it may
  * have been answered. */

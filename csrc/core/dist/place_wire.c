@@ -27,8 +27,12 @@ enum {
   END_NODE,
   REGISTER,
   WITHHELD,
-  KEPT
+  KEPT,
+  PREFERENCE,
+  IDLE
 };
+
+enum { MOVED_STAMP = 1, MOVED_NODE, MOVED_EPOCH, MOVED_VERSION, MOVED_STAYS };
 
 enum {
   NODE = 1,
@@ -41,7 +45,8 @@ enum {
   PID,
   REASON,
   HISTORY, /* where it is not BEGUN */
-  AWOKE
+  AWOKE,
+  MOVING
 };
 
 /* --- writing -------------------------------------------------------------- */
@@ -63,6 +68,7 @@ static void put_register(byn_buf *b, const byn_register *r) {
   put_blob(b, REASON, &r->reason);
   if (r->history != r->begun) byn_put_number_field(b, HISTORY, r->history);
   byn_put_number_field(b, AWOKE, r->awoke);
+  byn_put_number_field(b, MOVING, r->moving);
   byn_field_close(b, mark);
 }
 
@@ -77,6 +83,17 @@ static void put_spec(byn_buf *b, const byn_generation *g) {
   byn_put_varint(b, (uint64_t)g->backoff_max);
   byn_put_double(b, g->backoff_factor);
   byn_put_double(b, g->backoff_jitter);
+  byn_field_close(b, mark);
+}
+
+static void put_preference(byn_buf *b, const byn_preference *p) {
+  if (!p->stamp) return;
+  size_t mark = byn_field_open(b, PREFERENCE);
+  byn_put_number_field(b, MOVED_STAMP, p->stamp);
+  put_blob(b, MOVED_NODE, &p->node);
+  byn_put_number_field(b, MOVED_EPOCH, p->epoch);
+  byn_put_number_field(b, MOVED_VERSION, p->version);
+  byn_put_number_field(b, MOVED_STAYS, p->stays);
   byn_field_close(b, mark);
 }
 
@@ -95,6 +112,7 @@ static void put_generation(byn_buf *b, const byn_generation *g,
   } else {
     byn_put_number_field(b, RAN, g->ran);
     byn_put_number_field(b, KEPT, g->kept);
+    byn_put_number_field(b, IDLE, g->idle);
     if (g->spec_set && extent == BYN_ENTRY_WHOLE) put_spec(b, g);
     if (g->spec_set && extent == BYN_ENTRY_WITHHELD)
       byn_put_number_field(b, WITHHELD, 1);
@@ -102,6 +120,7 @@ static void put_generation(byn_buf *b, const byn_generation *g,
     byn_put_number_field(b, FAILURES_COUNT, g->failures.count);
     byn_put_number_field(b, FAILURES_WHY, g->failures.why);
     put_blob(b, FAILURES_REASON, &g->failures.reason);
+    put_preference(b, &g->preference);
     for (const byn_register *r = g->registers; r; r = r->next)
       if (r->version) put_register(b, r);
   }
@@ -159,7 +178,7 @@ static bool read_register_field(const byn_field *f, byn_register_view *v) {
   case STATE:
     return small(f, BYN_REGISTER_REFUSED, &v->state);
   case WHY:
-    return small(f, BYN_DIST_WHY_IGNORE, &v->why);
+    return small(f, BYN_DIST_WHY_LAST, &v->why);
   case RUN:
     return number(f, UINT64_MAX, &v->run);
   case BEGUN:
@@ -172,6 +191,8 @@ static bool read_register_field(const byn_field *f, byn_register_view *v) {
     return number(f, BYN_STAMP_MAX, &v->history);
   case AWOKE:
     return number(f, BYN_STAMP_MAX, &v->awoke);
+  case MOVING:
+    return truth(f, &v->moving);
   default:
     return true;
   }
@@ -186,6 +207,7 @@ static bool read_register(const byn_field *field, byn_generation_view *g) {
   for (byn_field f; byn_get_field(&r, &f);)
     if (!read_register_field(&f, v)) return false;
   if (r.failed || !v->node.at || v->version == 0) return false;
+  if (v->moving && v->state != BYN_REGISTER_RUNNING) return false;
   return v->state != BYN_REGISTER_RUNNING || (v->pid.at && v->run);
 }
 
@@ -207,6 +229,31 @@ static bool read_backoff(const byn_field *f, byn_generation_view *g) {
   return true;
 }
 
+static bool read_preference_field(const byn_field *f, byn_generation_view *v) {
+  switch (f->tag) {
+  case MOVED_STAMP:
+    return number(f, BYN_STAMP_MAX, &v->moved_stamp);
+  case MOVED_NODE:
+    return node_name(f, &v->moved_node);
+  case MOVED_EPOCH:
+    return number(f, BYN_STAMP_MAX - 1, &v->moved_epoch);
+  case MOVED_VERSION:
+    return number(f, BYN_STAMP_MAX / 2, &v->moved_version);
+  case MOVED_STAYS:
+    return truth(f, &v->moved_stays);
+  default:
+    return true;
+  }
+}
+
+static bool read_preference(const byn_field *field, byn_generation_view *v) {
+  byn_reader r;
+  byn_reader_init(&r, field->at, field->n);
+  for (byn_field f; byn_get_field(&r, &f);)
+    if (!read_preference_field(&f, v)) return false;
+  return !r.failed && v->moved_stamp && v->moved_node.at;
+}
+
 static bool read_generation_field(const byn_field *f, byn_generation_view *v) {
   switch (f->tag) {
   case TOKEN:
@@ -219,6 +266,8 @@ static bool read_generation_field(const byn_field *f, byn_generation_view *v) {
     return truth(f, &v->ran);
   case KEPT:
     return truth(f, &v->kept);
+  case IDLE:
+    return number(f, 2 * BYN_STAMP_MAX + 1, &v->idle);
   case SPEC_SET:
     return truth(f, &v->spec_set);
   case FLAGS:
@@ -234,13 +283,13 @@ static bool read_generation_field(const byn_field *f, byn_generation_view *v) {
   case FAILURES_COUNT:
     return number(f, UINT32_MAX, &v->failures_count);
   case FAILURES_WHY:
-    return small(f, BYN_DIST_WHY_IGNORE, &v->failures_why);
+    return small(f, BYN_DIST_WHY_LAST, &v->failures_why);
   case FAILURES_REASON:
     return bytes_of(f, &v->failures_reason);
   case END_STAMP:
     return number(f, BYN_STAMP_MAX, &v->end_stamp);
   case END_WHY:
-    return small(f, BYN_DIST_WHY_IGNORE, &v->end_why);
+    return small(f, BYN_DIST_WHY_LAST, &v->end_why);
   case END_REASON:
     return bytes_of(f, &v->end_reason);
   case END_PID:
@@ -251,6 +300,8 @@ static bool read_generation_field(const byn_field *f, byn_generation_view *v) {
     return read_register(f, v);
   case WITHHELD:
     return truth(f, &v->withheld);
+  case PREFERENCE:
+    return read_preference(f, v);
   default:
     return true;
   }

@@ -2,8 +2,9 @@
  *
  *   entry       KEY HASH FLOOR GENERATION*
  *   generation  TOKEN STAMP ENDED RAN KEPT SPEC_SET FLAGS NODE SPEC BACKOFF
- *               WITHHELD FAILURES END REGISTER*
+ *               WITHHELD FAILURES PREFERENCE END REGISTER*
  *   register    NODE INCARNATION VERSION STATE WHY RUN BEGUN PID REASON
+ *               HISTORY AWOKE MOVING
  *
  * in fields (fields.h). A light entry leaves out what SPEC_SET covers: whoever
  * has the generation knows it, and others ask for it (want.h). Where the spec

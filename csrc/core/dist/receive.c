@@ -7,7 +7,9 @@
 #include "collect.h"
 #include "content.h"
 #include "greet.h"
+#include "move.h"
 #include "place_wire.h"
+#include "quorum.h"
 #include "reconcile.h"
 #include "record.h"
 #include "relay.h"
@@ -116,6 +118,15 @@ static bool take_node_record(byn_dist *d, byn_peer *peer, const byn_record *r) {
   case BYN_RECORD_DEAD:
     byn_suspicion_take_dead(d, r);
     return true;
+  case BYN_RECORD_PING:
+    byn_quorum_take_ping(d, peer, r);
+    return true;
+  case BYN_RECORD_PONG:
+    byn_quorum_take_pong(d, peer, r);
+    return true;
+  case BYN_RECORD_MET:
+    byn_greet_take_met(d, r);
+    return true;
   default:
     return false;
   }
@@ -186,7 +197,17 @@ static void take_record(byn_dist *d, byn_peer *peer, const byn_record *r) {
   case BYN_RECORD_RESOLVE:
     take_place_record(d, peer, r);
     break;
+  case BYN_RECORD_MOVE:
+    byn_move_take(d, peer, r);
+    break;
+  case BYN_RECORD_OFFER:
+    byn_move_take_offer(d, peer, r);
+    break;
+  case BYN_RECORD_ACCEPT:
+    byn_move_take_accept(d, peer, r);
+    break;
   case BYN_RECORD_SYNC:
+    if (peer->regreet) break; /* it lacks something: it asks for all anew */
     send_number(d, peer, BYN_RECORD_ACK, BYN_FIELD_SEQ, r->seq);
     break;
   case BYN_RECORD_ACK:
@@ -205,7 +226,7 @@ static void take_relayed(byn_dist *d, byn_peer *via, const byn_record *r) {
       inner.kind == BYN_RECORD_ENTRY || inner.kind == BYN_RECORD_START ||
       inner.kind == BYN_RECORD_TERMINATE || inner.kind == BYN_RECORD_REPLY ||
       inner.kind == BYN_RECORD_CONFIRM || inner.kind == BYN_RECORD_CONFIRMED ||
-      inner.kind == BYN_RECORD_RESOLVE;
+      inner.kind == BYN_RECORD_RESOLVE || inner.kind == BYN_RECORD_MOVE;
   if (of_children) take_record(d, from, &inner);
 }
 
@@ -229,7 +250,7 @@ bool byn_receive(byn_dist *d, const char *from, const uint8_t *bytes,
     bool known = peer->host && peer->host->incarnation == head.incarnation;
     if (r.kind == BYN_RECORD_HELLO)
       byn_greet_take_hello(d, peer, &r, head.incarnation);
-    else if (!known || !byn_peer_sees(peer))
+    else if (!known || !byn_peer_sees(peer) || byn_quorum_misses(d, peer))
       continue;
     else if (r.kind == BYN_RECORD_RELAY)
       byn_relay_pass_on(d, peer, &r);

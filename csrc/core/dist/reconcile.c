@@ -6,13 +6,16 @@
 #include "candidate.h"
 #include "checkpoint.h"
 #include "collect.h"
+#include "entity.h"
+#include "move.h"
+#include "quorum.h"
 #include "record.h"
 #include "relay.h"
 #include "run.h"
 #include "told.h"
 
 BYN_MACHINE("dist: what should run",
-            "queued starting running stopping waiting none",
+            "queued starting running stopping waiting none idle",
             "over leave elsewhere lost_conflict won start refused temporary "
             "no_room withheld held terminate handed_over resolve");
 
@@ -20,8 +23,12 @@ enum { CONFIRM_MS = 1000 };
 
 /* --- the run that is here ------------------------------------------------- */
 
-static void stop_run(byn_dist *d, byn_run *run, byn_dist_why why) {
+void byn_reconcile_stop(byn_dist *d, byn_run *run, byn_dist_why why) {
   byn_assert(run->state == BYN_RUN_STARTING || run->state == BYN_RUN_RUNNING);
+  bool is_over = why == BYN_DIST_WHY_ENDED || why == BYN_DIST_WHY_TERMINATED;
+  if (why != BYN_DIST_WHY_MOVED && why != BYN_DIST_WHY_IDLE)
+    byn_move_drop(d, run, is_over ? BYN_DIST_NOT_FOUND : BYN_DIST_OK,
+                  (byn_dist_bytes){0});
   byn_timers_cancel(d->timers, run->backoff.timer, NULL);
   run->state = BYN_RUN_STOPPING;
   run->stop_why = (uint8_t)why;
@@ -44,7 +51,26 @@ static void give_up(byn_dist *d, byn_run *run, byn_generation *g,
 
 /* This node runs no children. */
 static bool must_leave(const byn_dist *d) {
-  return d->leaving || !d->hosts;
+  return d->leaving || !d->hosts || !byn_quorum_runs(d);
+}
+
+/* A process that runs moves to another node. Where there is none it is stopped,
+ * if it must not stay; and so are one that gives way to another copy, and each
+ * where there is no quorum. */
+static void leave(byn_dist *d, byn_run *run, const byn_generation *g) {
+  byn_dist_handoff why =
+      d->leaving ? BYN_DIST_HANDOFF_LEAVE : BYN_DIST_HANDOFF_DRAIN;
+  bool temporary = (g->flags & BYN_DIST_TEMPORARY) != 0;
+  const byn_register *winner = byn_place_running(run->place, d->newest, NULL);
+  bool loses = winner && winner->host != d->self;
+  bool stays = d->drained && !d->leaving;
+  if (run->state == BYN_RUN_RUNNING && !loses && byn_quorum_runs(d)) {
+    if (stays && !d->draining) return;
+    if (!(temporary && d->leaving) && byn_move_want(d, run, why)) return;
+    if (stays) return;
+  }
+  BYN_COVER(run->state, "leave");
+  byn_reconcile_stop(d, run, BYN_DIST_WHY_LEFT);
 }
 
 /* Somebody else starts or runs it. */
@@ -105,12 +131,13 @@ static void review_running(byn_dist *d, byn_run *run, byn_generation *g) {
   byn_place *p = run->place;
   if (!g || g->ended) {
     BYN_COVER(run->state, "over");
-    stop_run(d, run, BYN_DIST_WHY_ENDED);
+    byn_reconcile_stop(d, run, BYN_DIST_WHY_ENDED);
     return;
   }
+  byn_move_review(d, run);
+  if (run->state == BYN_RUN_STOPPING) return;
   if (must_leave(d)) {
-    BYN_COVER(run->state, "leave");
-    stop_run(d, run, BYN_DIST_WHY_LEFT);
+    leave(d, run, g);
     return;
   }
   if (run->state != BYN_RUN_RUNNING) return;
@@ -129,6 +156,10 @@ static void review_running(byn_dist *d, byn_run *run, byn_generation *g) {
 static void review_run(byn_dist *d, byn_run *run) {
   byn_generation *g = byn_place_find(run->place, run->token);
   if (run->state == BYN_RUN_STOPPING) return;
+  if (run->state == BYN_RUN_IDLE) {
+    byn_entity_review(d, run, g);
+    return;
+  }
   if (run->state == BYN_RUN_STARTING || run->state == BYN_RUN_RUNNING) {
     review_running(d, run, g);
     return;
@@ -147,17 +178,36 @@ static void review_run(byn_dist *d, byn_run *run) {
 
 /* --- a child that nobody runs --------------------------------------------- */
 
+void byn_reconcile_refuse(byn_dist *d, byn_place *p, byn_generation *g,
+                          byn_dist_why why, byn_dist_bytes reason) {
+  byn_written w = {
+      .state = BYN_REGISTER_REFUSED, .why = (uint8_t)why, .reason = reason};
+  if (!p->run) byn_run_write(d, p, g, &w);
+}
+
 /* There are as many children as may be, or no room for its spec. */
 static void refuse_full(byn_dist *d, byn_place *p, byn_generation *g) {
-  byn_written w = {.state = BYN_REGISTER_REFUSED, .why = BYN_DIST_WHY_NO_ROOM};
-  byn_run_write(d, p, g, &w);
+  byn_reconcile_refuse(d, p, g, BYN_DIST_WHY_NO_ROOM, (byn_dist_bytes){0});
+}
+
+/* It was moved here just now, and the checkpoint that it left with is here. */
+static bool has_arrived(const byn_generation *g) {
+  const byn_preference *from = &g->preference;
+  if (!g->arrives || !g->checkpoint) return false;
+  const byn_checkpoint *c = g->checkpoint;
+  return c->epoch > from->epoch ||
+         (c->epoch == from->epoch && c->version >= from->version);
 }
 
 /* Where it failed already, somewhere, it waits as it would have there. */
 static void queue_start(byn_dist *d, byn_place *p, byn_generation *g) {
   byn_run *run = byn_run_new(d, p, g);
-  if (!run) return;
+  if (!run) {
+    d->starved = true;
+    return;
+  }
   run->again = byn_generation_may_have_run(g);
+  run->collected = has_arrived(g);
   if (g->failures.count == 0) {
     bool nested = (g->flags & BYN_DIST_NESTED) != 0;
     byn_run_list *first = nested ? &d->nested_starts : &d->first_starts;
@@ -191,12 +241,18 @@ static void all_refused(byn_dist *d, byn_place *p, byn_generation *g,
 
 /* A temporary child whose node is lost does not come back. */
 static bool ends_with_its_host(const byn_generation *g) {
-  return (g->flags & BYN_DIST_TEMPORARY) && byn_generation_may_have_run(g);
+  return (g->flags & BYN_DIST_TEMPORARY) && byn_generation_may_have_run(g) &&
+         !byn_generation_is_on_its_way(g);
 }
 
 static void consider_start(byn_dist *d, byn_place *p) {
   byn_generation *g = byn_place_live(p, d->newest);
-  if (!d->open || d->leaving || !g || byn_generation_active(g)) return;
+  if (!d->open || d->leaving || !byn_quorum_runs(d)) return;
+  if (!g || byn_generation_active(g)) return;
+  if (byn_generation_is_idle(g)) {
+    byn_entity_keep(d, p, g);
+    return;
+  }
   const byn_register *last = NULL;
   byn_candidate who = byn_candidate_of(d, p, g, &last);
   if (who == BYN_CANDIDATE_REFUSED && g->spec_set) all_refused(d, p, g, last);
@@ -216,7 +272,7 @@ static void consider_start(byn_dist *d, byn_place *p) {
     byn_end_reason reason = {.why = BYN_DIST_WHY_NOCONNECTION,
                              .node = d->self->name};
     byn_run_end(d, p, g, &reason);
-  } else if (d->max_children && d->run_count >= d->max_children) {
+  } else if (d->max_children && byn_dist_busy(d) >= d->max_children) {
     BYN_COVER(5, "no_room");
     refuse_full(d, p, g);
   } else {
@@ -225,9 +281,15 @@ static void consider_start(byn_dist *d, byn_place *p) {
   }
 }
 
+static void forget_arrivals(byn_place *p) {
+  for (byn_generation *g = p->generations; g; g = g->next)
+    g->arrives = false;
+}
+
 void byn_reconcile(byn_dist *d, byn_place *p) {
   if (p->run) review_run(d, p->run);
   if (!p->run) consider_start(d, p);
+  forget_arrivals(p);
   if (p->run) byn_checkpoint_review(d, p->run);
   byn_checkpoint_review_spares(d, p);
   byn_assert(!p->run || p->run->place == p);
@@ -239,8 +301,9 @@ void byn_reconcile_terminate(byn_dist *d, byn_place *p, byn_generation *g) {
   bool here = run && run->token == g->token;
   BYN_COVER(here ? run->state : 5u, "terminate");
   if (here && (run->state == BYN_RUN_STARTING || run->state == BYN_RUN_RUNNING))
-    stop_run(d, run, BYN_DIST_WHY_TERMINATED);
+    byn_reconcile_stop(d, run, BYN_DIST_WHY_TERMINATED);
   if (here && run->state == BYN_RUN_STOPPING) {
+    byn_move_drop(d, run, BYN_DIST_NOT_FOUND, (byn_dist_bytes){0});
     run->stop_why = BYN_DIST_WHY_TERMINATED;
     return;
   }
@@ -266,7 +329,7 @@ void byn_reconcile_confirmed(byn_dist *d, byn_place *p, const byn_host *host,
     byn_blob_set(&t->pid, &d->alloc, run->pid.at, run->pid.n);
     byn_blob_set(&t->other_pid, &d->alloc, winner->pid.at, winner->pid.n);
   }
-  stop_run(d, run, BYN_DIST_WHY_CONFLICT);
+  byn_reconcile_stop(d, run, BYN_DIST_WHY_CONFLICT);
 }
 
 byn_handed byn_reconcile_hand_over(byn_dist *d, const byn_run *run,
@@ -321,6 +384,13 @@ void byn_reconcile_conflicts(byn_dist *d) {
 
 /* --- starts and stops ----------------------------------------------------- */
 
+static byn_dist_handoff handoff_of(const byn_run *run) {
+  if (run->move) return run->move->why;
+  if (run->stop_why == BYN_DIST_WHY_LEFT) return BYN_DIST_HANDOFF_LEAVE;
+  if (run->stop_why == BYN_DIST_WHY_CONFLICT) return BYN_DIST_HANDOFF_CONFLICT;
+  return BYN_DIST_HANDOFF_NONE;
+}
+
 static bool next_stop(byn_dist *d, byn_dist_action *a) {
   byn_run *run = d->stops.first;
   if (!run) return false;
@@ -331,6 +401,10 @@ static bool next_stop(byn_dist *d, byn_dist_action *a) {
   a->id = byn_place_id(run->place);
   a->pid = (byn_dist_bytes){run->pid.at, run->pid.n};
   a->why = (byn_dist_why)run->stop_why;
+  a->handoff = handoff_of(run);
+  a->goes_on = a->handoff == BYN_DIST_HANDOFF_MOVE ||
+               a->handoff == BYN_DIST_HANDOFF_REBALANCE ||
+               a->handoff == BYN_DIST_HANDOFF_IDLE;
   a->other_pid = (byn_dist_bytes){run->winner.at, run->winner.n};
   return true;
 }
@@ -356,14 +430,9 @@ static bool start_run(byn_dist *d, byn_run *run, byn_generation *g,
   bool claimed = own && own->state == BYN_REGISTER_STARTING;
   byn_written w = {.state = BYN_REGISTER_STARTING};
   if (!byn_map_reserve(&d->children) ||
-      (!claimed && !byn_run_write(d, run->place, g, &w)))
+      (!claimed && !byn_run_write(d, run->place, g, &w)) ||
+      !byn_run_number(d, run))
     return false;
-  if (run->child) byn_map_remove(&d->children, run->child);
-  do
-    d->last_child++;
-  while (d->last_child == 0 || byn_map_get(&d->children, d->last_child));
-  run->child = d->last_child;
-  byn_map_put(&d->children, run->child, run);
   byn_run_delist(run);
   run->state = BYN_RUN_STARTING;
   byn_run_begin_start(run, from);
@@ -401,6 +470,7 @@ static bool next_start(byn_dist *d, byn_run_list *list, uint32_t most,
 bool byn_reconcile_next(byn_dist *d, byn_dist_action *a) {
   uint32_t most = d->start_concurrency;
   byn_collect_review(d);
+  byn_move_pump(d);
   return next_stop(d, a) || next_start(d, &d->restarts, most, a) ||
          next_start(d, &d->nested_starts, UINT32_MAX, a) ||
          next_start(d, &d->first_starts, most, a);

@@ -19,6 +19,11 @@
 #include "record.h"
 
 void byn_reconcile(byn_dist *d, byn_place *p);
+/* Stops a run that is STARTING or RUNNING, or whose move has come to that. */
+void byn_reconcile_stop(byn_dist *d, byn_run *run, byn_dist_why why);
+/* This node cannot start that generation, and says so. */
+void byn_reconcile_refuse(byn_dist *d, byn_place *p, byn_generation *g,
+                          byn_dist_why why, byn_dist_bytes reason);
 /* The next START or STOP. */
 bool byn_reconcile_next(byn_dist *d, byn_dist_action *a);
 /* terminate_child: ends a generation that runs here, or waits to. */

@@ -3,10 +3,13 @@
 
 #include "../assert.h"
 #include "../wire/handshake.h"
+#include "quorum.h"
 
 /* Of a checkpoint: whatever a peer sends, this node has a stamp that is not
  * smaller, and counts on. */
 #define EPOCH_MOST (BYN_STAMP_MAX - 1)
+/* Of the times in PING: what is added to it is still a time. */
+#define BOUND_MOST ((uint64_t)1 << 48)
 
 /* --- writing -------------------------------------------------------------- */
 
@@ -59,6 +62,7 @@ bool byn_record_would_fit(const byn_dist *d, const byn_peer *peer, size_t n) {
 void byn_record_send(byn_dist *d, byn_peer *peer) {
   const byn_buf *record = &d->scratch;
   if (!peer->connected || !d->attached || !byn_record_fits(d, peer)) return;
+  if (byn_quorum_misses(d, peer)) return;
   byn_packet *packet = peer->last_packet;
   size_t most = packet_limit(d, peer);
   if (most > BYN_PACKET_MOST) most = BYN_PACKET_MOST;
@@ -244,6 +248,7 @@ static bool read_node_field(const byn_field *f, byn_record *v) {
   case BYN_FIELD_DIGESTS:
     return bytes_of(f, BYN_BUCKETS * 8, &v->digests) && f->n == BYN_BUCKETS * 8;
   case BYN_FIELD_KNOWN:
+  case BYN_FIELD_ANSWERED:
   case BYN_FIELD_SUSPECT: {
     byn_packet_head node;
     uint64_t flags;
@@ -265,6 +270,12 @@ static bool read_node_field(const byn_field *f, byn_record *v) {
     return byn_field_number(f, UINT64_MAX, &v->limit);
   case BYN_FIELD_RECORD:
     return bytes_of(f, UINT32_MAX / 2, &v->record);
+  case BYN_FIELD_BOUND:
+    return byn_field_number(f, BOUND_MOST, &v->bound);
+  case BYN_FIELD_VOTES:
+    return byn_field_number(f, 255, &v->votes);
+  case BYN_FIELD_QUORUM:
+    return bytes_of(f, BYN_PACKET_MOST, &v->quorum);
   default:
     return true;
   }
@@ -323,7 +334,7 @@ static bool read_child_field(const byn_field *f, byn_record *v) {
   case BYN_FIELD_BACKOFF:
     return read_backoff(f, v);
   case BYN_FIELD_CODE:
-    return byn_field_number(f, BYN_DIST_NO_MEMORY, &v->code);
+    return byn_field_number(f, BYN_DIST_HANDOFF_FAILED, &v->code);
   case BYN_FIELD_RETRY:
     return truth(f, &v->retry);
   case BYN_FIELD_PID:
@@ -383,6 +394,10 @@ static bool is_complete(const byn_record *r) {
     return has_id(r) && r->token &&
            (r->retry || r->pid.at ||
             (r->code != BYN_DIST_OK && r->code != BYN_DIST_ALREADY_STARTED));
+  case BYN_RECORD_MOVE:
+    return has_id(r) && r->token && r->stamp;
+  case BYN_RECORD_OFFER:
+    return has_id(r) && r->token && r->run;
   case BYN_RECORD_WANT:
     return has_id(r);
   case BYN_RECORD_RELAY:
@@ -390,12 +405,15 @@ static bool is_complete(const byn_record *r) {
     return r->node.at && r->record.at;
   case BYN_RECORD_CONFIRM:
   case BYN_RECORD_CONFIRMED:
+  case BYN_RECORD_ACCEPT:
     return has_id(r) && r->run;
   case BYN_RECORD_RESOLVE:
     return has_id(r) && r->run && r->state.at;
   case BYN_RECORD_SYNC:
   case BYN_RECORD_ACK:
   case BYN_RECORD_COLLECTED:
+  case BYN_RECORD_PING:
+  case BYN_RECORD_PONG:
     return r->seq;
   case BYN_RECORD_CHECKPOINT:
   case BYN_RECORD_FOUND:

@@ -3,7 +3,7 @@
  *   packet   VERSION NODE INCARNATION record*        of the sender
  *   record   kind, length, fields (fields.h)
  *
- *   HELLO      SESSION ANSWERS HOSTS LEAVING LIMIT NODES DIGESTS KNOWN*
+ *   HELLO      SESSION ANSWERS HOSTS LEAVING LIMIT NODES DIGESTS KNOWN* QUORUM
  *   ENTRY      an entry (place_wire.h)
  *   MORE, GOT  a batch of entries ends; it is here, send another
  *   IN_STEP    SESSION ANSWERS: you have all that I had
@@ -12,7 +12,8 @@
  *              I accepted before
  *   LEAVING    REASON
  *   ASK        ROUND DIGESTS SUSPECT*: do you hear of them?
- *   SEEN       ROUND SUSPECT*: of those; you have all that I know
+ *   SEEN       ROUND SUSPECT* ANSWERED* VOTES: of those; you have all that I
+ *              know
  *   DEAD       NODE INCARNATION: that life is over, proven
  *   DIGEST     DIGESTS
  *   DIFFER     MASK: send me those buckets, mine follow
@@ -36,6 +37,14 @@
  *   COLLECT    SOUGHT*: do you hold anything newer? (collect.h)
  *   FOUND      as CHECKPOINT: I hold that
  *   COLLECTED  SEQ: up to that one you have all that is newer here
+ *   MOVE       KEY HASH TOKEN STAMP NODE: you run it; move it there, or to
+ *              where the ring says (move.h). REPLY follows
+ *   OFFER      KEY HASH TOKEN RUN: would you run that generation?
+ *   ACCEPT     KEY HASH RUN CODE REASON, or RETRY: I would, or why not
+ *   PING       SEQ BOUND: answer that; so long after your answer my processes
+ *              have ended, if I see no quorum (quorum.h)
+ *   PONG       SEQ VOTES: of a PING; what my answers count for
+ *   MET        KNOWN*: I have met that life of a node
  *
  * A packet is checked as a whole before any of it counts.
  */
@@ -89,6 +98,12 @@ typedef enum byn_record_kind {
   BYN_RECORD_FOUND,
   BYN_RECORD_COLLECTED,
   BYN_RECORD_RESOLVE,
+  BYN_RECORD_MOVE,
+  BYN_RECORD_OFFER,
+  BYN_RECORD_ACCEPT,
+  BYN_RECORD_PING,
+  BYN_RECORD_PONG,
+  BYN_RECORD_MET,
   BYN_RECORD_KINDS
 } byn_record_kind;
 
@@ -126,7 +141,11 @@ enum {
   BYN_FIELD_HANDED,
   BYN_FIELD_STATE,
   BYN_FIELD_SOUGHT, /* KEY HASH TOKEN EPOCH VERSION SEQ */
-  BYN_FIELD_HISTORY
+  BYN_FIELD_HISTORY,
+  BYN_FIELD_BOUND,
+  BYN_FIELD_VOTES,
+  BYN_FIELD_ANSWERED, /* a life of a node that was answered lately */
+  BYN_FIELD_QUORUM    /* needed, times, names */
 };
 
 enum { BYN_KNOWN_MEMBER = 1, BYN_KNOWN_HOSTS = 2, BYN_KNOWN_PROVEN = 4 };
@@ -135,9 +154,9 @@ typedef struct byn_record {
   uint8_t kind;
   byn_dist_bytes body;
   uint64_t session, answers, round, mask, token, stamp, flags, run, seq;
-  uint64_t incarnation, code, limit, epoch, version, history;
+  uint64_t incarnation, code, limit, epoch, version, history, bound, votes;
   bool hosts, leaving, retry, runs, own_backoff, handed;
-  byn_dist_bytes nodes, digests, reason, node, spec, pid, record, state;
+  byn_dist_bytes nodes, digests, reason, node, spec, pid, record, state, quorum;
   byn_dist_id id;
   bool hashed;
   int64_t backoff_min, backoff_max;

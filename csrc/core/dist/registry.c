@@ -7,6 +7,7 @@
 
 enum {
   TICKS = 1024,          /* stamps of a millisecond */
+  IDLE_SHARE = 6,        /* of the time of other ends */
   RECALLED_MOST = 100000 /* tokens */
 };
 
@@ -16,6 +17,7 @@ void byn_registry_keep(byn_registry *r, uint32_t count, int64_t ms) {
     ms = (int64_t)(BYN_STAMP_MAX / TICKS);
   r->keep_count = count;
   r->keep_ended = (uint64_t)ms * TICKS;
+  r->sooner = r->keep_ended - r->keep_ended / IDLE_SHARE;
 }
 
 bool byn_registry_init(byn_registry *r, const byn_alloc *alloc,
@@ -277,16 +279,17 @@ void byn_registry_drop_hosts(byn_registry *r) {
 
 /* --- ends ----------------------------------------------------------------- */
 
-static uint64_t oldest_end(const byn_place *p) {
+static uint64_t oldest_end(const byn_registry *r, const byn_place *p) {
   uint64_t oldest = p->floor;
-  for (const byn_generation *g = p->generations; g; g = g->next)
-    if (g->ended && (oldest == 0 || g->end.stamp < oldest))
-      oldest = g->end.stamp;
+  for (const byn_generation *g = p->generations; g; g = g->next) {
+    uint64_t age = byn_end_age(g->end.stamp, g->end.why, r->sooner);
+    if (g->ended && (oldest == 0 || age < oldest)) oldest = age;
+  }
   return oldest;
 }
 
 static void schedule_expiry(byn_registry *r, byn_place *p) {
-  uint64_t oldest = oldest_end(p);
+  uint64_t oldest = oldest_end(r, p);
   if (oldest == p->expires_at) return;
   byn_timers_cancel(r->ends, p->expiry, NULL);
   p->expiry = 0;
@@ -321,8 +324,9 @@ static void recall(byn_registry *r, const byn_generation *g) {
 
 static bool expire_place(byn_registry *r, byn_place *p, uint64_t before) {
   for (const byn_generation *g = p->generations; g; g = g->next)
-    if (g->ended && g->end.stamp < before) recall(r, g);
-  return byn_place_expire(p, r->alloc, before);
+    if (g->ended && byn_end_age(g->end.stamp, g->end.why, r->sooner) < before)
+      recall(r, g);
+  return byn_place_expire(p, r->alloc, before, r->sooner);
 }
 
 void byn_registry_expire(byn_registry *r) {
@@ -354,10 +358,19 @@ static void see_stamps(byn_registry *r, const byn_generation_view *v) {
   byn_registry_saw(r, v->stamp);
   byn_registry_saw(r, v->end_stamp);
   byn_registry_saw(r, v->failures_version);
+  byn_registry_saw(r, v->idle / 2);
+  byn_registry_saw(r, v->moved_stamp);
   for (uint32_t i = 0; i < v->register_count; i++) {
     byn_registry_saw(r, v->registers[i].begun);
     byn_registry_saw(r, v->registers[i].awoke);
   }
+}
+
+/* Was the child moved to this machine's node? */
+static bool arrives(const byn_registry *r, const byn_generation_view *v) {
+  const byn_dist_bytes *node = &v->moved_node;
+  return r->self && node->at && node->n == strlen(r->self->name) &&
+         memcmp(node->at, r->self->name, node->n) == 0;
 }
 
 static bool find_hosts(byn_registry *r, byn_generation_view *v) {
@@ -391,11 +404,13 @@ byn_merged byn_registry_merge(byn_registry *r, const uint8_t *bytes, size_t n,
   while (byn_entry_next(&reader, scratch)) {
     see_stamps(r, scratch);
     bool known = p && byn_place_find(p, scratch->token);
-    if (!known && scratch->ended && scratch->end_stamp < horizon) continue;
+    uint64_t age = byn_end_age(scratch->end_stamp, scratch->end_why, r->sooner);
+    if (!known && scratch->ended && age < horizon) continue;
     bool over = scratch->stamp < new_before ||
                 byn_map_get(&r->recalled, scratch->token);
     if (!known && !scratch->ended && over) end_forgotten(r, scratch);
     if (!p) p = byn_registry_place(r, &entry->id);
+    scratch->arrives = arrives(r, scratch);
     byn_merged one = BYN_MERGED_NO_MEMORY;
     if (p && (scratch->ended || find_hosts(r, scratch)))
       one = byn_place_merge(p, r->alloc, scratch);

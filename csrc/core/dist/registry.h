@@ -42,6 +42,7 @@ typedef struct byn_registry {
   int64_t clock_at; /* when that was */
   int64_t now, wall;
   uint64_t keep_ended; /* in stamps */
+  uint64_t sooner;     /* by so much less those for want of messages */
   uint32_t keep_count;
   uint64_t forgotten; /* ends up to here were dropped for there were too many */
   /* Generations that began between these stamps, and whose ends are forgotten:

@@ -74,16 +74,30 @@ static void set_via(byn_dist *d, byn_peer *peer, byn_peer *via) {
   if (fresh) byn_request_ask_again(d);
 }
 
+/* Those that it names and this node does not see are reached by way of it. */
+static void take_named(byn_dist *d, byn_peer *peer, const byn_record *r) {
+  byn_reader fields;
+  byn_reader_init(&fields, r->body.at, r->body.n);
+  byn_packet_head node;
+  uint64_t flags;
+  while (byn_record_next_node(&fields, BYN_FIELD_SUSPECT, &node, &flags)) {
+    byn_peer *other =
+        byn_cohort_find(d, (const char *)node.node.at, node.node.n);
+    if (!other || byn_peer_sees(other) || !other->host ||
+        other->host->incarnation != node.incarnation)
+      continue;
+    other->unnamed = false;
+    if (!via_of(other)) set_via(d, other, peer);
+  }
+}
+
 void byn_relay_hear_seen(byn_dist *d, byn_peer *peer, const byn_record *r,
                          bool all) {
-  for (byn_peer *other = d->peers; other; other = other->next) {
-    if (byn_peer_sees(other)) continue;
-    bool seen = is_named(r, other, 0);
-    if (seen && !via_of(other))
-      set_via(d, other, peer);
-    else if (!seen && all && other->via == peer)
-      other->via = NULL;
-  }
+  for (byn_peer *other = d->peers; all && other; other = other->next)
+    other->unnamed = !byn_peer_sees(other) && other->via == peer;
+  take_named(d, peer, r);
+  for (byn_peer *other = d->peers; all && other; other = other->next)
+    if (other->unnamed) other->via = NULL;
 }
 
 /* --- what is passed on ---------------------------------------------------- */

@@ -4,11 +4,13 @@
 #include "../assert.h"
 #include "../coverage.h"
 #include "checkpoint.h"
+#include "entity.h"
+#include "move.h"
 #include "run.h"
 #include "told.h"
 
 BYN_MACHINE("dist: a child of this node",
-            "queued starting running stopping waiting",
+            "queued starting running stopping waiting idle",
             "started unwanted error refused timeout ignore exited crashed "
             "failing stopped gone wait_over healed");
 
@@ -143,8 +145,13 @@ static void finish_stop(byn_dist *d, byn_run *run, byn_dist_bytes reason) {
   if (winner && winner->host == d->self) winner = NULL;
   if (!g) {
     byn_run_free(d, run);
+  } else if (why == BYN_DIST_WHY_IDLE) {
+    byn_entity_rested(d, run, g);
   } else if (why == BYN_DIST_WHY_TERMINATED) {
     end_child(d, run, why, reason);
+  } else if (why == BYN_DIST_WHY_MOVED) {
+    byn_move_finish(d, run, g);
+    leave_child(d, run, why, reason);
   } else if (why == BYN_DIST_WHY_CONFLICT && winner && other != g &&
              byn_generation_outlasts(other, g, d->newest) &&
              !byn_generation_may_run(g, d->self)) {
@@ -160,9 +167,11 @@ static void finish_stop(byn_dist *d, byn_run *run, byn_dist_bytes reason) {
 /* It left its node: who starts it next is to find its checkpoint. */
 static bool waits_for_copies(byn_dist *d, byn_run *run) {
   const byn_generation *g = going(run);
-  if (!g || (g->flags & BYN_DIST_TEMPORARY)) return false;
-  return d->attached && run->stop_why == BYN_DIST_WHY_LEFT &&
-         !byn_checkpoint_is_safe(d, run);
+  bool moved = run->stop_why == BYN_DIST_WHY_MOVED;
+  bool waits = moved || run->stop_why == BYN_DIST_WHY_LEFT ||
+               run->stop_why == BYN_DIST_WHY_IDLE;
+  if (!g || ((g->flags & BYN_DIST_TEMPORARY) && !moved)) return false;
+  return d->attached && waits && !byn_checkpoint_is_safe(d, run);
 }
 
 static void await_copies(byn_dist *d, byn_run *run, byn_dist_bytes reason) {
@@ -200,7 +209,7 @@ static const char *last_host(const byn_dist *d, const byn_generation *g) {
 
 static void tell_moved(byn_dist *d, const byn_run *run,
                        const byn_generation *g) {
-  const char *from = last_host(d, g);
+  const char *from = g->idle ? NULL : last_host(d, g);
   if (!from) return;
   byn_told *t = byn_told_add(d, BYN_DIST_MOVED, run->place, d->self->name);
   if (t) byn_blob_set(&t->from, &d->alloc, from, strlen(from));
@@ -279,6 +288,8 @@ void byn_report_exited(byn_dist *d, uint32_t child, bool normal,
   if (!run) return;
   BYN_COVER(run->state, "exited");
   byn_generation *g = going(run);
+  if (run->state == BYN_RUN_RUNNING)
+    byn_move_drop(d, run, BYN_DIST_HANDOFF_FAILED, reason);
   if (run->state == BYN_RUN_STOPPING && waits_for_copies(d, run)) {
     await_copies(d, run, reason);
   } else if (run->state == BYN_RUN_STOPPING) {
@@ -293,6 +304,16 @@ void byn_report_exited(byn_dist *d, uint32_t child, bool normal,
   } else {
     restart_child(d, run, g, BYN_DIST_WHY_EXITED, reason);
   }
+}
+
+void byn_report_handoff_failed(byn_dist *d, uint32_t child,
+                               byn_dist_bytes reason) {
+  byn_run *run = byn_run_find(d, child);
+  if (!run || run->state != BYN_RUN_STOPPING || run->gone || run->list) return;
+  if (run->stop_why == BYN_DIST_WHY_MOVED || run->stop_why == BYN_DIST_WHY_IDLE)
+    byn_move_failed(d, run, reason);
+  else /* it was to be stopped for another reason meanwhile */
+    byn_run_enlist(&d->stops, run);
 }
 
 void byn_report_due(byn_dist *d, byn_run *run) {
@@ -350,9 +371,9 @@ void byn_report_retake_due(byn_dist *d) {
 void byn_report_retake(byn_dist *d) {
   if (d->refusals > 0 && (d->retake_room || d->retake_all)) {
     uint32_t room = UINT32_MAX, left = 0;
+    uint32_t busy = byn_dist_busy(d);
     if (d->max_children)
-      room =
-          d->run_count < d->max_children ? d->max_children - d->run_count : 0;
+      room = busy < d->max_children ? d->max_children - busy : 0;
     for (uint32_t i = 0; i < BYN_BUCKETS; i++)
       for (byn_place *p = d->registry.buckets[i].first; p; p = p->after)
         take_back(d, p, &room, &left);

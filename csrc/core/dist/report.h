@@ -17,6 +17,9 @@ void byn_report_failed(byn_dist *d, uint32_t child, byn_dist_failure kind,
                        byn_dist_bytes reason);
 void byn_report_exited(byn_dist *d, uint32_t child, bool normal,
                        byn_dist_bytes reason);
+/* Its handoff failed, and its process goes on. */
+void byn_report_handoff_failed(byn_dist *d, uint32_t child,
+                               byn_dist_bytes reason);
 /* Its process is gone, and its checkpoint was on its way to others: are they
  * to hear of its end now? */
 void byn_report_review_gone(byn_dist *d, byn_run *run);

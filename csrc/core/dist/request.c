@@ -7,13 +7,15 @@
 #include "candidate.h"
 #include "checkpoint.h"
 #include "cohort.h"
+#include "move.h"
+#include "quorum.h"
 #include "reconcile.h"
 #include "relay.h"
 #include "run.h"
 #include "serve.h"
 
 BYN_MACHINE("dist: a request", "opening asked copying answered",
-            "wait ask serve copy answer late restamp");
+            "wait ask serve copy answer late restamp denied");
 
 enum { AGAIN_MS = 1000, RETRY_MS = 50 };
 
@@ -125,7 +127,8 @@ static void answer_end(byn_dist *d, byn_request *q, const byn_generation *g) {
       [BYN_DIST_WHY_REFUSED] = BYN_DIST_REFUSED,
       [BYN_DIST_WHY_NO_ROOM] = BYN_DIST_NO_ROOM,
       [BYN_DIST_WHY_TIMEOUT] = BYN_DIST_TIMEOUT,
-      [BYN_DIST_WHY_IGNORE] = BYN_DIST_IGNORE};
+      [BYN_DIST_WHY_IGNORE] = BYN_DIST_IGNORE,
+      [BYN_DIST_WHY_IDLE] = BYN_DIST_OK};
   const byn_end *e = &g->end;
   byn_dist_bytes pid = {e->pid.at, e->pid.n};
   byn_dist_bytes reason = {e->reason.at, e->reason.n};
@@ -336,6 +339,97 @@ static void give_up_start(byn_dist *d, byn_request *q) {
   if (peer) send_terminate(d, q, q->token, peer);
 }
 
+/* --- moves ---------------------------------------------------------------- */
+
+static void send_move(byn_dist *d, const byn_request *q,
+                      const byn_register *running, uint64_t token) {
+  if (running->host == d->self) {
+    byn_record own = {.kind = BYN_RECORD_MOVE,
+                      .id = byn_place_id(q->place),
+                      .token = token,
+                      .stamp = q->stamp,
+                      .node = {q->node.at, q->node.n}};
+    byn_move_take(d, NULL, &own);
+    return;
+  }
+  byn_peer *peer = peer_of(d, running->host);
+  if (!peer) return;
+  byn_buf *b = byn_record_begin(d, BYN_RECORD_MOVE);
+  byn_record_put_id(b, q->place);
+  byn_put_number_field(b, BYN_FIELD_TOKEN, token);
+  byn_put_number_field(b, BYN_FIELD_STAMP, q->stamp);
+  byn_put_bytes_field(b, BYN_FIELD_NODE, q->node.at, q->node.n);
+  byn_relay_send(d, peer);
+}
+
+/* The node that was named may run it, as far as this one knows; or the answer
+ * is why not. */
+static bool may_move_there(byn_dist *d, byn_request *q) {
+  if (!q->node.at || q->state != BYN_REQUEST_OPENING) return true;
+  const char *node = (const char *)q->node.at;
+  bool self = strcmp(node, d->self->name) == 0;
+  const byn_peer *peer = byn_cohort_find(d, node, q->node.n);
+  if (self ? byn_candidate_is_member(d) : peer && peer->in_ring) return true;
+  bool known = self || (peer && peer->connected);
+  answer_code(d, q, known ? BYN_DIST_NOT_A_MEMBER : BYN_DIST_NOCONNECTION);
+  return false;
+}
+
+/* It was moved, by this request or a later one, and runs. */
+static void answer_moved(byn_dist *d, byn_request *q, const byn_generation *g,
+                         const byn_register *running) {
+  const char *node = (const char *)q->node.at;
+  bool elsewhere = node && g->preference.stamp == q->stamp &&
+                   strcmp(running->host->name, node) != 0;
+  for (const byn_register *r = g->registers; elsewhere && r; r = r->next)
+    if (r->state == BYN_REGISTER_REFUSED && strcmp(r->host->name, node) == 0) {
+      bool room = r->why == BYN_DIST_WHY_NO_ROOM;
+      answer(d, q, room ? BYN_DIST_NO_ROOM : BYN_DIST_REFUSED,
+             (byn_dist_bytes){0}, (byn_dist_bytes){r->reason.at, r->reason.n},
+             node);
+      return;
+    }
+  answer(d, q, BYN_DIST_OK, (byn_dist_bytes){running->pid.at, running->pid.n},
+         (byn_dist_bytes){0}, running->host->name);
+}
+
+static void review_move(byn_dist *d, byn_request *q) {
+  byn_place *p = q->place;
+  const byn_generation *g = byn_place_live(p, d->newest);
+  bool knows = d->open || (d->leaving && d->opened_once);
+  if (!knows) return;
+  if (!g) {
+    answer_code(d, q, BYN_DIST_NOT_FOUND);
+    return;
+  }
+  if (!may_move_there(d, q)) return;
+  const byn_register *running = byn_place_running(p, d->newest, NULL);
+  const byn_register *active = byn_generation_active(g);
+  bool moved = g->preference.stamp >= q->stamp;
+  if (running && moved && !running->moving && is_seen(d, running->host)) {
+    answer_moved(d, q, g, running);
+    return;
+  }
+  if (moved && active && active->state == BYN_REGISTER_WAITING) {
+    answer(d, q, BYN_DIST_ERROR, (byn_dist_bytes){0},
+           (byn_dist_bytes){g->failures.reason.at, g->failures.reason.n},
+           active->host->name);
+    return;
+  }
+  if (q->state != BYN_REQUEST_OPENING && d->now < q->retry_at) return;
+  q->state = BYN_REQUEST_ASKED;
+  q->retry_at = d->now + AGAIN_MS;
+  set_timer(d, q);
+  if (running && !moved) send_move(d, q, running, q->token);
+}
+
+/* A start is not waited for where there is no quorum. */
+static bool is_denied(const byn_dist *d, const byn_request *q) {
+  if (q->terminates || q->keeps || !byn_quorum_denies(d)) return false;
+  const byn_generation *g = byn_place_find(q->place, q->token);
+  return !g || !g->ended;
+}
+
 /* --- checkpoints ---------------------------------------------------------- */
 
 /* One that another, of the same process, has replaced is held where that is. */
@@ -357,10 +451,17 @@ static void review(byn_dist *d, byn_request *q) {
   byn_assert(q->place && q->state != BYN_REQUEST_ANSWERED);
   if (d->now >= q->deadline) {
     BYN_COVER(q->state, "late");
-    if (!q->terminates && !q->keeps) give_up_start(d, q);
+    bool starts = !q->terminates && !q->keeps && !q->moves;
+    if (starts) give_up_start(d, q);
     answer_code(d, q, BYN_DIST_TIMEOUT);
+  } else if (is_denied(d, q)) {
+    BYN_COVER(q->state, "denied");
+    give_up_start(d, q);
+    answer_code(d, q, BYN_DIST_NO_QUORUM);
   } else if (q->keeps) {
     review_keep(d, q);
+  } else if (q->moves) {
+    review_move(d, q);
   } else if (q->terminates) {
     review_terminate(d, q);
   } else {
@@ -369,7 +470,9 @@ static void review(byn_dist *d, byn_request *q) {
 }
 
 void byn_request_review_place(byn_dist *d, byn_place *p) {
-  for (byn_request *q = p->requests, *next; q; q = next) {
+  /* What one asks for may answer another: the place is looked at again then. */
+  for (byn_request *q = p->requests, *next;
+       q && q->state != BYN_REQUEST_ANSWERED; q = next) {
     next = q->same_place;
     review(d, q);
   }
@@ -481,6 +584,22 @@ void byn_request_terminate(byn_dist *d, uint64_t number, const byn_dist_id *id,
     fail(d, number, BYN_DIST_NO_MEMORY);
 }
 
+void byn_request_move(byn_dist *d, uint64_t number, const byn_dist_id *id,
+                      const char *node, int64_t limit_ms) {
+  byn_request *q = add_request(d, number, id, limit_ms);
+  if (!q) {
+    fail(d, number, BYN_DIST_NO_MEMORY);
+    return;
+  }
+  q->moves = true;
+  q->token = byn_rng_next(&d->rng) | 1;
+  byn_map_put(&d->tokens, q->token, q);
+  if (!may_be_node(d, node))
+    answer_code(d, q, BYN_DIST_NOCONNECTION);
+  else if (!byn_blob_set(&q->node, &d->alloc, node, node ? strlen(node) : 0))
+    answer_code(d, q, BYN_DIST_NO_MEMORY);
+}
+
 /* The run whose process may write; NULL: there is none. */
 static byn_run *writing_run(const byn_dist *d, uint32_t child,
                             byn_generation **g) {
@@ -512,6 +631,11 @@ static bool hand_over(byn_dist *d, byn_request *q, const byn_run *run,
   return false;
 }
 
+/* Is its next process the one that it was handed to? An idle one waits. */
+static bool is_handed(const byn_run *run, const byn_dist_written *what) {
+  return what->handed && run->stop_why != BYN_DIST_WHY_IDLE;
+}
+
 void byn_request_keep(byn_dist *d, uint64_t number, uint32_t child,
                       const byn_dist_written *what, int64_t limit_ms) {
   byn_generation *g;
@@ -535,7 +659,7 @@ void byn_request_keep(byn_dist *d, uint64_t number, uint32_t child,
     answer_code(d, q, BYN_DIST_TOO_LARGE);
   } else if (what->handed && hand_over(d, q, run, what)) {
     return;
-  } else if (!byn_checkpoint_write(d, run, g, what->handed,
+  } else if (!byn_checkpoint_write(d, run, g, is_handed(run, what),
                                    (byn_dist_bytes){what->bytes, what->n})) {
     answer_code(d, q, BYN_DIST_NO_MEMORY);
   } else {

@@ -20,6 +20,9 @@ void byn_request_start(byn_dist *d, uint64_t number, const byn_dist_id *id,
                        const byn_dist_start_spec *what, int64_t limit_ms);
 void byn_request_terminate(byn_dist *d, uint64_t number, const byn_dist_id *id,
                            int64_t limit_ms);
+/* `node`: NULL: where the ring says. */
+void byn_request_move(byn_dist *d, uint64_t number, const byn_dist_id *id,
+                      const char *node, int64_t limit_ms);
 /* A checkpoint of a process of this node. */
 void byn_request_keep(byn_dist *d, uint64_t number, uint32_t child,
                       const byn_dist_written *what, int64_t limit_ms);

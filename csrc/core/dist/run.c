@@ -4,8 +4,9 @@
 #include "../assert.h"
 #include "../coverage.h"
 #include "checkpoint.h"
+#include "move.h"
 
-BYN_MACHINE("dist: a run", "queued starting running stopping waiting",
+BYN_MACHINE("dist: a run", "queued starting running stopping waiting idle",
             "end none starting running waiting refused freed");
 
 #ifdef BYN_COVERAGE
@@ -41,6 +42,7 @@ void byn_run_free(byn_dist *d, byn_run *run) {
   byn_assert(run->place->run == run && d->run_count > 0 && !run->under_way);
   BYN_COVER(run->state, "freed");
   byn_run_delist(run);
+  byn_move_forget(d, run);
   byn_checkpoint_forget_run(d, run);
   byn_blob_clear(&run->gone_reason, &d->alloc);
   byn_timers_cancel(d->timers, run->backoff.timer, NULL);
@@ -48,6 +50,7 @@ void byn_run_free(byn_dist *d, byn_run *run) {
   byn_intensity_clear(&run->intensity);
   byn_blob_clear(&run->pid, &d->alloc);
   byn_blob_clear(&run->winner, &d->alloc);
+  if (run->state == BYN_RUN_IDLE) d->idle_count--;
   run->place->run = NULL;
   byn_registry_touch(&d->registry, run->place);
   byn_free(&d->alloc, run, sizeof *run);
@@ -57,6 +60,17 @@ void byn_run_free(byn_dist *d, byn_run *run) {
 
 byn_run *byn_run_find(const byn_dist *d, uint32_t child) {
   return byn_map_get(&d->children, child);
+}
+
+bool byn_run_number(byn_dist *d, byn_run *run) {
+  if (!byn_map_reserve(&d->children)) return false;
+  if (run->child) byn_map_remove(&d->children, run->child);
+  do
+    d->last_child++;
+  while (d->last_child == 0 || byn_map_get(&d->children, d->last_child));
+  run->child = d->last_child;
+  byn_map_put(&d->children, run->child, run);
+  return true;
 }
 
 void byn_run_enlist(byn_run_list *list, byn_run *run) {
@@ -128,6 +142,7 @@ bool byn_run_write(byn_dist *d, byn_place *p, byn_generation *g,
   r->begun = w->begun;
   r->history = w->history;
   r->awoke = 0;
+  r->moving = false;
   if (w->state == BYN_REGISTER_RUNNING) g->ran = true;
   byn_registry_changed(&d->registry, p);
   byn_registry_publish(&d->registry, p, false);

@@ -13,6 +13,8 @@ void byn_run_free(byn_dist *d, byn_run *run);
 void byn_run_begin_start(byn_run *run, byn_run_list *from);
 void byn_run_end_start(byn_run *run);
 byn_run *byn_run_find(const byn_dist *d, uint32_t child);
+/* A fresh number, by which it is found; false when memory is short. */
+bool byn_run_number(byn_dist *d, byn_run *run);
 
 /* A run is in one list at most. */
 void byn_run_enlist(byn_run_list *list, byn_run *run);

@@ -6,16 +6,19 @@
 #include "candidate.h"
 #include "checkpoint.h"
 #include "cohort.h"
+#include "entity.h"
+#include "quorum.h"
 #include "reconcile.h"
 #include "relay.h"
 #include "sync.h"
 #include "want.h"
 
-BYN_MACHINE("dist: the start of an id at its owner",
-            "unknown running starting lost waiting known closed",
-            "taken later already_started already_present no_nodes not_member");
+BYN_MACHINE(
+    "dist: the start of an id at its owner",
+    "unknown running starting lost waiting known closed idle",
+    "woken taken later already_started already_present no_nodes not_member");
 
-enum { UNKNOWN, RUNNING, STARTING, LOST, WAITING, KNOWN, CLOSED };
+enum { UNKNOWN, RUNNING, STARTING, LOST, WAITING, KNOWN, CLOSED, IDLE };
 
 static void answer(byn_service *s, byn_dist_code code) {
   s->served = BYN_SERVED_ANSWER;
@@ -24,9 +27,8 @@ static void answer(byn_service *s, byn_dist_code code) {
 
 /* There is a child of that id already, by another request. A first start or a
  * restart under way is waited for: its outcome is the answer. */
-static void serve_present(byn_dist *d, const byn_place *p,
-                          const byn_generation *live, bool ensure,
-                          byn_service *s) {
+static void serve_present(byn_dist *d, byn_place *p, byn_generation *live,
+                          bool ensure, byn_service *s) {
   const byn_register *running = byn_place_running(p, d->newest, NULL);
   const byn_register *active = byn_generation_active(live);
   s->served = BYN_SERVED_LATER;
@@ -40,6 +42,11 @@ static void serve_present(byn_dist *d, const byn_place *p,
   if (active && active->state == BYN_REGISTER_WAITING) {
     BYN_COVER(WAITING, "already_present");
     answer(s, BYN_DIST_ALREADY_PRESENT);
+    return;
+  }
+  if (ensure && byn_generation_is_idle(live)) {
+    BYN_COVER(IDLE, "woken");
+    byn_entity_wake(d, p, live);
     return;
   }
   if (active || !byn_generation_may_have_run(live)) {
@@ -108,7 +115,7 @@ static void create(byn_dist *d, const byn_offer *o, byn_service *s) {
 }
 
 /* Nobody runs children, but for one that has not been stopped yet. */
-static void serve_unowned(byn_dist *d, const byn_offer *o, const byn_place *p,
+static void serve_unowned(byn_dist *d, const byn_offer *o, byn_place *p,
                           byn_service *s) {
   byn_generation *live = p ? byn_place_live(p, d->newest) : NULL;
   if (live && byn_place_running(p, d->newest, NULL)) {
@@ -122,7 +129,7 @@ static void serve_unowned(byn_dist *d, const byn_offer *o, const byn_place *p,
 void byn_serve_start(byn_dist *d, const byn_offer *o, byn_service *s) {
   *s = (byn_service){.served = BYN_SERVED_LATER};
   byn_peer *owner;
-  if (!d->open) {
+  if (!d->open || !byn_quorum_runs(d)) {
     BYN_COVER(CLOSED, "later");
     return;
   }

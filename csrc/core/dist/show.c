@@ -38,15 +38,30 @@ static void count_shown(byn_dist *d, const byn_place *p, int change) {
 static bool is_final(const byn_place *p) {
   for (const byn_generation *g = p->generations; g; g = g->next) {
     bool temporary = (g->flags & BYN_DIST_TEMPORARY) && g->ran;
-    if (!g->ended && !(temporary && !byn_generation_active(g))) return false;
+    bool over = temporary && !byn_generation_active(g) &&
+                !byn_generation_is_on_its_way(g);
+    if (!g->ended && !over) return false;
   }
+  return true;
+}
+
+/* The process that is shown is about to stop, or is not any more. */
+static bool show_hold(byn_dist *d, byn_place *p, const byn_register *now,
+                      byn_dist_action *a) {
+  bool held = now && now->moving;
+  if (held == p->held) return false;
+  p->held = held;
+  d->shown_held += held ? 1 : (uint32_t)-1;
+  a->kind = BYN_DIST_HOLD;
+  a->id = byn_place_id(p);
+  a->held = held;
   return true;
 }
 
 bool byn_show(byn_dist *d, byn_place *p, byn_dist_action *a, bool *starved) {
   byn_generation *g = NULL;
   byn_register *now = byn_place_seen(p, d->newest, &g);
-  if ((now ? now->run : 0) == p->shown_run) return false;
+  if ((now ? now->run : 0) == p->shown_run) return show_hold(d, p, now, a);
   byn_blob pid = {0};
   if (now && !byn_blob_set(&pid, &d->alloc, now->pid.at, now->pid.n)) {
     *starved = true;
@@ -57,6 +72,7 @@ bool byn_show(byn_dist *d, byn_place *p, byn_dist_action *a, bool *starved) {
   a->final = !now && is_final(p);
   a->here = now && now->host == d->self;
   if (p->shown.at) explain_end(d, p, a);
+  if (a->why == BYN_DIST_WHY_IDLE) a->final = false;
   const byn_host *where = now ? now->host : p->shown_host;
   a->node = where->name;
   count_shown(d, p, -1);

@@ -4,16 +4,17 @@
 #include "../assert.h"
 #include "../coverage.h"
 #include "cohort.h"
+#include "quorum.h"
 #include "sync.h"
 
 BYN_MACHINE("dist: a gap", "free held", "short_gap gap heard waited");
 
-enum { ROUND_MS = 1000, SILENCE_MS = 5000 };
+enum { ROUND_MS = 1000, SILENCE_MS = 5000, TOLD_MS = 100 };
 
 /* While this node suspects itself it judges only whose end is proven. */
 static bool is_due(const byn_dist *d, const byn_peer *peer) {
-  return peer->state == BYN_PEER_SUSPECT && d->now >= peer->suspect_at &&
-         (!d->held || peer->proven);
+  return peer->state == BYN_PEER_SUSPECT && (!d->held || peer->proven) &&
+         d->now >= byn_quorum_judge_at(d, peer);
 }
 
 /* It takes part, and will answer. */
@@ -130,8 +131,45 @@ static void review_hold(byn_dist *d) {
 
 /* --- the rounds ----------------------------------------------------------- */
 
+static void put_seen(byn_buf *b, const byn_peer *peer) {
+  uint64_t flags = (peer->member ? BYN_KNOWN_MEMBER : 0) |
+                   (peer->hosts ? BYN_KNOWN_HOSTS : 0);
+  byn_record_put_node(b, BYN_FIELD_SUSPECT, peer->host, flags);
+}
+
+static bool is_ready(const byn_peer *peer) {
+  return byn_peer_sees(peer) && peer->state == BYN_PEER_READY;
+}
+
+/* To one that is READY since the last time, all that are; to others, those that
+ * are since. */
+static void tell_who_is_seen(byn_dist *d, byn_peer *peer) {
+  byn_buf *b = byn_record_begin(d, BYN_RECORD_SEES);
+  bool news = peer->untold;
+  for (const byn_peer *other = d->peers; other; other = other->next) {
+    if (other == peer || !is_ready(other)) continue;
+    if (!peer->untold && !other->untold) continue;
+    put_seen(b, other);
+    news = true;
+  }
+  if (news) byn_record_send(d, peer);
+}
+
+/* Where many become READY at once, as a cluster starts, they are told of
+ * together: one record for each of them, to each, would be n^3 of them. */
+static void tell_untold(byn_dist *d) {
+  if (!d->untold || d->now < d->tell_at) return;
+  for (byn_peer *peer = d->peers; peer; peer = peer->next)
+    if (is_ready(peer)) tell_who_is_seen(d, peer);
+  for (byn_peer *peer = d->peers; peer; peer = peer->next)
+    peer->untold = false;
+  d->untold = false;
+  d->tell_at = d->now + TOLD_MS;
+}
+
 void byn_suspicion_review(byn_dist *d) {
   if (!d->attached) return;
+  tell_untold(d);
   if (d->held) review_hold(d);
   bool fresh = false, waits = false;
   for (const byn_peer *peer = d->peers; peer; peer = peer->next) {
@@ -144,19 +182,21 @@ void byn_suspicion_review(byn_dist *d) {
     begin_round(d);
   if (!is_complete(d)) return;
   d->round_over = true;
+  bool voted = byn_quorum_voted(d);
   for (byn_peer *peer = d->peers; peer; peer = peer->next) {
     if (!is_due(d, peer) || peer->judged_round != d->ask_round) continue;
-    if (peer->proven || peer->seen_round != d->ask_round)
-      byn_cohort_give_up(d, peer);
+    bool unseen = voted && peer->seen_round != d->ask_round;
+    if (peer->proven || unseen) byn_cohort_give_up(d, peer);
   }
 }
 
 int64_t byn_suspicion_deadline(const byn_dist *d) {
   int64_t at = d->held ? d->held_until : BYN_NEVER;
+  if (d->untold && d->tell_at < at) at = d->tell_at;
   for (const byn_peer *peer = d->peers; peer; peer = peer->next) {
     if (peer->state != BYN_PEER_SUSPECT) continue;
     if (d->held && !peer->proven) continue;
-    int64_t due = peer->suspect_at;
+    int64_t due = byn_quorum_judge_at(d, peer);
     if (due <= d->now) due = d->now + 100; /* a round is under way */
     if (due < at) at = due;
   }
@@ -185,37 +225,23 @@ void byn_suspicion_take_ask(byn_dist *d, byn_peer *peer, const byn_record *r) {
   peer->dump.seen = r->round;
 }
 
-static void put_seen(byn_buf *b, const byn_peer *peer) {
-  uint64_t flags = (peer->member ? BYN_KNOWN_MEMBER : 0) |
-                   (peer->hosts ? BYN_KNOWN_HOSTS : 0);
-  byn_record_put_node(b, BYN_FIELD_SUSPECT, peer->host, flags);
-}
-
 void byn_suspicion_answer(byn_dist *d, byn_peer *peer) {
   byn_buf *b = byn_record_begin(d, BYN_RECORD_SEEN);
   byn_put_number_field(b, BYN_FIELD_ROUND, peer->dump.seen);
   for (const byn_peer *other = d->peers; other; other = other->next)
     if (other != peer && other->host && byn_peer_sees(other))
       put_seen(b, other);
+  byn_quorum_put_seen(d, b, peer);
   byn_record_send(d, peer);
   peer->dump.seen = 0;
 }
 
 /* --- who is seen without being asked about -------------------------------- */
 
-static bool is_ready(const byn_peer *peer) {
-  return byn_peer_sees(peer) && peer->state == BYN_PEER_READY;
-}
-
 void byn_suspicion_tell_seen(byn_dist *d, byn_peer *peer) {
   byn_assert(is_ready(peer));
-  put_seen(byn_record_begin(d, BYN_RECORD_SEES), peer);
-  for (byn_peer *other = d->peers; other; other = other->next)
-    if (other != peer && is_ready(other)) byn_record_send(d, other);
-  byn_buf *b = byn_record_begin(d, BYN_RECORD_SEES);
-  for (const byn_peer *other = d->peers; other; other = other->next)
-    if (other != peer && is_ready(other)) put_seen(b, other);
-  byn_record_send(d, peer);
+  peer->untold = d->untold = true;
+  d->open_due = true;
 }
 
 static void take_back_lost(byn_dist *d, byn_peer *seen, uint64_t flags) {
@@ -246,6 +272,7 @@ void byn_suspicion_take_sees(byn_dist *d, const byn_peer *peer,
 void byn_suspicion_take_seen(byn_dist *d, byn_peer *peer, const byn_record *r) {
   peer->asked_at = 0;
   peer->answered_round = r->round;
+  byn_quorum_take_seen(d, peer, r);
   if (r->round >= d->held_round) {
     d->open_due |= peer->unheard;
     peer->unheard = false;

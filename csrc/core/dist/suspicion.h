@@ -19,6 +19,9 @@
  * dead, or down_after_ms has passed.
  *
  *   free --- a long gap --> held --- heard, proven or waited --> free
+ *
+ * With mode = "quorum" nobody is given up without proof before its processes
+ * must have ended, and only by so many as the quorum needs (quorum.h).
  */
 #ifndef BYN_DIST_SUSPICION_H
 #define BYN_DIST_SUSPICION_H
@@ -36,7 +39,8 @@ void byn_suspicion_review(byn_dist *d);
 int64_t byn_suspicion_deadline(const byn_dist *d);
 void byn_suspicion_take_ask(byn_dist *d, byn_peer *peer, const byn_record *r);
 void byn_suspicion_take_seen(byn_dist *d, byn_peer *peer, const byn_record *r);
-/* A peer is READY. */
+/* A peer is READY: the others are told, those that are so at about the same
+ * time together. */
 void byn_suspicion_tell_seen(byn_dist *d, byn_peer *peer);
 void byn_suspicion_take_sees(byn_dist *d, const byn_peer *peer,
                              const byn_record *r);

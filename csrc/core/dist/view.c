@@ -5,6 +5,7 @@
 #include "candidate.h"
 #include "cohort.h"
 #include "parts.h"
+#include "quorum.h"
 
 static byn_dist_bytes bytes_of(const byn_blob *b) {
   return (byn_dist_bytes){b->at, b->n};
@@ -38,19 +39,22 @@ static void explain_ended(const byn_place *p, byn_dist_child *c) {
   for (const byn_generation *g = p->generations; g; g = g->next)
     if (g->ended && (!last || g->end.stamp > last->end.stamp)) last = g;
   if (!last) return;
-  c->state = BYN_DIST_ENDED;
+  bool idle = last->end.why == BYN_DIST_WHY_IDLE;
+  c->state = idle ? BYN_DIST_IDLE : BYN_DIST_ENDED;
   c->stamp = last->stamp;
   c->node = (const char *)last->end.node.at;
   c->why = (byn_dist_why)last->end.why;
   c->reason = bytes_of(&last->end.reason);
 }
 
-static void explain_idle(byn_dist *d, const byn_place *p,
-                         const byn_generation *g, byn_dist_child *c) {
+static void explain_inactive(byn_dist *d, const byn_place *p,
+                             const byn_generation *g, byn_dist_child *c) {
   const byn_register *refusal = NULL;
   const byn_register *last = last_register(g);
   byn_candidate who = byn_candidate_of(d, p, g, &refusal);
-  if (who == BYN_CANDIDATE_REFUSED) {
+  if (byn_generation_is_idle(g)) {
+    c->state = BYN_DIST_IDLE;
+  } else if (who == BYN_CANDIDATE_REFUSED) {
     c->state = BYN_DIST_WAITING;
     c->node = refusal->host->name;
     c->why = (byn_dist_why)refusal->why;
@@ -60,6 +64,9 @@ static void explain_idle(byn_dist *d, const byn_place *p,
   } else if (!byn_generation_may_have_run(g)) {
     c->state = BYN_DIST_STARTING;
     c->node = who == BYN_CANDIDATE_SELF ? d->self->name : NULL;
+  } else if (byn_generation_is_on_its_way(g)) {
+    c->state = BYN_DIST_MOVING;
+    c->node = (const char *)g->preference.node.at;
   } else {
     c->state = BYN_DIST_LOST;
     c->node = last ? last->host->name : NULL;
@@ -92,6 +99,8 @@ static void explain(const byn_dist *d, const byn_place *p, byn_dist_child *c) {
   c->stamp = g->stamp;
   c->flags = g->flags;
   c->pinned = (const char *)g->node.at;
+  if (g->preference.stamp) c->moved_to = (const char *)g->preference.node.at;
+  c->stays = g->preference.stays;
   c->failures = g->failures.count;
   if (g->checkpoint) {
     c->held_epoch = g->checkpoint->epoch;
@@ -106,7 +115,7 @@ static void explain(const byn_dist *d, const byn_place *p, byn_dist_child *c) {
     c->state = BYN_DIST_LOST;
     c->node = r->host->name;
   } else if (r) {
-    c->state = BYN_DIST_RUNNING;
+    c->state = r->moving ? BYN_DIST_MOVING : BYN_DIST_RUNNING;
     c->node = r->host->name;
     c->pid = bytes_of(&r->pid);
     c->begun = r->begun / 1024;
@@ -116,7 +125,7 @@ static void explain(const byn_dist *d, const byn_place *p, byn_dist_child *c) {
     explain_active(d, p, g, active, c);
   } else {
     /* Only room of its own is written to. */
-    explain_idle((byn_dist *)d, p, g, c);
+    explain_inactive((byn_dist *)d, p, g, c);
   }
 }
 
@@ -196,7 +205,7 @@ void byn_dist_status_begin(const byn_dist *d, byn_dist_status *s) {
                          .ended = byn_timers_count(d->registry.ends),
                          .queued = d->first_starts.count +
                                    d->nested_starts.count + d->restarts.count,
-                         .ready = d->open,
+                         .ready = byn_dist_is_ready(d),
                          .held = d->held,
                          .hosts = d->hosts};
   for (const byn_peer *peer = d->peers; peer; peer = peer->next)
@@ -217,6 +226,8 @@ uint32_t byn_dist_status_add(const byn_dist *d, uint32_t bucket,
     s->lost += c.state == BYN_DIST_LOST;
     s->failing += c.state == BYN_DIST_FAILING;
     s->waiting += c.state == BYN_DIST_WAITING;
+    s->idle += c.state == BYN_DIST_IDLE;
+    s->moving += c.state == BYN_DIST_MOVING;
   }
   return count;
 }
@@ -225,6 +236,18 @@ void byn_dist_status_of(const byn_dist *d, byn_dist_status *s) {
   byn_dist_status_begin(d, s);
   for (uint32_t i = 0; i < BYN_DIST_BUCKETS; i++)
     byn_dist_status_add(d, i, s);
+}
+
+void byn_dist_quorum_of(const byn_dist *d, byn_dist_quorum *q) {
+  static const char *const states[] = {"off", "lacks", "gaining", "has",
+                                       "stopping"};
+  *q = (byn_dist_quorum){.state = states[d->quorum.state]};
+  if (d->quorum.state == BYN_QUORUM_OFF) return;
+  q->on = true;
+  q->runs = byn_quorum_runs(d);
+  q->nodes = byn_quorum_seen(d);
+  q->needed = d->quorum.needed;
+  q->seen = q->nodes >= q->needed;
 }
 
 void byn_dist_count(const byn_dist *d, uint32_t *here, uint32_t *everywhere) {

@@ -13,6 +13,9 @@ typedef enum byn_dist_state {
   BYN_DIST_LOST,    /* its node is gone, nobody has taken it over yet */
   BYN_DIST_FAILING, /* it failed too often: tried again after a wait */
   BYN_DIST_WAITING, /* every node that may start it refuses */
+  BYN_DIST_MOVING,  /* its process is about to stop, or has: it moves */
+  BYN_DIST_IDLE,    /* an entity, stopped for want of messages: it has kept
+                       something and goes on, or has ended */
   BYN_DIST_ENDED
 } byn_dist_state;
 
@@ -20,11 +23,14 @@ typedef struct byn_dist_child {
   byn_dist_id id;
   byn_dist_state state;
   const char *node;      /* RUNNING, STARTING, FAILING: where; LOST: where it
-                            was; WAITING: who refused last; or NULL */
+                            was; WAITING: who refused last; MOVING: where it
+                            still runs, or where to; or NULL */
   const char *owner;     /* the node that the ring names, or NULL */
   const char *pinned;    /* the node that start_child named, or NULL */
-  byn_dist_bytes pid;    /* RUNNING */
-  uint64_t begun;        /* RUNNING: since when; ms since 1970, hybrid */
+  const char *moved_to;  /* the last node that it was moved to, or NULL */
+  bool stays;            /* by name: it stays there */
+  byn_dist_bytes pid;    /* RUNNING; MOVING: while it is there */
+  uint64_t begun;        /* with pid: since when; ms since 1970, hybrid */
   uint64_t stamp;        /* greater for each start_child of the id */
   uint64_t version;      /* counts what the host of its process wrote */
   uint32_t flags;        /* TEMPORARY, TRANSIENT */
@@ -74,12 +80,22 @@ bool byn_dist_each_node(const byn_dist *d, uint32_t *cursor,
 typedef struct byn_dist_status {
   uint32_t here;       /* children that run here */
   uint32_t everywhere; /* children that run, wherever */
-  uint32_t starting, lost, failing, waiting;
+  uint32_t starting, lost, failing, waiting, moving;
+  uint32_t idle;   /* that have kept something */
   uint32_t ended;  /* ends that are remembered */
   uint32_t queued; /* starts that wait here for others to be done */
   uint32_t peers;  /* other nodes that take part */
   bool ready, held, hosts;
 } byn_dist_status;
+/* With mode = "quorum": is it seen, of how many nodes, and how many it takes;
+ * may children run here? */
+typedef struct byn_dist_quorum {
+  bool on, seen, runs;
+  uint32_t nodes, needed;
+  const char *state; /* "off", "lacks", "gaining", "has", "stopping" */
+} byn_dist_quorum;
+void byn_dist_quorum_of(const byn_dist *d, byn_dist_quorum *quorum);
+
 /* O(children). */
 void byn_dist_status_of(const byn_dist *d, byn_dist_status *status);
 /* The same in slices: sets what costs O(1), then adds the children of each of
