@@ -96,13 +96,45 @@ void byn_server_replaced(lua_State *L, byn_process *p, int count) {
   reply_state(L, p);
 }
 
+/* Asks the function that came with the request for a handoff whether the server
+ * is to do that: "begin", hand over; "end", stop, with the state at `state` (0:
+ * none); "failed", stop all the same. Pushes why not, if it may not. */
+static bool is_permitted(lua_State *L, const byn_server *s, const char *stage,
+                         int state) {
+  luaL_checkstack(L, 6, NULL);
+  int top = lua_gettop(L);
+  byn_value_push(L, &s->mail->value);
+  lua_rawgeti(L, -1, 5);
+  lua_pushstring(L, stage);
+  if (state)
+    lua_pushvalue(L, state);
+  else
+    lua_pushnil(L);
+  bool ran = lua_pcall(L, 2, 2, 0) == LUA_OK;
+  bool permitted = ran && lua_toboolean(L, -2);
+  if (permitted) {
+    lua_settop(L, top);
+    return true;
+  }
+  lua_replace(L, top + 1);
+  lua_settop(L, top + 1);
+  return false;
+}
+
 /* Pops why. */
 static void hand_over(lua_State *L, byn_process *p) {
+  if (!is_permitted(L, p->self, "begin", 0)) {
+    lua_pop(L, 2);
+    byn_server_free_mail(L, p);
+    byn_server_idle(L, p);
+    return;
+  }
   if (byn_server_push_callback(L, p, "handoff")) {
     lua_rotate(L, -3, 2);
     byn_server_run_callback(L, p, BYN_HANDING_OVER, 2);
     return;
   }
+  p->handed_over = true; /* it is about to be stopped */
   lua_pop(L, 1);
   lua_pushboolean(L, 0);
   reply_copy(L, p);
@@ -134,20 +166,40 @@ static void push_end_reason(lua_State *L, const byn_server *s) {
   lua_pushliteral(L, "shutdown");
 }
 
-/* What cannot be sent is answered as an error. */
+/* Answers true, or nil and why not (popped); the state went with "end". */
+static bool answer_handoff(lua_State *L, byn_process *p, int status,
+                           int count) {
+  const byn_server *s = p->self;
+  bool stops = true;
+  if (status == LUA_OK) {
+    int first = lua_gettop(L) - count + 1;
+    lua_settop(L, first);
+    stops = is_permitted(L, s, "end", first);
+    lua_remove(L, first);
+    if (stops) {
+      lua_pushboolean(L, 1);
+      if (!byn_server_reply(L, p, 1)) lua_pop(L, 1);
+      return true;
+    }
+  } else if (!is_permitted(L, s, "failed", 0)) {
+    lua_pop(L, 1);
+    stops = false;
+  }
+  byn_server_reply_error(L, p);
+  return stops;
+}
+
+/* Where it may not stop it goes on as if nobody had asked. */
 void byn_server_handed_over(lua_State *L, byn_process *p, int status,
                             int count) {
   byn_server *s = p->self;
   byn_assert(s->doing == BYN_HANDING_OVER);
-  if (status == LUA_OK) {
-    int first = lua_gettop(L) - count + 1;
-    lua_settop(L, first);
-    lua_pushboolean(L, 1);
-    lua_insert(L, first);
-    if (!byn_server_reply(L, p, 2)) byn_server_reply_error(L, p);
-  } else {
-    byn_server_reply_error(L, p);
+  if (!answer_handoff(L, p, status, count)) {
+    byn_server_free_mail(L, p);
+    byn_server_idle(L, p);
+    return;
   }
+  p->handed_over = true;
   push_end_reason(L, s);
   byn_server_free_mail(L, p);
   byn_server_stop(L, p);

@@ -15,7 +15,9 @@ void byn_server_system_request(lua_State *L, byn_process *p, byn_system_op op);
 void byn_server_replaced(lua_State *L, byn_process *p, int count);
 
 /* handoff has returned `count` values, or raised: the reason is on top
- * (popped). The server ends. */
+ * (popped). The server ends, unless the one who asked does not want it to any
+ * more: {"$system", "handoff", why, reason, permit}, where permit(stage, state)
+ * answers whether it may go on with that. */
 void byn_server_handed_over(lua_State *L, byn_process *p, int status,
                             int count);
 

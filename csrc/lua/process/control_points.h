@@ -61,6 +61,8 @@ typedef struct byn_control_points {
   void (*touch_names)(const struct byn_node *node);
   /* p has ended for the reason at `index`. */
   void (*exited)(lua_State *L, const struct byn_process *p, int index);
+  /* Something is done to the node from outside of its steps. */
+  void (*stir)(struct byn_node *node);
   /* The node is being closed: no control knows it any more. */
   void (*forget)(struct byn_node *node);
 } byn_control_points;

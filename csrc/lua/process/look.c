@@ -74,6 +74,23 @@ static int l_queue_length(lua_State *L) {
   return 1;
 }
 
+/* It waits for messages, and there are none. */
+static bool is_at_rest(const byn_process *p) {
+  if (p->state != BYN_IDLE || p->mail.count > 0) return false;
+  return !p->co || p->wait == BYN_WAIT_MESSAGE || p->wait == BYN_WAIT_MAIL;
+}
+
+/* at_rest(pid) -> how many messages it has had, modulo 2^32, if it does nothing
+ * but wait for the next; else nil */
+static int l_at_rest(lua_State *L) {
+  const byn_process *p = local_process(L, "at_rest");
+  if (p && is_at_rest(p))
+    lua_pushnumber(L, p->mail.taken);
+  else
+    lua_pushnil(L);
+  return 1;
+}
+
 static void set_facts(lua_State *L, const byn_process *p) {
   lua_pushstring(L, status_name(p));
   lua_setfield(L, -2, "status");
@@ -265,6 +282,7 @@ static int l_table(lua_State *L) {
 void byn_look_functions(lua_State *L) {
   static const luaL_Reg functions[] = {{"is_alive", l_is_alive},
                                        {"queue_length", l_queue_length},
+                                       {"at_rest", l_at_rest},
                                        {"process_info", l_process_info},
                                        {"add_relations", l_add_relations},
                                        {"processes", l_processes},

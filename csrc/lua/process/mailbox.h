@@ -38,7 +38,8 @@ typedef struct byn_mailbox {
   byn_mail *head, *tail;
   byn_mail *cursor; /* selective receive: the last one passed over */
   uint32_t count;
-  uint32_t taken; /* how many were taken out, modulo 2^32 */
+  uint32_t taken; /* how many were taken out, modulo 2^32, or never came here:
+                     they were handed over at once */
 } byn_mailbox;
 
 /* Has the world's spare mails freed when it is closed. */

@@ -148,6 +148,8 @@ struct byn_process {
   bool awaits_sends : 1;  /* there may be some in node->sends_of */
   bool limited : 1;       /* its mailbox has a limit: mailbox_limit.h */
   bool untaken : 1;       /* nobody took its last call (call_untaken) */
+  bool handed_over : 1;   /* its state goes on elsewhere: calls that it has not
+                             taken are answered as if it were not there */
   unsigned held_log2 : 5; /* process_held_node again at 2^this held_ms */
   unsigned long_log2 : 5; /* mailbox_long again at 10,000 * 2^this messages */
   uint32_t mail_watch;    /* as long as this, byn_mailbox_grew looks at it */

@@ -67,6 +67,12 @@ static void free_process_slots(lua_State *L, byn_process *p) {
   byn_slot_free(L, slots, p->exit_reason);
 }
 
+/* A finalizer may add mail here, and take none. */
+static void refuse_calls(lua_State *L, byn_process *p) {
+  for (const byn_mail *mail = p->mail.head; mail; mail = mail->next)
+    if (mail->kind == BYN_MAIL_CALL) byn_call_refuse(L, p, &mail->id);
+}
+
 static void break_relations(lua_State *L, byn_process *p, int reason) {
   while (p->relations.first)
     byn_relation_break_first(L, p->node, &p->relations, reason);
@@ -104,6 +110,7 @@ static void exit_process(lua_State *L, byn_process *p) {
   if (node->points) node->points->exited(L, p, reason);
   if (p->self) behaviour_ended(L, p, reason);
   p->self = NULL;
+  if (p->handed_over) refuse_calls(L, p);
   break_relations(L, p, reason);
   byn_mailbox_clear(L, node->world, &p->mail);
   lua_settop(L, reason - 1);

@@ -87,6 +87,27 @@ static int l_send(lua_State *L) {
   return byn_send_throttle(L, node, &dest, results);
 }
 
+/* send_now(pid, msg) -> true: never waits, as cast_now */
+static int l_send_now(lua_State *L) {
+  byn_node *node = byn_node_here(L);
+  lua_settop(L, 2);
+  BYN_POINT(L, node->world->running, l_send_now, BYN_OP_SEND, 1);
+  byn_dest dest;
+  byn_dest_unresolved_at(L, node, 1, "send", &dest);
+  return byn_send_value(L, node, &dest, 2);
+}
+
+/* await_room(pid) -> true: waits as who has just sent to it does, while very
+ * much is to be sent to its node */
+static int l_await_room(lua_State *L) {
+  byn_node *node = byn_node_here(L);
+  lua_settop(L, 1);
+  byn_dest dest;
+  byn_dest_unresolved_at(L, node, 1, "send", &dest);
+  lua_pushboolean(L, 1);
+  return byn_send_throttle(L, node, &dest, 1);
+}
+
 /* tell(pid, msg): sends to a process of this Lua state what the limit of its
  * mailbox never drops, also once the node has been closed */
 static int l_tell(lua_State *L) {
@@ -499,6 +520,8 @@ static int l_mail_wait(lua_State *L) {
 
 void byn_send_functions(lua_State *L) {
   static const luaL_Reg functions[] = {{"send", l_send},
+                                       {"send_now", l_send_now},
+                                       {"await_room", l_await_room},
                                        {"tell", l_tell},
                                        {"pid_send", l_pid_send},
                                        {"send_after", l_send_after},

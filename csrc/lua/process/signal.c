@@ -329,3 +329,17 @@ void byn_relation_break_first(lua_State *L, byn_node *node,
   else
     lua_pop(L, 1);
 }
+
+void byn_call_refuse(lua_State *L, byn_process *p, const byn_id *ref) {
+  luaL_checkstack(L, 12, NULL);
+  lua_pushliteral(L, "noproc");
+  byn_relation *r = p->relations.first;
+  for (; r; r = byn_relation_after(r, &p->relations))
+    if (r->kind == BYN_CALL && r->b.list == &p->relations &&
+        r->serial == ref->serial && byn_end_id(r, &r->a)->origin == ref->origin)
+      break;
+  if (r)
+    break_relation(L, p->node, r, &r->b);
+  else
+    lua_pop(L, 1);
+}

@@ -39,6 +39,9 @@ void byn_watch(lua_State *L, byn_process *p, const byn_id *to);
 /* Ends a monitor; quiet about a serial that is gone. */
 void byn_demonitor(lua_State *L, byn_process *p, uint64_t serial);
 
+/* The call `ref` of a process that ends, which did not take it, is answered
+ * "noproc". */
+void byn_call_refuse(lua_State *L, byn_process *p, const byn_id *ref);
 /* The first of the relations that the dead end has breaks, for the reason at
  * `index`: tells the other end and frees it. */
 void byn_relation_break_first(lua_State *L, struct byn_node *node,

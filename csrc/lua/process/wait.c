@@ -59,6 +59,7 @@ bool byn_process_hand(lua_State *L, byn_process *p) {
   BYN_COVER(byn_process_phase(p), "hand");
   tell_control(p);
   lua_xmove(L, p->co, 1); /* a C function that yielded has room */
+  p->mail.taken++;
   p->arguments = 1;
   p->wait = BYN_WAIT_NOTHING;
   byn_process_ready(p);
