@@ -19,11 +19,12 @@
 --
 -- Exactly one: the owner of an id on the ring serialises its starts. When a
 -- node dies, each of its permanent and transient children starts again on its
--- own id's new owner; temporary ones end. A node that joins takes no child
--- that runs; it gets those that start from then on. Where two processes of one
--- child meet, after a split network or a long silence, the one stays that began
--- first (`conflict`), and the other is stopped with the reason
--- {"shutdown", {"conflict", pid}} and the event placement_conflict.
+-- own id's new owner; temporary ones end. A node that joins gets those that
+-- start from then on, and with `rebalance` those that the ring names it for.
+-- Where two processes of one child meet, after a split network or a long
+-- silence, the one stays that began first (`conflict`), and the other is
+-- stopped with the reason {"shutdown", {"conflict", pid}} and the event
+-- placement_conflict.
 --
 -- A child harms only itself: one that crashes more than max_restarts times in
 -- max_seconds is set aside ("failing") and tried again after a back-off, with
@@ -41,6 +42,7 @@ core.skip_in_errors()
 local common = require "banyan.options"
 local held = require "banyan.distributed_supervisor.held"
 local options = require "banyan.distributed_supervisor.options"
+local server = require "banyan.server"
 local slices = require "banyan.slices"
 local tree = require "banyan.distributed_supervisor.tree"
 local views = require "banyan.distributed_supervisor.views"
@@ -113,6 +115,11 @@ end
 --- runs none.
 ---@field on_error? "keep"|"empty"
 
+--- The option `rebalance` with options of its own.
+---@class banyan.Rebalance
+---@field mode "passive"|"active"
+---@field per_second? integer  so many children leave a node in a second; 100
+
 --- The options of distributed_supervisor.start_link.
 ---@class banyan.DistributedOptions
 ---@field name string  the same on all nodes
@@ -142,6 +149,12 @@ end
 --- Of a failing child that has none of its own; {min=100, max=30000, factor=2,
 --- jitter=0.2} by default.
 ---@field backoff? banyan.Backoff
+--- {"module", "fn"}: each id that is no other child is one that its first call,
+--- cast or send starts, by that function and with the id as its argument.
+---@field entity? string[]
+--- Of entities: one that has had no message for so many milliseconds is stopped
+--- until the next. Default: none is.
+---@field idle_ms? integer
 --- Milliseconds (30000) of one start function; then it is killed, with the
 --- processes that it has spawned.
 ---@field start_ms? integer
@@ -154,6 +167,16 @@ end
 --- carries on the longer history by a checkpoint ("oldest", the default); or
 --- the one that began last.
 ---@field conflict? "oldest"|"newest"
+--- "available" (default): each side of a divided network runs all children, and
+--- when they meet one of two stays (`conflict`). "quorum": a side that does not
+--- see the quorum stops its children before another may start them.
+---@field mode? "available"|"quorum"
+--- With mode = "quorum": so many nodes that run children, or the majority of
+--- these. Each two quorums must have a node in common.
+---@field quorum? integer|string[]
+--- Milliseconds (5000): a child has so long to stop when the quorum is gone,
+--- whatever its own `shutdown`.
+---@field quorum_stop_ms? integer
 ---@field listeners? banyan.DistributedListener[]
 --- true; false leaves out on_node_up and on_node_down.
 ---@field monitor_nodes? boolean
@@ -161,7 +184,11 @@ end
 --- memory, so that they wait their turn with all other requests; they then
 --- yield.
 ---@field cache_children? boolean
----@field rebalance? "passive"  no other value yet
+--- "passive" (default): a child stays where it started until its node goes.
+--- "active": children move to where the ring names, when nodes have joined; at
+--- most per_second (100) of each node, and while no node is in doubt. Those
+--- that were put or moved to a node by name stay there.
+---@field rebalance? "passive"|"active"|banyan.Rebalance
 
 --- Starts this node's part of a distributed supervisor, linked to the caller.
 -- Yields until it knows what the other nodes know, those included that the node
@@ -235,6 +262,7 @@ end
 ---  {"cannot_represent", digits, node} (LuaJIT there has no such integer),
 ---  {"no_room", "max_children", node}, {"spec_too_large", bytes},
 ---  "not_a_member" or "noconnection" (of the node that was named), "no_nodes",
+---  "no_quorum" (with mode = "quorum": this node does not see it),
 ---  "ignore", "timeout" (the start function's time is over, or nobody was in
 ---  charge), "not_started", or what the start function answered
 function distributed_supervisor.start_child(name, spec, node)
@@ -271,6 +299,101 @@ function distributed_supervisor.terminate_child(name, child)
   local done, err = ask(name, msg)
   if done then return true end
   return nil, err
+end
+
+-- --- moving ----------------------------------------------------------------
+
+local function check_node(what, node)
+  if node ~= nil and type(node) ~= "string" then
+    error(("distributed_supervisor.%s: node must be a string, got %s")
+      :format(what, type(node)), 3)
+  end
+end
+
+--- Moves a child to another node, with its state: what its callback handoff
+-- ("move") returns is what resume gets there. Calls and messages by id that
+-- come meanwhile wait, and follow it. One that is there already stays. Yields
+-- until it runs there.
+---@param name string
+---@param id string|integer|banyan.Ref
+---@param node? string  it stays there while that node lives; without: where the
+---  ring names
+---@return banyan.Pid|nil pid
+---@return any err  {"handoff_failed", reason}, or what start_child answers of a
+---  node that does not take it: it runs where it was; "timeout",
+---  "noproc" (no such child), "not_started"
+function distributed_supervisor.move_child(name, id, node)
+  check_name("move_child", name)
+  check_node("move_child", node)
+  id = options.check_id("distributed_supervisor.move_child", id, 2)
+  local pid, err = ask(name, { tag = "move", id = id, node = node })
+  if pid then return pid end
+  return nil, err == "not_found" and "noproc" or err
+end
+
+local DRAIN_MS = 60000
+
+-- Asks the coordinator of a node what that may be asked by others.
+local function ask_node(name, node, msg)
+  local view = view_of(name)
+  if not view then return nil, "not_started" end
+  if node == nil or node == view.node then return ask(name, msg) end
+  local done, answer = core.call({ name = name, node = node }, msg, "infinity")
+  if done then return answer end
+  if answer == "noproc" then answer = "not_a_member" end
+  return nil, answer
+end
+
+--- Has a node run no children from now on: its children move to others
+-- (handoff "drain"), and it takes none until undrain, or until its supervisor
+-- ends. What could not be moved in time stays there. Yields.
+---@param name string
+---@param node? string  default this one
+---@param timeout? integer|string  milliseconds, default 60000; "infinity"
+---@return integer|nil moved  so many children
+---@return any err  {"timeout", left}; "undrained" meanwhile; "noconnection",
+---  "not_a_member" (no such supervisor there), "not_started"
+function distributed_supervisor.drain(name, node, timeout)
+  check_name("drain", name)
+  check_node("drain", node)
+  if timeout == nil then
+    timeout = DRAIN_MS
+  else
+    timeout = common.timeout(timeout, "distributed_supervisor.drain", 2)
+  end
+  return ask_node(name, node,
+    { tag = "drain", timeout = timeout or "infinity" })
+end
+
+--- Has a node that was drained run children again. Those that were moved away
+-- stay where they are (see rebalance). Yields.
+---@param name string
+---@param node? string  default this one
+---@return true|nil ok
+---@return any err  as for drain
+function distributed_supervisor.undrain(name, node)
+  check_name("undrain", name)
+  check_node("undrain", node)
+  return ask_node(name, node, { tag = "undrain" })
+end
+
+--- Moves the children that the ring names another node for (handoff
+-- "rebalance"), once, on all nodes; each node waits until no other is in doubt.
+-- Those that were put or moved to their node by name stay. Yields until that is
+-- done.
+---@param name string
+---@return integer|nil moved  so many children
+---@return any err  "not_started"
+function distributed_supervisor.rebalance(name)
+  check_name("rebalance", name)
+  local view = view_of(name)
+  if not view then return nil, "not_started" end
+  local nodes, moved = view.dist:members(), 0
+  if #nodes < 2 then return 0 end
+  local counts = server.multi_call(nodes, name, { tag = "rebalance" },
+    "infinity")
+  for _, count in pairs(counts) do moved = moved + count end
+  return moved
 end
 
 -- --- looking ---------------------------------------------------------------
@@ -399,9 +522,10 @@ end
 --- Says how it stands with this supervisor. Yields only where children are very
 -- many, and the caller can wait.
 ---@param name string
----@return table|nil status  mode = "available", nodes (those that run
----  children), here, everywhere (children that run), moving, lost, failing,
----  waiting (for room): numbers
+---@return table|nil status  mode, nodes (those that run children), here,
+---  everywhere (children that run), moving, lost, failing, waiting (for room),
+---  idle (that have kept something): numbers; quorum: with mode = "quorum",
+---  does this node see it?
 ---@return any err  "not_started"
 function distributed_supervisor.status(name)
   local view = view_of(name)
@@ -411,30 +535,53 @@ function distributed_supervisor.status(name)
     return dist:status(so_far, bucket, most)
   end)
   if views.of(name) ~= view then return nil, "not_started" end
+  local mode, _, seen = "available", dist:quorum()
+  if seen ~= nil then mode = "quorum" end
   return {
-    mode = "available", nodes = view.dist:members(), here = status.here,
-    everywhere = status.everywhere, moving = 0, lost = status.lost,
-    failing = status.failing, waiting = status.waiting,
+    mode = mode, quorum = seen, nodes = view.dist:members(), here = status.here,
+    everywhere = status.everywhere, moving = status.moving,
+    lost = status.lost, failing = status.failing, waiting = status.waiting,
+    idle = status.idle,
   }
 end
 
 local sentences = {
   starting = "its start function runs, or waits for others to be done",
+  moving = "it moves to another node",
   lost = "its node is gone, and it is to start on another",
   failing = "it crashed too often, and is tried again after a while",
   waiting = "no node runs children, has room for it, or may start it",
+  idle = "the next message starts it",
   ended = "it has ended",
 }
 
-local function why(child)
-  if child.state ~= "running" then return sentences[child.state] end
-  if child.pinned == child.node then
+-- Where children do not run as there is no quorum, or nil.
+local function no_quorum(view)
+  local _, seen, nodes, needed, runs = view.dist:quorum()
+  if runs ~= false then return nil end
+  if seen then
+    return "this node sees the quorum again, and waits until it knows of all "
+      .. "nodes what they run"
+  end
+  return ("there is no quorum: this node sees %d of %d nodes that it needs")
+    :format(nodes, needed)
+end
+
+local function why(child, view)
+  if child.state ~= "running" then
+    local reason = child.state ~= "ended" and no_quorum(view)
+    return reason or sentences[child.state]
+  end
+  if child.stays and child.moved_to == child.node then
+    return "it was moved to this node by name"
+  elseif child.pinned == child.node then
     return "it was put on this node by name"
   elseif child.node == child.owner then
     return "the ring names this node"
   elseif child.refused_by_owner then
     return "the node that the ring names refused it"
   end
+  if child.moved_to == child.node then return "it was moved to this node" end
   return "it stays where it started until that node goes"
 end
 
@@ -442,8 +589,9 @@ end
 ---@param name string
 ---@param id string|integer|banyan.Ref
 ---@return table|nil explanation  id, node (where it runs), pid, state
----  ("running", "starting", "lost", "failing", "waiting", "ended"), owner (whom
----  the ring names), pinned (it was put on its node by name), failures (in a
+---  ("running", "starting", "moving", "lost", "failing", "waiting", "idle",
+---  "ended"), owner (whom the ring names), pinned (it was put on its node by
+---  name), failures (in a
 ---  row), error (the last reason of one that fails, waits or has ended),
 ---  wait_ms (until one that fails here is tried again), refusal (why the owner
 ---  did not take it), epoch (greater for each start_child of the id), seq
@@ -455,6 +603,9 @@ function distributed_supervisor.explain(name, id)
   local view = view_of(name)
   if not view then return nil, "not_started" end
   local child = view.dist:explain(id)
+  if not child and view.entity then
+    child = { state = "idle", owner = view.dist:owner(id), failures = 0 }
+  end
   if not child then return nil, "not_found" end
   if child.state == "running" and views.is_here(view, id)
     and not core.is_alive(child.pid) then
@@ -467,7 +618,7 @@ function distributed_supervisor.explain(name, id)
     failures = child.failures, error = child.reason, wait_ms = child.wait_ms,
     refusal = child.refusal, epoch = child.epoch, seq = child.seq,
     members = view.dist:members(),
-    reason = why(child),
+    reason = why(child, view),
   }
 end
 
@@ -533,6 +684,7 @@ local to_integer = math.tointeger or function(number) return number end
 ---@param msg any
 ---@param timeout? integer|string  milliseconds, default 5000, in all
 ---@return any ...  as server.call; `nil, "noproc"` for an id that is not known,
+---  `nil, "no_quorum"` where it does not run and this node sees no quorum,
 ---  `nil, "not_started"` where the supervisor does not run. "noconnection": the
 ---  node of the child was lost in this call, which may have been served
 function distributed_supervisor.call(name, id, msg, timeout)
@@ -551,6 +703,13 @@ function distributed_supervisor.call(name, id, msg, timeout)
   return held.call(view, id, msg, timeout)
 end
 
+-- A destination, for a message that is sent by this function. To look for the
+-- process and to send to it is one: where a child is about to move, others are
+-- told that nothing more is sent to its process.
+local function dest_for(what, name, id)
+  return { supervisor = name, id = id, what = what }
+end
+
 -- The pid that a message is to be sent to; or true, it is kept; or nil, err.
 local function keep(name, id, kind, msg, what)
   local view = view_of(name)
@@ -564,12 +723,13 @@ end
 ---@param name string
 ---@param id string|integer|banyan.Ref
 ---@param msg any
----@return true  whether or not there is such a child
+---@return true|nil ok  true whether or not there is such a child
+---@return any err  "no_quorum", where it does not run
 function distributed_supervisor.cast(name, id, msg)
   local _, key = find("cast", name, id)
-  local pid = keep(name, key, "cast", msg, "distributed_supervisor.cast")
-  if core.is_pid(pid) then core.cast(pid, msg) end
-  return true
+  local view = view_of(name)
+  if view and held.is_denied(view, key) then return nil, "no_quorum" end
+  return core.cast(dest_for("distributed_supervisor.cast", name, key), msg)
 end
 
 --- Sends a child a message by its id. To one that is known, but does not run
@@ -581,12 +741,10 @@ end
 ---@param id string|integer|banyan.Ref
 ---@param msg any
 ---@return true|nil ok
----@return any err  "noproc" (no such child), "not_started"
+---@return any err  "noproc" (no such child), "no_quorum", "not_started"
 function distributed_supervisor.send(name, id, msg)
   local _, key = find("send", name, id)
-  local pid, err = keep(name, key, "send", msg, "distributed_supervisor.send")
-  if core.is_pid(pid) then return core.send(pid, msg) end
-  return pid, err
+  return core.send(dest_for("distributed_supervisor.send", name, key), msg)
 end
 
 --- Makes a destination of a child's id, for send, server.call, server.cast,
@@ -612,7 +770,7 @@ local function resolve(dest)
 end
 
 local function keep_for(dest, kind, msg)
-  local what = kind == "cast" and "server.cast" or "send"
+  local what = dest.what or (kind == "cast" and "server.cast" or "send")
   return keep(dest.supervisor, dest.id, kind, msg, what)
 end
 

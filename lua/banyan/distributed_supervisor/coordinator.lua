@@ -8,11 +8,14 @@
 -- finds in it what should run, and the processes (processes.lua) that do run.
 
 local core = require "banyan.core"
+local answers = require "banyan.distributed_supervisor.answers"
 local childspec = require "banyan.childspec"
+local entities = require "banyan.distributed_supervisor.entities"
 local events = require "banyan.distributed_supervisor.events"
 local held = require "banyan.distributed_supervisor.held"
 local hosts = require "banyan.hosts"
 local listeners = require "banyan.distributed_supervisor.listeners"
+local moves = require "banyan.distributed_supervisor.moves"
 local server = require "banyan.server"
 local sets = require "banyan.sets"
 local slices = require "banyan.slices"
@@ -25,7 +28,6 @@ local NAMELESS = "nonode"   -- the node, where it has no name
 local CONNECT_MS = 3000     -- for a connection to a node that others have
 local PATIENCE_MS = 30000   -- of a request, besides the time of its start
 local CHECKPOINT_MS = 5000  -- until others hold a checkpoint
-local HELD_MS = 100         -- what waits for children is looked at so often
 local KEEP_ENDED, KEEP_ENDED_MS = 10000, 60000
 local TEMPORARY, TRANSIENT, ENSURE, NESTED = 1, 2, 4, 8 -- of a start
 
@@ -56,6 +58,8 @@ local function refusal(self, a)
   end
   local module, fn = childspec.start_of(a.spec)
   if fn == "start_link" or self.modules[module] then return nil end
+  local entity = self.opts.entity
+  if entity and module == entity[1] and fn == entity[2] then return nil end
   return core.reason {
     "not_allowed", ("%s.%s"):format(module, fn), self.node,
   }
@@ -92,11 +96,18 @@ local function forget_starter(self, child)
   return one.pid
 end
 
--- With `handoff`, which says why, it is asked for its state first.
-function Coordinator:stop_process(child, reason, handoff, id)
+function Coordinator:stop_process(child, reason)
   core.cast(self.processes, {
     tag = "stop", child = child, reason = reason, key = self.view.key,
-    handoff = handoff, handoff_ms = self.opts.handoff_ms, id = id,
+  })
+end
+
+-- The same, but it is asked for its state first.
+local function stop_running(self, a, reason)
+  core.cast(self.processes, {
+    tag = "stop", child = a.child, reason = reason, key = self.view.key,
+    handoff = a.handoff, handoff_ms = self.opts.handoff_ms, id = a.id,
+    max_state = self.opts.max_checkpoint, goes_on = a.goes_on,
   })
 end
 
@@ -111,36 +122,17 @@ end
 
 -- The reason that a process is stopped with.
 local function stop_reason(a)
+  if a.why == "idle" then return core.reason { "shutdown", "idle" } end
   if a.why ~= "conflict" then return "shutdown" end
   return core.reason {
     "shutdown", core.reason { "conflict", a.other_pid },
   }
 end
 
--- What a process is asked to hand over for, by why it is stopped.
-local HANDOFFS = { left = "leave", conflict = "conflict" }
-
 function actions.stop(self, a)
-  if a.pid ~= nil then
-    return self:stop_process(a.child, stop_reason(a), HANDOFFS[a.why], a.id)
-  end
+  if a.pid ~= nil then return stop_running(self, a, stop_reason(a)) end
   give_up_start(self, a.child)
   self.dist:exited(a.child, "shutdown")
-end
-
--- What a caller of start_child is answered, by the code of the action. The
--- first value of a reply says that the coordinator answered: what a start
--- function gave must not look like a failure of the call.
-local answers = {}
-
-function answers.ok(a, id) return true, a.pid, id end
-function answers.already_started(a)
-  return false, core.reason { "already_started", a.pid }
-end
-function answers.error(a) return false, a.reason end
-function answers.refused(a) return false, a.reason end
-function answers.no_room(a)
-  return false, core.reason { "no_room", "max_children", a.node }
 end
 
 -- What a handoff returned is where it belongs, or is not.
@@ -148,9 +140,9 @@ local function handoff_answered(self, request, a)
   if a.code == "ok" then return end
   local reason = a.code
   if reason == "too_large" then
-    reason = core.reason { "checkpoint_too_large", #request.exit.state }
+    reason = core.reason { "checkpoint_too_large", #request.handed.state }
   end
-  self:tell_failed_handoff(request.exit, reason)
+  self:tell_failed_handoff(request.handed, reason)
 end
 
 function actions.answer(self, a)
@@ -159,8 +151,10 @@ function actions.answer(self, a)
   if not request then return end
   if request.what == "handoff" then
     return handoff_answered(self, request, a)
+  elseif request.what == "ask_for" then
+    return entities.asked(self, request.id, a, answers[a.code])
   end
-  if a.code == "ok" and request.what ~= "start" then
+  if a.code == "ok" and request.what ~= "start" and request.what ~= "move" then
     return core.reply(request.from, true, true)
   end
   local answer = answers[a.code]
@@ -242,11 +236,11 @@ local function tell(self, name, fields)
   core.event(name, fields)
 end
 
--- "leave": the child is started with its last checkpoint. "conflict": the other
--- copy hears nothing.
-function Coordinator:tell_failed_handoff(exit, reason)
+-- "drain" and "leave": the child is started with its last checkpoint.
+-- "conflict": the other copy hears nothing. Else it goes on where it is.
+function Coordinator:tell_failed_handoff(of, reason)
   tell(self, "handoff_failed", {
-    id = exit.id, pid = exit.pid, reason = reason, why = exit.handoff,
+    id = of.id, pid = of.pid, reason = reason, why = of.handoff,
   })
 end
 
@@ -263,11 +257,32 @@ local function guarded(self, fn, ...)
   return false, core.reason { "error", err[1], err[2] }
 end
 
+function actions.hold(self, a)
+  if a.id ~= nil then held.hold(self.view, a.id, a.held) end
+end
+
+-- Could this node start that child? Its module may be loaded when it comes.
+function actions.probe(self, a)
+  self.dist:probed(a.request,
+    refusal(self, a) or starter.missing(a.spec, self.node))
+end
+
 function actions.event(self, a)
   tell(self, a.event, events.fields(self, a))
 end
 
 function actions.escalate(self) self.escalated = true end
+
+-- Where the quorum is gone, each child is told to stop by an action of its own.
+-- All that run now have ended after wait_ms, whatever they do meanwhile.
+function actions.quorum(self, a)
+  if not a.joined then
+    core.cast(self.processes,
+      { tag = "kill", after_ms = a.wait_ms, key = self.view.key })
+  end
+  tell(self, a.joined and "quorum_regained" or "quorum_lost",
+    { seen = a.count, needed = a.needed })
+end
 
 -- The actions of the machine. Nobody can end the coordinator between one that
 -- it took and what comes of that. Answers one that is not to be carried out so.
@@ -316,6 +331,9 @@ local function open_dist(self, opts)
     max_restarts = opts.max_restarts, max_ms = opts.max_ms,
     backoff = opts.backoff, max_spec = opts.max_spec,
     max_checkpoint = opts.max_checkpoint,
+    handoff_ms = opts.handoff_ms, per_second = opts.per_second,
+    quorum_needed = opts.quorum_needed, quorum_nodes = opts.quorum_nodes,
+    quorum_stop_ms = opts.quorum_stop_ms,
     keep_ended = KEEP_ENDED, keep_ended_ms = KEEP_ENDED_MS,
   }
 end
@@ -344,29 +362,40 @@ local function meet_nodes(self)
   for _, node in ipairs(core.nodes()) do self:meet(node) end
 end
 
-local function new_request(self, what, from, id)
+function Coordinator:new_request(what, from, id)
   self.last_request = self.last_request + 1
   self.requests[self.last_request] = { what = what, from = from, id = id }
   return self.last_request
 end
 
--- The end of a process. What its handoff returned is its last checkpoint, or is
--- told to the copy that stays.
+-- What the handoff of a process returned is its last checkpoint, or is told to
+-- the copy that stays.
+local function take_handed(self, handed)
+  local request = self:new_request("handoff")
+  self.requests[request].handed = handed
+  self.dist:checkpoint(request, handed.child, handed.state, true, true)
+end
+
+local function take_failed_handoff(self, failed)
+  self:tell_failed_handoff(failed, failed.reason)
+  if failed.goes_on then
+    self.dist:handoff_failed(failed.child, failed.reason)
+  end
+end
+
+-- The end of a process.
 local function take_exit(self, exit)
   self.view.running[exit.child] = nil
-  local state, failed = exit.state, exit.failed
-  if state and #state > self.opts.max_checkpoint then
-    state, failed = nil, core.reason { "checkpoint_too_large", #state }
-  end
-  if state then
-    local request = new_request(self, "handoff")
-    self.requests[request].exit = exit
-    self.dist:checkpoint(request, exit.child, state, true, true)
-  elseif failed ~= nil then
-    self:tell_failed_handoff(exit, failed)
-  end
+  entities.forget(self, exit.child)
+  if exit.state then take_handed(self, exit) end
   self.dist:exited(exit.child, exit.reason)
 end
+
+-- What the parent of the processes tells.
+local told = {
+  handed = take_handed, handoff_failed = take_failed_handoff,
+  exited = take_exit,
+}
 
 -- What became of starts and processes while there was no coordinator. What is
 -- not among the processes that run has ended.
@@ -388,8 +417,8 @@ local function find_processes(self)
       self.dist:start_failed(child, "error", "killed")
     end
   end
-  for _, exit in ipairs(answer and answer.exits or {}) do
-    take_exit(self, exit)
+  for _, one in ipairs(answer and answer.told or {}) do
+    told[one.tag](self, one)
   end
   for _, child in ipairs(sets.sorted(view.running)) do
     if not found[child] then
@@ -414,6 +443,7 @@ function Coordinator:init(arg)
   self.requests = {}     -- number -> {what=, from=, id=}
   self.last_request = 0
   self.awaiting = {}     -- who waits until it is ready
+  moves.open(self)
   self.down_reasons = {} -- node -> why its link ended
   self.dist = open_dist(self, opts)
   self.view = views.open(self.dist, self.name)
@@ -423,7 +453,8 @@ function Coordinator:init(arg)
   self.view.cached = opts.cache_children ~= false
   self.view.tree, self.view.node = arg.tree, self.node
   self.view.max_checkpoint = opts.max_checkpoint
-  self.view.max_held = opts.max_held
+  self.view.max_held, self.view.entity = opts.max_held, opts.entity
+  entities.open(self)
   self.starters = self.view.starters
   self.dist:attach()
   self.dist:set_hosts(self:is_host())
@@ -431,14 +462,9 @@ function Coordinator:init(arg)
   find_processes(self)
   meet_nodes(self)
   carry_out(self)
-  core.unbroken(self.look_at_held, self)
-end
-
---- Looks at what waits for children, again and again while there is any.
-function Coordinator:look_at_held()
-  if not held.look(self.view) then return end
-  core.send_after(HELD_MS, self.me,
-    { tag = "look_at_held", key = self.view.key })
+  held.open(self.view)
+  core.unbroken(held.look_again, self)
+  entities.look_later(self)
 end
 
 --- Greets the coordinator of a node that is connected.
@@ -459,7 +485,9 @@ end
 -- Other nodes may send anything. What they may ask and say is in the tables
 -- `from_others`; all else is of this node, which its key proves.
 
-local calls, calls_from_others = {}, {}
+local calls = setmetatable({}, { __index = moves.calls })
+local calls_from_others =
+  setmetatable({}, { __index = moves.calls_from_others })
 
 -- Does a start under way here wait for what that process asks for? It is the
 -- starter, or one that this has spawned.
@@ -480,16 +508,20 @@ local function flags_of(msg)
     + (msg.ensure and ENSURE or 0)
 end
 
-function calls.start(self, msg, from)
+--- Asks the machine for a start, with flags besides those that its spec says.
+function Coordinator:ask_for_start(request, msg, flags)
   local nested = is_of_start(self, msg.by) and NESTED or 0
-  self.dist:start(new_request(self, "start", from, msg.id), msg.id, msg.spec,
-    flags_of(msg) + nested, childspec.backoff(msg.spec), msg.node,
-    self.start_ms + PATIENCE_MS)
+  self.dist:start(request, msg.id, msg.spec, flags_of(msg) + nested + flags,
+    childspec.backoff(msg.spec), msg.node, self.start_ms + PATIENCE_MS)
+end
+
+function calls.start(self, msg, from)
+  self:ask_for_start(self:new_request("start", from, msg.id), msg, 0)
 end
 
 -- The child whose id is `key` as bytes.
 local function terminate(self, key, from)
-  local request = new_request(self, "terminate", from)
+  local request = self:new_request("terminate", from)
   if self.dist:terminate(request, key) then return end
   self.requests[request] = nil
   core.reply(from, false, "not_found")
@@ -522,7 +554,7 @@ end
 
 -- A process of a child wrote that.
 function calls.checkpoint(self, msg, from)
-  self.dist:checkpoint(new_request(self, "checkpoint", from), msg.child,
+  self.dist:checkpoint(self:new_request("checkpoint", from), msg.child,
     msg.state, msg.async, false, CHECKPOINT_MS)
 end
 
@@ -558,6 +590,7 @@ end
 function Coordinator:go_on()
   carry_out(self)
   if self.escalated then return server.stop_with("shutdown") end
+  moves.review(self)
   if #self.awaiting > 0 and self.dist:is_ready() then
     local list = self.awaiting
     self.awaiting = {}
@@ -607,7 +640,7 @@ function messages.start_overdue(self, msg)
   self.dist:start_failed(msg.child, "timeout", "timeout")
 end
 
-function messages.exited(self, msg) take_exit(self, msg) end
+for tag, take_it in pairs(told) do messages[tag] = take_it end
 
 -- What it may have started and handed over is not wanted.
 local function starter_down(self, watch, msg)
@@ -673,7 +706,9 @@ end
 
 function messages.tick(self) self.tick_at = nil end
 
-function messages.look_at_held(self) self:look_at_held() end
+messages.drain_overdue = moves.drain_overdue
+messages.look_at_held = held.look_again
+messages.ask_for, messages.look_for_idle = entities.ask_for, entities.look
 
 function messages_from_others.EXIT(self, msg)
   listeners.ended(self.listeners, msg.from, msg.reason)

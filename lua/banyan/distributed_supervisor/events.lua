@@ -70,6 +70,12 @@ function fields.nodes_differ(a, self)
   return { peer = a.node, mine = self.opts.nodes, theirs = a.names }
 end
 
+-- How many nodes each needs; nil: it is in the other mode.
+function fields.quorum_differs(a, self)
+  local _, _, _, mine = self.dist:quorum()
+  return { peer = a.node, mine = mine, theirs = a.count > 0 and a.count or nil }
+end
+
 --- The fields of an event of the machine, the action `a`.
 function events.fields(self, a) return fields[a.event](a, self) end
 

@@ -10,6 +10,9 @@
 -- The coordinator says when a child has another process. It looks at all holds
 -- from time to time, too: a child may end for good, or a hold be over.
 --
+-- A hold for an entity that is idle, or that nobody has heard of, has the
+-- coordinator ask for its start. If that fails, what waits is answered so.
+--
 -- What is here changes in one go, so that nobody sees half of it.
 
 local core = require "banyan.core"
@@ -23,24 +26,35 @@ local await_wait = wait(core.await_wait)
 
 local held = {}
 
+local LOOK_MS = 100  -- all holds are looked at so often
 local AGAIN_MS = 100 -- until a process that was out of reach is called again
 
 local is_id = { string = true, number = true, userdata = true }
 
 -- Does the child exist, whether or not it runs? Until this node has heard what
--- the others know, any may.
+-- the others know, any may. An entity does.
 local function is_known(view, id)
   if not is_id[type(id)] then return false end
+  if view.entity then return true end
   local state = view.dist:state(id)
   if state == "unknown" then return not view.dist:is_ready() end
-  return state ~= "ended"
+  return state ~= "ended" and state ~= "idle"
+end
+
+-- Is what does not run not to be waited for, as there is no quorum?
+local function lacks_quorum(view) return view.dist:quorum() == true end
+
+--- Does a child not run, and is it not to be waited for?
+function held.is_denied(view, id)
+  return views.pid(view, id) == nil and lacks_quorum(view)
 end
 
 local function hold_of(view, id)
   local hold = view.held[id]
   if hold then return hold end
   hold = { id = id, waiters = {}, messages = {}, first = 1, last = 0,
-    dropped = 0, delivering = false }
+    dropped = 0, delivering = false, moving = false,
+    asking = false, ask_at = 0, by = core.self() } -- see ask
   view.held[id] = hold
   view.held_list[#view.held_list + 1] = hold
   if not view.held_looked_at then
@@ -48,6 +62,33 @@ local function hold_of(view, id)
     core.cast_now(view.name, { tag = "look_at_held", key = view.key })
   end
   return hold
+end
+
+-- In these states an entity runs after it was asked for.
+local to_ask_for = { unknown = true, ended = true, idle = true }
+
+-- Does anybody wait?
+local function is_wanted(hold)
+  if hold.first <= hold.last then return true end
+  for _, waiter in ipairs(hold.waiters) do
+    if not waiter.over then return true end
+  end
+  return false
+end
+
+-- Has the coordinator ask for the start of an entity that somebody waits for,
+-- unless it has, or others are about to start it. `again`: a process of it was
+-- there just now.
+local function ask(view, hold, again)
+  if not view.entity or hold.asking or not is_wanted(hold) then return end
+  local state = view.dist:state(hold.id)
+  if not to_ask_for[state] then return end
+  -- One that ends by itself as soon as it runs is not started without pause.
+  if again and state == "ended" then hold.ask_at = now() + AGAIN_MS end
+  if now() < hold.ask_at then return end
+  hold.asking, hold.ask_at = true, now() + AGAIN_MS
+  core.cast_now(view.name,
+    { tag = "ask_for", id = hold.id, by = hold.by, key = view.key })
 end
 
 -- --- letting go --------------------------------------------------------------
@@ -94,7 +135,7 @@ end
 -- The next message and the pid that it goes to; none: the messages are sent, or
 -- the child does not run.
 local function take(view, hold)
-  local pid = views.pid(view, hold.id)
+  local pid = not hold.moving and views.pid(view, hold.id) or nil
   if pid ~= nil and not is_empty(hold) then
     local message = hold.messages[hold.first]
     hold.messages[hold.first] = nil
@@ -107,16 +148,25 @@ local function take(view, hold)
   if #hold.waiters == 0 then close(view, hold) end
 end
 
+-- Nobody may come between: the child may be about to move, and others are told
+-- that nothing more is sent to this process of it.
+local function send_next(view, hold)
+  local pid, message = take(view, hold)
+  if pid == nil then return nil end
+  local value = core.dist.decode(message.bytes)
+  if message.kind == "cast" then
+    core.cast_now(pid, value)
+  else
+    core.send_now(pid, value)
+  end
+  return pid
+end
+
 local function deliver(view, hold)
   while true do
-    local pid, message = core.unbroken(take, view, hold)
+    local pid = core.unbroken(send_next, view, hold)
     if pid == nil then return end
-    local value = core.dist.decode(message.bytes)
-    if message.kind == "cast" then
-      core.cast(pid, value)
-    else
-      core.send(pid, value)
-    end
+    core.await_room(pid)
   end
 end
 
@@ -127,10 +177,11 @@ end
 
 -- Lets go what may go.
 local function release(view, hold)
-  if hold.closed or is_delivering(hold) then return end
+  if hold.closed or hold.moving or is_delivering(hold) then return end
   local pid = views.pid(view, hold.id)
   if pid == nil then
-    if is_known(view, hold.id) then return end
+    if lacks_quorum(view) then return wake(hold) end
+    if is_known(view, hold.id) then return ask(view, hold) end
     wake(hold)
     return close(view, hold)
   end
@@ -149,6 +200,16 @@ function held.shown(view, id)
   if hold then release(view, hold) end
 end
 
+--- The process of a child is about to stop, as that moves or rests: nobody
+-- sends to it by id from now on. Or it goes on. For the coordinator.
+function held.hold(view, id, moving)
+  local hold = view.held[id]
+  if not hold and not moving then return end
+  hold = hold or hold_of(view, id)
+  hold.moving = moving
+  release(view, hold)
+end
+
 local function forget_dead(hold)
   local rest = {}
   for _, waiter in ipairs(hold.waiters) do
@@ -157,6 +218,29 @@ local function forget_dead(hold)
     end
   end
   hold.waiters = rest
+end
+
+--- What became of asking for an entity, if it waits still. For the coordinator.
+---@param view table
+---@param id any
+---@param err any  why it was not started; nil: it was, or will be
+function held.asked(view, id, err)
+  local hold = view.held[id]
+  if not hold then return end
+  hold.asking = false
+  if err == nil or views.pid(view, id) ~= nil then
+    return release(view, hold)
+  end
+  hold.dropped = hold.dropped + hold.last - hold.first + 1
+  hold.first, hold.last, hold.messages = 1, 0, {}
+  for _, waiter in ipairs(hold.waiters) do waiter.failed = err end
+  wake(hold)
+  close(view, hold)
+end
+
+--- A coordinator begins: it has asked for nothing yet.
+function held.open(view)
+  for _, hold in ipairs(view.held_list) do hold.asking = false end
 end
 
 --- Looks at all holds. For the coordinator.
@@ -168,7 +252,8 @@ function held.look(view)
     if not hold.closed then
       forget_dead(hold)
       tell_dropped(view, hold)
-      if #hold.waiters == 0 and is_empty(hold) and not is_delivering(hold) then
+      if #hold.waiters == 0 and is_empty(hold) and not hold.moving
+        and not is_delivering(hold) then
         close(view, hold)
       else
         rest[#rest + 1] = hold
@@ -178,6 +263,14 @@ function held.look(view)
   view.held_list = rest
   view.held_looked_at = #rest > 0
   return #rest > 0
+end
+
+--- The same for its coordinator, again and again while there are some.
+function held.look_again(coordinator)
+  local view = coordinator.view
+  if not held.look(view) then return end
+  core.send_after(LOOK_MS, coordinator.me,
+    { tag = "look_at_held", key = view.key })
 end
 
 --- The supervisor is no more on this node: those who wait see that.
@@ -199,6 +292,7 @@ local function keep(view, id, kind, bytes)
   if view.left then return nil, "not_started" end
   local hold, pid = view.held[id], views.pid(view, id)
   if not hold and pid ~= nil then return pid end
+  if pid == nil and lacks_quorum(view) then return nil, "no_quorum" end
   if not hold and not is_known(view, id) then return nil, "noproc" end
   hold = hold or hold_of(view, id)
   if hold.last - hold.first + 1 >= view.max_held then
@@ -207,6 +301,7 @@ local function keep(view, id, kind, bytes)
   end
   hold.messages[hold.last + 1] = { kind = kind, bytes = bytes }
   hold.last = hold.last + 1
+  if pid == nil then ask(view, hold) end
   return true
 end
 
@@ -217,7 +312,7 @@ end
 ---@param msg any
 ---@param what string  the function that the program called
 ---@return banyan.Pid|true|nil pid  send it there; true: it is kept
----@return string|nil err  "noproc"
+---@return string|nil err  "noproc", "no_quorum"
 function held.keep(view, id, kind, msg, what)
   if not view.held[id] then
     local pid = views.pid(view, id)
@@ -238,13 +333,16 @@ end
 local function find(view, id, stale, far, done)
   if view.left then return nil end
   local hold, pid = view.held[id], views.pid(view, id)
-  local free = not hold or (is_empty(hold) and not hold.delivering)
+  local free = not hold
+    or (is_empty(hold) and not hold.delivering and not hold.moving)
   if pid ~= nil and pid ~= stale and free then return pid end
+  if pid == nil and lacks_quorum(view) then return nil, nil, "no_quorum" end
   if not hold and not is_known(view, id) then return nil end
   hold = hold or hold_of(view, id)
   local waiter = { done = done, pid = core.self(), stale = stale }
   if far then waiter.again_at = core.now() + AGAIN_MS end
   hold.waiters[#hold.waiters + 1] = waiter
+  if pid == nil then ask(view, hold, stale ~= nil) end
   return nil, waiter
 end
 
@@ -252,13 +350,15 @@ local function await_pid(name, id, stale, far, deadline)
   while true do
     local view = views.of(name)
     if not view then return nil, "not_started" end
-    local pid, waiter = core.unbroken(find, view, id, stale, far,
+    local pid, waiter, problem = core.unbroken(find, view, id, stale, far,
       core.await_begin())
     if pid ~= nil then return pid end
+    if problem then return nil, problem end
     if not waiter then return nil, view.left and "not_started" or "noproc" end
     local left = deadline and math.max(deadline - core.now(), 0)
     local _, late = await_wait(waiter.done, left)
     waiter.over = true
+    if waiter.failed ~= nil then return nil, waiter.failed end
     if late == "timeout" then return nil, "timeout" end
     if far then stale, far = nil, false end
   end

@@ -4,8 +4,10 @@
 local core = require "banyan.core"
 local childspec = require "banyan.childspec"
 local common = require "banyan.options"
+local entities = require "banyan.distributed_supervisor.entities"
 local listeners = require "banyan.distributed_supervisor.listeners"
 local monitored = require "banyan.node_monitor.options"
+local sets = require "banyan.sets"
 
 local options = {}
 
@@ -20,6 +22,14 @@ local function is_list(value, test)
 end
 
 local function is_name(value) return type(value) == "string" and value ~= "" end
+
+-- Of the option `quorum`, as for `nodes`.
+local MOST_NODES = 10000
+
+local function is_count(value)
+  return type(value) == "number" and value % 1 == 0 and value >= 1
+    and value <= MOST_NODES
+end
 
 local nodes_schema = {
   source = monitored.source,
@@ -74,6 +84,18 @@ local schema = {
     '"oldest" or "newest"',
     function(value) return value == "oldest" or value == "newest" end,
   },
+  mode = {
+    '"available" or "quorum"',
+    function(value) return value == "available" or value == "quorum" end,
+  },
+  quorum = {
+    "a positive integer (so many nodes) or a non-empty list of node names",
+    function(value)
+      return is_count(value)
+        or is_list(value, is_name) and #value > 0 and #value <= MOST_NODES
+    end,
+  },
+  quorum_stop_ms = "ms",
   on_limit = {
     '"park" or "escalate"',
     function(value) return value == "park" or value == "escalate" end,
@@ -84,10 +106,20 @@ local schema = {
   max_checkpoint = "positive",
   handoff_ms = "ms",
   max_held = "positive",
+  entity = {
+    '{"module", "fn"}',
+    function(value)
+      return is_list(value, is_name) and #value == 2
+    end,
+  },
+  idle_ms = "positive",
   backoff = "table",
   rebalance = {
-    '"passive" ("active" is not there yet)',
-    function(value) return value == "passive" end,
+    '"passive", "active" or {mode = "active", per_second = n}',
+    function(value)
+      return value == "passive" or value == "active"
+        or type(value) == "table"
+    end,
   },
   max_children = "positive",
   modules = "names",
@@ -108,7 +140,8 @@ local defaults = {
   replicas = 2, conflict = "oldest", on_limit = "park", start_ms = 30000,
   start_concurrency = 16, max_spec = 1024 * 1024, max_restarts = 3,
   max_seconds = 5, rebalance = "passive", max_checkpoint = 1024 * 1024,
-  handoff_ms = 10000, max_held = 1000,
+  handoff_ms = 10000, max_held = 1000, mode = "available",
+  quorum_stop_ms = 5000,
 }
 
 local MOST_MS = 2^53 -- an integer in any number
@@ -119,6 +152,29 @@ local function milliseconds(seconds)
 end
 
 local BACKOFF_JITTER = 0.2 -- of the supervisor's; a child's own has none
+
+local rebalance_schema = {
+  mode = {
+    '"passive" or "active"',
+    function(value) return value == "passive" or value == "active" end,
+  },
+  per_second = "positive",
+}
+
+local PER_SECOND = 100
+
+-- How many children of a node move in a second, at most; 0: none.
+local function read_rebalance(what, full, level)
+  local given = full.rebalance
+  if type(given) ~= "table" then given = { mode = given } end
+  given = common.check(what .. ': option "rebalance"', given,
+    rebalance_schema, level + 1)
+  if given.mode == nil then
+    error(what .. ': option "rebalance": option "mode" is missing', level + 1)
+  end
+  full.per_second = given.mode == "active" and (given.per_second or PER_SECOND)
+    or 0
+end
 
 -- The option `nodes` is a list, in `nodes`, or a source and its options, in
 -- `node_source`.
@@ -132,6 +188,42 @@ local function read_nodes(what, full, level)
   end
 end
 
+local function read_entity(what, full, level)
+  local entity = full.entity
+  if not entity then
+    if full.idle_ms == nil then return end
+    error(what .. ': option "idle_ms" is of entities, and there is no option '
+      .. '"entity"', level + 1)
+  end
+  local problem = entities.problem(entity)
+  if problem then
+    error(('%s: option "entity": %s'):format(what, problem), level + 1)
+  end
+  full.entity = { entity[1], entity[2] }
+end
+
+-- `quorum_needed`: so many nodes, 0 for none; `quorum_nodes`: the majority of
+-- these, in byte order, each once.
+local function read_quorum(what, opts, full, level)
+  local mode = full.mode == "quorum"
+  if mode and opts.quorum == nil then
+    error(what .. ': option "quorum" is missing, which mode = "quorum" needs',
+      level + 1)
+  end
+  for _, name in ipairs { "quorum", "quorum_stop_ms" } do
+    if not mode and opts[name] ~= nil then
+      error(('%s: option %q needs mode = "quorum"'):format(what, name),
+        level + 1)
+    end
+  end
+  full.quorum_needed = 0
+  if type(opts.quorum) == "table" then
+    full.quorum_nodes = sets.sorted(sets.of(opts.quorum))
+  elseif mode then
+    full.quorum_needed = opts.quorum
+  end
+end
+
 --- Checks the options of start_link; answers them with the defaults filled in.
 function options.check(what, opts, level)
   opts = common.check(what, opts, schema, level + 1)
@@ -142,6 +234,9 @@ function options.check(what, opts, level)
   for key, value in pairs(defaults) do full[key] = value end
   for key, value in pairs(opts) do full[key] = value end
   read_nodes(what, full, level + 1)
+  read_entity(what, full, level + 1)
+  read_rebalance(what, full, level + 1)
+  read_quorum(what, opts, full, level + 1)
   local given, wait = opts.backoff or {}, {}
   for key, value in pairs(given) do wait[key] = value end
   if wait.jitter == nil then wait.jitter = BACKOFF_JITTER end

@@ -8,25 +8,31 @@
 --
 --   adopt   {child=, pid=, shutdown=, coordinator=}    from a starter, as a
 --                                        call: true, or why not
---   stop    {child=, id=, reason=, handoff=, handoff_ms=}
+--   stop    {child=, id=, reason=, handoff=, handoff_ms=, max_state=, goes_on=}
 --                                        side by side with all others
---   attach  {pid=, tree=} -> {running = list of {child=, pid=}, exits=}
+--   kill    {after_ms=}                  what runs now, if it still does then
+--   attach  {pid=, tree=} -> {running = list of {child=, pid=}, told=}
 --                                        a coordinator begins
---   exited  {child=, id=, pid=, reason=, handoff=, state=, failed=}
---                                        to the coordinator; what ends while
---                                        there is none is told at attach
+--
+-- and to the coordinator; what happens while there is none is told at attach:
+--
+--   handed  {child=, id=, pid=, handoff=, state=}    it handed that over, ends
+--   handoff_failed  {child=, id=, pid=, handoff=, reason=, goes_on=}
+--   exited  {child=, id=, pid=, reason=, handoff=, state=}
 --
 -- A child is known by the number that the coordinator gave it. A child that is
 -- told to stop gets the exit signal `reason`, and "kill" when its shutdown time
 -- is over. With `handoff`, which says why, a server that has the callback
--- handoff is asked for its state first: it ends by itself then. If it does not
--- answer within handoff_ms, it gets the signal. `state` is what it answered, as
--- bytes; `failed` why it did not.
+-- handoff is asked for its state first: it ends by itself then. If that raises,
+-- is not done within handoff_ms, or gives what cannot be kept, the child gets
+-- the signal, or goes on if `goes_on` says so. `state` is what it handed over,
+-- as bytes.
 --
 -- Other nodes have nothing to say here. Each request carries the key that the
 -- first coordinator showed: a function, which cannot come from another node.
 
 local core = require "banyan.core"
+local sets = require "banyan.sets"
 local views = require "banyan.distributed_supervisor.views"
 
 local Processes = { name = "banyan.distributed_supervisor.processes" }
@@ -36,16 +42,18 @@ function Processes:init(name)
   self.name = name
   self.by_child, self.by_pid = {}, {}
   self.handing = {} -- ref of the request -> the child that hands over
-  self.exits = {} -- that no coordinator has heard of yet
+  self.doomed = {} -- number -> those that are to be killed, unless they end
+  self.told = {} -- what no coordinator has heard of yet
 end
 
-local function tell_exit(self, exit)
-  exit.key = self.key
+-- Answers the coordinator that was told, if there is one.
+local function tell(self, message)
+  message.key = self.key
   if self.coordinator and core.is_alive(self.coordinator) then
-    core.send(self.coordinator, exit)
-  else
-    self.exits[#self.exits + 1] = exit
+    core.send(self.coordinator, message)
+    return self.coordinator
   end
+  self.told[#self.told + 1] = message
 end
 
 -- The child's process has ended, or is not there.
@@ -59,10 +67,12 @@ local function remove(self, pid, reason)
   if entry.asked then self.handing[entry.asked] = nil end
   local view = views.any(self.name)
   if view then view.numbers[pid] = nil end
-  tell_exit(self, {
+  -- A coordinator that has ended since may not have taken it.
+  local state = entry.state
+  if entry.state_told == self.coordinator then state = nil end
+  tell(self, {
     tag = "exited", child = entry.child, pid = pid, reason = reason,
-    id = entry.id, handoff = entry.handoff,
-    state = entry.state, failed = entry.failed,
+    id = entry.id, handoff = entry.handoff, state = state,
   })
 end
 
@@ -85,21 +95,43 @@ local function is_server(pid)
   return info ~= nil and info.behaviour == "server"
 end
 
-local function stop(self, entry, msg)
-  if entry.stopping then return end
-  entry.stopping = true
-  if not msg.handoff or not is_server(entry.pid) then
-    return signal(entry, msg.reason)
+-- What the server asks when it comes to the request, and when it has handed
+-- over: does it still count? It runs in the server's turn.
+local function permit(entry, ref_of, max_state)
+  return function(stage, state)
+    if not entry.asked or entry.asked ~= ref_of.ref then
+      return false, "timeout"
+    end
+    if stage ~= "end" or state == nil then
+      return stage ~= "failed" or not entry.goes_on
+    end
+    local bytes, problem = core.dist.encode(state)
+    if bytes and #bytes > max_state then
+      problem = core.reason { "checkpoint_too_large", #bytes }
+    elseif bytes then
+      entry.state = bytes
+      return true
+    end
+    entry.problem = problem
+    return not entry.goes_on, problem
   end
+end
+
+local function ask_for_state(self, entry, msg)
+  local ref_of = {}
   entry.reason, entry.id, entry.handoff = msg.reason, msg.id, msg.handoff
-  entry.asked = core.request(entry.pid,
-    { "$system", "handoff", msg.handoff, msg.reason })
+  entry.goes_on, entry.problem, entry.state = msg.goes_on, nil, nil
+  ref_of.ref = core.request(entry.pid, {
+    "$system", "handoff", msg.handoff, msg.reason,
+    permit(entry, ref_of, msg.max_state),
+  })
+  entry.asked = ref_of.ref
   self.handing[entry.asked] = entry
   entry.timer = core.send_after(msg.handoff_ms, core.self(),
     { tag = "handoff_overdue", ref = entry.asked })
 end
 
--- The child has answered what it was asked for, or its time is over.
+-- The child has answered what it was asked for, or is not waited for any more.
 local function end_handoff(self, ref)
   local entry = self.handing[ref]
   if not entry then return nil end
@@ -109,22 +141,56 @@ local function end_handoff(self, ref)
   return entry
 end
 
+local function stop(self, entry, msg)
+  if entry.stopping and msg.handoff then return end
+  if entry.asked then
+    -- It is wanted to stop whatever it hands over.
+    end_handoff(self, entry.asked)
+  elseif entry.stopping then
+    return
+  end
+  entry.stopping = true
+  if not msg.handoff or not is_server(entry.pid) then
+    return signal(entry, msg.reason)
+  end
+  ask_for_state(self, entry, msg)
+end
+
+local function tell_failed(self, entry, reason)
+  tell(self, {
+    tag = "handoff_failed", child = entry.child, id = entry.id,
+    pid = entry.pid, handoff = entry.handoff, reason = reason,
+    goes_on = entry.goes_on,
+  })
+end
+
+local function goes_on_after(self, entry, reason)
+  tell_failed(self, entry, reason)
+  if entry.goes_on then
+    entry.stopping = false
+    return true
+  end
+end
+
 local function handed_over(self, msg)
   local entry = end_handoff(self, msg.ref)
   if not entry then return end
   if msg[1] == false then return signal(entry, entry.reason) end
-  if msg[1] == nil then
-    entry.failed = msg[2]
-  elseif msg[2] ~= nil then
-    entry.state, entry.failed = core.dist.encode(msg[2])
+  local failed = entry.problem
+  if msg[1] == nil and failed == nil then failed = msg[2] end
+  if failed ~= nil and goes_on_after(self, entry, failed) then return end
+  if entry.state then
+    entry.state_told = tell(self, {
+      tag = "handed", child = entry.child, id = entry.id, pid = entry.pid,
+      handoff = entry.handoff, state = entry.state,
+    })
   end
   limit(entry)
 end
 
 local function handoff_overdue(self, msg)
   local entry = end_handoff(self, msg.ref)
-  if not entry then return end
-  entry.failed = "timeout"
+  if not entry or goes_on_after(self, entry, "timeout") then return end
   signal(entry, entry.reason)
 end
 
@@ -153,13 +219,13 @@ end
 
 function calls.attach(self, msg)
   self.coordinator, self.tree = msg.pid, msg.tree
-  local running, exits = {}, self.exits
-  self.exits = {}
+  local running, told = {}, self.told
+  self.told = {}
   for _, entry in pairs(self.by_pid) do
     running[#running + 1] = { child = entry.child, pid = entry.pid }
   end
   table.sort(running, function(a, b) return a.child < b.child end)
-  return { running = running, exits = exits }
+  return { running = running, told = told }
 end
 
 local function is_ours(self, msg)
@@ -174,10 +240,40 @@ function Processes:handle_call(msg)
   return handler(self, msg)
 end
 
-function Processes:handle_cast(msg)
-  local entry = is_ours(self, msg) and msg.tag == "stop"
-    and self.by_child[msg.child]
+local function kill_all(children)
+  for _, entry in ipairs(children) do entry.pid:exit("kill") end
+end
+
+-- Their own time to shut down may be longer.
+local function kill_later(self, msg)
+  local doomed = {}
+  for i, child in ipairs(sets.sorted(self.by_child)) do
+    doomed[i] = self.by_child[child]
+  end
+  if msg.after_ms <= 0 then return kill_all(doomed) end
+  self.last_doom = (self.last_doom or 0) + 1
+  self.doomed[self.last_doom] = doomed
+  core.send_after(msg.after_ms, core.self(),
+    { tag = "doom", number = self.last_doom, key = self.key })
+end
+
+local casts = { kill = kill_later }
+
+function casts.stop(self, msg)
+  local entry = self.by_child[msg.child]
   if entry then stop(self, entry, msg) end
+end
+
+-- Once such a process has ended its pid is nobody else's.
+function casts.doom(self, msg)
+  local doomed = self.doomed[msg.number]
+  self.doomed[msg.number] = nil
+  if doomed then kill_all(doomed) end
+end
+
+function Processes:handle_cast(msg)
+  local handler = is_ours(self, msg) and casts[msg.tag]
+  if handler then handler(self, msg) end
 end
 
 function Processes:handle_info(msg)
@@ -192,6 +288,8 @@ function Processes:handle_info(msg)
     handed_over(self, msg)
   elseif msg.tag == "handoff_overdue" and msg.ref ~= nil then
     handoff_overdue(self, msg)
+  elseif msg.tag == "doom" then
+    self:handle_cast(msg)
   end
 end
 

@@ -12,6 +12,8 @@ local resume = require "banyan.resume"
 
 local starter = {}
 
+local STANDARD_SEARCHERS = 4
+
 local function failure(order, kind, reason)
   return {
     tag = "start_failed", child = order.child, kind = kind, reason = reason,
@@ -32,6 +34,22 @@ local function load_module(order)
   end
   return false, failure(order, "refused",
     core.reason { "module_not_found", text, order.node })
+end
+
+--- Does this node lack the module of a child? Its file is looked for, and not
+-- run; where somebody else's code looks for modules too, it may have it.
+-- @param spec the packed spec
+-- @param node this node
+-- @return the reason, or nil
+function starter.missing(spec, node)
+  local module = childspec.start_of(spec)
+  if package.loaded[module] or package.preload[module] then return nil end
+  local searchers = rawget(package, "searchers") or rawget(package, "loaders")
+  if #searchers > STANDARD_SEARCHERS then return nil end
+  local found, text = package.searchpath(module, package.path)
+  if found or package.searchpath(module, package.cpath) then return nil end
+  return core.reason { "module_not_found", ("module '%s' not found:%s")
+    :format(module, text), node }
 end
 
 local function handler(err)

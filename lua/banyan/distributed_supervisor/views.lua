@@ -51,6 +51,7 @@ function views.open(dist, name)
       -- knows their pids.
       ended_noproc = setmetatable({}, { __mode = "k" }),
       -- `nodes`, where they come from a source: what it answered last.
+      -- `entity`, where any message starts a child: the option.
     }
   end
   all[name] = view
