@@ -328,15 +328,22 @@ describe("handoff", function()
       function M.terminate(_, reason) order[#order + 1] = reason end
       local pid = assert(server.start(M))
       local watch = core.monitor(pid)
-      local ref = server.request(pid, { "$system", "handoff", "leave" })
+      local handed
+      local function permit(stage, state)
+        if stage == "end" then handed = state end
+        return true
+      end
+      local ref = server.request(pid,
+        { "$system", "handoff", "leave", "shutdown", permit })
       local late = server.request(pid, "late")
       local answers = {}
       for _ = 1, 3 do
         local msg = core.receive()
         answers[msg.ref] = msg
       end
-      assert.same({ true, 5 }, { answers[ref][1], answers[ref][2] })
-      assert.is_nil(answers[late][1])
+      assert.is_true(answers[ref][1])
+      assert.equal(5, handed)
+      assert.same({ nil, "noproc" }, { answers[late][1], answers[late][2] })
       assert.equal("shutdown", answers[watch].reason)
       assert.same({ "leave", "shutdown" }, order)
     end)

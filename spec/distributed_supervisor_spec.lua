@@ -354,8 +354,12 @@ describe("misuse of a distributed supervisor", function()
       nodes = { source = print, refresh = 5 } })
     option('option "nodes": option "on_error" must be', { name = "x",
       nodes = { source = print, on_error = "ask" } })
-    option('"rebalance" must be "passive"', { name = "x",
-      rebalance = "active" })
+    option('"rebalance" must be "passive", "active" or {mode = "active"',
+      { name = "x", rebalance = "sometimes" })
+    option('"rebalance": option "mode" is missing',
+      { name = "x", rebalance = { per_second = 5 } })
+    option('"rebalance": option "per_second" must be a positive integer',
+      { name = "x", rebalance = { mode = "active", per_second = 0 } })
     option('"replicas" must be an integer from 1 to 5', { name = "x",
       replicas = 6 })
     option('"conflict" must be "oldest" or "newest"', { name = "x",

@@ -19,6 +19,8 @@ local schemas = {
     "banyan.DynamicSupervisorOptions",
   ["lua/banyan/distributed_supervisor/options.lua nodes_schema"] =
     "banyan.DistributedNodes",
+  ["lua/banyan/distributed_supervisor/options.lua rebalance_schema"] =
+    "banyan.Rebalance",
   ["lua/banyan/io.lua connect_schema"] = "banyan.ConnectOptions",
   ["lua/banyan/io.lua socket_schema"] = "banyan.SocketOptions",
   ["lua/banyan/io/listener.lua serve_schema"] = "banyan.ServeOptions",

@@ -153,7 +153,7 @@ describe("lockstep", function()
       end
       return lua.in_use()
     end
-    local before = runs(50)
+    local before = runs(300)
     assert.is_true(runs(300) - before < 100)
   end)
 end)

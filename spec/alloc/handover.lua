@@ -49,15 +49,29 @@ local function given(how, module, bytes)
   return pid
 end
 
--- It ends, whatever it returned, and its caller hears of nothing else.
-local function hand_over(why, reason)
+-- It ends once what it returned was taken, or goes on; its caller hears of
+-- nothing else. Who calls it meanwhile is told that it is not there.
+local function hand_over(why, reason, goes_on)
   local pid = given "checkpoint"
   if not pid then return end
-  local answered, found, state = pcall(server.call, pid,
-    { "$system", "handoff", why, reason }, 100)
-  if answered and found == true and state and state.score ~= 3 then
-    wrong = "it handed over what it has not"
+  local taken
+  local function permit(at, state)
+    if at == "end" and state and state.score ~= 3 then
+      wrong = "it handed over what it has not"
+    end
+    taken = taken or at == "end" and state ~= nil
+    return at == "begin" or not goes_on
   end
+  local late = core.spawn(function()
+    local _, err = server.call(pid, "score", 100)
+    if err == "shutdown" then wrong = "a late call is taken for served" end
+  end)
+  pcall(server.call, pid, { "$system", "handoff", why, reason, permit }, 100)
+  if taken and not goes_on and core.is_alive(pid) then
+    core.sleep(1)
+    if core.is_alive(pid) then wrong = "it goes on without its state" end
+  end
+  if late then late:exit "kill" end
 end
 
 local function resolve(state, module)
@@ -82,6 +96,8 @@ local things = {
   function() given "slow" end,
   function() given("checkpoint", nil, "\255\255\255") end,
   function() hand_over "leave" end,
+  function() hand_over("move", "shutdown", true) end,
+  function() hand_over("raise", "shutdown", true) end,
   function() hand_over("conflict", { "shutdown", { "conflict", 1 } }) end,
   function() hand_over "nothing" end,
   function() hand_over "function" end,
@@ -89,7 +105,8 @@ local things = {
   function() hand_over "slow" end,
   function()
     local pid = server.start(without_callbacks())
-    server.call(pid, { "$system", "handoff", "leave" }, 100)
+    server.call(pid, { "$system", "handoff", "leave", "shutdown",
+      function() return true end }, 100)
   end,
   function() resolve { score = 7 } end,
   function() resolve { how = "raise" } end,
@@ -106,8 +123,12 @@ local function probe()
     resume.forget(core.self())
     assert(server.call(pid, { "$system", "resolve_conflict", STATE }))
     local watch = core.monitor(pid)
-    local ok, state = server.call(pid,
-      { "$system", "handoff", "conflict", { "shutdown", 5 } })
+    local state
+    local ok = server.call(pid, { "$system", "handoff", "conflict",
+      { "shutdown", 5 }, function(at, returned)
+        if at == "end" then state = returned end
+        return true
+      end })
     assert(ok and state.score == 6 and state.names[1] == "conflict")
     local down = core.receive()
     assert(down.ref == watch and down.reason[2] == 5)

@@ -28,5 +28,8 @@ body("limit", "spec.mutants.bodies.limit", far)
 body("names", "spec.mutants.bodies.names", far)
 body("leave", "spec.mutants.bodies.leave", far)
 body("acknowledged", "spec.mutants.bodies.acknowledged", far)
+body("moving", "spec.mutants.bodies.moving", far)
+body("rebalance", "spec.mutants.bodies.rebalance", far)
+body("gained", "spec.mutants.bodies.gained", far)
 
 return bodies

@@ -15,6 +15,7 @@ room.ended = {}
 
 function room:init(arg)
   self.id, self.score, self.arg = arg.id, 0, arg
+  if arg.init_ms then core.sleep(arg.init_ms) end
   if arg.checkpoint_in_init then
     assert(ds.checkpoint { score = arg.checkpoint_in_init })
   end
@@ -25,12 +26,14 @@ function room:resume(state, how)
     id = self.id, score = state.score, how = how, node = core.node_name(),
   }
   if state.unlucky and how == state.unlucky then error("cannot resume") end
-  self.score, self.how = state.score, how
+  self.score, self.how, self.notes = state.score, how, state.notes
 end
 
 local calls = {}
 
 function calls.get(self) return self.score, self.how, core.node_name() end
+
+function calls.notes(self) return self.notes end
 
 --- Adds, and says what the checkpoint answered.
 function calls.add(self, msg)
@@ -55,13 +58,20 @@ function room:handle_call(msg)
   return calls[msg.tag](self, msg)
 end
 
+--- Notes the number that it is sent.
+function room:handle_info(msg)
+  self.notes = self.notes or {}
+  if msg.tag == "note" then self.notes[#self.notes + 1] = msg.n end
+end
+
 function room:handoff(reason)
   local act = self.arg.handoff
   if act == "raise" then error("cannot hand over") end
   if act == "hang" then core.sleep "infinity" end
+  if act == "slow" then core.sleep(self.arg.handoff_ms) end
   if act == "nothing" then return nil end
   if act == "large" then return ("x"):rep(5000) end
-  return { score = self.score, reason = reason }
+  return { score = self.score, reason = reason, notes = self.notes }
 end
 
 --- Takes over what the other copy has more than both had.

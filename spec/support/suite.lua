@@ -24,6 +24,9 @@ suite.scripts = {
   checkpoints = { max_steps = 2000000, clock = "idle" },
   conflicts = { max_steps = 2000000, clock = "idle" },
   held = { max_steps = 2000000, clock = "idle" },
+  moves = { max_steps = 2000000, clock = "idle" },
+  entities = { max_steps = 2000000, clock = "idle" },
+  quorum = { max_steps = 2000000, clock = "idle" },
   node_sets = { max_steps = 100000, clock = "idle" },
   node_monitors = { max_steps = 2000000, clock = "idle" },
   sources = { max_steps = 2000000, clock = "idle" },
@@ -33,8 +36,8 @@ suite.scripts = {
 suite.names = {
   "processes", "servers", "supervisors", "dynamic", "restart_loop", "remote",
   "reconnects", "distributed", "pauses", "splits", "poison", "leaving",
-  "checkpoints", "conflicts", "held", "node_sets", "node_monitors",
-  "sources",
+  "checkpoints", "conflicts", "held", "moves", "entities", "quorum",
+  "node_sets", "node_monitors", "sources",
 }
 
 --- The strategies that find bugs by chance.
