@@ -38,6 +38,18 @@ local LINKS = {
     most_alone = 3 },
 }
 
+local ONEWAY = {}
+for _, size in ipairs {
+  { "100", "100 bytes" }, { "1k", "1 KiB" }, { "64k", "64 KiB" },
+  { "1m", "1 MiB" },
+} do
+  local key = "oneway_" .. size[1]
+  table.insert(ONEWAY, { key = key, text = "one-way strings, " .. size[2],
+    unit = "k/s", scale = 1e-3, least = size[1] == "64k" and 1 or nil })
+  table.insert(ONEWAY, { key = key .. "_cpu", text = "  CPU of one, both nodes",
+    unit = "us" })
+end
+
 local KILLS = {
   { key = "kill_down", text = "kill -9 to DOWN, noconnection", unit = "ms",
     most_alone = 10 },
@@ -115,12 +127,31 @@ for _, replicas in ipairs { 2, 3 } do
   end
 end
 
+local MOVES = {
+  { key = "drain", text = "drain 600 of 3,000, with 1 KiB [8]", unit = "k/s",
+    scale = 1e-3 },
+  { key = "drain_cpu", text = "  CPU of one, five nodes", unit = "us" },
+  { key = "drain_longest", text = "  longest call meanwhile", unit = "ms",
+    most_alone = 100 },
+  { key = "rebalance", text = "rebalance them back [8]", unit = "k/s",
+    scale = 1e-3 },
+  { key = "rebalance_cpu", text = "  CPU of one, five nodes", unit = "us" },
+  { key = "rebalance_longest", text = "  longest call meanwhile", unit = "ms",
+    most_alone = 100 },
+  { key = "failover", text = "kill -9, with checkpoints of 1 KiB",
+    unit = "k/s", scale = 1e-3 },
+  { key = "failover_cpu", text = "  CPU of one, on those that live",
+    unit = "us" },
+}
+
 local MEASUREMENTS = {
   { name = "links", rows = LINKS },
+  { name = "oneway", rows = ONEWAY },
   { name = "kills", rows = KILLS },
   { name = "starts", rows = STARTS },
   { name = "crowd", rows = CROWD, rounds = 3 },
   { name = "checkpoints", rows = CHECKPOINTS, alone = true },
+  { name = "moves", rows = MOVES, alone = true },
   { name = "quiet", rows = QUIET },
 }
 
@@ -138,6 +169,7 @@ machine; what else it does shows in times and rates, and less in CPU.
 [5] OTP: on nodedown a process that has the list of the children starts those
     of the dead node by erpc, 16 at once
 [6] writes to sockets, of all nodes; OTP: net_ticktime is its default, 60 s
-[7] of 200 bytes, written by one child, held by so many nodes; OTP has none]]
+[7] of 200 bytes, written by one child, held by so many nodes; OTP has none
+[8] children per second, while 20 processes call children without pause]]
 
 clusters.compare(here, MEASUREMENTS, NOTES)
