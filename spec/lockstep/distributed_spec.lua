@@ -1,7 +1,6 @@
 -- A distributed supervisor whose cluster is divided, healed, cut and crashed:
 -- each side comes to have one process of each child, and all come back.
 
-local lockstep = require "banyan.lockstep"
 local suite = require "spec.support.suite"
 
 describe("a distributed supervisor under lockstep", function()
@@ -41,26 +40,6 @@ describe("a distributed supervisor under lockstep", function()
 
   suite.test(it, "loses no call by id, nor what is sent to a child that waits",
     "held", 25)
-
-  suite.test(it, "loses neither a message nor a state where children move",
-    "moves", 25)
-
-  suite.test(it, "starts an entity once, and loses nothing that is for it",
-    "entities", 20)
-
-  -- Between looking for the process and sending to it the child began to move.
-  it("loses nothing that is sent while a child moves", function()
-    for _, strategy in ipairs(suite.strategies) do
-      local report = lockstep.run(require "spec.mutants.bodies.moving", {
-        strategy = strategy, seed = 1, iterations = 25, clock = "idle",
-      })
-      if not report.ok then error(tostring(report), 0) end
-    end
-  end)
-end)
-
-describe("a distributed supervisor with a quorum, under lockstep", function()
-  suite.test(it, "runs no child twice at any time", "quorum", 25)
 end)
 
 describe("a node that stood still, under lockstep", function()
