@@ -6,10 +6,10 @@
 
 enum {
   ROUND_MS = 1, /* a message takes so long */
-  ROUNDS = 20,  /* so often answers are awaited */
-  /* Of both sides: packets as large as they may be, and one for the end of each
-   * process. */
-  MESSAGES = RIG_IDS + 300,
+  ROUNDS = 30,  /* so often answers are awaited */
+  /* Of both sides: packets as large as they may be, one for the end of each
+   * process, and what was looked at meanwhile. */
+  MESSAGES = 2 * RIG_IDS,
   CHILD_BYTES = 600 /* of a child, of both sides */
 };
 

@@ -146,7 +146,7 @@ static void lost_while_starting(void **state) {
   rig_running(r, id, &running);
   assert_int_equal(running, 1);
   r->failing_id = id;
-  rig_run(r, 1000);
+  rig_run(r, 2500); /* one that sees it longer is asked again */
   rig_assert_answer(r, request, BYN_DIST_OK);
   assert_int_equal(rig_explain(r, 0, id).state, BYN_DIST_FAILING);
   r->failing_id = -1;

@@ -552,7 +552,7 @@ uint64_t byn_place_digest(const byn_place *p) {
     h = stir(h, (uint64_t)g->kept << 1 | g->ran);
     h = stir(h, g->failures.version);
     for (const byn_register *r = g->registers; r; r = r->next)
-      h = stir(stir(h, r->host->hash), r->version);
+      if (!r->host->over) h = stir(stir(h, r->host->hash), r->version);
   }
   return h;
 }

@@ -6,8 +6,10 @@
 #include "cohort.h"
 #include "collect.h"
 #include "content.h"
+#include "dump.h"
 #include "greet.h"
 #include "place_wire.h"
+#include "pull.h"
 #include "reconcile.h"
 #include "record.h"
 #include "relay.h"
@@ -156,17 +158,24 @@ static void take_record(byn_dist *d, byn_peer *peer, const byn_record *r) {
     take_entry(d, peer, r);
     break;
   case BYN_RECORD_MORE:
+    byn_pull_take_more(d, peer);
     byn_record_begin(d, BYN_RECORD_GOT);
     byn_record_send(d, peer);
     break;
   case BYN_RECORD_GOT:
-    if (peer->dump.ahead > 0) peer->dump.ahead--;
+    byn_dump_take_got(d, peer);
+    break;
+  case BYN_RECORD_COMPARE:
+    byn_dump_take_compare(d, peer, r);
+    break;
+  case BYN_RECORD_COMPARED:
+    byn_pull_take_compared(d, peer, r);
     break;
   case BYN_RECORD_DIGEST:
     byn_sync_take_digest(d, peer, r->digests);
     break;
   case BYN_RECORD_DIFFER:
-    byn_sync_dump(peer, r->mask);
+    if (peer->got_all) byn_pull_want(d, peer, r->mask, 0);
     peer->differ = 0;
     break;
   case BYN_RECORD_START:
