@@ -15,12 +15,12 @@ local Mover = {}
 
 -- handled: id .. client -> the last number; running: id -> {pid=, node=, life=}
 -- of a process that has begun and not ended; lost: id -> its state may be lost,
--- or messages to it; version: id -> how often it has handed over; started:
--- id -> how many processes it had; rebalanced: so many left for that; problem
+-- or messages to it; version: id -> how often it has handed over; moved: id ->
+-- how often by hand; rebalanced: so many left for that; problem
 function Mover.new_log(lives)
   Mover.log = {
     lives = lives, handled = {}, running = {}, lost = {}, version = {},
-    started = {}, rebalanced = 0,
+    moved = {}, rebalanced = 0,
   }
   return Mover.log
 end
@@ -36,7 +36,6 @@ function Mover:init(id)
     wrong("%s begins on %s and runs on %s", id, banyan.node(), other.node)
   end
   self.id, self.last, self.version = id, {}, 0
-  log.started[id] = (log.started[id] or 0) + 1
   log.running[id] = {
     pid = banyan.self(), node = banyan.node(),
     life = log.lives[banyan.node()],
@@ -90,6 +89,9 @@ function Mover:handoff(reason)
   self.handed = true
   banyan.sleep(choose(HANDOFF_MS) - 1)
   if reason == "rebalance" then log.rebalanced = log.rebalanced + 1 end
+  if reason == "move" then
+    log.moved[self.id] = (log.moved[self.id] or 0) + 1
+  end
   self.version = self.version + 1
   log.version[self.id] = self.version
   return { last = self.last, version = self.version }

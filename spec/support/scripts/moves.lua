@@ -147,8 +147,11 @@ local MAY_FAIL = { no_room = true, not_a_member = true, noconnection = true,
 local function code_of(err) return type(err) == "table" and err[1] or err end
 
 local function move(id, to)
+  run.moves[id] = (run.moves[id] or 0) + 1
   local pid, err = ds.move_child(NAME, id, to)
-  if not pid and not MAY_FAIL[code_of(err)] then
+  run.moves[id] = run.moves[id] - 1
+  local asker_left = err == "not_started" and run.left[banyan.node()]
+  if not pid and not MAY_FAIL[code_of(err)] and not asker_left then
     wrong("%s cannot be moved: %s", id, tostring(err))
   end
   return code_of(err)
@@ -156,11 +159,11 @@ end
 
 function faults.move()
   local id, node = id_of(), run.cluster.nodes[choose(5)]
-  local started = run.log.started[id]
+  local moved, others = run.log.moved[id], run.moves[id]
   local err = on(some_node(), function() return move(id, node) end)
-  if err == "no_room" and not run.active
-    and run.log.started[id] ~= started then
-    wrong("%s was refused and started anew", id)
+  if err == "no_room" and (others or 0) == 0
+    and run.log.moved[id] ~= moved then
+    wrong("%s was refused and handed over", id)
   end
 end
 
@@ -202,6 +205,7 @@ function faults.leave()
   local node = some_node()
   end_client(node)
   local keeper = run.keepers[node]
+  run.left[node] = true
   local ref = banyan.monitor(keeper)
   banyan.send(keeper, "leave")
   assert(banyan.receive(function(m) return m.ref == ref end, 60000),
@@ -280,6 +284,16 @@ local function start_children()
   return true
 end
 
+-- A node that has not been told of a child yet answers "noproc".
+local function know_children()
+  for _ = 1, PATIENCE_MS / 100 do
+    local count = 0
+    for _ in pairs(ds.children(NAME)) do count = count + 1 end
+    if count == IDS then return true end
+    banyan.sleep(100)
+  end
+  error("a node is not told of the children", 0)
+end
 
 -- All that was told to a child whose node did not crash has been handled.
 local function check_handled()
@@ -298,7 +312,8 @@ return function()
   local cluster = lockstep.cluster { nodes = NODES }
   run = {
     cluster = cluster, keepers = {}, clients = {}, all = {},
-    client_count = 0, active = choose(3) == 1,
+    client_count = 0, moves = {}, left = {},
+    active = choose(3) == 1,
     log = Mover.new_log(cluster.lives),
   }
   lockstep.invariant(function() return not run.log.problem, run.log.problem end,
@@ -306,6 +321,7 @@ return function()
   each_life(cluster, open)
   banyan.sleep(5000)
   on(cluster.nodes[1], start_children)
+  for _, node in ipairs(cluster.nodes) do on(node, know_children) end
   for _, node in ipairs(cluster.nodes) do begin_client(node) end
   for _ = 1, FAULTS do
     banyan.sleep(choose(300))

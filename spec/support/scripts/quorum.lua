@@ -289,6 +289,13 @@ local function begin()
   start_all()
 end
 
+-- Until others have started what is lost. A node that others hear, and that
+-- hears none, is answered until it gives them up.
+local function taken_ms(kind)
+  local heard = kind == "one_way" and run.inward
+  return TAKEN_MS + (heard and DOWN_MS * 1.02 or 0)
+end
+
 -- How long a fault lasts, and what holds then.
 local function last(kind, without)
   local long = TIMES[choose(#TIMES)]
@@ -300,7 +307,7 @@ local function last(kind, without)
     end
   end
   check_minority()
-  if long < TAKEN_MS then return end
+  if long < taken_ms(kind) then return end
   if kind == "crash" then
     if all_run() then wrong "less than half go on" end
   else
