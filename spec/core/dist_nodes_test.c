@@ -545,6 +545,24 @@ static void seen_by_a_third(void **state) {
   rig_free(r);
 }
 
+/* Both reach it at the same time: nothing is started for one of them where the
+ * other is heard of, in whatever order that comes. */
+static void seen_by_a_third_at_once(void **state) {
+  (void)state;
+  for (uint64_t seed = 1; seed <= 100; seed++) {
+    rig *r = each_alone();
+    byn_rng_seed(&r->rng, seed);
+    uint32_t starts = rig_starts(r);
+    rig_mend(r, 0, 1);
+    rig_mend(r, 1, 2);
+    rig_run(r, 3000);
+    assert_each_runs(r, 30, 1);
+    if (rig_starts(r) != starts)
+      fail_msg("seed %d: %u starts", (int)seed, rig_starts(r) - starts);
+    rig_free(r);
+  }
+}
+
 /* The third is another life, which never had lost anybody. */
 static void seen_by_a_new_third(void **state) {
   (void)state;
@@ -735,6 +753,7 @@ int main(void) {
       cmocka_unit_test(relayed),
       cmocka_unit_test(relayed_under_way),
       cmocka_unit_test(seen_by_a_third),
+      cmocka_unit_test(seen_by_a_third_at_once),
       cmocka_unit_test(seen_by_a_new_third),
       cmocka_unit_test(seen_by_a_slow_third),
       cmocka_unit_test(coordinator_crashes),

@@ -32,11 +32,14 @@ static void send_hello(byn_dist *d, byn_peer *peer) {
   byn_want_put_digests(d, b);
   byn_quorum_put_hello(d, b);
   for (const byn_peer *other = d->peers; other; other = other->next) {
-    if (other == peer || !other->host || other->host->gone) continue;
+    bool seen = byn_peer_sees(other);
+    if (other == peer || !other->host || (other->host->gone && !seen)) continue;
     uint64_t flags = (other->member ? BYN_KNOWN_MEMBER : 0) |
-                     (other->hosts ? BYN_KNOWN_HOSTS : 0);
+                     (other->hosts ? BYN_KNOWN_HOSTS : 0) |
+                     (seen ? BYN_KNOWN_SEEN : 0);
     byn_record_put_node(b, BYN_FIELD_KNOWN, other->host, flags);
   }
+  peer->told_met = peer->theirs ? d->met : 0; /* as it is an answer */
   byn_record_send(d, peer);
 }
 
@@ -130,6 +133,7 @@ static void take_list(byn_dist *d, byn_peer *peer, byn_dist_bytes nodes) {
 /* Both know the other's session now. */
 static void match(byn_dist *d, byn_peer *peer, const byn_record *r) {
   peer->matched = true;
+  peer->met = ++d->met;
   bool long_gone = peer->contact > BYN_CONTACT_MARGIN &&
                    byn_registry_horizon(&d->registry) > peer->contact;
   peer->over_before = long_gone ? peer->contact - BYN_CONTACT_MARGIN : 0;
@@ -161,6 +165,7 @@ void byn_greet_take_hello(byn_dist *d, byn_peer *peer, const byn_record *r,
   if (answered) byn_quorum_take_hello(d, peer, r->quorum);
   if (answered && !peer->matched) match(d, peer, r);
   hear_of_others(d, r);
+  if (answered) byn_suspicion_take_known(d, r);
 }
 
 static bool is_of_session(const byn_peer *peer, const byn_record *r) {

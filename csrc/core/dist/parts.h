@@ -115,6 +115,8 @@ typedef struct byn_peer {
   int64_t regreet_at; /* after one was refused; 0: none was */
   uint64_t told_life; /* of NODE_UP */
   uint64_t session, theirs; /* of the connection: this side's, its side's */
+  uint64_t met, told_met;   /* number of the session since both know it; up to
+                               which it was told whom this node sees */
   uint64_t acked_round;     /* of this node's readiness */
   /* Suspicion: of the rounds of questions, the last that it was asked in, it
    * answered, it was judged in, and somebody saw it in. */
@@ -359,6 +361,8 @@ struct byn_dist {
   int64_t held_until;
   uint64_t held_round, held_session;
   uint64_t seq;    /* of publications */
+  uint64_t met;    /* of sessions, and up to which all peers were told of them */
+  uint64_t told_met;
   bool untold;     /* some peers are READY of whom the others are not told, */
   int64_t tell_at; /* which they are not before that */
   bool sync_due;   /* peers are to acknowledge seq */

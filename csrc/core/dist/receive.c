@@ -112,7 +112,7 @@ static bool take_node_record(byn_dist *d, byn_peer *peer, const byn_record *r) {
     byn_relay_hear_seen(d, peer, r, true);
     return true;
   case BYN_RECORD_SEES:
-    byn_suspicion_take_sees(d, peer, r);
+    byn_suspicion_take_sees(d, r);
     byn_relay_hear_seen(d, peer, r, false);
     return true;
   case BYN_RECORD_DEAD:

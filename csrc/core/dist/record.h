@@ -148,7 +148,12 @@ enum {
   BYN_FIELD_QUORUM    /* needed, times, names */
 };
 
-enum { BYN_KNOWN_MEMBER = 1, BYN_KNOWN_HOSTS = 2, BYN_KNOWN_PROVEN = 4 };
+enum {
+  BYN_KNOWN_MEMBER = 1,
+  BYN_KNOWN_HOSTS = 2,
+  BYN_KNOWN_PROVEN = 4,
+  BYN_KNOWN_SEEN = 8
+};
 
 typedef struct byn_record {
   uint8_t kind;

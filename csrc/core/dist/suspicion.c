@@ -161,8 +161,13 @@ static void tell_untold(byn_dist *d) {
   if (!d->untold || d->now < d->tell_at) return;
   for (byn_peer *peer = d->peers; peer; peer = peer->next)
     if (is_ready(peer)) tell_who_is_seen(d, peer);
-  for (byn_peer *peer = d->peers; peer; peer = peer->next)
+  bool all = true;
+  for (byn_peer *peer = d->peers; peer; peer = peer->next) {
     peer->untold = false;
+    all &= is_ready(peer) || !byn_peer_sees(peer);
+  }
+  for (byn_peer *peer = d->peers; peer && all; peer = peer->next)
+    peer->told_met = d->met;
   d->untold = false;
   d->tell_at = d->now + TOLD_MS;
 }
@@ -244,28 +249,69 @@ void byn_suspicion_tell_seen(byn_dist *d, byn_peer *peer) {
   d->open_due = true;
 }
 
-static void take_back_lost(byn_dist *d, byn_peer *seen, uint64_t flags) {
-  if (seen->state == BYN_PEER_LOST && !seen->proven && !seen->host->dropped)
-    byn_cohort_take_back(d, seen, (flags & BYN_KNOWN_MEMBER) != 0,
-                         (flags & BYN_KNOWN_HOSTS) != 0);
+static bool is_known(const byn_peer *peer, const byn_packet_head *node) {
+  return peer && peer->host && peer->host->incarnation == node->incarnation;
 }
 
-void byn_suspicion_take_sees(byn_dist *d, const byn_peer *peer,
-                             const byn_record *r) {
-  if (!votes(peer)) return;
+static void tell_whom_it_met(byn_dist *d, byn_peer *peer) {
+  byn_buf *b = byn_record_begin(d, BYN_RECORD_SEES);
+  bool news = false;
+  for (const byn_peer *other = d->peers; other; other = other->next) {
+    bool met = byn_peer_sees(other) && other->met > peer->told_met;
+    if (other == peer || !met) continue;
+    put_seen(b, other);
+    news = true;
+  }
+  peer->told_met = d->met;
+  if (news) byn_record_send(d, peer);
+}
+
+void byn_suspicion_tell_met(byn_dist *d) {
+  if (d->told_met == d->met) return;
+  for (byn_peer *peer = d->peers; peer; peer = peer->next)
+    if (byn_peer_sees(peer)) tell_whom_it_met(d, peer);
+  d->told_met = d->met;
+}
+
+/* It may have been seen before it was in the ring of the one that says so. */
+static void take_back_lost(byn_dist *d, byn_peer *seen, uint64_t flags) {
+  bool member = (flags & BYN_KNOWN_MEMBER) != 0;
+  bool hosts = (flags & BYN_KNOWN_HOSTS) != 0;
+  if (seen->state == BYN_PEER_LOST && !seen->proven && !seen->host->dropped)
+    byn_cohort_take_back(d, seen, member, hosts);
+  if (seen->state != BYN_PEER_SUSPECT || !seen->host->unseen) return;
+  if (!member || seen->member) return;
+  seen->member = true;
+  seen->hosts = hosts;
+  d->ring_due = true;
+}
+
+static void hear_seen(byn_dist *d, const byn_packet_head *node,
+                      uint64_t flags) {
+  byn_peer *seen =
+      byn_cohort_find(d, (const char *)node->node.at, node->node.n);
+  if (!is_known(seen, node)) return;
+  /* Who answered the round under way may not have seen it yet. */
+  seen->seen_round = d->ask_round;
+  take_back_lost(d, seen, flags);
+}
+
+void byn_suspicion_take_sees(byn_dist *d, const byn_record *r) {
   byn_reader fields;
   byn_reader_init(&fields, r->body.at, r->body.n);
   byn_packet_head node;
   uint64_t flags;
-  while (byn_record_next_node(&fields, BYN_FIELD_SUSPECT, &node, &flags)) {
-    byn_peer *seen =
-        byn_cohort_find(d, (const char *)node.node.at, node.node.n);
-    if (!seen || !seen->host || seen->host->incarnation != node.incarnation)
-      continue;
-    /* Who answered the round under way may not have seen it yet. */
-    seen->seen_round = d->ask_round;
-    take_back_lost(d, seen, flags);
-  }
+  while (byn_record_next_node(&fields, BYN_FIELD_SUSPECT, &node, &flags))
+    hear_seen(d, &node, flags);
+}
+
+void byn_suspicion_take_known(byn_dist *d, const byn_record *r) {
+  byn_reader fields;
+  byn_reader_init(&fields, r->body.at, r->body.n);
+  byn_packet_head node;
+  uint64_t flags;
+  while (byn_record_next_node(&fields, BYN_FIELD_KNOWN, &node, &flags))
+    if (flags & BYN_KNOWN_SEEN) hear_seen(d, &node, flags);
 }
 
 /* An answer that came too late to count says all the same who is seen now. */
@@ -284,8 +330,7 @@ void byn_suspicion_take_seen(byn_dist *d, byn_peer *peer, const byn_record *r) {
   while (byn_record_next_node(&fields, BYN_FIELD_SUSPECT, &node, &flags)) {
     byn_peer *seen =
         byn_cohort_find(d, (const char *)node.node.at, node.node.n);
-    if (!seen || !seen->host || seen->host->incarnation != node.incarnation)
-      continue;
+    if (!is_known(seen, &node)) continue;
     if (r->round == d->ask_round) seen->seen_round = r->round;
     if ((flags & BYN_KNOWN_MEMBER) && votes(peer))
       take_back_lost(d, seen, flags);

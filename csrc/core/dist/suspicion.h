@@ -10,7 +10,9 @@
  * A node with which another becomes READY is told of by that one to all whom it
  * sees, and is told of them. So one that is LOST for a node, as there was a
  * split, is SUSPECT again as soon as a third one sees both: what it runs counts
- * again, and of two copies one is stopped.
+ * again, and of two copies one is stopped. HELLO says so too, and whoever tells
+ * of children says before whom it has come to see: what has a process on such a
+ * node is not started for want of that node.
  *
  * After a gap that was long enough for the others to give this node up, it
  * suspects itself: it is held. It takes over no child and judges no suspect
@@ -42,8 +44,11 @@ void byn_suspicion_take_seen(byn_dist *d, byn_peer *peer, const byn_record *r);
 /* A peer is READY: the others are told, those that are so at about the same
  * time together. */
 void byn_suspicion_tell_seen(byn_dist *d, byn_peer *peer);
-void byn_suspicion_take_sees(byn_dist *d, const byn_peer *peer,
-                             const byn_record *r);
+/* Tells each peer of the sessions that began since it was told last. */
+void byn_suspicion_tell_met(byn_dist *d);
+void byn_suspicion_take_sees(byn_dist *d, const byn_record *r);
+/* HELLO in answer to this node's. */
+void byn_suspicion_take_known(byn_dist *d, const byn_record *r);
 void byn_suspicion_take_dead(byn_dist *d, const byn_record *r);
 /* What the peer lacked has been sent: now the answer. */
 void byn_suspicion_answer(byn_dist *d, byn_peer *peer);

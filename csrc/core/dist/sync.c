@@ -24,6 +24,7 @@ static void send_without_spec(byn_dist *d, byn_peer *peer, const byn_place *p) {
 }
 
 void byn_sync_send_place(byn_dist *d, byn_peer *peer, const byn_place *p) {
+  byn_suspicion_tell_met(d);
   byn_place_put(byn_record_begin(d, BYN_RECORD_ENTRY), p, BYN_ENTRY_WHOLE);
   if (byn_record_fits(d, peer))
     byn_relay_send(d, peer);
@@ -33,6 +34,7 @@ void byn_sync_send_place(byn_dist *d, byn_peer *peer, const byn_place *p) {
 
 static void publish(byn_dist *d, byn_place *p) {
   bool withheld = false;
+  byn_suspicion_tell_met(d);
   byn_place_put(byn_record_begin(d, BYN_RECORD_ENTRY), p,
                 p->publish_spec ? BYN_ENTRY_WHOLE : BYN_ENTRY_LIGHT);
   for (byn_peer *peer = d->peers; peer; peer = peer->next) {
