@@ -132,9 +132,11 @@ local function some_node() return run.cluster.nodes[choose(NODES)] end
 -- The body goes on meanwhile.
 local function begin(node, what)
   local state = { done = false }
+  run.begun = run.begun + 1
   run.cluster:spawn(node, function()
     what()
     state.done = true
+    run.begun = run.begun - 1
   end)
   return state
 end
@@ -147,9 +149,7 @@ local MAY_FAIL = { no_room = true, not_a_member = true, noconnection = true,
 local function code_of(err) return type(err) == "table" and err[1] or err end
 
 local function move(id, to)
-  run.moves[id] = (run.moves[id] or 0) + 1
   local pid, err = ds.move_child(NAME, id, to)
-  run.moves[id] = run.moves[id] - 1
   local asker_left = err == "not_started" and run.left[banyan.node()]
   if not pid and not MAY_FAIL[code_of(err)] and not asker_left then
     wrong("%s cannot be moved: %s", id, tostring(err))
@@ -157,12 +157,13 @@ local function move(id, to)
   return code_of(err)
 end
 
+-- Where nothing else takes the room that was there when it was asked for.
 function faults.move()
   local id, node = id_of(), run.cluster.nodes[choose(5)]
-  local moved, others = run.log.moved[id], run.moves[id]
+  local moved = run.log.moved[id]
+  local alone = run.begun == 0 and not run.active and not run.rebalanced
   local err = on(some_node(), function() return move(id, node) end)
-  if err == "no_room" and (others or 0) == 0
-    and run.log.moved[id] ~= moved then
+  if err == "no_room" and alone and run.log.moved[id] ~= moved then
     wrong("%s was refused and handed over", id)
   end
 end
@@ -198,6 +199,7 @@ function faults.drain_broken_off()
 end
 
 function faults.rebalance()
+  run.rebalanced = true
   on(some_node(), function() return assert(ds.rebalance(NAME)) end)
 end
 
@@ -312,7 +314,7 @@ return function()
   local cluster = lockstep.cluster { nodes = NODES }
   run = {
     cluster = cluster, keepers = {}, clients = {}, all = {},
-    client_count = 0, moves = {}, left = {},
+    client_count = 0, begun = 0, left = {},
     active = choose(3) == 1,
     log = Mover.new_log(cluster.lives),
   }
