@@ -85,6 +85,45 @@ static void goes_on_where_it_was(void **state) {
   rig_free(&r);
 }
 
+/* Started, put to rest and woken up again, while one allocation fails. false:
+ * none did. */
+static bool lives_on(uint64_t nth) {
+  rig r;
+  new_rig(&r, 3, 2);
+  byn_test_fail_nth(&r.memory, nth);
+  rig_start(&r, 0, 1, ASKED);
+  rig_run(&r, 1000);
+  rig_start(&r, 1, 1, ASKED); /* again, as the first may have been refused */
+  rig_run(&r, 1000);
+  rig_process *p = process_of(&r, 1);
+  p->hands = "kept";
+  int write = r.request_count;
+  bool rested = rest(&r, p);
+  rig_run(&r, 1000);
+  bool kept = rested && r.requests[write].code == BYN_DIST_OK;
+  if (rested) assert_idle(&r, 1);
+  rig_start(&r, 2, 1, ASKED);
+  rig_run(&r, 1000);
+  bool failed = r.memory.failed > 0;
+  byn_test_fail_nth(&r.memory, 0);
+  rig_start(&r, 2, 1, ASKED);
+  rig_run(&r, 10000);
+  rig_process *again = process_of(&r, 1);
+  if (again != p) assert_string_equal(again->given, kept ? "kept" : "");
+  RIG_HOLDS(&r, rested == (again != p));
+  rig_free(&r);
+  return failed;
+}
+
+static void survives_each_failed_allocation(void **state) {
+  (void)state;
+  const char *one = getenv("BYN_SEED");
+  uint64_t nth = one ? strtoull(one, NULL, 10) : 1;
+  while (lives_on(nth) && !one)
+    nth++;
+  assert_true(nth > 1);
+}
+
 static void one_that_kept_nothing_is_forgotten(void **state) {
   (void)state;
   rig r;
@@ -452,6 +491,7 @@ static void any_order(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(goes_on_where_it_was),
+      cmocka_unit_test(survives_each_failed_allocation),
       cmocka_unit_test(one_that_kept_nothing_is_forgotten),
       cmocka_unit_test(other_ends_are_remembered),
       cmocka_unit_test(many_who_ask_start_it_once),

@@ -452,6 +452,14 @@ byn_merged byn_place_merge(byn_place *p, const byn_alloc *alloc,
   return worse(merged, merge_going(g, alloc, view));
 }
 
+void byn_place_drop(byn_place *p, const byn_alloc *alloc, uint64_t token) {
+  byn_generation **at = &p->generations;
+  while (*at && (*at)->token != token)
+    at = &(*at)->next;
+  if (*at) free_generation(p, alloc, at);
+  check_place(p);
+}
+
 bool byn_place_expire(byn_place *p, const byn_alloc *alloc, uint64_t before,
                       uint64_t sooner) {
   bool expired = p->floor > 0 && p->floor < before;

@@ -255,6 +255,8 @@ static inline uint64_t byn_end_age(uint64_t stamp, uint8_t why,
   if (why != BYN_DIST_WHY_IDLE) return stamp;
   return stamp > sooner ? stamp - sooner : 1;
 }
+/* Forgets a generation that nobody else was told of, if it is there. */
+void byn_place_drop(byn_place *p, const byn_alloc *alloc, uint64_t token);
 /* Forgets ends that are older than a stamp; true if there were any. */
 bool byn_place_expire(byn_place *p, const byn_alloc *alloc, uint64_t before,
                       uint64_t sooner);

@@ -96,6 +96,9 @@ static void create(byn_dist *d, const byn_offer *o, byn_service *s) {
   byn_place *p = byn_registry_place(&d->registry, &o->id);
   byn_merged merged = BYN_MERGED_NO_MEMORY;
   if (p) merged = byn_place_merge(p, &d->alloc, v);
+  /* Without its spec it would be in the way of all that come later. */
+  if (p && merged == BYN_MERGED_NO_MEMORY)
+    byn_place_drop(p, &d->alloc, o->token);
   if (p) {
     byn_registry_changed(&d->registry, p);
     byn_want_review(d, p);
