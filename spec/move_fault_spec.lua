@@ -6,7 +6,7 @@ local clients = require "spec.support.clients"
 local cluster = require "spec.support.cluster"
 local counters = require "spec.support.counters"
 
-local ROOMS = 200
+local ROOMS = 300
 
 local FAST = {
   options = { down_after_ms = 2000, heartbeat_ms = 200, reconnect_ms = 500 },
@@ -278,8 +278,8 @@ describe("clients that call by id without pause", function()
         c:wait("all know of all", function()
           return b:call(counters.everywhere) == ROOMS
         end)
-        clients.begin(a, 100, ROOMS, 1)
-        clients.begin(b, 100, ROOMS, 1)
+        clients.begin(a, 500, ROOMS, 1)
+        clients.begin(b, 500, ROOMS, 1)
 
         d:call(counters.sigterm) -- leaves
         c:wait("it ends", function() return d.ended end)
