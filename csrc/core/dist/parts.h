@@ -360,8 +360,8 @@ struct byn_dist {
    * that began then, the last session before. */
   int64_t held_until;
   uint64_t held_round, held_session;
-  uint64_t seq;    /* of publications */
-  uint64_t met;    /* of sessions, and up to which all peers were told of them */
+  uint64_t seq; /* of publications */
+  uint64_t met; /* sessions that began, and of which all peers were told */
   uint64_t told_met;
   bool untold;     /* some peers are READY of whom the others are not told, */
   int64_t tell_at; /* which they are not before that */
