@@ -21,6 +21,7 @@
 #include "otp/supervisor.h"
 #include "cluster/cluster.h"
 #include "cluster/dist.h"
+#include "cluster/groups.h"
 #include "cluster/nodes.h"
 #include "cluster/ring.h"
 #include "lockstep/control_seam.h"
@@ -62,5 +63,7 @@ int luaopen_banyan_core(lua_State *L) {
   lua_setfield(L, -2, "ring");
   byn_dist_functions(L);
   lua_setfield(L, -2, "dist");
+  byn_groups_functions(L);
+  lua_setfield(L, -2, "groups");
   return 1;
 }
