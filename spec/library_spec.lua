@@ -24,6 +24,7 @@ local schemas = {
   ["lua/banyan/io.lua connect_schema"] = "banyan.ConnectOptions",
   ["lua/banyan/io.lua socket_schema"] = "banyan.SocketOptions",
   ["lua/banyan/io/listener.lua serve_schema"] = "banyan.ServeOptions",
+  ["lua/banyan/groups.lua schema"] = "banyan.GroupsOptions",
   ["lua/banyan/lockstep.lua schema"] = "banyan.LockstepOptions",
   ["lua/banyan/lockstep/chaos.lua schema"] = "banyan.ChaosOptions",
   ["lua/banyan/lockstep/cluster.lua flap_schema"] = "banyan.FlapOptions",

@@ -30,6 +30,7 @@ suite.scripts = {
   node_sets = { max_steps = 100000, clock = "idle" },
   node_monitors = { max_steps = 2000000, clock = "idle" },
   sources = { max_steps = 2000000, clock = "idle" },
+  groups = { max_steps = 2000000, clock = "idle" },
 }
 
 --- In the order in which they are played.
@@ -37,7 +38,7 @@ suite.names = {
   "processes", "servers", "supervisors", "dynamic", "restart_loop", "remote",
   "reconnects", "distributed", "pauses", "splits", "poison", "leaving",
   "checkpoints", "conflicts", "held", "moves", "entities", "quorum",
-  "node_sets", "node_monitors", "sources",
+  "node_sets", "node_monitors", "sources", "groups",
 }
 
 --- The strategies that find bugs by chance.
