@@ -488,6 +488,101 @@ static void any_order(void **state) {
     play(seed);
 }
 
+/* --- who was away --------------------------------------------------------- */
+
+/* All that it has of each is told, and the state that it left with is held by
+ * as many as before. */
+static void a_newcomer_knows_those_that_sleep(void **state) {
+  (void)state;
+  rig r;
+  rig_init(&r, 11, 4);
+  for (int i = 0; i < 3; i++)
+    rig_boot(&r, i);
+  rig_run(&r, 500);
+  for (int id = 0; id < 16; id++)
+    put_to_rest(&r, id, "kept");
+  rig_boot(&r, 3);
+  rig_run(&r, 2000);
+  for (int id = 0; id < 16; id++) {
+    assert_idle(&r, id);
+    assert_int_equal(holders(&r, id, NULL), 2);
+  }
+  rig_kill(&r, 0);
+  rig_run(&r, 2000);
+  for (int id = 0; id < 16; id++)
+    assert_string_equal(ask(&r, 1 + id % 3, id)->given, "kept");
+  rig_free(&r);
+}
+
+static bool sleeps_everywhere(rig *r, int id) {
+  for (int i = 0; i < r->count; i++)
+    if (rig_explain(r, i, id).state != BYN_DIST_IDLE) return false;
+  return true;
+}
+
+/* Nobody says again that it sleeps, or that it was woken: the digests do. */
+static void who_missed_it_finds_it_by_its_digest(void **state) {
+  (void)state;
+  rig r;
+  new_rig(&r, 3, 2);
+  rig_process *p = ask(&r, 0, 0);
+  int host = p->node, third = (host + 1) % 3;
+  p->hands = "kept";
+  assert_true(rest(&r, p));
+  while (p->state == RIG_RUNNING)
+    rig_run(&r, 1);
+  r.mute[host][third] = true;
+  rig_run(&r, 300);
+  r.mute[host][third] = false;
+  assert_false(sleeps_everywhere(&r, 0));
+  rig_run(&r, 12000);
+  assert_true(sleeps_everywhere(&r, 0));
+  assert_idle(&r, 0);
+  rig_free(&r);
+}
+
+/* --- without a quorum ----------------------------------------------------- */
+
+/* What sleeps is no process that has to end: the node takes part again, and
+ * takes what it missed from the others. */
+static void sleeps_where_there_is_no_quorum(void **state) {
+  (void)state;
+  rig r;
+  rig_init(&r, 11, 3);
+  r.config.down_after_ms = 1000;
+  r.config.heartbeat_ms = 200;
+  r.config.quorum_needed = 2;
+  r.config.quorum_stop_ms = 600;
+  for (int i = 0; i < 3; i++)
+    rig_boot(&r, i);
+  rig_run(&r, 4000);
+  for (int id = 0; id < 16; id++)
+    put_to_rest(&r, id, "kept");
+  rig_cut(&r, 0, 1);
+  rig_cut(&r, 0, 2);
+  rig_run(&r, 6000);
+  byn_dist_quorum q;
+  byn_dist_quorum_of(r.nodes[0].d, &q);
+  assert_false(q.runs);
+  assert_string_equal(q.state, "lacks");
+  for (int id = 0; id < 8; id++)
+    assert_string_equal(ask(&r, 1, id)->given, "kept");
+  for (int i = 1; i < 3; i++) {
+    rig_mend(&r, 0, i);
+    rig_connect(&r, 0, i);
+  }
+  rig_run(&r, 6000);
+  byn_dist_quorum_of(r.nodes[0].d, &q);
+  assert_true(q.runs);
+  for (int id = 0; id < 8; id++)
+    assert_int_equal(rig_explain(&r, 0, id).state, BYN_DIST_RUNNING);
+  for (int id = 8; id < 16; id++) {
+    assert_idle(&r, id);
+    assert_string_equal(ask(&r, 0, id)->given, "kept");
+  }
+  rig_free(&r);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(goes_on_where_it_was),
@@ -503,6 +598,9 @@ int main(void) {
       cmocka_unit_test(ends),
       cmocka_unit_test(crashes),
       cmocka_unit_test(a_failing_start_is_answered),
+      cmocka_unit_test(a_newcomer_knows_those_that_sleep),
+      cmocka_unit_test(who_missed_it_finds_it_by_its_digest),
+      cmocka_unit_test(sleeps_where_there_is_no_quorum),
       cmocka_unit_test(any_order),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,6 +7,7 @@
 #include "checkpoint.h"
 #include "collect.h"
 #include "move.h"
+#include "quorum.h"
 #include "run.h"
 
 BYN_MACHINE("dist: an idle entity", "running stopping idle none",
@@ -107,7 +108,7 @@ void byn_entity_review(byn_dist *d, byn_run *run, byn_generation *g) {
   if (!g || g->ended) {
     BYN_COVER(IDLE, "over");
     byn_run_free(d, run);
-  } else if (d->leaving || !d->hosts) {
+  } else if (d->leaving || !d->hosts || !byn_quorum_runs(d)) {
     BYN_COVER(IDLE, "leave");
     byn_run_free(d, run);
   } else if (byn_generation_is_idle(g)) {

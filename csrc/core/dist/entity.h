@@ -15,7 +15,8 @@
  * checkpoint lies on `replicas` nodes, and moves when the ring changes, as if
  * it ran there. An owner that has no such run yet collects the newest first
  * (collect.h). Who asks the owner for a start with ENSURE wakes it. That is one
- * node (cohort.h), so there is one process, whoever asks.
+ * node (cohort.h), so there is one process, whoever asks. Where there is no
+ * quorum nobody keeps it: others may have woken it by the time there is one.
  *
  * A node that leaves waits, for a few seconds at most, until the others hold
  * what it holds of idle ones.
