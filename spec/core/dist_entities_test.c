@@ -134,10 +134,10 @@ static void one_that_kept_nothing_is_forgotten(void **state) {
     assert_idle(&r, id);
   }
   for (int i = 0; i < 3; i++)
-    assert_int_equal(r.nodes[i].d->registry.count, 8);
+    assert_int_equal(r.nodes[i].d->registry.tree.count, 8);
   rig_run(&r, 12000); /* other ends are kept for 60000 */
   for (int i = 0; i < 3; i++) {
-    assert_int_equal(r.nodes[i].d->registry.count, 0);
+    assert_int_equal(r.nodes[i].d->registry.tree.count, 0);
     assert_int_equal(r.nodes[i].d->run_count, 0);
   }
   assert_string_equal(ask(&r, 1, 0)->given, "");

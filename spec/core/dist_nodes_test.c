@@ -697,7 +697,7 @@ static void repaired(void **state) {
   rig_start_all(r, 30);
   for (int id = 30; id < 60; id++) {
     rig_start(r, 0, id, 0);
-    rig_run(r, 8);
+    rig_run(r, 6);
     rig_lose_messages(r, 0, 2);
     rig_lose_messages(r, 1, 2);
   }
@@ -706,7 +706,7 @@ static void repaired(void **state) {
   for (int id = 30; id < 60; id++)
     missed += rig_explain(r, 2, id).state != BYN_DIST_RUNNING;
   assert_true(missed > 0);
-  rig_run(r, 7000);
+  rig_run(r, 8000);
   rig_assert_all_run(r, 60);
   rig_free(r);
 }

@@ -88,9 +88,9 @@ typedef struct rig_node {
   bool held[RIG_IDS];      /* and HOLD */
   uint32_t starts, stops, sends, events[8];
   uint64_t bytes;
-  bool attached, left;
-  int64_t away;        /* since when it was not attached */
-  uint64_t away_wire;  /* the last connection before that */
+  bool attached, left, leaves; /* leaves: it was told to */
+  int64_t away;                /* since when it was not attached */
+  uint64_t away_wire;          /* the last connection before that */
   int64_t stale_until; /* away for so long that it was given up, what it shows
                           may not be so */
   int drift;           /* its clock goes so much faster, of a million */
@@ -328,7 +328,7 @@ static inline void rig_boot(rig *r, int i) {
   r->memory.fail_at = 0;
   n->d = byn_dist_new(&c, rig_clock(r, i), rig_wall(r, i));
   r->memory.fail_at = fail_at;
-  n->left = false;
+  n->left = n->leaves = false;
   memset(n->shown, 0, sizeof n->shown);
   memset(n->held, 0, sizeof n->held);
   RIG_HOLDS(r, n->d);
@@ -357,10 +357,10 @@ static inline void rig_kill(rig *r, int i) {
   }
 }
 
-/* Since it is not attached, others may have taken it for lost. */
+/* Others may have taken it for lost since: at once, if it was to leave. */
 static inline bool rig_is_stale(const rig *r, int i) {
   const rig_node *n = &r->nodes[i];
-  bool stale = r->now - n->away >= RIG_AWAY_MS;
+  bool stale = n->leaves || r->now - n->away >= RIG_AWAY_MS;
   for (int j = 0; j < r->count; j++)
     stale |= r->wires[i][j].up > n->away_wire;
   return stale;
@@ -391,6 +391,7 @@ static inline void rig_attach(rig *r, int i) {
   byn_dist_attach(n->d, r->now);
   n->attached = true;
   if (rig_is_stale(r, i)) n->stale_until = r->now + 3000;
+  n->leaves = false;
   for (int j = 0; j < r->count; j++)
     if (r->wires[i][j].up) byn_dist_node_up(n->d, rig_names[j]);
   rig_drain(r, i);

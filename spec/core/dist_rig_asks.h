@@ -61,6 +61,7 @@ static inline int rig_move(rig *r, int node, int id, int to) {
 static inline void rig_leave(rig *r, int i) {
   rig_time(r, i);
   RIG_TRACE(r, "leave %d", i);
+  r->nodes[i].leaves = true;
   byn_dist_leave(r->nodes[i].d, (const uint8_t *)"bye", 3);
   rig_drain(r, i);
 }

@@ -177,6 +177,7 @@ static void begin_packet(byn_buf *b) {
 }
 
 static bool say(byn_dist *d, byn_buf *b) {
+  byn_dist_time(d, 5000, 1700000005000);
   bool taken = byn_dist_receive(d, "s@h", b->data, b->len);
   byn_buf_free(b);
   return taken;
@@ -199,8 +200,7 @@ static byn_dist *listener(byn_test_alloc *memory) {
   size_t mark = byn_field_open(&b, BYN_RECORD_HELLO);
   byn_put_number_field(&b, BYN_FIELD_SESSION, 1);
   byn_put_number_field(&b, BYN_FIELD_ANSWERS, session);
-  byn_registry empty = {0};
-  byn_record_put_digests(&b, &empty, 0);
+
   byn_field_close(&b, mark);
   assert_true(say(d, &b));
   return d;
@@ -231,7 +231,8 @@ static void know(byn_dist *d, byn_buf *b) {
       const byn_register *r = byn_place_running(p, newest, NULL);
       byn_put_u64(b, r ? r->run : 0);
     }
-    assert_int_equal(p->digest, byn_place_digest(p));
+    if (byn_registry_is_settled(&d->registry))
+      assert_int_equal(p->digest, byn_place_digest(p));
   }
 }
 
@@ -471,8 +472,9 @@ static void strange_bytes(void **state) {
     byn_buf b, before, after;
     begin_packet(&b);
     size_t head = b.len;
-    byn_put_u8(&b, byn_rng_below(&rng, 3) ? BYN_RECORD_ENTRY
-                                          : (uint8_t)byn_rng_below(&rng, 24));
+    byn_put_u8(&b, byn_rng_below(&rng, 3)
+                       ? BYN_RECORD_ENTRY
+                       : (uint8_t)byn_rng_below(&rng, BYN_RECORD_KINDS));
     byn_put_string(&b, s->bytes, s->n);
     for (uint64_t n = byn_rng_below(&rng, 4); n > 0; n--)
       b.data[head + byn_rng_below(&rng, b.len - head)] =

@@ -433,6 +433,7 @@ void byn_checkpoint_forget_session(byn_dist *d, byn_peer *peer) {
   }
   byn_assert(peer->copies_size == 0);
   peer->collect_asked = 0;
+  peer->collect_owed = 0;
 }
 
 void byn_checkpoint_forget_peer(byn_dist *d, byn_peer *peer) {
@@ -644,20 +645,29 @@ static bool offer_spares(byn_dist *d, const byn_place *p, uint32_t *sent) {
 }
 
 void byn_checkpoint_count_idle(byn_dist *d) {
+  const byn_tree *tree = &d->registry.tree;
   d->idle_held = 0;
-  for (uint32_t i = 0; i < BYN_BUCKETS; i++)
-    for (const byn_place *p = d->registry.buckets[i].first; p; p = p->after)
-      for (const byn_generation *g = p->generations; g; g = g->next)
-        d->idle_held += g->checkpoint && byn_generation_is_idle(g);
+  for (const byn_place *p = byn_tree_first(tree); p; p = byn_tree_next(tree, p))
+    for (const byn_generation *g = p->generations; g; g = g->next)
+      d->idle_held += g->checkpoint && byn_generation_is_idle(g);
+}
+
+void byn_checkpoint_look_for_spares(byn_dist *d) {
+  while (d->spares.under_way && byn_looks_left(d)) {
+    const byn_place *p = byn_sweep_next(&d->spares, &d->registry.tree);
+    if (!p) return;
+    byn_looks_count(d, 1);
+    for (uint64_t hash = p->hash; p && p->hash == hash; p = p->after)
+      d->spares_due |= offer_spares(d, p, &d->spares_told);
+  }
 }
 
 void byn_checkpoint_tick(byn_dist *d) {
   if (d->leaving) byn_checkpoint_count_idle(d);
   send_refused_again(d);
   if (!d->spares_due || !d->attached || d->ring_due) return;
+  if (d->spares.under_way) return;
   d->spares_due = false;
-  uint32_t sent = 0;
-  for (uint32_t i = 0; i < BYN_BUCKETS; i++)
-    for (byn_place *p = d->registry.buckets[i].first; p; p = p->after)
-      d->spares_due |= offer_spares(d, p, &sent);
+  d->spares_told = 0;
+  byn_sweep_begin(&d->spares);
 }

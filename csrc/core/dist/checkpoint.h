@@ -100,6 +100,8 @@ void byn_checkpoint_forget_peer(byn_dist *d, byn_peer *peer);
 void byn_checkpoint_pump(byn_dist *d);
 /* Each second. */
 void byn_checkpoint_tick(byn_dist *d);
+/* Goes on to tell others of what this node may hold for no need. */
+void byn_checkpoint_look_for_spares(byn_dist *d);
 
 void byn_checkpoint_take_sent(byn_dist *d, byn_peer *peer, const byn_record *r);
 void byn_checkpoint_take_held(byn_dist *d, byn_peer *peer, const byn_record *r);

@@ -4,6 +4,8 @@
 #include "../assert.h"
 #include "../coverage.h"
 #include "checkpoint.h"
+#include "dump.h"
+#include "pull.h"
 #include "quorum.h"
 #include "record.h"
 #include "told.h"
@@ -81,6 +83,10 @@ static void free_peer(byn_dist *d, byn_peer *peer) {
   byn_assert(d->peer_count > 0);
   d->peer_count--;
   leave_name(d, peer);
+  for (byn_peer *other = d->peers; other; other = other->next)
+    if (other->dump.doubt == peer) other->dump.doubt = NULL;
+  byn_dump_forget(d, peer);
+  byn_pull_forget(d, peer);
   byn_checkpoint_forget_peer(d, peer);
   byn_packet_drop_all(d, peer);
   byn_blob_clear(&peer->nodes, &d->alloc);
@@ -162,15 +168,23 @@ void byn_cohort_set_state(byn_dist *d, byn_peer *peer, byn_peer_state state) {
   d->review_due |= d->copied_runs > 0;
 }
 
+void byn_cohort_set_proven(byn_dist *d, byn_peer *peer, bool proven) {
+  byn_assert(!proven || peer->host);
+  peer->proven = proven;
+  byn_host *host = peer->host;
+  if (host) byn_registry_host_over(&d->registry, host, proven || host->dropped);
+}
+
 static void forget_session(byn_dist *d, byn_peer *peer) {
   byn_packet_drop_all(d, peer);
   byn_checkpoint_forget_session(d, peer);
-  peer->dump = (byn_dump){0};
+  byn_dump_forget(d, peer);
+  byn_pull_forget(d, peer);
   peer->matched = peer->got_all = peer->sent_all = peer->let_in = false;
   peer->regreet = false;
   peer->theirs = peer->acked_round = peer->acked_seq = peer->differ = 0;
   peer->ready_seq = peer->told_seq = 0;
-  peer->asked_round = peer->answered_round = 0;
+  peer->asked_round = peer->answered_round = peer->pulled_round = 0;
   peer->asked_at = 0;
 }
 
@@ -179,7 +193,7 @@ void byn_cohort_suspect(byn_dist *d, byn_peer *peer, bool proven,
   bool knew_all = peer->got_all;
   forget_session(d, peer);
   bool was_dead = peer->host && peer->host->gone && peer->proven;
-  peer->proven = peer->host && (proven || was_dead);
+  byn_cohort_set_proven(d, peer, peer->host && (proven || was_dead));
   if (!peer->host) {
     byn_cohort_set_state(d, peer, BYN_PEER_UNKNOWN);
   } else if (peer->host->gone) {
@@ -194,6 +208,12 @@ void byn_cohort_suspect(byn_dist *d, byn_peer *peer, bool proven,
   }
 }
 
+static void put_dead(byn_dist *d, const byn_peer *dead) {
+  byn_buf *b = byn_record_begin(d, BYN_RECORD_DEAD);
+  byn_put_bytes_field(b, BYN_FIELD_NODE, dead->name, strlen(dead->name));
+  byn_put_number_field(b, BYN_FIELD_INCARNATION, dead->host->incarnation);
+}
+
 void byn_cohort_give_up(byn_dist *d, byn_peer *peer) {
   byn_assert(peer->host && !peer->matched);
   bool was_gone = peer->host->gone, was_dropped = peer->host->dropped;
@@ -204,12 +224,18 @@ void byn_cohort_give_up(byn_dist *d, byn_peer *peer) {
   d->ring_due = d->review_due = true;
   if (!peer->proven || was_dropped) return;
   peer->host->dropped = true;
-  byn_registry_drop_hosts(&d->registry);
-  byn_buf *b = byn_record_begin(d, BYN_RECORD_DEAD);
-  byn_put_bytes_field(b, BYN_FIELD_NODE, peer->name, strlen(peer->name));
-  byn_put_number_field(b, BYN_FIELD_INCARNATION, peer->host->incarnation);
+  byn_registry_drop_host(&d->registry, peer->host);
+  put_dead(d, peer);
   for (byn_peer *other = d->peers; other; other = other->next)
     if (byn_peer_sees(other)) byn_record_send(d, other);
+}
+
+void byn_cohort_tell_dead(byn_dist *d, byn_peer *peer) {
+  for (const byn_peer *dead = d->peers; dead; dead = dead->next) {
+    if (dead->state != BYN_PEER_DEAD || !dead->host->dropped) continue;
+    put_dead(d, dead);
+    byn_record_send(d, peer);
+  }
 }
 
 void byn_cohort_take_back(byn_dist *d, byn_peer *peer, bool member,
@@ -241,7 +267,7 @@ bool byn_cohort_set_life(byn_dist *d, byn_peer *peer, uint64_t incarnation) {
   if (old) {
     old->named = false;
     old->gone = old->dropped = true;
-    byn_registry_drop_hosts(&d->registry);
+    byn_registry_drop_host(&d->registry, old);
   }
   return true;
 }
@@ -266,7 +292,6 @@ void byn_cohort_hearsay(byn_dist *d, const char *name, size_t n,
 }
 
 void byn_cohort_learn_hosts(byn_dist *d) {
-  bool dropped = false;
   byn_map_entry entry;
   for (uint32_t cursor = 0; byn_map_next(&d->registry.hosts, &cursor, &entry);)
     for (byn_host *h = entry.value; h; h = h->next) {
@@ -276,12 +301,10 @@ void byn_cohort_learn_hosts(byn_dist *d) {
       uint64_t life = own                  ? d->self->incarnation
                       : peer && peer->host ? peer->host->incarnation
                                            : 0;
-      if (own || life > h->incarnation) h->gone = h->dropped = dropped = true;
+      if (!own && life <= h->incarnation) continue;
+      h->gone = h->dropped = d->review_due = true;
+      byn_registry_drop_host(&d->registry, h);
     }
-  if (dropped) {
-    byn_registry_drop_hosts(&d->registry);
-    d->review_due = true;
-  }
   for (bool again = true; again;) {
     again = false;
     for (uint32_t cursor = 0;

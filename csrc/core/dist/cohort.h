@@ -7,7 +7,8 @@
  * A node is open while all that take part have let it in and it has let them
  * in: it serves requests for ids that it owns, and takes over children.
  * Whoever lets a peer in has that peer in its ring, and has told it all that
- * was accepted before. So in a healthy cluster no id has two owners.
+ * was accepted before (greet.h says why). So in a healthy cluster no id has two
+ * owners.
  */
 #ifndef BYN_DIST_COHORT_H
 #define BYN_DIST_COHORT_H
@@ -24,12 +25,17 @@ byn_peer *byn_cohort_peer(byn_dist *d, const char *name, size_t n);
 void byn_cohort_free(byn_dist *d);
 
 void byn_cohort_set_state(byn_dist *d, byn_peer *peer, byn_peer_state state);
+/* Whether its life is over for sure. */
+void byn_cohort_set_proven(byn_dist *d, byn_peer *peer, bool proven);
 /* Its connection, or its coordinator, is gone; it is judged after `after_ms`.
  */
 void byn_cohort_suspect(byn_dist *d, byn_peer *peer, bool proven,
                         int64_t after_ms);
 /* It is gone: LOST, or DEAD if that is proven. */
 void byn_cohort_give_up(byn_dist *d, byn_peer *peer);
+/* Tells a peer who is DEAD: it may have been away then. Else it would keep what
+ * those wrote, and never have the same digests. */
+void byn_cohort_tell_dead(byn_dist *d, byn_peer *peer);
 /* One that was LOST lives, another peer sees it: it is SUSPECT again, and what
  * it runs counts. */
 void byn_cohort_take_back(byn_dist *d, byn_peer *peer, bool member, bool hosts);

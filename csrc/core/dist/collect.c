@@ -12,9 +12,14 @@ BYN_MACHINE("dist: a search for a checkpoint", "asking",
 
 enum {
   PATIENCE_MS = 5000,
+  WAITING_MOST = 4096,            /* runs: those behind are asked for later */
   ASK_MOST = BYN_PACKET_MOST / 2, /* bytes of one COLLECT, about */
   ANSWER_MOST = 1 << 20           /* bytes of what answers it, about */
 };
+
+bool byn_collect_has_room(const byn_dist *d) {
+  return d->collecting.count < WAITING_MOST;
+}
 
 bool byn_collect_is_due(const byn_run *run, const byn_generation *g) {
   byn_assert(run->state == BYN_RUN_QUEUED && !g->ended);
@@ -33,11 +38,19 @@ static bool may_hold(const byn_peer *peer) {
   return peer->host && !peer->host->gone && peer->state != BYN_PEER_UNKNOWN;
 }
 
+/* It has owed an answer for too long, whoever's. */
+static bool is_silent(byn_dist *d, byn_peer *peer) {
+  bool owes = may_hold(peer) && peer->collected < d->last_sought;
+  if (!owes) peer->collect_owed = 0;
+  if (owes && !peer->collect_owed) peer->collect_owed = d->now ? d->now : 1;
+  return owes && d->now - peer->collect_owed >= PATIENCE_MS;
+}
+
 void byn_collect_review(byn_dist *d) {
   if (!d->collecting.first) return;
   uint64_t answered = UINT64_MAX;
-  for (const byn_peer *peer = d->peers; peer; peer = peer->next)
-    if (may_hold(peer) && peer->collected < answered)
+  for (byn_peer *peer = d->peers; peer; peer = peer->next)
+    if (!is_silent(d, peer) && may_hold(peer) && peer->collected < answered)
       answered = peer->collected;
   for (byn_run *run; (run = d->collecting.first);) {
     bool late = d->now - run->sought_at >= PATIENCE_MS;
@@ -131,5 +144,6 @@ void byn_collect_take_answer(byn_dist *d, byn_peer *peer, const byn_record *r) {
   }
   if (r->seq > peer->collect_asked) return;
   peer->collect_asked = 0;
+  peer->collect_owed = 0;
   if (r->seq > peer->collected) peer->collected = r->seq;
 }

@@ -7,9 +7,11 @@
 #include "cohort.h"
 #include "entity.h"
 #include "collect.h"
+#include "dump.h"
 #include "greet.h"
 #include "move.h"
 #include "parts.h"
+#include "pull.h"
 #include "quorum.h"
 #include "receive.h"
 #include "reconcile.h"
@@ -25,6 +27,8 @@
 
 enum {
   TICK_MS = 1000,
+  LOOKS = 4096, /* at places, after an input */
+  BATCHES = 8,  /* of entries, the same */
   OPENING_TICK_MS = 100,
   AWAY_MS = 2000,
   LEAVE_MS = 5000, /* others take so long to hold what it holds, at most */
@@ -110,9 +114,9 @@ bool byn_dist_configure(byn_dist *d, const byn_dist_config *c) {
   d->per_second = c->rebalance_per_second;
   byn_registry_keep(&d->registry, c->keep_ended, c->keep_ended_ms);
   set_limit(d, &d->intensity);
-  for (uint32_t i = 0; i < BYN_BUCKETS; i++)
-    for (byn_place *p = d->registry.buckets[i].first; p; p = p->after)
-      if (p->run) configure_run(d, p->run);
+  const byn_tree *tree = &d->registry.tree;
+  for (byn_place *p = byn_tree_first(tree); p; p = byn_tree_next(tree, p))
+    if (p->run) configure_run(d, p->run);
   return byn_quorum_configure(d, c);
 }
 
@@ -123,7 +127,9 @@ byn_dist *byn_dist_new(const byn_dist_config *c, int64_t now, int64_t wall) {
                   .check = c->check,
                   .check_ud = c->check_ud,
                   .now = now,
-                  .round = 1};
+                  .round = 1,
+                  .looks = LOOKS,
+                  .batches = BATCHES};
   d->hosts_wanted = c->hosts;
   d->hosts =
       c->hosts && (!c->nodes || is_listed(c->node, c->nodes, c->node_count));
@@ -168,12 +174,12 @@ static void release_taken(byn_dist *d) {
 }
 
 static void free_runs(byn_dist *d) {
-  for (uint32_t i = 0; i < BYN_BUCKETS; i++)
-    for (byn_place *p = d->registry.buckets[i].first; p; p = p->after) {
-      if (!p->run) continue;
-      p->run->under_way = false;
-      byn_run_free(d, p->run);
-    }
+  const byn_tree *tree = &d->registry.tree;
+  for (byn_place *p = byn_tree_first(tree); p; p = byn_tree_next(tree, p)) {
+    if (!p->run) continue;
+    p->run->under_way = false;
+    byn_run_free(d, p->run);
+  }
 }
 
 void byn_dist_free(byn_dist *d) {
@@ -252,6 +258,7 @@ static void tick(byn_dist *d) {
   if (!d->attached) return;
   byn_greet_tick(d);
   byn_sync_tick(d);
+  byn_pull_tick(d);
   byn_move_tick(d);
   byn_want_tick(d);
 }
@@ -263,6 +270,9 @@ void byn_dist_gap(byn_dist *d, int64_t ms, int64_t now) {
 void byn_dist_time(byn_dist *d, int64_t now, int64_t wall) {
   if (now < d->now) now = d->now;
   d->now = now;
+  d->looks = LOOKS;
+  d->batches = BATCHES;
+  d->behind = false;
   byn_registry_time(&d->registry, now, wall);
   byn_quorum_time(d);
   if (d->awoke) byn_run_write_awoke(d);
@@ -280,7 +290,15 @@ void byn_dist_time(byn_dist *d, int64_t now, int64_t wall) {
   d->open_due = true;
 }
 
+/* Is anything left that was not done after the last input? */
+static bool is_behind(const byn_dist *d) {
+  if (!d->attached) return false;
+  return d->behind || !byn_registry_is_reviewed(&d->registry) ||
+         !byn_registry_is_settled(&d->registry) || byn_dump_is_due(d);
+}
+
 int64_t byn_dist_deadline(const byn_dist *d) {
+  if (is_behind(d)) return d->now;
   int64_t at = d->next_tick;
   int64_t due = byn_timers_next(d->timers);
   if (due < at) at = due;
@@ -411,7 +429,8 @@ uint64_t byn_dist_moves_made(const byn_dist *d) {
 bool byn_dist_has_left(const byn_dist *d) {
   if (!d->leaving || d->run_count > 0) return false;
   if (byn_entity_holds_back(d) && !byn_dist_is_last(d)) return false;
-  if (d->registry.published || d->registry.dirty || d->review_due) return false;
+  if (d->registry.published || d->review_due) return false;
+  if (!byn_registry_is_reviewed(&d->registry)) return false;
   for (const byn_peer *peer = d->peers; peer; peer = peer->next)
     if (peer->packets) return false;
   return true;
@@ -504,23 +523,29 @@ static void decide(byn_dist *d) {
     byn_cohort_review_open(d);
     byn_quorum_review(d);
   }
-  if (!d->review_due) return;
+  if (d->review_due) byn_registry_review(&d->registry);
   d->review_due = false;
-  byn_registry_review(&d->registry);
+  byn_looks_count(d, byn_registry_go_on(&d->registry, d->looks));
+}
+
+static byn_place *next_place(byn_dist *d) {
+  byn_place *p = d->looks > 0 ? byn_registry_next_dirty(&d->registry) : NULL;
+  if (p) byn_looks_count(d, 1);
+  return p;
 }
 
 /* Looks at what changed, until something is to be shown. */
 static bool next_change(byn_dist *d, byn_dist_action *a) {
-  for (byn_place *p; (p = byn_registry_next_dirty(&d->registry));) {
+  for (byn_place *p; (p = next_place(d));) {
     if (byn_show(d, p, a, &d->starved)) {
       byn_registry_touch(&d->registry, p);
+      byn_looks_count(d, BYN_LOOKS_SHOWN);
       return true;
     }
     byn_reconcile(d, p);
     if (p->run && p->run->gone) byn_report_review_gone(d, p->run);
     byn_request_review_place(d, p);
     if (!byn_registry_is_idle(p)) continue;
-    byn_sync_skip(d, p);
     byn_registry_remove(&d->registry, p);
     a->kind = BYN_DIST_FORGET;
     a->id = byn_place_id(p);
@@ -532,7 +557,9 @@ static bool next_change(byn_dist *d, byn_dist_action *a) {
 
 static bool next_packet(byn_dist *d, byn_dist_action *a) {
   byn_sync_flush(d);
-  byn_sync_pump(d);
+  byn_checkpoint_look_for_spares(d);
+  byn_dump_pump(d);
+  byn_pull_pump(d);
   byn_checkpoint_pump(d);
   byn_collect_pump(d);
   for (byn_peer *peer = d->peers; peer; peer = peer->next) {
@@ -548,7 +575,8 @@ static bool next_packet(byn_dist *d, byn_dist_action *a) {
 }
 
 static bool is_unsettled(const byn_dist *d) {
-  return d->open_due || d->review_due || d->registry.dirty || d->peers_due;
+  bool looks = d->looks > 0 && !byn_registry_is_reviewed(&d->registry);
+  return d->open_due || d->review_due || looks || d->peers_due;
 }
 
 bool byn_dist_next(byn_dist *d, byn_dist_action *a) {

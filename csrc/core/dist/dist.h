@@ -16,7 +16,9 @@
  * but for byn_dist_gap.
  * After each input byn_dist_next is called until it answers false; the actions
  * are carried out in their order. byn_dist_time is due again at
- * byn_dist_deadline.
+ * byn_dist_deadline. That may be now: what concerns very many children is done
+ * in parts, one after each input, so that the owner can do other things between
+ * two of them.
  *
  * Bytes (pids, reasons, specs, keys) are copied by inputs. Those of an action
  * or an answer belong to the machine and are valid until the next call that

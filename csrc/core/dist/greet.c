@@ -5,13 +5,14 @@
 #include "candidate.h"
 #include "checkpoint.h"
 #include "cohort.h"
+#include "dump.h"
 #include "move.h"
+#include "pull.h"
 #include "quorum.h"
 #include "request.h"
 #include "suspicion.h"
 #include "sync.h"
 #include "told.h"
-#include "want.h"
 
 enum {
   REPEAT_MS = 5000,    /* HELLO is repeated for so long, */
@@ -29,7 +30,6 @@ static void send_hello(byn_dist *d, byn_peer *peer) {
   byn_put_number_field(b, BYN_FIELD_LEAVING, d->leaving);
   byn_put_number_field(b, BYN_FIELD_LIMIT, d->max_packet);
   byn_put_bytes_field(b, BYN_FIELD_NODES, d->nodes.at, d->nodes.n);
-  byn_want_put_digests(d, b);
   byn_quorum_put_hello(d, b);
   for (const byn_peer *other = d->peers; other; other = other->next) {
     bool seen = byn_peer_sees(other);
@@ -50,11 +50,12 @@ void byn_greet_tell_list(byn_dist *d) {
 
 static void forget_greeting(byn_dist *d, byn_peer *peer) {
   byn_checkpoint_forget_session(d, peer);
-  peer->dump = (byn_dump){0};
+  byn_dump_forget(d, peer);
+  byn_pull_forget(d, peer);
   peer->matched = peer->got_all = peer->sent_all = peer->let_in = false;
   peer->acked_round = peer->acked_seq = peer->differ = 0;
   peer->ready_seq = peer->told_seq = 0;
-  peer->asked_round = peer->answered_round = 0;
+  peer->asked_round = peer->answered_round = peer->pulled_round = 0;
   peer->asked_at = 0;
   peer->greeted_at = d->now;
   peer->hello_wait = AGAIN_MS;
@@ -138,8 +139,7 @@ static void match(byn_dist *d, byn_peer *peer, const byn_record *r) {
                    byn_registry_horizon(&d->registry) > peer->contact;
   peer->over_before = long_gone ? peer->contact - BYN_CONTACT_MARGIN : 0;
   peer->leaving = r->leaving;
-  byn_sync_dump(peer, byn_sync_compare(d, r->digests));
-  peer->dump.in_step = true;
+  byn_pull_want(d, peer, UINT64_MAX, 0);
   d->open_due = true;
   byn_quorum_matched(d, peer);
 }
@@ -195,10 +195,11 @@ static void try_in_step(byn_dist *d, byn_peer *peer) {
   const byn_host *host = peer->host;
   if (host->gone || host->dropped || host->unseen) d->review_due = true;
   peer->host->gone = peer->host->dropped = peer->host->unseen = false;
-  peer->proven = false;
+  byn_cohort_set_proven(d, peer, false);
   peer->over_before = 0;
   byn_cohort_set_state(d, peer,
                        peer->leaving ? BYN_PEER_LEAVING : BYN_PEER_IN_STEP);
+  byn_cohort_tell_dead(d, peer);
   if (!d->leaving) send_ready(d, peer);
 }
 
@@ -209,18 +210,20 @@ static void try_ready(byn_dist *d, byn_peer *peer) {
   byn_suspicion_tell_seen(d, peer);
 }
 
-void byn_greet_sent_all(byn_dist *d, byn_peer *peer) {
+void byn_greet_got_all(byn_dist *d, byn_peer *peer) {
+  byn_assert(peer->matched && !peer->got_all);
   byn_buf *b = byn_record_begin(d, BYN_RECORD_IN_STEP);
   put_session(b, peer);
   byn_record_send(d, peer);
-  peer->sent_all = true;
-  byn_move_told_all(d, peer);
+  peer->got_all = true;
+  d->open_due = true;
   try_in_step(d, peer);
 }
 
 void byn_greet_take_in_step(byn_dist *d, byn_peer *peer, const byn_record *r) {
   if (!is_of_session(peer, r)) return;
-  peer->got_all = true;
+  peer->sent_all = true;
+  byn_move_told_all(d, peer);
   try_in_step(d, peer);
 }
 

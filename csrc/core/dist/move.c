@@ -349,7 +349,7 @@ static bool may_send(const byn_peer *peer) {
   return peer->connected && (lives || peer->state == BYN_PEER_GREETING);
 }
 
-/* What a peer acknowledges while it is told all says nothing of that, nor where
+/* What a peer acknowledges while it takes all says nothing of that, nor where
  * something for it found no memory. */
 static bool has_acknowledged(const byn_peer *peer, uint64_t seq) {
   return peer->sent_all && !peer->regreet && peer->acked_seq >= seq &&

@@ -72,8 +72,8 @@ void byn_move_probed(byn_dist *d, uint64_t probe, byn_dist_bytes reason);
 void byn_move_review(byn_dist *d, byn_run *run);
 /* Its timer is due. */
 void byn_move_due(byn_dist *d, byn_run *run);
-/* The peer was just told all that is known here: it acknowledges that before a
- * process that is HOLDING is stopped. */
+/* The peer says that all that was here is there: it acknowledges that, as it
+ * has shown it, before a process that is HOLDING is stopped. */
 void byn_move_told_all(byn_dist *d, byn_peer *peer);
 /* Stops those of which all have heard, and begins those whose turn it is. */
 void byn_move_pump(byn_dist *d);

@@ -76,15 +76,60 @@ typedef struct byn_packet {
   byn_buf bytes;
 } byn_packet;
 
-/* Entries on their way to a peer, bucket by bucket, a few batches at a time. */
+/* What a peer is being answered that compares what it has (dump.h). */
 typedef struct byn_dump {
-  uint64_t mask; /* buckets to be sent */
-  uint32_t bucket;
-  byn_place *at;  /* the next of `bucket`; NULL: between buckets */
-  uint32_t ahead; /* batches that are not confirmed */
-  bool in_step;   /* IN_STEP follows */
-  uint64_t seen;  /* the answer to that round of questions follows */
+  byn_blob asked; /* the body of its COMPARE; absent: none */
+  uint64_t seq;   /* of it */
+  size_t at;      /* in it, behind the leaf that is being sent */
+  bool in_leaf;
+  uint64_t from;          /* of that leaf, the next hash */
+  uint32_t ahead;         /* batches that are not confirmed */
+  struct byn_peer *doubt; /* it says that this one's life is over, which is
+                             seen here: until that is clear, or a while */
+  int64_t doubt_until;
 } byn_dump;
+
+/* What this node takes from a peer, as far as they differ (pull.h).
+ *
+ *   IDLE --> ROOT --> WAITING --> TURN --> WALKING --> IDLE
+ *     due     |  the root differs  |  nobody else's    |
+ *             '--------------------+------ equal ------' */
+typedef enum byn_pull_state {
+  BYN_PULL_IDLE,
+  BYN_PULL_ROOT,    /* the root is being compared */
+  BYN_PULL_WAITING, /* for its turn */
+  BYN_PULL_TURN,    /* the root is compared once more: much came since */
+  BYN_PULL_WALKING
+} byn_pull_state;
+
+enum { BYN_PULL_ASKED = 256 }; /* nodes in one COMPARE */
+
+typedef struct byn_branch {
+  byn_span span;
+  uint64_t left; /* its children that are still to be compared */
+} byn_branch;
+
+typedef struct byn_walk {
+  byn_span asked[BYN_PULL_ASKED]; /* the nodes of the last COMPARE */
+  uint32_t asked_count;
+  bool answered; /* it was; the next is due */
+  bool wants;    /* specs that are lacking have been asked for */
+  byn_branch *branches;
+  uint32_t depth, room;
+} byn_walk;
+
+typedef struct byn_pull {
+  byn_pull_state state;
+  uint64_t due, due_round; /* of the next one: children of the root; 0: none */
+  uint64_t wanted, round;  /* of the one under way; round: of suspicion, or 0 */
+  uint64_t seq;            /* of the last COMPARE */
+  uint64_t differ;         /* children of the root */
+  uint64_t walks;          /* of this node, when the root was compared */
+  uint32_t heard;          /* answers and batches of late */
+  int64_t judged_at;       /* since when */
+  bool slow;               /* others do not wait for it */
+  byn_walk *walk;
+} byn_pull;
 
 typedef struct byn_peer {
   struct byn_peer *next; /* by name */
@@ -121,13 +166,18 @@ typedef struct byn_peer {
   /* Suspicion: of the rounds of questions, the last that it was asked in, it
    * answered, it was judged in, and somebody saw it in. */
   uint64_t asked_round, answered_round, judged_round, seen_round;
-  uint64_t acked_seq; /* of publications */
-  uint64_t told_seq;  /* of the one that followed all that it was told, while
-                         something waited for that (move.h); 0: nothing did */
-  uint64_t ready_seq; /* of those that went before the last READY to it */
-  uint64_t differ;    /* buckets that differed last time */
+  uint64_t acked_seq;    /* of publications */
+  uint64_t told_seq;     /* of the one behind all that it was told, while
+                            something waited for that (move.h); 0: nothing */
+  uint64_t ready_seq;    /* of those that went before the last READY to it */
+  uint64_t pulled_round; /* of suspicion: what it knew then is here */
+  uint64_t differ;       /* children of the root that differed last time */
   uint64_t differ_by[BYN_BUCKETS]; /* and by how much: of their digests */
-  uint32_t differed;    /* so often in a row, without a dump that followed */
+  uint32_t differed;    /* so often in a row, and nothing was done about it */
+  uint32_t differ_turn; /* which of them are pulled then */
+  uint64_t pulled;      /* and that was of no use */
+  uint32_t rest, rests; /* so often they are left alone then: now, and the next
+                           time */
   uint64_t contact;     /* the stamp of when it was heard last, before a gap,
                            and all that it had to tell was here */
   uint64_t over_before; /* see byn_registry_merge; 0 without such a gap */
@@ -147,11 +197,13 @@ typedef struct byn_peer {
   uint64_t voted_round;
   int64_t idle_at; /* since when nothing needs it; 0: something does */
   byn_dump dump;
+  byn_pull pull;
   byn_copy_list copies_queued, copies_sent;
   size_t copies_size; /* bytes of copies_sent */
   /* Of what is collected (collect.h): the last that it answered, and the last
    * that it was asked for; 0: it was asked for none since. */
   uint64_t collected, collect_asked;
+  int64_t collect_owed; /* since when it owes an answer; 0: it owes none */
   byn_packet *packets, *last_packet;
   byn_blob nodes; /* its list, as in HELLO; absent: none */
   byn_blob leave_reason;
@@ -281,6 +333,8 @@ typedef struct byn_probe {
   uint64_t hash;
 } byn_probe;
 
+enum { BYN_LOOKS_SHOWN = 32 };
+
 /* Requests that are answered without a place. */
 enum { BYN_FAILED_REQUESTS = 64 };
 
@@ -369,6 +423,13 @@ struct byn_dist {
   bool review_due, peers_due, open_due;
   bool retake_room, retake_all; /* refusals of this node may be over */
   byn_peer *digest_turn;        /* who is told digests next; NULL: the first */
+  uint64_t walks;               /* that are over: of pulls */
+  /* Until the time is told again: places that may still be looked at, where
+   * what is shown or stopped counts as BYN_LOOKS_SHOWN, and batches that may be
+   * sent. What is left over is done then. */
+  uint32_t looks, batches;
+  bool behind;    /* something is left over that shows in nothing else */
+  bool dumps_due; /* some is to go on */
 
   byn_ring *ring;
   byn_peer **ring_peers; /* by their index in the ring; NULL: this node */
@@ -386,6 +447,8 @@ struct byn_dist {
   bool copies_due;      /* some may be sent */
   bool copies_refused;  /* some are to be sent again at the next tick */
   bool spares_due;      /* this node may hold some for no need */
+  byn_sweep spares;     /* looks for them */
+  uint32_t spares_told; /* in this sweep */
   uint32_t idle_held;   /* while it leaves: of idle entities that it holds */
   int64_t leave_until; /* it does not wait any longer for others to hold them */
   int64_t retake_at, retake_wait; /* refusals; 0: there are none */
@@ -427,6 +490,16 @@ struct byn_dist {
 /* Runs that count for max_children. */
 static inline uint32_t byn_dist_busy(const byn_dist *d) {
   return d->run_count - d->idle_count;
+}
+
+static inline void byn_looks_count(byn_dist *d, uint32_t looks) {
+  d->looks -= looks < d->looks ? looks : d->looks;
+}
+
+/* false: others are to have their turn before this goes on. */
+static inline bool byn_looks_left(byn_dist *d) {
+  d->behind |= d->looks == 0;
+  return d->looks > 0;
 }
 
 #endif

@@ -627,7 +627,7 @@ uint64_t byn_place_digest(const byn_place *p) {
     h = stir(stir(h, g->failures.version), g->idle);
     h = stir(h, g->preference.stamp);
     for (const byn_register *r = g->registers; r; r = r->next)
-      h = stir(stir(h, r->host->hash), r->version);
+      if (!r->host->over) h = stir(stir(h, r->host->hash), r->version);
   }
   return h;
 }

@@ -58,7 +58,9 @@ typedef struct byn_host {
   uint32_t registers; /* that name it */
   bool gone;
   bool unseen;  /* not connected: what it runs is not shown */
-  bool dropped; /* its registers are to be dropped, and are not taken in */
+  bool over;    /* for sure: its registers count in no digest */
+  bool dropped; /* its registers are to be dropped, and are not taken in; it is
+                   `over`, too */
   bool named;   /* by a peer: not freed */
   size_t name_size;
   char name[];
@@ -321,7 +323,8 @@ bool byn_generation_is_on_its_way(const byn_generation *g);
 bool byn_generation_may_have_run(const byn_generation *g);
 
 /* A hash of all that nodes must agree on: not of the specs, which a node may
- * lack (want.h). */
+ * lack (want.h), nor of what hosts wrote whose lives are over, which each
+ * forgets in its own time. */
 uint64_t byn_place_digest(const byn_place *p);
 
 #endif

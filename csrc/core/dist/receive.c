@@ -6,9 +6,11 @@
 #include "cohort.h"
 #include "collect.h"
 #include "content.h"
+#include "dump.h"
 #include "greet.h"
 #include "move.h"
 #include "place_wire.h"
+#include "pull.h"
 #include "quorum.h"
 #include "reconcile.h"
 #include "record.h"
@@ -160,25 +162,40 @@ static bool take_checkpoint_record(byn_dist *d, byn_peer *peer,
   }
 }
 
+/* What differs between two nodes. false: it is not of that. */
+static bool take_difference(byn_dist *d, byn_peer *peer, const byn_record *r) {
+  switch (r->kind) {
+  case BYN_RECORD_MORE:
+    byn_pull_take_more(d, peer);
+    byn_record_begin(d, BYN_RECORD_GOT);
+    byn_record_send(d, peer);
+    return true;
+  case BYN_RECORD_GOT:
+    byn_dump_take_got(d, peer);
+    return true;
+  case BYN_RECORD_COMPARE:
+    byn_dump_take_compare(d, peer, r);
+    return true;
+  case BYN_RECORD_COMPARED:
+    byn_pull_take_compared(d, peer, r);
+    return true;
+  case BYN_RECORD_DIGEST:
+    byn_sync_take_digest(d, peer, r->digests);
+    return true;
+  case BYN_RECORD_DIFFER:
+    if (peer->got_all) byn_pull_want(d, peer, r->mask, 0);
+    peer->differ = 0;
+    return true;
+  default:
+    return false;
+  }
+}
+
 /* What is said of places. */
 static void take_record(byn_dist *d, byn_peer *peer, const byn_record *r) {
   switch (r->kind) {
   case BYN_RECORD_ENTRY:
     take_entry(d, peer, r);
-    break;
-  case BYN_RECORD_MORE:
-    byn_record_begin(d, BYN_RECORD_GOT);
-    byn_record_send(d, peer);
-    break;
-  case BYN_RECORD_GOT:
-    if (peer->dump.ahead > 0) peer->dump.ahead--;
-    break;
-  case BYN_RECORD_DIGEST:
-    byn_sync_take_digest(d, peer, r->digests);
-    break;
-  case BYN_RECORD_DIFFER:
-    byn_sync_dump(peer, r->mask);
-    peer->differ = 0;
     break;
   case BYN_RECORD_START:
     byn_serve_take_start(d, peer, r);
@@ -256,7 +273,7 @@ bool byn_receive(byn_dist *d, const char *from, const uint8_t *bytes,
       byn_relay_pass_on(d, peer, &r);
     else if (r.kind == BYN_RECORD_RELAYED)
       take_relayed(d, peer, &r);
-    else if (!take_node_record(d, peer, &r) &&
+    else if (!take_node_record(d, peer, &r) && !take_difference(d, peer, &r) &&
              !take_checkpoint_record(d, peer, &r))
       take_record(d, peer, &r);
   }

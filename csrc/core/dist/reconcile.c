@@ -393,7 +393,8 @@ static byn_dist_handoff handoff_of(const byn_run *run) {
 
 static bool next_stop(byn_dist *d, byn_dist_action *a) {
   byn_run *run = d->stops.first;
-  if (!run) return false;
+  if (!run || !byn_looks_left(d)) return false;
+  byn_looks_count(d, BYN_LOOKS_SHOWN);
   byn_assert(run->state == BYN_RUN_STOPPING);
   byn_run_delist(run);
   a->kind = BYN_DIST_STOP;
@@ -451,14 +452,17 @@ static bool start_run(byn_dist *d, byn_run *run, byn_generation *g,
 
 static bool next_start(byn_dist *d, byn_run_list *list, uint32_t most,
                        byn_dist_action *a) {
-  while (list->first && list->under_way < most) {
+  while (list->first && list->under_way < most && byn_looks_left(d)) {
     byn_run *run = list->first;
+    byn_looks_count(d, 1);
     byn_place *p = run->place;
     review_run(d, run);
     if (p->run != run) continue;
     byn_generation *g = byn_place_find(p, run->token);
     if (!may_start(d, run, g))
       byn_run_free(d, run);
+    else if (byn_collect_is_due(run, g) && !byn_collect_has_room(d))
+      return false;
     else if (byn_collect_is_due(run, g))
       byn_collect_begin(d, run);
     else

@@ -3,6 +3,7 @@
 
 #include "../assert.h"
 #include "../wire/handshake.h"
+#include "compare.h"
 #include "quorum.h"
 
 /* Of a checkpoint: whatever a peer sends, this node has a stamp that is not
@@ -55,6 +56,11 @@ bool byn_record_fits(const byn_dist *d, const byn_peer *peer) {
   return d->scratch.len + head_size(d) <= packet_limit(d, peer);
 }
 
+size_t byn_record_most(const byn_dist *d, const byn_peer *peer) {
+  size_t limit = packet_limit(d, peer), head = head_size(d) + 1;
+  return limit > head ? limit - head : 0;
+}
+
 bool byn_record_would_fit(const byn_dist *d, const byn_peer *peer, size_t n) {
   return n + BYN_RECORD_ROOM <= packet_limit(d, peer);
 }
@@ -98,12 +104,10 @@ void byn_record_put_node(byn_buf *b, uint8_t tag, const byn_host *host,
   byn_field_close(b, mark);
 }
 
-void byn_record_put_digests(byn_buf *b, const byn_registry *r, uint64_t mask) {
+void byn_record_put_digests(byn_buf *b, const byn_registry *r) {
   size_t mark = byn_field_open(b, BYN_FIELD_DIGESTS);
-  for (uint32_t i = 0; i < BYN_BUCKETS; i++) {
-    uint64_t digest = r->buckets[i].digest;
-    byn_put_u64(b, (mask >> i & 1) != 0 ? ~digest : digest);
-  }
+  for (uint32_t i = 0; i < BYN_BUCKETS; i++)
+    byn_put_u64(b, r->tree.top_sums[i]);
   byn_field_close(b, mark);
 }
 
@@ -190,10 +194,10 @@ bool byn_record_next_node(byn_reader *fields, uint8_t tag,
   return false;
 }
 
-uint64_t byn_record_digest(byn_dist_bytes digests, uint32_t bucket) {
-  byn_assert(digests.n == BYN_BUCKETS * 8 && bucket < BYN_BUCKETS);
+uint64_t byn_record_digest(byn_dist_bytes digests, uint32_t child) {
+  byn_assert(digests.n == BYN_BUCKETS * 8 && child < BYN_BUCKETS);
   byn_reader r;
-  byn_reader_init(&r, digests.at + (size_t)bucket * 8, 8);
+  byn_reader_init(&r, digests.at + (size_t)child * 8, 8);
   return byn_get_u64(&r);
 }
 
@@ -264,6 +268,13 @@ static bool read_node_field(const byn_field *f, byn_record *v) {
     return byn_field_number(f, UINT64_MAX, &v->incarnation);
   case BYN_FIELD_MASK:
     return eight(f, &v->mask);
+  case BYN_FIELD_MASKS:
+    return bytes_of(f, BYN_PACKET_MOST, &v->masks);
+  case BYN_FIELD_NODE_SPAN:
+  case BYN_FIELD_LEAF_SPAN: {
+    byn_span_view span;
+    return byn_compare_read(f, &span);
+  }
   case BYN_FIELD_SEQ:
     return byn_field_number(f, UINT64_MAX, &v->seq);
   case BYN_FIELD_LIMIT:
@@ -370,14 +381,13 @@ static bool has_id(const byn_record *r) {
 static bool is_complete(const byn_record *r) {
   switch (r->kind) {
   case BYN_RECORD_HELLO:
-    return r->session && r->digests.at;
+    return r->session;
   case BYN_RECORD_IN_STEP:
     return r->session && r->answers;
   case BYN_RECORD_READY:
   case BYN_RECORD_READY_OK:
     return r->session && r->answers && r->round;
   case BYN_RECORD_ASK:
-    return r->round && r->digests.at;
   case BYN_RECORD_SEEN:
     return r->round;
   case BYN_RECORD_DEAD:
@@ -389,6 +399,7 @@ static bool is_complete(const byn_record *r) {
   case BYN_RECORD_START:
     return has_id(r) && r->token && r->stamp && r->spec.at;
   case BYN_RECORD_TERMINATE:
+  case BYN_RECORD_HELD:
     return has_id(r) && r->token;
   case BYN_RECORD_REPLY:
     return has_id(r) && r->token &&
@@ -414,12 +425,13 @@ static bool is_complete(const byn_record *r) {
   case BYN_RECORD_COLLECTED:
   case BYN_RECORD_PING:
   case BYN_RECORD_PONG:
+  case BYN_RECORD_COMPARED:
     return r->seq;
+  case BYN_RECORD_COMPARE:
+    return r->seq && r->body.n <= BYN_COMPARE_MOST;
   case BYN_RECORD_CHECKPOINT:
   case BYN_RECORD_FOUND:
     return has_id(r) && r->token && r->epoch && r->version && r->state.at;
-  case BYN_RECORD_HELD:
-    return has_id(r) && r->token;
   case BYN_RECORD_SPARE:
   case BYN_RECORD_DROP:
     return has_id(r) && r->token && r->epoch && r->version;

@@ -3,20 +3,22 @@
  *   packet   VERSION NODE INCARNATION record*        of the sender
  *   record   kind, length, fields (fields.h)
  *
- *   HELLO      SESSION ANSWERS HOSTS LEAVING LIMIT NODES DIGESTS KNOWN* QUORUM
+ *   HELLO      SESSION ANSWERS HOSTS LEAVING LIMIT NODES KNOWN* QUORUM
  *   ENTRY      an entry (place_wire.h)
  *   MORE, GOT  a batch of entries ends; it is here, send another
- *   IN_STEP    SESSION ANSWERS: you have all that I had
+ *   COMPARE    SEQ (NODE_SPAN | LEAF_SPAN)*: what I have there (compare.h)
+ *   COMPARED   SEQ MASKS: you have all that I had in the leaves; of each node,
+ *              root 8 bytes, other 2: which children I have that differ
+ *   IN_STEP    SESSION ANSWERS: I have all that you had
  *   READY      SESSION ANSWERS ROUND HOSTS: let me in
  *   READY_OK   SESSION ANSWERS ROUND: you are in my ring, and have all that
  *              I accepted before
  *   LEAVING    REASON
- *   ASK        ROUND DIGESTS SUSPECT*: do you hear of them?
- *   SEEN       ROUND SUSPECT* ANSWERED* VOTES: of those; you have all that I
- *              know
+ *   ASK        ROUND SUSPECT*: do you hear of them?
+ *   SEEN       ROUND SUSPECT* ANSWERED* VOTES: of those
  *   DEAD       NODE INCARNATION: that life is over, proven
  *   DIGEST     DIGESTS
- *   DIFFER     MASK: send me those buckets, mine follow
+ *   DIFFER     MASK: compare those children of the root with me, so do I
  *   START      KEY HASH TOKEN STAMP FLAGS SPEC NODE BACKOFF
  *   TERMINATE  KEY HASH TOKEN
  *   REPLY      KEY HASH TOKEN CODE PID REASON NODE, or RETRY STAMP
@@ -54,10 +56,12 @@
 #include "fields.h"
 #include "parts.h"
 
-enum { BYN_PACKET_VERSION = 1, BYN_PACKET_MOST = 65536 };
+enum { BYN_PACKET_VERSION = 2, BYN_PACKET_MOST = 65536 };
 
 /* Of a packet, where nobody says otherwise. */
 #define BYN_PACKET_LIMIT ((size_t)16 << 20)
+/* Of a COMPARE. */
+#define BYN_COMPARE_MOST ((size_t)256 << 10)
 /* What a record has besides a key and a spec, at most. */
 #define BYN_RECORD_ROOM ((size_t)2048)
 /* Of a checkpoint, or of a register as CONFIRMED has it. */
@@ -104,6 +108,8 @@ typedef enum byn_record_kind {
   BYN_RECORD_PING,
   BYN_RECORD_PONG,
   BYN_RECORD_MET,
+  BYN_RECORD_COMPARE,
+  BYN_RECORD_COMPARED,
   BYN_RECORD_KINDS
 } byn_record_kind;
 
@@ -145,7 +151,10 @@ enum {
   BYN_FIELD_BOUND,
   BYN_FIELD_VOTES,
   BYN_FIELD_ANSWERED, /* a life of a node that was answered lately */
-  BYN_FIELD_QUORUM    /* needed, times, names */
+  BYN_FIELD_QUORUM,   /* needed, times, names */
+  BYN_FIELD_NODE_SPAN,
+  BYN_FIELD_LEAF_SPAN,
+  BYN_FIELD_MASKS
 };
 
 enum {
@@ -162,6 +171,7 @@ typedef struct byn_record {
   uint64_t incarnation, code, limit, epoch, version, history, bound, votes;
   bool hosts, leaving, retry, runs, own_backoff, handed;
   byn_dist_bytes nodes, digests, reason, node, spec, pid, record, state, quorum;
+  byn_dist_bytes masks;
   byn_dist_id id;
   bool hashed;
   int64_t backoff_min, backoff_max;
@@ -174,13 +184,15 @@ byn_buf *byn_record_begin(byn_dist *d, byn_record_kind kind);
 void byn_record_send(byn_dist *d, byn_peer *peer);
 /* May it be sent to that peer? One that is too large is left out. */
 bool byn_record_fits(const byn_dist *d, const byn_peer *peer);
+/* Of how many bytes may it be, without its kind and length? */
+size_t byn_record_most(const byn_dist *d, const byn_peer *peer);
 /* Could one with so many bytes, besides BYN_RECORD_ROOM? */
 bool byn_record_would_fit(const byn_dist *d, const byn_peer *peer, size_t n);
 void byn_record_put_id(byn_buf *b, const byn_place *p);
 void byn_record_put_node(byn_buf *b, uint8_t tag, const byn_host *host,
                          uint64_t flags);
-/* Those of the buckets in the mask are given as what they are not. */
-void byn_record_put_digests(byn_buf *b, const byn_registry *r, uint64_t mask);
+/* Of the children of the root. */
+void byn_record_put_digests(byn_buf *b, const byn_registry *r);
 /* A backoff, as a field. */
 void byn_record_put_backoff(byn_buf *b, const byn_backoff *backoff);
 
@@ -206,7 +218,7 @@ bool byn_record_next_node(byn_reader *fields, uint8_t tag,
 bool byn_record_next_sought(byn_reader *fields, byn_record *sought);
 /* A list of names as NODES has it: the next one; NULL at the end. */
 const char *byn_record_next_name(byn_reader *names, size_t *n);
-/* The digest of a bucket in a field DIGESTS. */
-uint64_t byn_record_digest(byn_dist_bytes digests, uint32_t bucket);
+/* The digest of a child of the root in a field DIGESTS. */
+uint64_t byn_record_digest(byn_dist_bytes digests, uint32_t child);
 
 #endif

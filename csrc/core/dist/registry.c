@@ -1,4 +1,4 @@
-/* All places by id, in buckets with digests; hosts; the hybrid clock. */
+/* All places by id and in their tree; sweeps; hosts; the hybrid clock. */
 #include "registry.h"
 
 #include <stddef.h>
@@ -8,6 +8,7 @@
 enum {
   TICKS = 1024,          /* stamps of a millisecond */
   IDLE_SHARE = 6,        /* of the time of other ends */
+  REVIEWED = 16,         /* places, before others have their turn */
   RECALLED_MOST = 100000 /* tokens */
 };
 
@@ -24,6 +25,7 @@ bool byn_registry_init(byn_registry *r, const byn_alloc *alloc,
                        uint32_t keep_count, int64_t keep_ms) {
   *r = (byn_registry){.alloc = alloc};
   byn_registry_keep(r, keep_count, keep_ms);
+  byn_tree_init(&r->tree, alloc);
   byn_map_init(&r->places, alloc);
   byn_map_init(&r->hosts, alloc);
   byn_map_init(&r->recalled, alloc);
@@ -46,11 +48,11 @@ static void free_host(byn_registry *r, byn_host *h) {
 }
 
 void byn_registry_clear(byn_registry *r) {
-  for (uint32_t i = 0; i < BYN_BUCKETS; i++)
-    for (byn_place *p = r->buckets[i].first, *next; p; p = next) {
-      next = p->after;
-      byn_registry_free_place(r, p);
-    }
+  for (byn_place *p = byn_tree_first(&r->tree), *next; p; p = next) {
+    next = byn_tree_next(&r->tree, p);
+    byn_registry_free_place(r, p);
+  }
+  byn_tree_clear(&r->tree);
   byn_map_entry entry;
   for (uint32_t cursor = 0; byn_map_next(&r->hosts, &cursor, &entry);)
     for (byn_host *h = entry.value, *next; h; h = next) {
@@ -159,10 +161,6 @@ void byn_registry_sweep_hosts(byn_registry *r) {
 
 /* --- places --------------------------------------------------------------- */
 
-uint32_t byn_registry_bucket(uint64_t hash) {
-  return (uint32_t)(hash >> 58);
-}
-
 byn_place *byn_registry_find(const byn_registry *r, const byn_dist_id *id) {
   for (byn_place *p = byn_map_get(&r->places, id->hash); p; p = p->same_hash)
     if (p->key_size == id->n && memcmp(p->key, id->key, id->n) == 0) return p;
@@ -182,14 +180,7 @@ byn_place *byn_registry_place(byn_registry *r, const byn_dist_id *id) {
     byn_free(r->alloc, p, place_size(p));
     return NULL;
   }
-  byn_bucket *b = &r->buckets[byn_registry_bucket(id->hash)];
-  p->before = b->last;
-  if (b->last)
-    b->last->after = p;
-  else
-    b->first = p;
-  b->last = p;
-  r->count++;
+  byn_tree_add(&r->tree, p);
   return p;
 }
 
@@ -200,7 +191,7 @@ bool byn_registry_is_idle(const byn_place *p) {
 }
 
 void byn_registry_remove(byn_registry *r, byn_place *p) {
-  byn_assert(byn_registry_is_idle(p) && p->digest == 0 && r->count > 0);
+  byn_assert(byn_registry_is_idle(p) && p->digest == 0);
   byn_timers_cancel(r->ends, p->expiry, NULL);
   byn_place *first = byn_map_get(&r->places, p->hash);
   if (first == p) {
@@ -210,16 +201,7 @@ void byn_registry_remove(byn_registry *r, byn_place *p) {
       first = first->same_hash;
     first->same_hash = p->same_hash;
   }
-  byn_bucket *b = &r->buckets[byn_registry_bucket(p->hash)];
-  if (p->before)
-    p->before->after = p->after;
-  else
-    b->first = p->after;
-  if (p->after)
-    p->after->before = p->before;
-  else
-    b->last = p->before;
-  r->count--;
+  byn_tree_remove(&r->tree, p);
 }
 
 void byn_registry_touch(byn_registry *r, byn_place *p) {
@@ -233,7 +215,19 @@ void byn_registry_touch(byn_registry *r, byn_place *p) {
   r->dirty_last = p;
 }
 
+/* Those that are reviewed come in when nothing else is to be looked at, a few
+ * at a time: what callers wait for does not stand behind all of them. */
+static void review_some(byn_registry *r) {
+  for (uint32_t n = 0; n < REVIEWED; n++) {
+    byn_place *p = byn_sweep_next(&r->review, &r->tree);
+    if (!p) return;
+    for (uint64_t hash = p->hash; p && p->hash == hash; p = p->after)
+      byn_registry_touch(r, p);
+  }
+}
+
 byn_place *byn_registry_next_dirty(byn_registry *r) {
+  if (!r->dirty) review_some(r);
   byn_place *p = r->dirty;
   if (!p) return NULL;
   byn_assert(p->dirty);
@@ -266,15 +260,40 @@ byn_place *byn_registry_next_published(byn_registry *r) {
 }
 
 void byn_registry_review(byn_registry *r) {
-  for (uint32_t i = 0; i < BYN_BUCKETS; i++)
-    for (byn_place *p = r->buckets[i].first; p; p = p->after)
-      byn_registry_touch(r, p);
+  byn_sweep_begin(&r->review);
 }
 
-void byn_registry_drop_hosts(byn_registry *r) {
-  for (uint32_t i = 0; i < BYN_BUCKETS; i++)
-    for (byn_place *p = r->buckets[i].first; p; p = p->after)
-      if (byn_place_drop_hosts(p, r->alloc)) byn_registry_changed(r, p);
+/* --- hosts whose lives are over ------------------------------------------- */
+
+void byn_registry_host_over(byn_registry *r, byn_host *h, bool over) {
+  if (h->over == over) return;
+  h->over = over;
+  if (h->registers > 0) byn_sweep_begin(&r->recount);
+}
+
+void byn_registry_drop_host(byn_registry *r, byn_host *h) {
+  byn_assert(h->dropped);
+  h->over = true;
+  if (h->registers > 0) byn_sweep_begin(&r->recount);
+}
+
+static void recount_place(byn_registry *r, byn_place *p) {
+  bool dropped = byn_place_drop_hosts(p, r->alloc);
+  if (dropped)
+    byn_registry_changed(r, p);
+  else
+    byn_tree_set_digest(&r->tree, p, byn_place_digest(p));
+}
+
+uint32_t byn_registry_go_on(byn_registry *r, uint32_t places) {
+  uint32_t n = 0;
+  for (; n < places; n++) {
+    byn_place *p = byn_sweep_next(&r->recount, &r->tree);
+    if (!p) break;
+    for (uint64_t hash = p->hash; p && p->hash == hash; p = p->after)
+      recount_place(r, p);
+  }
+  return n;
 }
 
 /* --- ends ----------------------------------------------------------------- */
@@ -300,10 +319,7 @@ static void schedule_expiry(byn_registry *r, byn_place *p) {
 }
 
 void byn_registry_changed(byn_registry *r, byn_place *p) {
-  byn_bucket *b = &r->buckets[byn_registry_bucket(p->hash)];
-  b->digest -= p->digest;
-  p->digest = byn_place_digest(p);
-  b->digest += p->digest;
+  byn_tree_set_digest(&r->tree, p, byn_place_digest(p));
   schedule_expiry(r, p);
   byn_registry_touch(r, p);
 }

@@ -1,8 +1,14 @@
 /* All children by their ids, and the lives of nodes that places name.
  *
- * Places lie in 64 buckets, by their hash; the digest of a bucket is the sum
- * of those of its places, kept up to date with each change, so that two nodes
- * find what they do not both know without going through it.
+ * Places lie in a tree of digests (tree.h), kept up to date with each change,
+ * so that two nodes find what they do not both know without going through it.
+ *
+ * What concerns all places is done in sweeps, some places a step, so that no
+ * step takes longer the more there are: to look at all again (`review`), and
+ * to take the registers of hosts whose lives are over out of the digests and
+ * then out of the places (`recount`). Until the second is done the digests are
+ * not settled, and are compared with nobody's: two nodes that both know that a
+ * host is over would otherwise find all that it ran to differ.
  *
  * After a place was changed it is told so once (byn_registry_changed). It is
  * then in the queue of those to look at again, and, if others are to hear of
@@ -17,15 +23,12 @@
 
 #include "place.h"
 #include "place_wire.h"
+#include "tree.h"
 #include "../map.h"
 #include "../timers.h"
 
-enum { BYN_BUCKETS = 64 };
-
-typedef struct byn_bucket {
-  byn_place *first, *last; /* in the order in which they were added */
-  uint64_t digest;
-} byn_bucket;
+/* The children of the root of the tree. */
+enum { BYN_BUCKETS = BYN_TREE_TOP };
 
 typedef struct byn_registry {
   const byn_alloc *alloc; /* must outlive it */
@@ -33,11 +36,11 @@ typedef struct byn_registry {
   byn_host *self; /* this machine: what others say of its registers is not
                      taken in; NULL: all is */
   bool new_hosts; /* places name some that no peer is known by */
-  byn_bucket buckets[BYN_BUCKETS];
+  byn_tree tree;
+  byn_sweep review, recount;
   byn_place *dirty, *dirty_last;
   byn_place *published, *published_last;
   byn_timers *ends; /* by the stamp of the oldest end of a place */
-  uint32_t count;   /* places */
   uint64_t clock;   /* the last stamp, given or seen */
   int64_t clock_at; /* when that was */
   int64_t now, wall;
@@ -73,13 +76,22 @@ byn_host *byn_registry_host(byn_registry *r, const char *name, size_t n,
                             uint64_t incarnation);
 /* Frees those that nothing names any more. */
 void byn_registry_sweep_hosts(byn_registry *r);
+/* Its life is over, for sure: what it wrote counts in no digest any more. It
+ * counts in all else until the host is gone, and is forgotten when that is
+ * `dropped`. Or that life is not over after all. */
+void byn_registry_host_over(byn_registry *r, byn_host *h, bool over);
+/* `dropped` was set: what it wrote is forgotten, by and by. */
+void byn_registry_drop_host(byn_registry *r, byn_host *h);
+/* No digest has anything left that it is not to have. */
+static inline bool byn_registry_is_settled(const byn_registry *r) {
+  return !r->recount.under_way;
+}
 
 /* --- places --------------------------------------------------------------- */
 
 byn_place *byn_registry_find(const byn_registry *r, const byn_dist_id *id);
 /* Made if it is new; NULL when memory is short. */
 byn_place *byn_registry_place(byn_registry *r, const byn_dist_id *id);
-uint32_t byn_registry_bucket(uint64_t hash);
 static inline byn_dist_id byn_place_id(const byn_place *p) {
   return (byn_dist_id){p->key, p->key_size, p->hash};
 }
@@ -93,10 +105,15 @@ void byn_registry_publish(byn_registry *r, byn_place *p, bool spec);
 /* The next of each queue, which it leaves, or NULL. */
 byn_place *byn_registry_next_dirty(byn_registry *r);
 byn_place *byn_registry_next_published(byn_registry *r);
-/* Looks at every place again. O(children). */
+/* Every place is to be looked at again: by and by, when no other is. */
 void byn_registry_review(byn_registry *r);
-/* All that `dropped` hosts wrote is forgotten. O(children). */
-void byn_registry_drop_hosts(byn_registry *r);
+/* Has every place been looked at that is to be? */
+static inline bool byn_registry_is_reviewed(const byn_registry *r) {
+  return !r->dirty && !r->review.under_way;
+}
+/* Goes on with the recount: so many places at most, but for those of equal
+ * hashes. Answers how many. */
+uint32_t byn_registry_go_on(byn_registry *r, uint32_t places);
 
 /* Hosts are lost that had heard, when they were seen last, of generations of
  * these stamps, and maybe not of all: as long as there are such hosts, the

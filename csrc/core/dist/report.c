@@ -202,7 +202,8 @@ void byn_report_review_gone(byn_dist *d, byn_run *run) {
 static const char *last_host(const byn_dist *d, const byn_generation *g) {
   const byn_register *last = NULL;
   for (const byn_register *r = g->registers; r; r = r->next)
-    if (r->host != d->self && r->run && (!last || r->begun > last->begun))
+    if (r->host != d->self && !r->host->dropped && r->run &&
+        (!last || r->begun > last->begun))
       last = r;
   return last ? last->host->name : NULL;
 }
@@ -374,9 +375,9 @@ void byn_report_retake(byn_dist *d) {
     uint32_t busy = byn_dist_busy(d);
     if (d->max_children)
       room = busy < d->max_children ? d->max_children - busy : 0;
-    for (uint32_t i = 0; i < BYN_BUCKETS; i++)
-      for (byn_place *p = d->registry.buckets[i].first; p; p = p->after)
-        take_back(d, p, &room, &left);
+    const byn_tree *tree = &d->registry.tree;
+    for (byn_place *p = byn_tree_first(tree); p; p = byn_tree_next(tree, p))
+      take_back(d, p, &room, &left);
     d->refusals = left;
     d->retake_room = left > 0;
   } else {

@@ -4,8 +4,9 @@
 #include "../assert.h"
 #include "../coverage.h"
 #include "cohort.h"
+#include "dump.h"
+#include "pull.h"
 #include "quorum.h"
-#include "sync.h"
 
 BYN_MACHINE("dist: a gap", "free held", "short_gap gap heard waited");
 
@@ -27,12 +28,12 @@ static bool votes(const byn_peer *peer) {
 static void ask(byn_dist *d, byn_peer *voter) {
   byn_buf *b = byn_record_begin(d, BYN_RECORD_ASK);
   byn_put_number_field(b, BYN_FIELD_ROUND, d->ask_round);
-  byn_record_put_digests(b, &d->registry, 0);
   for (const byn_peer *peer = d->peers; peer; peer = peer->next)
     if (peer->judged_round == d->ask_round)
       byn_record_put_node(b, BYN_FIELD_SUSPECT, peer->host,
                           peer->proven ? BYN_KNOWN_PROVEN : 0);
   byn_record_send(d, voter);
+  byn_pull_want(d, voter, UINT64_MAX, d->ask_round);
   voter->asked_round = d->ask_round;
   if (voter->asked_at == 0) voter->asked_at = d->now ? d->now : 1;
 }
@@ -45,6 +46,11 @@ static void begin_round(byn_dist *d) {
     if (is_due(d, peer)) peer->judged_round = d->ask_round;
 }
 
+/* It has said whom it sees, and all that it knew then is here. */
+static bool has_answered(const byn_peer *peer, uint64_t round) {
+  return peer->answered_round == round && peer->pulled_round == round;
+}
+
 /* All that count have answered this round. */
 static bool is_complete(byn_dist *d) {
   bool complete = true;
@@ -55,7 +61,7 @@ static bool is_complete(byn_dist *d) {
     if (!votes(peer)) continue;
     if (peer->asked_round != d->ask_round) ask(d, peer);
     bool silent = peer->asked_at && d->now - peer->asked_at >= SILENCE_MS;
-    if (peer->answered_round != d->ask_round && !silent) complete = false;
+    if (!has_answered(peer, d->ask_round) && !silent) complete = false;
   }
   return complete;
 }
@@ -210,7 +216,7 @@ int64_t byn_suspicion_deadline(const byn_dist *d) {
 
 /* --- the others' questions ------------------------------------------------ */
 
-static void hear_proofs(byn_dist *d, const byn_record *r) {
+static void hear_proofs(byn_dist *d, byn_peer *from, const byn_record *r) {
   byn_reader fields;
   byn_reader_init(&fields, r->body.at, r->body.n);
   byn_packet_head node;
@@ -218,27 +224,29 @@ static void hear_proofs(byn_dist *d, const byn_record *r) {
   while (byn_record_next_node(&fields, BYN_FIELD_SUSPECT, &node, &flags)) {
     byn_peer *peer =
         byn_cohort_find(d, (const char *)node.node.at, node.node.n);
-    if ((flags & BYN_KNOWN_PROVEN) && peer && !peer->matched && peer->host &&
-        peer->host->incarnation == node.incarnation)
-      peer->proven = true;
+    bool same =
+        peer && peer->host && peer->host->incarnation == node.incarnation;
+    if (!(flags & BYN_KNOWN_PROVEN) || !same) continue;
+    if (peer->matched)
+      byn_dump_doubt(d, from, peer);
+    else
+      byn_cohort_set_proven(d, peer, true);
   }
 }
 
-void byn_suspicion_take_ask(byn_dist *d, byn_peer *peer, const byn_record *r) {
-  hear_proofs(d, r);
-  byn_sync_dump(peer, byn_sync_compare(d, r->digests));
-  peer->dump.seen = r->round;
-}
-
-void byn_suspicion_answer(byn_dist *d, byn_peer *peer) {
+static void answer(byn_dist *d, byn_peer *peer, uint64_t round) {
   byn_buf *b = byn_record_begin(d, BYN_RECORD_SEEN);
-  byn_put_number_field(b, BYN_FIELD_ROUND, peer->dump.seen);
+  byn_put_number_field(b, BYN_FIELD_ROUND, round);
   for (const byn_peer *other = d->peers; other; other = other->next)
     if (other != peer && other->host && byn_peer_sees(other))
       put_seen(b, other);
   byn_quorum_put_seen(d, b, peer);
   byn_record_send(d, peer);
-  peer->dump.seen = 0;
+}
+
+void byn_suspicion_take_ask(byn_dist *d, byn_peer *peer, const byn_record *r) {
+  hear_proofs(d, peer, r);
+  answer(d, peer, r->round);
 }
 
 /* --- who is seen without being asked about -------------------------------- */
@@ -314,15 +322,18 @@ void byn_suspicion_take_known(byn_dist *d, const byn_record *r) {
     if (flags & BYN_KNOWN_SEEN) hear_seen(d, &node, flags);
 }
 
+void byn_suspicion_review_answer(byn_dist *d, byn_peer *peer) {
+  if (!has_answered(peer, peer->answered_round)) return;
+  if (peer->answered_round == peer->asked_round) peer->asked_at = 0;
+  d->open_due = true;
+  if (peer->answered_round >= d->held_round) peer->unheard = false;
+}
+
 /* An answer that came too late to count says all the same who is seen now. */
 void byn_suspicion_take_seen(byn_dist *d, byn_peer *peer, const byn_record *r) {
-  peer->asked_at = 0;
   peer->answered_round = r->round;
   byn_quorum_take_seen(d, peer, r);
-  if (r->round >= d->held_round) {
-    d->open_due |= peer->unheard;
-    peer->unheard = false;
-  }
+  byn_suspicion_review_answer(d, peer);
   byn_reader fields;
   byn_reader_init(&fields, r->body.at, r->body.n);
   byn_packet_head node;
@@ -342,10 +353,10 @@ void byn_suspicion_take_dead(byn_dist *d, const byn_record *r) {
   if (!peer || !peer->host || peer->host->incarnation != r->incarnation) return;
   if (peer->matched || peer->host->dropped) return;
   if (peer->state == BYN_PEER_SUSPECT) {
-    peer->proven = true;
+    byn_cohort_set_proven(d, peer, true);
     peer->suspect_at = d->now;
   } else if (peer->state == BYN_PEER_LOST) {
-    peer->proven = true;
+    byn_cohort_set_proven(d, peer, true);
     byn_cohort_give_up(d, peer);
   }
 }

@@ -1,11 +1,11 @@
 /* How a peer is given up.
  *
  * All that are SUSPECT are asked about in one round of questions: each peer
- * that takes part is told the digests here, sends first what is not known
- * here, and then whom it sees. When all have answered, or have been silent for
- * too long to count, those that nobody sees are LOST, and of those that are
- * proven dead all that is known has come. A new round begins each second for
- * those that are left.
+ * that takes part says whom it sees, and what it knows and this node does not
+ * is taken from it (pull.h): it has answered when both is done. When all have,
+ * or have been silent for too long to count, those that nobody sees are LOST,
+ * and of those that are proven dead all that is known has come. A new round
+ * begins each second for those that are left.
  *
  * A node with which another becomes READY is told of by that one to all whom it
  * sees, and is told of them. So one that is LOST for a node, as there was a
@@ -50,7 +50,7 @@ void byn_suspicion_take_sees(byn_dist *d, const byn_record *r);
 /* HELLO in answer to this node's. */
 void byn_suspicion_take_known(byn_dist *d, const byn_record *r);
 void byn_suspicion_take_dead(byn_dist *d, const byn_record *r);
-/* What the peer lacked has been sent: now the answer. */
-void byn_suspicion_answer(byn_dist *d, byn_peer *peer);
+/* It has said whom it sees, or what it knew is here. */
+void byn_suspicion_review_answer(byn_dist *d, byn_peer *peer);
 
 #endif

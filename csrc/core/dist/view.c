@@ -141,15 +141,12 @@ void byn_dist_explain(const byn_dist *d, const byn_dist_id *id,
 bool byn_dist_each(const byn_dist *d, byn_dist_cursor *cursor,
                    byn_dist_child *child) {
   const byn_place *p = cursor->at;
-  p = p ? p->after : d->registry.buckets[0].first;
-  for (;;) {
-    while (!p && cursor->bucket < BYN_BUCKETS - 1)
-      p = d->registry.buckets[++cursor->bucket].first;
+  const byn_tree *tree = &d->registry.tree;
+  do {
+    p = p ? byn_tree_next(tree, p) : byn_tree_first(tree);
     if (!p) return false;
-    cursor->at = p;
-    if (p->live > 0) break;
-    p = p->after;
-  }
+  } while (p->live == 0);
+  cursor->at = p;
   explain(d, p, child);
   return true;
 }
@@ -217,8 +214,11 @@ uint32_t byn_dist_status_add(const byn_dist *d, uint32_t bucket,
   uint32_t count = 0;
   byn_assert(bucket < BYN_BUCKETS);
   byn_assert((int)BYN_BUCKETS == (int)BYN_DIST_BUCKETS);
-  const byn_place *p = d->registry.buckets[bucket].first;
-  for (; p; p = p->after, count++) {
+  const byn_tree *tree = &d->registry.tree;
+  byn_span all = byn_span_child((byn_span){0}, bucket);
+  const byn_place *p = byn_tree_from(tree, all.first);
+  for (; p && p->hash <= byn_span_last(all);
+       p = byn_tree_next(tree, p), count++) {
     byn_dist_child c;
     if (p->live == 0) continue;
     explain(d, p, &c);

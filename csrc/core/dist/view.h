@@ -52,7 +52,6 @@ void byn_dist_explain(const byn_dist *d, const byn_dist_id *id,
 /* Visits all children that have not ended, in an order that is the same on
  * each visit as long as nothing changes: start with *cursor = 0. */
 typedef struct byn_dist_cursor {
-  uint32_t bucket;
   const void *at;
 } byn_dist_cursor;
 bool byn_dist_each(const byn_dist *d, byn_dist_cursor *cursor,

@@ -11,7 +11,7 @@ enum {
   ASKED_MOST = 64 /* places at a time: answers are not held back */
 };
 
-static bool is_lacking(const byn_place *p) {
+bool byn_want_lacks(const byn_place *p) {
   for (const byn_generation *g = p->generations; g; g = g->next)
     if (!g->ended && !g->spec_set) return true;
   return false;
@@ -39,7 +39,7 @@ static void append(byn_dist *d, byn_place *p) {
 }
 
 void byn_want_review(byn_dist *d, byn_place *p) {
-  if (p->lacking || !is_lacking(p)) return;
+  if (p->lacking || !byn_want_lacks(p)) return;
   p->lacking = true;
   append(d, p);
   d->want_wait = WAIT_MS;
@@ -50,13 +50,6 @@ void byn_want_ask(byn_dist *d, byn_peer *peer, const byn_place *p) {
   if (!is_wanted(p)) return;
   byn_record_put_id(byn_record_begin(d, BYN_RECORD_WANT), p);
   byn_record_send(d, peer);
-}
-
-void byn_want_put_digests(byn_dist *d, byn_buf *b) {
-  uint64_t mask = 0;
-  for (const byn_place *p = d->lacking; p; p = p->next_lacking)
-    if (is_lacking(p)) mask |= (uint64_t)1 << byn_registry_bucket(p->hash);
-  byn_record_put_digests(b, &d->registry, mask);
 }
 
 static void ask_all(byn_dist *d, const byn_place *p) {
@@ -71,7 +64,7 @@ static bool drop_found(byn_dist *d) {
   d->lacking = d->last_lacking = NULL;
   for (byn_place *next; p; p = next) {
     next = p->next_lacking;
-    if (is_lacking(p)) {
+    if (byn_want_lacks(p)) {
       append(d, p);
     } else {
       found = true;

@@ -7,9 +7,7 @@
  * asks for it:
  *
  *   the sender of the entry   at once
- *   a peer in its HELLO       the buckets concerned are given such digests as
- *                             no peer has, so that it sends them whole before
- *                             IN_STEP
+ *   a peer that is greeted    when all else that differs has been pulled
  *   all that take part        a few each time, after a wait that doubles as
  *                             long as none comes; but for those withheld: what
  *                             this node takes does not change in a session
@@ -27,8 +25,8 @@ void byn_want_review(byn_dist *d, byn_place *p);
 void byn_want_ask(byn_dist *d, byn_peer *peer, const byn_place *p);
 /* Has this node a spec of it that another may lack? */
 bool byn_want_is_known(const byn_place *p);
-/* The digests as HELLO has them. */
-void byn_want_put_digests(byn_dist *d, byn_buf *b);
+/* Does this node lack a spec of it? */
+bool byn_want_lacks(const byn_place *p);
 /* Each second. */
 void byn_want_tick(byn_dist *d);
 
