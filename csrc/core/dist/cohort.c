@@ -183,7 +183,8 @@ static void forget_session(byn_dist *d, byn_peer *peer) {
   peer->matched = peer->got_all = peer->sent_all = peer->let_in = false;
   peer->regreet = false;
   peer->theirs = peer->acked_round = peer->acked_seq = peer->differ = 0;
-  peer->ready_seq = peer->told_seq = 0;
+  peer->ready_seq = peer->told_seq = peer->shown_seq = 0;
+  memset(peer->acks, 0, sizeof peer->acks);
   peer->asked_round = peer->answered_round = peer->pulled_round = 0;
   peer->asked_at = 0;
 }

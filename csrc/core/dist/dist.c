@@ -538,7 +538,7 @@ static byn_place *next_place(byn_dist *d) {
 static bool next_change(byn_dist *d, byn_dist_action *a) {
   for (byn_place *p; (p = next_place(d));) {
     if (byn_show(d, p, a, &d->starved)) {
-      byn_registry_touch(&d->registry, p);
+      byn_registry_touch_again(&d->registry, p);
       byn_looks_count(d, BYN_LOOKS_SHOWN);
       return true;
     }

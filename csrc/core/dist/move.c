@@ -352,8 +352,8 @@ static bool may_send(const byn_peer *peer) {
 /* What a peer acknowledges while it takes all says nothing of that, nor where
  * something for it found no memory. */
 static bool has_acknowledged(const byn_peer *peer, uint64_t seq) {
-  return peer->sent_all && !peer->regreet && peer->acked_seq >= seq &&
-         peer->acked_seq >= peer->told_seq;
+  return peer->sent_all && !peer->regreet && peer->shown_seq >= seq &&
+         peer->shown_seq >= peer->told_seq;
 }
 
 static bool is_acknowledged(const byn_dist *d, uint64_t seq) {

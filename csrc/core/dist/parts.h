@@ -131,6 +131,14 @@ typedef struct byn_pull {
   byn_walk *walk;
 } byn_pull;
 
+/* What a peer is to be told of a SYNC of its (sync.h). */
+typedef struct byn_ack {
+  uint64_t seq;     /* 0: none */
+  uint64_t touched; /* what it was about has been shown when so many places
+                       were looked at (registry.h) */
+  bool told;        /* that it is here */
+} byn_ack;
+
 typedef struct byn_peer {
   struct byn_peer *next; /* by name */
   struct byn_peer *same; /* the next one whose name has its hash */
@@ -167,6 +175,7 @@ typedef struct byn_peer {
    * answered, it was judged in, and somebody saw it in. */
   uint64_t asked_round, answered_round, judged_round, seen_round;
   uint64_t acked_seq;    /* of publications */
+  uint64_t shown_seq;    /* and what was published is shown there */
   uint64_t told_seq;     /* of the one behind all that it was told, while
                             something waited for that (move.h); 0: nothing */
   uint64_t ready_seq;    /* of those that went before the last READY to it */
@@ -196,6 +205,7 @@ typedef struct byn_peer {
   int64_t bound; /* it says: so long after that its processes have ended */
   uint64_t voted_round;
   int64_t idle_at; /* since when nothing needs it; 0: something does */
+  byn_ack acks[2]; /* the first, and the last behind it */
   byn_dump dump;
   byn_pull pull;
   byn_copy_list copies_queued, copies_sent;
@@ -297,6 +307,8 @@ typedef struct byn_request {
   uint64_t epoch, version;       /* keep: of the checkpoint */
   uint32_t child;                /* keep: whose process wrote it */
   uint64_t token, stamp;
+  uint64_t touched; /* ANSWERED: what it is about has been shown when so many
+                       places were looked at (registry.h) */
   byn_place *place;
   uint32_t flags;
   bool own_backoff;

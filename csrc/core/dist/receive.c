@@ -79,15 +79,11 @@ static void take_place_record(byn_dist *d, byn_peer *peer,
 }
 
 static void take_ack(byn_dist *d, byn_peer *peer, const byn_record *r) {
-  if (r->seq <= peer->acked_seq || r->seq > d->seq) return;
+  if (r->seq > d->seq) return;
+  if (!r->behind && r->seq > peer->shown_seq) peer->shown_seq = r->seq;
+  if (r->seq <= peer->acked_seq) return;
   peer->acked_seq = r->seq;
   byn_request_review_copying(d);
-}
-
-static void send_number(byn_dist *d, byn_peer *peer, byn_record_kind kind,
-                        uint8_t field, uint64_t number) {
-  byn_put_number_field(byn_record_begin(d, kind), field, number);
-  byn_record_send(d, peer);
 }
 
 /* How nodes stand to each other. false: it is not of that. */
@@ -224,8 +220,7 @@ static void take_record(byn_dist *d, byn_peer *peer, const byn_record *r) {
     byn_move_take_accept(d, peer, r);
     break;
   case BYN_RECORD_SYNC:
-    if (peer->regreet) break; /* it lacks something: it asks for all anew */
-    send_number(d, peer, BYN_RECORD_ACK, BYN_FIELD_SEQ, r->seq);
+    byn_sync_take_sync(d, peer, r->seq);
     break;
   case BYN_RECORD_ACK:
     take_ack(d, peer, r);

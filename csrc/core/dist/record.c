@@ -281,6 +281,8 @@ static bool read_node_field(const byn_field *f, byn_record *v) {
     return byn_field_number(f, UINT64_MAX, &v->limit);
   case BYN_FIELD_RECORD:
     return bytes_of(f, UINT32_MAX / 2, &v->record);
+  case BYN_FIELD_BEHIND:
+    return truth(f, &v->behind);
   case BYN_FIELD_BOUND:
     return byn_field_number(f, BOUND_MOST, &v->bound);
   case BYN_FIELD_VOTES:

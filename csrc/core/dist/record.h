@@ -27,7 +27,8 @@
  *   CONFIRMED  KEY HASH RUN RUNS VERSION: of its register
  *   RESOLVE    KEY HASH RUN STATE: for the sake of that process mine was
  *              stopped, and its handoff returned that
- *   SYNC, ACK  SEQ: what was published up to here is there
+ *   SYNC       SEQ: acknowledge what was published up to here
+ *   ACK        SEQ BEHIND: it is here; BEHIND: but not shown yet (sync.h)
  *   WANT       KEY HASH: I lack its spec
  *   RELAY      NODE INCARNATION RECORD: pass that on to that life of a node
  *   RELAYED    NODE INCARNATION RECORD: that life of a node says so (relay.h)
@@ -154,7 +155,8 @@ enum {
   BYN_FIELD_QUORUM,   /* needed, times, names */
   BYN_FIELD_NODE_SPAN,
   BYN_FIELD_LEAF_SPAN,
-  BYN_FIELD_MASKS
+  BYN_FIELD_MASKS,
+  BYN_FIELD_BEHIND
 };
 
 enum {
@@ -169,7 +171,7 @@ typedef struct byn_record {
   byn_dist_bytes body;
   uint64_t session, answers, round, mask, token, stamp, flags, run, seq;
   uint64_t incarnation, code, limit, epoch, version, history, bound, votes;
-  bool hosts, leaving, retry, runs, own_backoff, handed;
+  bool hosts, leaving, retry, runs, own_backoff, handed, behind;
   byn_dist_bytes nodes, digests, reason, node, spec, pid, record, state, quorum;
   byn_dist_bytes masks;
   byn_dist_id id;

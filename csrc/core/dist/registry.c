@@ -207,12 +207,22 @@ void byn_registry_remove(byn_registry *r, byn_place *p) {
 void byn_registry_touch(byn_registry *r, byn_place *p) {
   if (p->dirty) return;
   p->dirty = true;
+  r->touched++;
   p->next_dirty = NULL;
   if (r->dirty_last)
     r->dirty_last->next_dirty = p;
   else
     r->dirty = p;
   r->dirty_last = p;
+}
+
+void byn_registry_touch_again(byn_registry *r, byn_place *p) {
+  byn_assert(!p->dirty && r->looked_at > 0);
+  p->dirty = true;
+  r->looked_at--;
+  p->next_dirty = r->dirty;
+  r->dirty = p;
+  if (!r->dirty_last) r->dirty_last = p;
 }
 
 /* Those that are reviewed come in when nothing else is to be looked at, a few
@@ -233,6 +243,7 @@ byn_place *byn_registry_next_dirty(byn_registry *r) {
   byn_assert(p->dirty);
   r->dirty = p->next_dirty;
   if (!r->dirty) r->dirty_last = NULL;
+  r->looked_at++;
   p->dirty = false;
   return p;
 }

@@ -39,6 +39,7 @@ typedef struct byn_registry {
   byn_tree tree;
   byn_sweep review, recount;
   byn_place *dirty, *dirty_last;
+  uint64_t touched, looked_at; /* so many came into that queue, and left it */
   byn_place *published, *published_last;
   byn_timers *ends; /* by the stamp of the oldest end of a place */
   uint64_t clock;   /* the last stamp, given or seen */
@@ -102,6 +103,13 @@ void byn_registry_changed(byn_registry *r, byn_place *p);
 void byn_registry_touch(byn_registry *r, byn_place *p);
 /* Others are to hear of it; `spec`: of all of it. */
 void byn_registry_publish(byn_registry *r, byn_place *p, bool spec);
+/* It was looked at, and is to be once more, before all others. */
+void byn_registry_touch_again(byn_registry *r, byn_place *p);
+/* What was in the queue when so many had been touched has been looked at. */
+static inline bool byn_registry_has_looked(const byn_registry *r,
+                                           uint64_t touched) {
+  return r->looked_at >= touched;
+}
 /* The next of each queue, which it leaves, or NULL. */
 byn_place *byn_registry_next_dirty(byn_registry *r);
 byn_place *byn_registry_next_published(byn_registry *r);

@@ -104,6 +104,7 @@ static void answer(byn_dist *d, byn_request *q, byn_dist_code code,
   if (q->token) byn_map_remove(&d->tokens, q->token);
   unlink_request(&d->requests, &d->last_request, q);
   leave_place(d, q);
+  q->touched = d->registry.touched;
   append_request(&d->answers, &d->last_answer, q);
   q->state = BYN_REQUEST_ANSWERED;
 }
@@ -677,7 +678,7 @@ bool byn_request_next(byn_dist *d, byn_dist_action *a) {
     return true;
   }
   byn_request *q = d->answers;
-  if (!q) return false;
+  if (!q || !byn_registry_has_looked(&d->registry, q->touched)) return false;
   unlink_request(&d->answers, &d->last_answer, q);
   d->taken_request = q;
   a->request = q->number;

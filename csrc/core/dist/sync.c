@@ -51,9 +51,40 @@ static void publish(byn_dist *d, byn_place *p) {
   p->publish_spec = false;
 }
 
+void byn_sync_take_sync(byn_dist *d, byn_peer *peer, uint64_t seq) {
+  if (peer->regreet) return; /* it lacks something: it asks for all anew */
+  byn_ack *ack = &peer->acks[peer->acks[0].seq != 0];
+  *ack = (byn_ack){.seq = seq, .touched = d->registry.touched};
+}
+
+static void acknowledge(byn_dist *d, byn_peer *peer, uint64_t seq,
+                        bool behind) {
+  byn_buf *b = byn_record_begin(d, BYN_RECORD_ACK);
+  byn_put_number_field(b, BYN_FIELD_SEQ, seq);
+  byn_put_number_field(b, BYN_FIELD_BEHIND, behind);
+  byn_record_send(d, peer);
+}
+
+static void acknowledge_all(byn_dist *d, byn_peer *peer) {
+  byn_ack *first = &peer->acks[0], *last = &peer->acks[1];
+  while (first->seq && byn_registry_has_looked(&d->registry, first->touched)) {
+    bool both =
+        last->seq && byn_registry_has_looked(&d->registry, last->touched);
+    if (!both) acknowledge(d, peer, first->seq, false);
+    *first = *last;
+    *last = (byn_ack){0};
+  }
+  if (!last->seq) last = first;
+  if (!last->seq || last->told) return;
+  last->told = true;
+  acknowledge(d, peer, last->seq, true);
+}
+
 void byn_sync_flush(byn_dist *d) {
   for (byn_place *p; (p = byn_registry_next_published(&d->registry));)
     publish(d, p);
+  for (byn_peer *peer = d->peers; peer; peer = peer->next)
+    if (peer->acks[0].seq) acknowledge_all(d, peer);
   if (!d->sync_due) return;
   d->sync_due = false;
   byn_put_number_field(byn_record_begin(d, BYN_RECORD_SYNC), BYN_FIELD_SEQ,

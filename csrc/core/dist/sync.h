@@ -18,6 +18,10 @@
 
 /* Everything in the queue of what is to be published goes to all peers. */
 void byn_sync_flush(byn_dist *d);
+/* SYNC: all that the peer published before is here. It is told so at once, and
+ * once more when lookups see it, and what is for a child that moves is held: a
+ * node that has very much to look at shows it by and by. */
+void byn_sync_take_sync(byn_dist *d, byn_peer *peer, uint64_t seq);
 /* One place, whole, to one peer. */
 void byn_sync_send_place(byn_dist *d, byn_peer *peer, const byn_place *p);
 /* Each second. */
