@@ -56,6 +56,32 @@ describe("the loss of a node", function()
     net:close()
   end)
 
+  it("is worked off in parts, between which others have their turns", function()
+    local net = cluster { A, B }
+    local gone = 0
+    for i = 1, 600 do assert(start(net, A, i)) end
+    net:settle()
+    local methods = machine_methods()
+    local next_action, wait, taken, most = methods.next, methods.wait, 0, 0
+    function methods.next(dist)
+      local a = next_action(dist)
+      if a then taken = taken + 1 end
+      if a and a.kind == "show" and a.pid == nil then gone = gone + 1 end
+      return a
+    end
+    function methods.wait(dist)
+      most, taken = math.max(most, taken), 0
+      return wait(dist)
+    end
+    net:kill(B)
+    net:settle()
+    methods.next, methods.wait = next_action, wait
+    assert.is_true(gone > 200, gone .. " were on it")
+    assert.is_true(most < 200, most .. " actions at once")
+    for i = 1, 600 do assert.equal(1, alive(net, i)) end
+    net:close()
+  end)
+
   it("does not lose a child that one survivor alone knows of", function()
     local net = cluster { A, B, C }
     local id

@@ -297,10 +297,18 @@ static int l_detach(lua_State *L) {
   return 0;
 }
 
-/* tick() -> ms until it is due again | nil */
+/* tick(): tells it the time. */
 static int l_tick(lua_State *L) {
-  byn_dist *d = byn_dist_at(L);
-  int64_t now = byn_node_here(L)->now, at = byn_dist_deadline(d);
+  byn_dist_at(L);
+  return 0;
+}
+
+/* wait() -> ms | nil: so long from now on, and it wants to be told the time.
+ * What that brings about is among the actions that follow, so it is not told
+ * here. */
+static int l_wait(lua_State *L) {
+  const byn_dist *d = byn_dist_view_at(L);
+  int64_t now = byn_node_now(L, byn_node_here(L)), at = byn_dist_deadline(d);
   if (at == BYN_NEVER) return 0;
   lua_pushinteger(L, at > now ? at - now : 0);
   return 1;
@@ -536,6 +544,7 @@ static int l_refusals_gone(lua_State *L) {
 static const luaL_Reg methods[] = {{"attach", l_attach},
                                    {"detach", l_detach},
                                    {"tick", l_tick},
+                                   {"wait", l_wait},
                                    {"expect", l_expect},
                                    {"node_up", l_node_up},
                                    {"node_down", l_node_down},

@@ -42,9 +42,10 @@ static void set_names(lua_State *L, const byn_dist_action *a) {
   lua_setfield(L, -2, "names");
 }
 
-/* next() -> action | nil */
+/* next() -> action | nil. The time is not told: what follows from one input is
+ * bounded, and what is left over waits for the next. */
 int byn_dist_l_next(lua_State *L) {
-  byn_dist *d = byn_dist_at(L);
+  byn_dist *d = byn_dist_view_at(L);
   byn_dist_action a;
   if (!byn_dist_next(d, &a)) return 0;
   luaL_checkstack(L, 8, NULL);

@@ -305,7 +305,7 @@ local function carry_out(self)
     local a = core.unbroken(act, self)
     if a then guarded(self, node_terminate, a) end
   until not a
-  local wait = self.dist:tick()
+  local wait = self.dist:wait()
   local at = wait and core.now() + wait
   if self.tick_at and (not at or self.tick_at > at) then
     core.cancel_timer(self.tick_timer)
@@ -704,7 +704,10 @@ function messages.nodes(self, msg)
   self.dist:set_hosts(self:is_host())
 end
 
-function messages.tick(self) self.tick_at = nil end
+function messages.tick(self)
+  self.tick_at = nil
+  self.dist:tick()
+end
 
 messages.drain_overdue = moves.drain_overdue
 messages.look_at_held = held.look_again
