@@ -96,6 +96,21 @@ local CROWD = {
     unit = "B" },
 }
 
+local DEATHS = {
+  { key = "deaths_join_bytes_2", text = "a node joins one with all [9]",
+    unit = "MB", scale = 1e-6 },
+  { key = "deaths_join_bytes_3", text = "a third node joins", unit = "MB",
+    scale = 1e-6 },
+  { key = "deaths_rate", text = "kill -9 to all run on the two",
+    unit = "k/s", scale = 1e-3 },
+  { key = "deaths_cpu", text = "  CPU of one, both nodes", unit = "us" },
+  { key = "deaths_bytes", text = "  bytes that they sent for one",
+    unit = "B" },
+  { key = "deaths_longest", text = "  CPU between two steps, the most",
+    unit = "ms" },
+  { key = "deaths_most", text = "  of 99 of 100", unit = "ms" },
+}
+
 local QUIET = {}
 for _, size in ipairs { 3, 10, 30 } do
   local function row(key, text, unit)
@@ -150,6 +165,7 @@ local MEASUREMENTS = {
   { name = "kills", rows = KILLS },
   { name = "starts", rows = STARTS },
   { name = "crowd", rows = CROWD, rounds = 3 },
+  { name = "deaths", rows = DEATHS, rounds = 3, alone = true },
   { name = "checkpoints", rows = CHECKPOINTS, alone = true },
   { name = "moves", rows = MOVES, alone = true },
   { name = "quiet", rows = QUIET },
@@ -170,6 +186,8 @@ machine; what else it does shows in times and rates, and less in CPU.
     of the dead node by erpc, 16 at once
 [6] writes to sockets, of all nodes; OTP: net_ticktime is its default, 60 s
 [7] of 200 bytes, written by one child, held by so many nodes; OTP has none
-[8] children per second, while 20 processes call children without pause]]
+[8] children per second, while 20 processes call children without pause
+[9] 30,000 children, or as many as DEATHS says, all on one node, which is killed
+    when two others have joined]]
 
 clusters.compare(here, MEASUREMENTS, NOTES)
