@@ -28,6 +28,7 @@ local options = require "banyan.options"
 local Scope = require "banyan.groups.scope"
 local receive = require "banyan.receive"
 local server = require "banyan.server"
+local sets = require "banyan.sets"
 
 ---@class banyan.groups
 local groups = {}
@@ -191,10 +192,10 @@ function groups.broadcast(name, group, msg)
   local here, nodes = view.groups:targets(group)
   for _, pid in ipairs(here) do core.send(pid, msg) end
   local n = #here
-  for node, count in pairs(nodes) do
+  for _, node in ipairs(sets.sorted(nodes)) do
     local dest = { name = name, node = node }
     if core.cast(dest, { tag = "broadcast", group = group, msg = msg }) then
-      n = n + count
+      n = n + nodes[node]
     end
   end
   return n

@@ -14,6 +14,7 @@
 local core = require "banyan.core"
 local server = require "banyan.server"
 local sets = require "banyan.sets"
+local slices = require "banyan.slices"
 
 local Scope = {}
 
@@ -32,15 +33,16 @@ local function views_here()
   return list
 end
 
--- `groups`, the machine; `pid`, of the process; `monitors`, ref -> {pid=,
--- group=}. A function cannot come from another node: who shows `key` is here.
+-- `groups`, the machine; `pid`, of the process; `monitors`, the roster of those
+-- that there are: {ref=, pid=, group=}. A function cannot come from another
+-- node: who shows `key` is here.
 local function open_view(name)
   local all = views_here()
   local view = all[name]
   if not view then
     view = {
       groups = core.groups.open(name, core.node_name() or NAMELESS),
-      monitors = {}, key = function() end,
+      monitors = slices.roster(), key = function() end,
     }
     all[name] = view
   end
@@ -56,39 +58,43 @@ end
 
 -- --- monitors ----------------------------------------------------------------
 
-local function add_monitor(self, ref, monitor)
-  local group = monitor.group
-  if group == nil then
-    self.of_all[ref] = monitor.pid
-  else
-    self.of_group[group] = self.of_group[group] or {}
-    self.of_group[group][ref] = monitor.pid
-  end
-  monitor.watch = core.monitor(monitor.pid)
-  self.watches[monitor.watch] = { monitor = ref }
+-- The roster of those that hear of a group, made if need be.
+local function hearers(self, group)
+  if group == nil then return self.of_all end
+  local roster = self.of_group[group] or slices.roster()
+  self.of_group[group] = roster
+  return roster
 end
 
-local function remove_monitor(self, ref)
-  local monitor = self.view.monitors[ref]
-  if not monitor then return false end
-  self.view.monitors[ref] = nil
-  self.of_all[ref] = nil
-  local of_group = self.of_group[monitor.group]
-  if of_group then
-    of_group[ref] = nil
-    if next(of_group) == nil then self.of_group[monitor.group] = nil end
-  end
+local function is_empty(roster) return roster.last == 0 end
+
+local function add_monitor(self, monitor)
+  slices.add(hearers(self, monitor.group), monitor)
+  monitor.watch = core.monitor(monitor.pid)
+  self.watches[monitor.watch] = { monitor = monitor }
+  self.by_ref[monitor.ref] = monitor
+end
+
+local function remove_monitor(self, monitor)
+  local group, roster = monitor.group, hearers(self, monitor.group)
+  slices.remove(self.view.monitors, monitor)
+  slices.remove(roster, monitor)
+  if group ~= nil and is_empty(roster) then self.of_group[group] = nil end
+  self.by_ref[monitor.ref] = nil
   core.demonitor(monitor.watch)
   self.watches[monitor.watch] = nil
-  self.view.groups:watch(next(self.view.monitors) ~= nil)
-  return true
+  self.view.groups:watch(not is_empty(self.view.monitors))
 end
 
-local function tell(list, event, group, pids)
-  for ref, pid in pairs(list) do
-    core.send(pid, {
-      tag = "group", ref = ref, event = event, group = group, pids = pids,
-    })
+local function tell(roster, event, group, pids)
+  for i = 1, roster and roster.last or 0 do
+    local monitor = roster.rows[i]
+    if monitor then
+      core.send(monitor.pid, {
+        tag = "group", ref = monitor.ref, event = event, group = group,
+        pids = pids,
+      })
+    end
   end
 end
 
@@ -102,7 +108,7 @@ local function act(self)
       core.cast({ name = self.name, node = what },
         { tag = "groups", from = self.node, bytes = value })
     else
-      tell(self.of_group[what] or {}, kind, what, value)
+      tell(self.of_group[what], kind, what, value)
       tell(self.of_all, kind, what, value)
     end
   end
@@ -158,15 +164,17 @@ function Scope:init(name)
   self.watches = {}  -- ref -> {member=}, {peer=} or {monitor=}
   self.members = {}  -- pid -> the watch of it
   self.peers = {}    -- node -> the watch of the process there
-  self.of_group = {} -- group -> {monitor -> pid}
-  self.of_all = {}   -- monitor -> pid
+  self.by_ref = {}   -- ref -> monitor
+  self.of_group = {} -- group -> the roster of its monitors
+  self.of_all = slices.roster()
   local groups = self.view.groups
   groups:attach()
   for _, pid in ipairs(groups:pids()) do watch_member(self, pid) end
-  for ref, monitor in pairs(self.view.monitors) do
-    add_monitor(self, ref, monitor)
+  local monitors = self.view.monitors
+  for i = 1, monitors.last do
+    if monitors.rows[i] then add_monitor(self, monitors.rows[i]) end
   end
-  groups:watch(next(self.view.monitors) ~= nil)
+  groups:watch(not is_empty(monitors))
   if core.node_name() then
     core.monitor_nodes(true)
     for _, node in ipairs(core.nodes()) do meet(self, node) end
@@ -198,15 +206,19 @@ function calls.monitor(self, msg)
   local groups, found = self.view.groups, {}
   local names = msg.group == nil and groups:names() or { msg.group }
   for _, group in ipairs(names) do found[group] = groups:members(group) end
-  local ref, monitor = core.make_ref(), { pid = msg.pid, group = msg.group }
-  self.view.monitors[ref] = monitor
-  add_monitor(self, ref, monitor)
+  local monitor = {
+    ref = core.make_ref(), pid = msg.pid, group = msg.group,
+  }
+  slices.add(self.view.monitors, monitor)
+  add_monitor(self, monitor)
   groups:watch(true)
-  return { ref = ref, members = found }
+  return { ref = monitor.ref, members = found }
 end
 
 function calls.demonitor(self, msg)
-  if not remove_monitor(self, msg.ref) then return nil, "not_monitored" end
+  local monitor = self.by_ref[msg.ref]
+  if not monitor then return nil, "not_monitored" end
+  remove_monitor(self, monitor)
   return true
 end
 
