@@ -63,7 +63,7 @@ void byn_agenda_set(byn_agenda *a, byn_entry *e, int64_t at);
  * until it is set again. So each of them comes once. O(log n). */
 byn_entry *byn_agenda_next_due(byn_agenda *a, int64_t now);
 
-/* The earliest deadline of those that are not touched, or BYN_NEVER. */
+/* The earliest deadline that was set, of the touched as well, or BYN_NEVER. */
 int64_t byn_agenda_deadline(const byn_agenda *a);
 
 #endif
