@@ -320,7 +320,13 @@ demo: runtime-deps ## three nodes, one killed, every child back
 # The compiler's part is a check of its own: what did not compile must not be
 # hidden by a program from the time before.
 RUN_C = $(foreach t,$(call program,$(call chosen,$(TEST_SRC))),--tap '$(t)')
-RUN_SPECS = $(foreach s,$(call chosen,$(SPECS)),--tap '$(BUSTED) $(s)')
+run_specs = $(foreach s,$(1),--tap '$(BUSTED) $(s)')
+# Side by side run those that do nothing but compute; many of the others start
+# OS processes, which need the processors themselves.
+COMPUTING := spec/lockstep/%
+RUN_SPECS = $(call run_specs,$(filter $(COMPUTING),$(call chosen,$(SPECS)))) \
+  --jobs 1 $(call run_specs,$(filter-out $(COMPUTING),$(call chosen,$(SPECS))))
+TALLY = .ci/tally --jobs $(JOBS)
 
 # Tests run on a build of their own, in which byn_assert is on.
 TEST_BUILD := build/$(LUA)-test
@@ -334,19 +340,19 @@ other-build:
 test: dev-deps ## run all tests; SPEC=ring NAME="lists its nodes" only those
 	+@$(call demand,$(TEST_SRC) $(SPECS))$(IN_TEST_BUILD) testing
 testing:
-	@$(WITH_LUA) .ci/tally \
+	@$(WITH_LUA) $(TALLY) \
 	  --need '$(MAKE) -k build other-build test-programs' \
 	  $(RUN_C) $(RUN_SPECS)
 
 check-core: dev-deps ## run the C tests
 	+@$(call demand,$(TEST_SRC))$(IN_TEST_BUILD) checking-core
 checking-core:
-	@.ci/tally --need '$(MAKE) -k test-programs' $(RUN_C)
+	@$(TALLY) --need '$(MAKE) -k test-programs' $(RUN_C)
 
 spec: dev-deps ## run the Lua specs
 	+@$(call demand,$(SPECS))$(IN_TEST_BUILD) specs
 specs:
-	@$(WITH_LUA) .ci/tally --need '$(MAKE) build other-build' $(RUN_SPECS)
+	@$(WITH_LUA) $(TALLY) --need '$(MAKE) build other-build' $(RUN_SPECS)
 
 # Half a minute's worth: the core, and the specs that say most for the time
 # that they take (supervisor_mass takes too much of it). What changed is linted:
@@ -355,8 +361,8 @@ QUICK := core/ process signal signal_table node run ring options finalizer \
   remote_call remote_message remote_signal lost_connection hidden_node \
   spec/server_* spec/supervisor_[!m]* simple_one_for_one dynamic_supervisor \
   distributed_supervisor lockstep lockstep_network docstring library log
-# Of the one test that plays a million scripts, and of the one that does an
-# exchange over sockets for each allocation.
+# The part of a million of the scripts that tests draw, and which allocations
+# fail in turn: byn_test_plays, scarcity_step.
 FEWER := BYN_SCRIPTS=20000 BYN_ALLOC_STEP=23
 BASE ?= $(or $(shell git merge-base HEAD main 2>/dev/null || \
   git merge-base HEAD origin/main 2>/dev/null),HEAD)
@@ -365,13 +371,15 @@ BASE ?= $(or $(shell git merge-base HEAD main 2>/dev/null || \
 check: dev-deps ## lint what changed, run the quick tests: half a minute
 	+@$(IN_TEST_BUILD) checking SPEC="$(QUICK)"
 checking:
-	@$(call demand,$(TEST_SRC) $(SPECS))$(WITH_LUA) $(FEWER) .ci/tally \
+	@$(call demand,$(TEST_SRC) $(SPECS))$(WITH_LUA) $(FEWER) $(TALLY) \
 	  --need '$(MAKE) -k lint-changed' \
 	  --need '$(MAKE) -k build test-programs' $(RUN_C) $(RUN_SPECS)
 
 hook: ## have git run `make check` before each commit
 	@.ci/hook
 
+# `make test` plays all.
+FEWER_CHECKED := BYN_SCRIPTS=50000 BYN_ALLOC_STEP=23
 MEMCHECK = valgrind -q --error-exitcode=1 --leak-check=full
 RUN_MEMCHECK = $(foreach t,$(call program,$(call chosen,$(TEST_SRC))),\
   --tap '$(MEMCHECK) $(t)')
@@ -380,10 +388,12 @@ RUN_MEMCHECK = $(foreach t,$(call program,$(call chosen,$(TEST_SRC))),\
 memcheck: dev-deps ## run the C tests under valgrind's memcheck
 	+@$(call demand,$(TEST_SRC))$(IN_TEST_BUILD) memchecking
 memchecking:
-	@$(FEWER) .ci/tally --need '$(MAKE) -k test-programs' \
+	@$(FEWER_CHECKED) $(TALLY) --need '$(MAKE) -k test-programs' \
 	  $(RUN_MEMCHECK)
 
-# C programs and specs alike look for leaks as well.
+# C programs and specs alike look for leaks as well. Each allocation fails
+# here, as in `make test`.
+FEWER_SANITIZED := BYN_SCRIPTS=100000
 FUZZ_COUNT ?= 20000
 FUZZ_SEED ?= 1
 SAN_BUILD := build/$(LUA)-sanitize
@@ -398,7 +408,7 @@ sanitize: dev-deps ## run tests and fuzzers under ASan and UBSan
 	@$(call demand,$(TEST_SRC) $(SPECS) $(FUZZ_SRC))$(MAKE) sanitized \
 	  SANITIZE=1 ASSERT=1 BUILD=$(SAN_BUILD)
 sanitized:
-	@$(WITH_LUA) .ci/tally \
+	@$(WITH_LUA) $(FEWER_SANITIZED) $(TALLY) \
 	  --need '$(MAKE) -k build other-build test-programs fuzzers' \
 	  $(RUN_C) $(RUN_FUZZ) $(RUN_SPECS)
 

@@ -5,6 +5,7 @@ local bodies = require "spec.mutants.bodies"
 local hunter = require "spec.mutants.hunter"
 local lockstep = require "banyan.lockstep"
 local mutant = require "spec.mutants.mutant"
+local suite = require "spec.support.suite"
 
 local LEAST = 40
 local EASY = { "start_order_reversed", "max_children_off_by_one" }
@@ -39,7 +40,7 @@ end)
 describe("the bodies for the mutants", function()
   for _, body in ipairs(bodies) do
     it(("%s holds in the library as it is"):format(body.name), function()
-      local opts = { iterations = RUNS }
+      local opts = { iterations = suite.plays(RUNS) }
       for key, value in pairs(body.opts or {}) do opts[key] = value end
       for _, strategy in ipairs { "random", "pct", "pos", "fair_pct" } do
         opts.strategy = strategy

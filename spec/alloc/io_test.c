@@ -166,20 +166,13 @@ static uint64_t exchange(uint64_t n) {
   return r.s.failed ? 0 : r.s.calls;
 }
 
-/* BYN_ALLOC_STEP=23: only each 23rd allocation fails, for a slow machine. */
-static uint64_t step(void) {
-  const char *text = getenv("BYN_ALLOC_STEP");
-  uint64_t step = text ? strtoull(text, NULL, 10) : 0;
-  return step ? step : 1;
-}
-
 static void sockets_survive_each_failing_allocation(void **state) {
   (void)state;
   exchange(0); /* what a program does once, such as luv's pipe of signals */
   assert_true(exchange(0) > (VM_SURVIVES ? 500 : 0));
-  for (uint64_t n = 1; !exchange(n); n += step())
+  for (uint64_t n = 1; !exchange(n); n += scarcity_step())
     continue;
-  assert_true(told || step() > 1 || !VM_SURVIVES);
+  assert_true(told || scarcity_step() > 1 || !VM_SURVIVES);
 }
 
 int main(void) {

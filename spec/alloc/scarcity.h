@@ -3,6 +3,9 @@
  * A scenario is a file that is given banyan.core and answers functions: what
  * is tried; probe() is true if the node still works, clear() ends every
  * process. Nothing may crash, leak or stay half-made.
+ *
+ * BYN_ALLOC_STEP=23: only each 23rd allocation fails, where each instruction
+ * costs more (memcheck).
  */
 #ifndef BYN_SCARCITY_H
 #define BYN_SCARCITY_H
@@ -194,19 +197,26 @@ static inline int is_not_lost(const char *scenario, int begin, uint64_t n) {
   return s.failed;
 }
 
+/* From one allocation that fails to the next one that does. */
+static inline uint64_t scarcity_step(void) {
+  const char *text = getenv("BYN_ALLOC_STEP");
+  uint64_t step = text ? strtoull(text, NULL, 10) : 0;
+  return step ? step : 1;
+}
+
 /* Under LuaJIT nothing of it may be the binding's own. */
 static inline void assert_not_lost(const char *scenario, int begin) {
   uint64_t n = 1;
   while (is_not_lost(scenario, begin, n))
-    n++;
+    n += scarcity_step();
   assert_true(n > 1 || !VM_SURVIVES);
 }
 
-/* Answers how many allocations the function made. */
+/* Answers how many allocations the function made, or up to a step more. */
 static inline uint64_t survives(const char *scenario, int function) {
   uint64_t n = 1;
   while (leaves_nothing(scenario, function, n))
-    n++;
+    n += scarcity_step();
   return n - 1;
 }
 

@@ -394,7 +394,7 @@ static void slept_before(void **state) {
  * if the node of the winner is lost in that very moment. */
 static void the_losers_never_counts(void **state) {
   (void)state;
-  for (uint64_t seed = 1; seed <= 60; seed++) {
+  for (uint64_t seed = 1; seed <= byn_test_plays(60); seed++) {
     rig r;
     bool left[8];
     rig_init(&r, seed, 1);
@@ -739,7 +739,7 @@ static void acknowledged_is_never_lost(void **state) {
     play(strtoull(given, NULL, 10));
     return;
   }
-  for (uint64_t seed = 1; seed <= 60; seed++)
+  for (uint64_t seed = 1; seed <= byn_test_plays(60); seed++)
     play(seed);
 }
 

@@ -265,8 +265,8 @@ static void play(phase at, void (*fault)(rig *, move *), uint64_t seed) {
 
 static void survives_each_fault_in_each_phase(void **state) {
   (void)state;
-  const char *one = getenv("BYN_SEED"), *many = getenv("BYN_SCRIPTS");
-  uint64_t rounds = many ? strtoull(many, NULL, 10) / 10000 : 3;
+  const char *one = getenv("BYN_SEED");
+  uint64_t rounds = byn_test_plays(1000) < 1000 ? 1 : 3; /* of all pairs */
   enum { FAULTS = sizeof faults / sizeof *faults };
   uint64_t first = one ? strtoull(one, NULL, 10) : 0;
   uint64_t last = one ? first + 1 : rounds * FAULTS * PHASES;
@@ -427,7 +427,7 @@ static void goes_on_where_its_handoff_fails(void **state) {
  * or the other asked for first, the later counts. */
 static void two_moves_at_once_end_at_one_node(void **state) {
   (void)state;
-  for (uint64_t seed = 1; seed < 40; seed++) {
+  for (uint64_t seed = 1; seed <= byn_test_plays(40); seed++) {
     rig r;
     seeded_rig(&r, 5, seed);
     start_on(&r, 0, 1, 0, true);
@@ -474,7 +474,7 @@ static void waits_for_a_coordinator_that_is_away(void **state) {
  * what they were told are checked in each order (rig_check_barrier). */
 static void waits_for_nodes_that_come_back(void **state) {
   (void)state;
-  for (uint64_t seed = 1; seed < 60; seed++) {
+  for (uint64_t seed = 1; seed <= byn_test_plays(60); seed++) {
     rig r;
     seeded_rig(&r, 4, seed);
     r.delay_ms = 30;
@@ -548,7 +548,7 @@ static void watch_rivals(rig *r, const rig_process *was, int64_t ms) {
 
 static void moves_after_two_copies_met(void **state) {
   (void)state;
-  for (uint64_t seed = 0; seed < 100; seed++) {
+  for (uint64_t seed = 0; seed < byn_test_plays(100); seed++) {
     rig r;
     seeded_rig(&r, 5, seed);
     r.delay_ms = 40;

@@ -58,13 +58,6 @@ typedef struct rig {
   bool any_length;  /* messages are not checked byte by byte */
 } rig;
 
-/* So many random plays; fewer where each instruction costs more (memcheck).
- * BYN_SCRIPTS=400000 link_test plays 400. */
-static inline uint64_t rig_plays(void) {
-  const char *many = getenv("BYN_SCRIPTS");
-  return many ? strtoull(many, NULL, 10) / 1000 : 30;
-}
-
 static const uint8_t rig_secret[] = "the secret of the cluster";
 
 static void *rig_malloc(void *ud, void *block, size_t old_size,

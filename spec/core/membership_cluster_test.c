@@ -544,10 +544,10 @@ static void run_world(uint64_t seed, bool faults, bool short_of_memory) {
   free(w);
 }
 
-/* BYN_SEEDS sets how many worlds each test runs, BYN_SEED the first. */
+/* BYN_SEED sets the first world of each test, BYN_SCRIPTS how many it runs. */
 static void run_worlds(bool faults, bool short_of_memory) {
-  const char *seeds = getenv("BYN_SEEDS"), *first = getenv("BYN_SEED");
-  uint64_t count = seeds ? strtoull(seeds, NULL, 10) : 100;
+  const char *first = getenv("BYN_SEED");
+  uint64_t count = byn_test_plays(100);
   uint64_t from = first ? strtoull(first, NULL, 10) : 1;
   for (uint64_t i = 0; i < count; i++)
     run_world(from + i, faults, short_of_memory);

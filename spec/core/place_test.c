@@ -322,8 +322,8 @@ static void any_order(void **state) {
   (void)state;
   byn_test_alloc memory = {0};
   the_alloc = byn_test_allocator(&memory);
-  int entries = 0;
-  for (uint64_t seed = 1; seed <= 30; seed++) {
+  int entries = 0, seeds = (int)byn_test_plays(30);
+  for (uint64_t seed = 1; seed <= (uint64_t)seeds; seed++) {
     byn_rng rng;
     byn_rng_seed(&rng, seed);
     live(seed);
@@ -334,11 +334,11 @@ static void any_order(void **state) {
     whole(seed, &rng);
     forget();
   }
-  assert_true(entries > 1000);
-  assert_true(carried > 100);
-  assert_true(slept > 100);
-  assert_true(moving > 100);
-  assert_true(moved > 100);
+  assert_true(entries > 34 * seeds);
+  assert_true(carried > 4 * seeds);
+  assert_true(slept > 4 * seeds);
+  assert_true(moving > 4 * seeds);
+  assert_true(moved > 4 * seeds);
   byn_test_assert_clean(&memory);
 }
 
@@ -430,7 +430,8 @@ static void one_stays(void **state) {
   byn_rng rng;
   byn_rng_seed(&rng, 1);
   int decided = 0;
-  for (int round = 0; round < 20000; round++) {
+  uint64_t rounds = byn_test_plays(20000);
+  for (uint64_t round = 0; round < rounds; round++) {
     int n = 2 + (int)byn_rng_below(&rng, RIVALS - 1);
     bool newest = byn_rng_below(&rng, 4) == 0;
     rival rivals[RIVALS];
@@ -450,7 +451,7 @@ static void one_stays(void **state) {
     decided += stays > 0;
     if (stays) assert_int_equal(won, stays);
   }
-  assert_true(decided > 1000);
+  assert_true(decided > (int)rounds / 20);
   for (int i = 0; i < RIVALS; i++)
     free(hosts[i]);
   byn_test_assert_clean(&memory);
@@ -467,7 +468,8 @@ static void strange_bytes(void **state) {
   live(1);
   byn_dist *d = listener(&memory);
   int refused = 0;
-  for (int round = 0; round < 20000; round++) {
+  uint64_t rounds = byn_test_plays(20000);
+  for (uint64_t round = 0; round < rounds; round++) {
     const said *s = &all[byn_rng_below(&rng, (uint64_t)all_count)];
     byn_buf b, before, after;
     begin_packet(&b);
@@ -493,7 +495,7 @@ static void strange_bytes(void **state) {
     byn_buf_free(&after);
     session_of(d);
   }
-  assert_true(refused > 1000);
+  assert_true(refused > (int)rounds / 20);
   byn_dist_free(d);
   byn_test_assert_clean(&memory);
   forget();

@@ -557,7 +557,7 @@ static void it_agrees_with_the_model_on_random_scripts(void **state) {
   byn_test_alloc watch = {0};
   byn_alloc alloc = byn_test_allocator(&watch);
   uint64_t first = from_environment("BYN_SEED", 1);
-  uint64_t scripts = from_environment("BYN_SCRIPTS", 1000000);
+  uint64_t scripts = byn_test_plays(1000000);
   for (uint64_t seed = first; seed < first + scripts; seed++)
     run_script(&s, seed, &alloc);
   byn_test_assert_clean(&watch);

@@ -12,6 +12,7 @@
  *   byn_test_assert_clean(&t);     nothing is left
  *
  * byn_test_each_failure runs one body with each allocation failing in turn.
+ * A test that draws what it does plays byn_test_plays of them.
  * With CMOCKA_FILTER in the environment, a pattern with * and ?, a program
  * runs only its tests of such a name.
  */
@@ -33,6 +34,18 @@
 __attribute__((constructor)) static void byn_test_set_filter(void) {
   const char *filter = getenv("CMOCKA_FILTER");
   if (filter && *filter) cmocka_set_test_filter(filter);
+}
+
+/* Of a test that plays so many scripts, each drawn from a seed: how many it
+ * plays here. BYN_SCRIPTS=50000 in the environment means 50,000 of a million,
+ * where each instruction costs more (memcheck, sanitizers); but three at least.
+ */
+static inline uint64_t byn_test_plays(uint64_t all) {
+  const char *text = getenv("BYN_SCRIPTS");
+  if (!text) return all;
+  uint64_t plays = (uint64_t)(1e-6 * strtod(text, NULL) * (double)all);
+  uint64_t least = all < 3 ? all : 3;
+  return plays < least ? least : plays;
 }
 
 #define BYN_TEST_MAGIC 0x62616e79616e2121u

@@ -4,7 +4,7 @@
 local program = require "spec.support.program"
 local suite = require "spec.support.suite"
 
-local SEEDS = 10
+local SEEDS = suite.plays(10)
 
 local function footprints(name, strategy)
   local child = program(([[

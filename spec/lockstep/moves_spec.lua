@@ -14,7 +14,8 @@ describe("children that move, under lockstep", function()
   it("loses nothing that is sent while a child moves", function()
     for _, strategy in ipairs(suite.strategies) do
       local report = lockstep.run(require "spec.mutants.bodies.moving", {
-        strategy = strategy, seed = 1, iterations = 25, clock = "idle",
+        strategy = strategy, seed = 1, iterations = suite.plays(25),
+        clock = "idle",
       })
       if not report.ok then error(tostring(report), 0) end
     end
