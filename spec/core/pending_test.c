@@ -14,6 +14,7 @@ enum {
   CLOCK = 1,
   FIRST_OF_NODES = 1000, /* their actors; of offers they are below that */
   OFFERERS = 20,
+  ACTORS = FIRST_OF_NODES + NODES * 100
 };
 
 /* --- the list ------------------------------------------------------------- */
@@ -28,7 +29,8 @@ typedef struct model {
   uint32_t offer_count;
   int64_t last_number;
   bool has_clock;
-  uint64_t salt; /* of priorities */
+  uint64_t salt;          /* of priorities */
+  uint32_t drawn[ACTORS]; /* how often an actor drew a new one */
 } model;
 
 static const byn_pending the_clock = {CLOCK, 0, BYN_STEP_CLOCK};
@@ -51,7 +53,8 @@ static uint32_t list(const model *m, byn_pending *all) {
 /* Few, so that many are the same. */
 static uint64_t few_priorities(const void *strategy, const byn_pending *step) {
   const model *m = strategy;
-  return 1 + byn_rng_at(m->salt, step->actor) % 6;
+  uint64_t key = m->salt + ((uint64_t)m->drawn[step->actor] << 32);
+  return 1 + byn_rng_at(key, step->actor) % 6;
 }
 
 static uint32_t first_of_actor(const byn_pending *all, uint32_t i) {
@@ -136,6 +139,29 @@ static void take_step(model *m, byn_pending_set *s, uint32_t i) {
   remove_offer(m, at);
 }
 
+static void redraw_actor(void *arg, uint64_t actor) {
+  model *m = arg;
+  m->drawn[actor]++;
+}
+
+/* Whoever touches an object draws anew, and nobody else. */
+static void redraw_any(model *m, byn_pending_set *s) {
+  static uint32_t before[ACTORS];
+  byn_pending all[MOST];
+  bool touches[ACTORS] = {false};
+  uint32_t n = list(m, all);
+  uint64_t object = n ? all[any(m, n)].actor : 1;
+  if (any(m, 2)) object = 1 + any(m, 4);
+  memcpy(before, m->drawn, sizeof before);
+  byn_pending_redraw(s, object, redraw_actor, m);
+  for (uint32_t i = 0; i < n; i++)
+    if (all[i].kind != BYN_STEP_CLOCK)
+      touches[all[i].actor] |=
+          all[i].actor == object || all[i].object == object;
+  for (uint32_t actor = 0; actor < ACTORS; actor++)
+    assert_int_equal(m->drawn[actor] != before[actor], touches[actor]);
+}
+
 static void change(model *m, byn_pending_set *s) {
   uint32_t dice = any(m, 16);
   if (dice < 6)
@@ -200,7 +226,11 @@ static void assert_all(const model *m, byn_pending_set *s) {
 
 static void forget_all(model *m, byn_pending_set *s, bool ordered) {
   byn_pending_reset(s, ordered ? few_priorities : NULL, m);
-  *m = (model){.rng = m->rng, .salt = m->salt};
+  byn_rng rng = m->rng;
+  uint64_t salt = m->salt;
+  memset(m, 0, sizeof *m);
+  m->rng = rng;
+  m->salt = salt;
 }
 
 static void play(const byn_alloc *alloc, uint64_t seed, int steps) {
@@ -215,6 +245,7 @@ static void play(const byn_alloc *alloc, uint64_t seed, int steps) {
       m.salt++;
       byn_pending_prioritize(&s);
     }
+    if (any(&m, 4) == 0) redraw_any(&m, &s);
     if (any(&m, 300) == 0) forget_all(&m, &s, any(&m, 3));
     assert_same(&m, &s);
     if (any(&m, 20) == 0) assert_all(&m, &s);
@@ -226,19 +257,19 @@ static void it_agrees_with_a_list(void **state) {
   (void)state;
   byn_test_alloc t = {0};
   byn_alloc alloc = byn_test_allocator(&t);
-  for (uint64_t seed = 1; seed <= 20; seed++)
+  for (uint64_t seed = 1; seed <= byn_test_plays(20); seed++)
     play(&alloc, seed, 400);
   byn_test_assert_clean(&t);
 }
 
 static void play_in_need(const byn_alloc *alloc, void *arg) {
-  (void)arg;
-  play(alloc, 7, 200);
+  play(alloc, *(const uint64_t *)arg, 200);
 }
 
 static void short_memory_changes_nothing(void **state) {
   (void)state;
-  assert_true(byn_test_each_failure(play_in_need, NULL) > 20);
+  for (uint64_t seed = 1; seed <= byn_test_plays(10); seed++)
+    assert_true(byn_test_each_failure(play_in_need, &seed) > 20);
 }
 
 static void one_that_was_never_opened_can_be_closed(void **state) {
@@ -292,7 +323,7 @@ static void each_strategy_chooses_as_from_a_list(void **state) {
   byn_test_alloc t = {0};
   byn_alloc alloc = byn_test_allocator(&t);
   for (uint32_t k = 0; k < sizeof kinds / sizeof *kinds; k++)
-    for (uint64_t seed = 1; seed <= 40; seed++)
+    for (uint64_t seed = 1; seed <= byn_test_plays(40); seed++)
       compare_choices(&alloc, kinds[k], seed);
   byn_test_assert_clean(&t);
 }

@@ -8,6 +8,7 @@
 void byn_pending_open(byn_pending_set *s, const byn_alloc *alloc) {
   *s = (byn_pending_set){.alloc = alloc};
   byn_map_init(&s->actors, alloc);
+  byn_map_init(&s->touching, alloc);
 }
 
 void byn_pending_close(byn_pending_set *s) {
@@ -19,6 +20,7 @@ void byn_pending_close(byn_pending_set *s) {
   byn_free(s->alloc, s->offers, s->offer_capacity * sizeof *s->offers);
   byn_free(s->alloc, s->all, s->all_capacity * sizeof *s->all);
   byn_map_clear(&s->actors);
+  byn_map_clear(&s->touching);
   byn_tally_free(&s->of_nodes, s->alloc);
   byn_tally_free(&s->of_offers, s->alloc);
 }
@@ -29,6 +31,7 @@ void byn_pending_reset(byn_pending_set *s, byn_priority priority,
     s->nodes[i].count = 0;
   s->node_count = s->offer_count = 0;
   byn_map_empty(&s->actors);
+  byn_map_empty(&s->touching);
   byn_tally_reset(&s->of_nodes);
   byn_tally_reset(&s->of_offers);
   s->has_clock = false;
@@ -68,6 +71,13 @@ void byn_pending_prioritize(byn_pending_set *s) {
     tally_node(s, i);
   for (uint32_t i = 0; i < s->offer_count; i++)
     tally_offer(s, i);
+}
+
+void byn_pending_order(byn_pending_set *s, byn_priority priority,
+                       const void *strategy) {
+  s->priority = priority;
+  s->strategy = strategy;
+  if (priority) byn_pending_prioritize(s);
 }
 
 /* --- of nodes ------------------------------------------------------------- */
@@ -114,6 +124,84 @@ bool byn_pending_put(byn_pending_set *s, uint32_t node,
 
 /* --- offers --------------------------------------------------------------- */
 
+/* The offers that touch an object are a chain, from the last one back. One that
+ * was taken out leaves it when somebody comes by. */
+
+static uint32_t *chain_from(byn_pending_offer *offer, uint64_t object) {
+  return &offer->before[offer->step.actor != object];
+}
+
+static uint32_t last_of_chain(const byn_pending_set *s, uint64_t object) {
+  return (uint32_t)(uintptr_t)byn_map_get(&s->touching, object);
+}
+
+/* Needs no memory where the object has a chain, or has none then. */
+static bool set_chain(byn_pending_set *s, uint64_t object, uint32_t last) {
+  return byn_map_put(&s->touching, object, (void *)(uintptr_t)last);
+}
+
+/* Puts the offer `at` into its chains; false when memory is short, it is in
+ * none then. */
+static bool chain_offer(byn_pending_set *s, uint32_t at) {
+  byn_pending_offer *offer = &s->offers[at];
+  uint64_t actor = offer->step.actor, object = offer->step.object;
+  offer->before[0] = last_of_chain(s, actor);
+  offer->before[1] = 0;
+  if (!set_chain(s, actor, at + 1)) return false;
+  if (!object || object == actor) return true;
+  offer->before[1] = last_of_chain(s, object);
+  if (set_chain(s, object, at + 1)) return true;
+  set_chain(s, actor, offer->before[0]);
+  return false;
+}
+
+/* The place of the offer behind `link` in the chain of an object, plus 1, past
+ * those that are out. */
+static uint32_t follow(byn_pending_set *s, uint32_t *link, uint64_t object) {
+  while (*link && s->offers[*link - 1].out)
+    *link = *chain_from(&s->offers[*link - 1], object);
+  return *link;
+}
+
+static void tally_actor(byn_pending_set *s, uint64_t actor) {
+  uint32_t last = last_of_chain(s, actor), *link = &last;
+  while (follow(s, link, actor)) {
+    byn_pending_offer *offer = &s->offers[*link - 1];
+    if (offer->step.actor == actor) tally_offer(s, *link - 1);
+    link = chain_from(offer, actor);
+  }
+  set_chain(s, actor, last);
+}
+
+static void redraw_nodes(byn_pending_set *s, uint64_t object,
+                         void (*fn)(void *arg, uint64_t actor), void *arg) {
+  for (uint32_t i = 0; i < s->node_count; i++) {
+    const byn_pending_node *n = &s->nodes[i];
+    bool any = false;
+    for (uint32_t j = 0; j < n->count; j++) {
+      const byn_pending *step = &n->steps[j];
+      if (step->actor != object && step->object != object) continue;
+      fn(arg, step->actor);
+      any = true;
+    }
+    if (any) tally_node(s, i);
+  }
+}
+
+void byn_pending_redraw(byn_pending_set *s, uint64_t object,
+                        void (*fn)(void *arg, uint64_t actor), void *arg) {
+  byn_assert(object != 0);
+  redraw_nodes(s, object, fn, arg);
+  uint32_t last = last_of_chain(s, object), *link = &last;
+  while (follow(s, link, object)) {
+    byn_pending_offer *offer = &s->offers[*link - 1];
+    fn(arg, offer->step.actor);
+    tally_actor(s, offer->step.actor);
+    link = chain_from(offer, object);
+  }
+  set_chain(s, object, last);
+}
+
 /* Closes the gaps that those left which were taken out. */
 static void close_gaps(byn_pending_set *s) {
   uint32_t kept = 0;
@@ -121,8 +209,13 @@ static void close_gaps(byn_pending_set *s) {
     if (!s->offers[i].out) s->offers[kept++] = s->offers[i];
   s->offer_count = kept;
   byn_tally_reset(&s->of_offers);
-  for (uint32_t i = 0; i < kept; i++)
+  byn_map_empty(&s->touching);
+  for (uint32_t i = 0; i < kept; i++) {
+    bool chained = chain_offer(s, i);
+    byn_assert(chained);
+    (void)chained;
     tally_offer(s, i);
+  }
 }
 
 /* Room for one more: of those that are out, if there are many. */
@@ -150,9 +243,12 @@ bool byn_pending_offer_step(byn_pending_set *s, const byn_pending *step,
       !byn_tally_reserve(&s->of_offers, s->alloc, s->offer_capacity))
     return false;
   uintptr_t same = offers_of(s, step->actor);
-  if (!byn_map_put(&s->actors, step->actor, (void *)(same + 1))) return false;
-  s->offers[s->offer_count++] =
+  if (!byn_map_reserve(&s->actors)) return false;
+  s->offers[s->offer_count] =
       (byn_pending_offer){.step = *step, .number = number};
+  if (!chain_offer(s, s->offer_count)) return false;
+  byn_map_put(&s->actors, step->actor, (void *)(same + 1));
+  s->offer_count++;
   tally_offer(s, s->offer_count - 1);
   return true;
 }
@@ -222,12 +318,19 @@ uint32_t byn_pending_first_of_actor(const byn_pending_set *s, uint32_t i) {
 }
 
 uint32_t byn_pending_best(const byn_pending_set *s) {
-  uint32_t node = 0, offer = 0;
+  uint32_t node, offer;
   uint64_t of_node = byn_tally_most(&s->of_nodes, &node);
   uint64_t of_offer = byn_tally_most(&s->of_offers, &offer);
   uint64_t most = of_node < of_offer ? of_offer : of_node;
   if (s->has_clock && priority_of(s, &s->clock) > most)
     return byn_pending_others(s);
+  return byn_pending_best_other(s);
+}
+
+uint32_t byn_pending_best_other(const byn_pending_set *s) {
+  uint32_t node = 0, offer = 0;
+  uint64_t of_node = byn_tally_most(&s->of_nodes, &node);
+  uint64_t of_offer = byn_tally_most(&s->of_offers, &offer);
   if (of_node >= of_offer)
     return byn_tally_before(&s->of_nodes, node) + s->nodes[node].best;
   return byn_tally_total(&s->of_nodes) + byn_tally_before(&s->of_offers, offer);

@@ -6,8 +6,9 @@
  * does, so that a step costs O(log n) of all that are pending, and not a look
  * at each of them: see byn_strategy_choose.
  *
- * Where the strategy has priorities that stay as they are (`priority`), the
- * highest is known as well.
+ * Where the strategy has priorities that stay as they are until it says
+ * otherwise (`priority`), the highest is known as well. For that, those that
+ * touch an object are found without a look at all others.
  */
 #ifndef BYN_LOCKSTEP_PENDING_H
 #define BYN_LOCKSTEP_PENDING_H
@@ -32,8 +33,10 @@ typedef struct byn_pending_node {
 
 typedef struct byn_pending_offer {
   byn_pending step;
-  int64_t number; /* greater than those before it; it stays in one that is
-                     taken out */
+  int64_t number;     /* greater than those before it; it stays in one that is
+                         taken out */
+  uint32_t before[2]; /* 1 + the place of the offer before it that touches its
+                         actor, its object; 0: none */
   bool out;
 } byn_pending_offer;
 
@@ -43,7 +46,8 @@ typedef struct byn_pending_set {
   uint32_t node_count, node_capacity;
   byn_pending_offer *offers;
   uint32_t offer_count, offer_capacity;
-  byn_map actors; /* actor -> how many offers of it are pending */
+  byn_map actors;   /* actor -> how many offers of it are pending */
+  byn_map touching; /* actor or object -> 1 + the last offer that touches it */
   byn_tally of_nodes, of_offers;
   byn_pending clock;
   bool has_clock;
@@ -67,8 +71,17 @@ void byn_pending_close(byn_pending_set *s);
 /* Nothing is pending any more; the priorities are those of the next run. */
 void byn_pending_reset(byn_pending_set *s, byn_priority priority,
                        const void *strategy);
+/* From now on they have these priorities; NULL: none. */
+void byn_pending_order(byn_pending_set *s, byn_priority priority,
+                       const void *strategy);
 /* All priorities may have changed. */
 void byn_pending_prioritize(byn_pending_set *s);
+/* Calls fn for the actor of each step, but for the clock's, that touches
+ * `object`: it is its actor or its object. Their priorities may change, and
+ * those of no others. O(log n) for each of them, and a look at all steps of
+ * nodes. */
+void byn_pending_redraw(byn_pending_set *s, uint64_t object,
+                        void (*fn)(void *arg, uint64_t actor), void *arg);
 
 /* These are the steps of that node now, instead of those before. The others
  * say false when memory is short; nothing is changed then. */
@@ -89,8 +102,10 @@ uint32_t byn_pending_others(const byn_pending_set *s);
 byn_pending_place byn_pending_at(const byn_pending_set *s, uint32_t i);
 /* The first step of the actor of step i. */
 uint32_t byn_pending_first_of_actor(const byn_pending_set *s, uint32_t i);
-/* The first of those with the highest priority; there is one. */
+/* The first of those with the highest priority; there is one. other: without
+ * the clock's. */
 uint32_t byn_pending_best(const byn_pending_set *s);
+uint32_t byn_pending_best_other(const byn_pending_set *s);
 /* All of them, in order, until the next call; NULL when memory is short. */
 const byn_pending *byn_pending_all(byn_pending_set *s);
 

@@ -106,7 +106,7 @@ uint32_t byn_strategy_pick(byn_strategy *s, const byn_pending *all, uint32_t n);
  * where there is no need to, without looking at all of them. */
 uint32_t byn_strategy_choose(byn_strategy *s, byn_pending_set *set);
 /* By what a set is to order the steps for this strategy, from a run's begin to
- * its end; NULL: by nothing. */
+ * its end; NULL: by nothing, or by what the strategy sets when it chooses. */
 byn_priority byn_strategy_priority(const byn_strategy *s);
 
 /* The step picked last turned out to touch `object`. Any number of calls. */

@@ -7,6 +7,9 @@
 #include "strategy_stack.h"
 #include "../map.h"
 
+/* A look at so few steps costs less than to keep them in order. */
+#define FEW 32
+
 typedef struct pos {
   byn_strategy base;
   uint64_t key;  /* of the run; a priority is made from it, the actor and */
@@ -68,9 +71,10 @@ static void redraw_priorities(pos *p, const byn_pending *all, uint32_t n) {
   p->touched.count = 0;
 }
 
+/* Above 0, as that of a set must be. */
 static uint64_t pos_priority(const pos *p, const byn_pending *step) {
   uint64_t number = (uintptr_t)byn_map_get(&p->drawn, step->actor);
-  return byn_rng_at(byn_rng_at(p->key, step->actor), number);
+  return byn_rng_at(byn_rng_at(p->key, step->actor), number) | 1;
 }
 
 /* The one of the highest priority among the steps of the clock, or among all
@@ -89,15 +93,58 @@ static uint32_t highest_of_kind(const pos *p, const byn_pending *all,
   return best;
 }
 
+/* What the step that is picked is known to touch. */
+static void touch_picked(byn_strategy *s, const byn_pending *step) {
+  byn_assert(pos_of(s)->touched.count == 0);
+  pos_touched(s, step->actor);
+  if (step->object) pos_touched(s, step->object);
+}
+
 static uint32_t pos_pick(byn_strategy *s, const byn_pending *all, uint32_t n) {
   pos *p = pos_of(s);
   redraw_priorities(p, all, n);
   bool clock = byn_should_pick_clock(&s->rng, byn_count_clocks(all, n), n);
   uint32_t best = highest_of_kind(p, all, n, clock);
   byn_assert(best < n);
-  byn_assert(p->touched.count == 0);
-  pos_touched(s, all[best].actor);
-  if (all[best].object) pos_touched(s, all[best].object);
+  touch_picked(s, &all[best]);
+  return best;
+}
+
+static uint64_t priority_of(const void *strategy, const byn_pending *step) {
+  return pos_priority(strategy, step);
+}
+
+static void redraw_actor(void *strategy, uint64_t actor) {
+  redraw(strategy, actor);
+}
+
+/* The same of a set. */
+static void redraw_priorities_of(pos *p, byn_pending_set *set) {
+  const uint64_t *list = p->touched.items;
+  if (p->touched.count == 0) return;
+  redraw(p, list[0]);
+  for (uint32_t i = 0; i < p->touched.count; i++)
+    byn_pending_redraw(set, list[i], redraw_actor, p);
+  p->touched.count = 0;
+}
+
+static uint32_t pick_of_few(byn_strategy *s, byn_pending_set *set, uint32_t n) {
+  const byn_pending *all = byn_pending_all(set);
+  byn_pending_order(set, NULL, NULL);
+  if (all) return pos_pick(s, all, n);
+  s->failed = true;
+  return 0;
+}
+
+static uint32_t pos_choose(byn_strategy *s, byn_pending_set *set) {
+  pos *p = pos_of(s);
+  uint32_t n = byn_pending_count(set), others = byn_pending_others(set);
+  if (n <= FEW) return pick_of_few(s, set, n);
+  redraw_priorities_of(p, set);
+  if (!set->priority) byn_pending_order(set, priority_of, s);
+  bool clock = byn_should_pick_clock(&s->rng, n - others, n);
+  uint32_t best = clock ? others : byn_pending_best_other(set);
+  touch_picked(s, byn_pending_at(set, best).step);
   return best;
 }
 
@@ -108,4 +155,5 @@ const byn_strategy_ops byn_strategy_pos = {
     .begin = pos_begin,
     .touched = pos_touched,
     .pick = pos_pick,
+    .choose = pos_choose,
 };
