@@ -6,10 +6,16 @@
 -- A schedule is one run of a body: a new node, 5 processes of 20 steps each,
 -- and the end of the node. The row "coroutines" uses no library, for
 -- comparison: 5 coroutines of 20 yields, resumed in turn.
+--
+-- The last rows are a hundred nodes with a distributed supervisor each: the
+-- seconds of CPU that it takes to connect them (at most 10 are aimed at) until
+-- all of them know each other, and to idle for 10 s of virtual time (at most
+-- 5).
 
 local banyan = require "banyan"
 local lockstep = require "banyan.lockstep"
 local server = require "banyan.server"
+local large = require "spec.support.scripts.large"
 
 local ROUNDS = tonumber(arg[1] or os.getenv "ROUNDS") or 5
 local SCHEDULES = 4000
@@ -165,3 +171,36 @@ end
 print(("\n%-12s %-8s %14s"):format("five nodes", "strategy", "virtual/real"))
 print_cluster("idle", IDLE_S)
 print_cluster("busy", BUSY_S, keep_busy)
+
+-- --- a hundred nodes ---------------------------------------------------------
+
+local LARGE, LARGE_IDLE_MS = 100, 10000
+
+-- The seconds of each phase: connect (until the supervisors know each other),
+-- idle.
+local function large_times(strategy)
+  local times, start = { connect = 0, idle = 0 }, clock()
+  local report = lockstep.run(function()
+    large(LARGE, LARGE_IDLE_MS, function(phase)
+      local key = phase == "idle" and "idle" or "connect"
+      times[key] = times[key] + clock() - start
+      start = clock()
+    end)
+  end, { strategy = strategy, iterations = 1, clock = "idle",
+    max_steps = 1e7 })
+  assert(report.ok, tostring(report))
+  return times
+end
+
+print(("\n%-12s %-8s %14s %12s"):format("100 nodes", "strategy",
+  "connect, s", "idle 10 s, s"))
+for _, strategy in ipairs { "random", "pct", "pos" } do
+  local connect, idle = {}, {}
+  for round = 1, ROUNDS do
+    collectgarbage()
+    local times = large_times(strategy)
+    connect[round], idle[round] = times.connect, times.idle
+  end
+  print(("%-12s %-8s %14.2f %12.2f"):format("supervisors", strategy,
+    median(connect), median(idle)))
+end
