@@ -391,9 +391,8 @@ memchecking:
 	@$(FEWER_CHECKED) $(TALLY) --need '$(MAKE) -k test-programs' \
 	  $(RUN_MEMCHECK)
 
-# C programs and specs alike look for leaks as well. Each allocation fails
-# here, as in `make test`.
-FEWER_SANITIZED := BYN_SCRIPTS=100000
+# C programs and specs alike look for leaks as well.
+FEWER_SANITIZED := BYN_SCRIPTS=100000 BYN_ALLOC_STEP=3
 FUZZ_COUNT ?= 20000
 FUZZ_SEED ?= 1
 SAN_BUILD := build/$(LUA)-sanitize
