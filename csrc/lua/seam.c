@@ -66,7 +66,9 @@ static void name_node(lua_State *L, byn_node *node) {
     name = luaL_checkstring(L, -1);
     if (!incarnation) luaL_error(L, "option incarnation is missing");
   }
-  if (!name) incarnation = (uint64_t)++w->made;
+  /* Two nodes without a name may hear of each other's processes, over the
+   * control channel of a peer: the driver's number tells them apart. */
+  if (!incarnation) incarnation = (uint64_t)++w->made;
   byn_origin *origin =
       byn_origin_begin(L, w, name ? name : "nonode", incarnation);
   lua_pop(L, 1);

@@ -372,6 +372,8 @@ static bool cast(lua_State *L, byn_node *node, byn_dest *to) {
     node->remote->cast(L, node, to, 2);
   else if (to->kind == BYN_DEST_LOCAL)
     byn_post(L, node, to, 2, BYN_MAIL_CAST);
+  else if (to->kind == BYN_DEST_UNKNOWN && to->id.serial)
+    byn_send_route(L, node, to, 2, true);
   return true;
 }
 

@@ -24,6 +24,28 @@ void byn_post(lua_State *L, byn_node *node, const byn_dest *dest, int index,
     lua_pop(L, 1);
 }
 
+void byn_send_route(lua_State *L, byn_node *node, const byn_dest *dest,
+                    int index, bool is_cast) {
+  byn_world *w = node->world;
+  if (!w->route) return;
+  index = lua_absindex(L, index);
+  luaL_checkstack(L, 6, NULL);
+  byn_slot_push(L, w->route);
+  byn_id_push(L, &dest->id);
+  lua_pushvalue(L, index);
+  lua_pushboolean(L, is_cast);
+  lua_call(L, 3, 0);
+}
+
+static int l_set_route(lua_State *L) {
+  byn_expect_type(L, 1, LUA_TFUNCTION);
+  lua_settop(L, 1);
+  byn_world *w = byn_world_of(L);
+  byn_slot_free(L, &w->slots, w->route);
+  w->route = byn_slot_put(L, &w->slots);
+  return 0;
+}
+
 int byn_send_value(lua_State *L, byn_node *node, byn_dest *dest, int index) {
   int answered = dest->child ? byn_dest_keep(L, node, dest, "send", index) : 0;
   if (answered) return answered;
@@ -35,10 +57,13 @@ int byn_send_value(lua_State *L, byn_node *node, byn_dest *dest, int index) {
     node->remote->send(L, node, dest, index);
     break;
   case BYN_DEST_UNKNOWN:
-    if (dest->id.serial) break; /* a pid never fails */
-    lua_pushnil(L);
-    lua_pushstring(L, dest->error);
-    return 2;
+    if (!dest->id.serial) {
+      lua_pushnil(L);
+      lua_pushstring(L, dest->error);
+      return 2;
+    }
+    byn_send_route(L, node, dest, index, false); /* a pid never fails */
+    break;
   case BYN_DEST_DEAD:
     break;
   }
@@ -529,6 +554,7 @@ void byn_send_functions(lua_State *L) {
                                        {"cancel_timer", l_cancel_timer},
                                        {"receive", l_receive},
                                        {"sleep", l_sleep},
+                                       {"set_route", l_set_route},
                                        {"mail_begin", l_mail_begin},
                                        {"mail_peek", l_mail_peek},
                                        {"mail_skip", l_mail_skip},

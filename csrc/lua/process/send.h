@@ -30,14 +30,21 @@ void byn_post(lua_State *L, byn_node *node, const byn_dest *dest, int index,
  * stack; answers how many values were pushed. */
 int byn_send_value(lua_State *L, byn_node *node, byn_dest *dest, int index);
 
+/* A pid whose node is not connected may be in reach all the same, over the
+ * control channel of a peer node: hands the value at `index` to the function
+ * that set_route was given, fn(pid, value, is_cast), if to any. It must not
+ * yield. */
+void byn_send_route(lua_State *L, byn_node *node, const byn_dest *dest,
+                    int index, bool is_cast);
+
 /* After something was sent: its sender leaves, if that has ended it, or waits
  * while the queue to another node is long, where it can wait. The caller
  * returns what this returns. */
 int byn_send_throttle(lua_State *L, byn_node *node, const byn_dest *dest,
                       int results);
 
-/* send, tell, send_after, send_interval, cancel_timer, receive, sleep, mail_*:
- * into the table on top. */
+/* send, tell, send_after, send_interval, cancel_timer, receive, sleep, mail_*,
+ * set_route: into the table on top. */
 void byn_send_functions(lua_State *L);
 
 #endif

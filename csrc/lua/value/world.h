@@ -50,6 +50,7 @@ typedef struct byn_world {
     int call;    /* (dest, msg, timeout) -> ...; it may wait */
   } distributed;
   int release; /* slot of the function of process/owned.h */
+  int route;   /* slot of the function of process/send.h, or 0 */
 } byn_world;
 
 /* The world of this Lua state, made at the first call. */
