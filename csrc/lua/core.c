@@ -19,9 +19,11 @@
 #include "process/spawn.h"
 #include "otp/server.h"
 #include "otp/supervisor.h"
+#include "cluster/channel.h"
 #include "cluster/cluster.h"
 #include "cluster/dist.h"
 #include "cluster/groups.h"
+#include "cluster/lifeline.h"
 #include "cluster/nodes.h"
 #include "cluster/ring.h"
 #include "lockstep/control_seam.h"
@@ -52,6 +54,8 @@ int luaopen_banyan_core(lua_State *L) {
   byn_misuse_functions(L);
   byn_cluster_functions(L);
   byn_nodes_functions(L);
+  byn_control_channel_functions(L);
+  byn_lifeline_functions(L);
   byn_seam_functions(L);
   byn_control_functions(L);
   byn_coverage_functions(L);
