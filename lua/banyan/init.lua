@@ -3,8 +3,8 @@
 -- This module starts nodes and has the functions of processes. The other
 -- public modules are `banyan.server`, `banyan.supervisor`,
 -- `banyan.dynamic_supervisor`, `banyan.distributed_supervisor`,
--- `banyan.node_monitor`, `banyan.node_sources`, `banyan.ring`, `banyan.io` and
--- `banyan.log`.
+-- `banyan.node_monitor`, `banyan.node_sources`, `banyan.ring`, `banyan.peer`,
+-- `banyan.io` and `banyan.log`.
 --
 -- Words used on this page:
 --

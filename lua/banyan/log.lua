@@ -53,6 +53,8 @@ local levels = {
   placement_member = "info",
   listener_failed = "warning",
   node_source_failed = "warning",
+  peer_started = "info",
+  peer_lost = "warning",
 }
 
 -- A node that is down for one of these reasons has left on purpose.

@@ -248,6 +248,15 @@ local function core_options(opts, driver, secret, events)
   return result
 end
 
+-- What nodes that this one starts are given to form a cluster with it: see
+-- peer/options.lua.
+local function link_options(opts, secret)
+  local result = { secret = secret }
+  for _, key in ipairs(passed) do result[key] = opts[key] end
+  result.name = nil
+  return result
+end
+
 --- A node, as banyan.start returns it. It is used from outside of processes.
 ---@class banyan.Node
 local Node = {}
@@ -345,6 +354,7 @@ function M.start(what, opts, defaults, level)
     silent = sink == false,
   }, Node)
   hosts.begin(node.core, opts.hosts)
+  node.core:kept().link_options = link_options(opts, secret)
   function node.on_name_lost() stop_in_order(node, false) end
   local started
   started, why = start_preemption(node, option "preempt")

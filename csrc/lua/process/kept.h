@@ -5,6 +5,7 @@
  *   dist    the machines of distributed supervisors, by name (cluster/dist.c)
  *   views   what lookups of them read (distributed_supervisor/views.lua)
  *   hosts   false: it runs no distributed children (hosts.lua)
+ *   link_options  those of its own that its peers get (peer/options.lua)
  *   node_monitors   what those of a name know (node_monitor/memory.lua)
  */
 #ifndef BYN_KEPT_H

@@ -72,6 +72,19 @@ function handles.close(handle, closer)
   pcall(make_newest)
 end
 
+--- Has the end of a node, and of the program, wait until the function that this
+-- answers is called.
+---@return fun()  a second call does nothing
+function handles.hold()
+  local held = true
+  handles.count = handles.count + 1
+  pcall(make_newest)
+  return function()
+    if held then on_closed() end
+    held = false
+  end
+end
+
 local lingering = {} -- stream -> the timer of its limit
 
 local function cut(stream)
