@@ -43,6 +43,7 @@ local schemas = {
     "banyan.NodeMonitorOptions",
   ["lua/banyan/node_sources.lua dns_schema"] = "banyan.DnsSourceOptions",
   ["lua/banyan/node_sources.lua file_schema"] = "banyan.FileSourceOptions",
+  ["lua/banyan/peer/options.lua schema"] = "banyan.PeerOptions",
   ["lua/banyan/ring.lua schema"] = "banyan.RingOptions",
   ["lua/banyan/server.lua start_options"] = "banyan.ServerOptions",
   ["lua/banyan/supervisor.lua all_options"] = "banyan.SupervisorOptions",
