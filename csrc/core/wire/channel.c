@@ -37,6 +37,14 @@ static void seal_init(byn_seal *s, const uint8_t *token, const char *label) {
   sodium_memzero(both, sizeof both);
 }
 
+void byn_channel_mark(const uint8_t token[BYN_TOKEN_SIZE],
+                      uint8_t mark[BYN_CHANNEL_MARK]) {
+  byn_seal s;
+  seal_init(&s, token, DIALER_LABEL);
+  memcpy(mark, s.mark, BYN_CHANNEL_MARK);
+  sodium_memzero(&s, sizeof s);
+}
+
 /* Both ends have HELLO and CHALLENGE: the keys of the session. */
 static void make_keys(byn_channel *c) {
   uint8_t both[2 * BYN_CHANNEL_KEY];

@@ -93,6 +93,10 @@ typedef enum byn_channel_event {
   BYN_CHANNEL_ENDED /* told once, with c->reason */
 } byn_channel_event;
 
+/* What the first frame of a dialer with that token begins with. */
+void byn_channel_mark(const uint8_t token[BYN_TOKEN_SIZE],
+                      uint8_t mark[BYN_CHANNEL_MARK]);
+
 /* The dialer has its HELLO in `out` at once. false: memory is short. */
 bool byn_channel_init(byn_channel *c, const byn_alloc *alloc, bool dialer,
                       const uint8_t token[BYN_TOKEN_SIZE],

@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include <sodium/core.h>
+#include <sodium/crypto_generichash.h>
+#include <sodium/utils.h>
 
 #include "../../core/assert.h"
 #include "../../core/wire/channel.h"
@@ -18,6 +20,7 @@
 #define TYPE "banyan.channel"
 #define KEPT ((size_t)1 << 20) /* of a buffer that is empty, at most */
 #define VALUES_MAX 200         /* in one frame */
+#define REALM_LABEL "banyan realm of peer connections"
 
 typedef struct channel_box {
   byn_alloc alloc;
@@ -193,16 +196,84 @@ static int l_capture(lua_State *L) {
   return 1;
 }
 
+static int l_has_doubles(lua_State *L) {
+  lua_pushboolean(L, check_box(L)->other.doubles);
+  return 1;
+}
+
+/* --- realms --------------------------------------------------------------- */
+
+/* A token of many uses: who has it knows the secret. The key is as long as the
+ * hash takes, whatever the length of the secret. */
+static int l_realm_token(lua_State *L) {
+  uint8_t key[crypto_generichash_KEYBYTES], token[BYN_TOKEN_SIZE];
+  size_t n, size;
+  const char *realm = luaL_checklstring(L, 1, &n);
+  const char *secret = luaL_checklstring(L, 2, &size);
+  crypto_generichash(key, sizeof key, (const uint8_t *)secret, size,
+                     (const uint8_t *)REALM_LABEL, sizeof REALM_LABEL - 1);
+  crypto_generichash(token, sizeof token, (const uint8_t *)realm, n, key,
+                     sizeof key);
+  lua_pushlstring(L, (const char *)token, sizeof token);
+  sodium_memzero(key, sizeof key);
+  sodium_memzero(token, sizeof token);
+  return 1;
+}
+
+static int l_dialer_mark(lua_State *L) {
+  uint8_t mark[BYN_CHANNEL_MARK];
+  byn_channel_mark(check_bytes(L, 1, BYN_TOKEN_SIZE), mark);
+  lua_pushlstring(L, (const char *)mark, sizeof mark);
+  return 1;
+}
+
 /* --- values --------------------------------------------------------------- */
 
-static int l_to_bytes(lua_State *L) {
-  luaL_checkany(L, 1);
-  lua_settop(L, 1);
+/* Pushes something with a buffer that is freed with it. */
+static channel_box *push_box(lua_State *L) {
   channel_box *box = lua_newuserdatauv(L, sizeof *box, 0);
   memset(box, 0, sizeof *box);
   box->alloc.fn = lua_getallocf(L, &box->alloc.ud);
   byn_buf_init(&box->body, &box->alloc);
   luaL_setmetatable(L, TYPE);
+  return box;
+}
+
+static int l_pack(lua_State *L) {
+  int last = lua_gettop(L);
+  luaL_checktype(L, 1, LUA_TBOOLEAN);
+  luaL_argcheck(L, last <= VALUES_MAX, last, "too many values");
+  channel_box *box = push_box(L);
+  box->other.doubles = lua_toboolean(L, 1);
+  for (int i = 2; i <= last; i++)
+    byn_term_encode(L, i, &box->body, NULL, &box->other, "msg");
+  if (box->body.failed) return luaL_error(L, "not enough memory");
+  lua_pushlstring(L, (const char *)box->body.data, box->body.len);
+  byn_buf_free(&box->body);
+  return 1;
+}
+
+static int l_unpack_foreign(lua_State *L) {
+  byn_reader r;
+  size_t n;
+  const char *bytes = luaL_checklstring(L, 1, &n);
+  int count = 1;
+  byn_reader_init(&r, bytes, n);
+  lua_pushboolean(L, 1);
+  for (; byn_reader_left(&r) > 0; count++) {
+    luaL_checkstack(L, 4, NULL);
+    if (count >= VALUES_MAX || !byn_term_decode_foreign(L, &r)) {
+      lua_pushboolean(L, 0);
+      return 1;
+    }
+  }
+  return count;
+}
+
+static int l_to_bytes(lua_State *L) {
+  luaL_checkany(L, 1);
+  lua_settop(L, 1);
+  channel_box *box = push_box(L);
   byn_term_encode(L, 1, &box->body, NULL, NULL, "value");
   if (box->body.failed) return luaL_error(L, "not enough memory");
   lua_pushlstring(L, (const char *)box->body.data, box->body.len);
@@ -237,11 +308,16 @@ void byn_control_channel_functions(lua_State *L) {
   static const luaL_Reg methods[] = {{"feed", l_feed}, {"finish", l_finish},
                                      {"next", l_next}, {"take", l_take},
                                      {"put", l_put},   {"capture", l_capture},
+                                     {"has_doubles", l_has_doubles},
                                      {NULL, NULL}};
   static const luaL_Reg functions[] = {{"channel", l_channel},
                                        {"to_bytes", l_to_bytes},
                                        {"from_bytes", l_from_bytes},
                                        {"life", l_life},
+                                       {"pack", l_pack},
+                                       {"unpack_foreign", l_unpack_foreign},
+                                       {"realm_token", l_realm_token},
+                                       {"dialer_mark", l_dialer_mark},
                                        {NULL, NULL}};
   /* Has it take the ciphers that this processor is fast at. */
   if (sodium_init() < 0) luaL_error(L, "libsodium cannot be used");

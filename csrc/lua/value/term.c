@@ -357,6 +357,7 @@ typedef struct decoder {
   byn_reader *r;
   byn_origin *from, *to;
   byn_lacking *lacking; /* NULL: nothing may */
+  bool foreign;         /* see byn_term_decode_foreign */
   int depth, elements;
 } decoder;
 
@@ -422,9 +423,13 @@ static bool decode_string(lua_State *L, decoder *d) {
   return true;
 }
 
+static bool decode_some_id(lua_State *L, byn_reader *r, byn_id *id,
+                           byn_origin *from, byn_origin *to, bool foreign);
+
 static bool decode_id(lua_State *L, decoder *d, uint8_t kind) {
   byn_id id;
-  if (!byn_id_decode(L, d->r, &id, d->from, d->to)) return false;
+  bool foreign = d->foreign && kind == BYN_PID;
+  if (!decode_some_id(L, d->r, &id, d->from, d->to, foreign)) return false;
   id.kind = kind;
   byn_id_push(L, &id);
   const byn_id *interned = lua_touserdata(L, -1);
@@ -504,6 +509,11 @@ bool byn_term_decode(lua_State *L, byn_reader *r, byn_origin *from,
   return decode(L, &d);
 }
 
+bool byn_term_decode_foreign(lua_State *L, byn_reader *r) {
+  decoder d = {.r = r, .foreign = true};
+  return decode(L, &d);
+}
+
 bool byn_term_decode_shown(lua_State *L, byn_reader *r, byn_lacking *lacking) {
   decoder d = {.r = r, .lacking = lacking};
   *lacking = (byn_lacking){0};
@@ -522,6 +532,7 @@ bool byn_term_is_integer(const uint8_t *bytes, size_t n, int64_t *integer) {
 /* --- ids ------------------------------------------------------------------ */
 
 enum { ORIGIN_SENDER, ORIGIN_RECEIVER, ORIGIN_OTHER };
+#define NAME_MOST ((size_t)255)
 
 void byn_id_encode(byn_buf *b, const byn_id *id, const byn_origin *from,
                    const byn_origin *to) {
@@ -539,26 +550,35 @@ void byn_id_encode(byn_buf *b, const byn_id *id, const byn_origin *from,
   byn_put_varint(b, id->index);
 }
 
+/* Puts BYN_TERM_FOREIGN behind a name of n bytes, unless it is there. */
+static void make_foreign(char *name, size_t n) {
+  size_t size = sizeof BYN_TERM_FOREIGN - 1;
+  if (n >= size && !memcmp(name + n - size, BYN_TERM_FOREIGN, size)) return;
+  if (n > NAME_MOST - size) n = NAME_MOST - size;
+  memcpy(name + n, BYN_TERM_FOREIGN, size + 1);
+}
+
 static byn_origin *decode_origin(lua_State *L, byn_reader *r, byn_origin *from,
-                                 byn_origin *to) {
+                                 byn_origin *to, bool foreign) {
   uint8_t which = byn_get_u8(r);
   if (which == ORIGIN_SENDER) return from;
   if (which == ORIGIN_RECEIVER) return to;
   size_t n;
   const uint8_t *name = byn_get_string(r, &n);
   uint64_t incarnation = byn_get_u64(r);
-  if (r->failed || which != ORIGIN_OTHER || n == 0 || n > 255 ||
+  if (r->failed || which != ORIGIN_OTHER || n == 0 || n > NAME_MOST ||
       memchr(name, 0, n))
     return NULL;
-  char copy[256];
+  char copy[NAME_MOST + 1];
   memcpy(copy, name, n);
   copy[n] = 0;
+  if (foreign) make_foreign(copy, n);
   return byn_origin_heard(L, byn_world_of(L), copy, incarnation);
 }
 
-bool byn_id_decode(lua_State *L, byn_reader *r, byn_id *id, byn_origin *from,
-                   byn_origin *to) {
-  byn_origin *origin = decode_origin(L, r, from, to);
+static bool decode_some_id(lua_State *L, byn_reader *r, byn_id *id,
+                           byn_origin *from, byn_origin *to, bool foreign) {
+  byn_origin *origin = decode_origin(L, r, from, to, foreign);
   uint64_t serial = byn_get_varint(r), index = byn_get_varint(r);
   if (r->failed || !origin || serial == 0 || serial > BYN_SERIAL_MAX ||
       index > UINT32_MAX)
@@ -567,4 +587,9 @@ bool byn_id_decode(lua_State *L, byn_reader *r, byn_id *id, byn_origin *from,
   if (origin->last_serial && serial > *origin->last_serial) return false;
   *id = (byn_id){.origin = origin, .serial = serial, .index = (uint32_t)index};
   return true;
+}
+
+bool byn_id_decode(lua_State *L, byn_reader *r, byn_id *id, byn_origin *from,
+                   byn_origin *to) {
+  return decode_some_id(L, r, id, from, to, false);
 }

@@ -62,6 +62,13 @@ void byn_term_encode(lua_State *L, int index, byn_buf *b,
 bool byn_term_decode(lua_State *L, byn_reader *r, byn_origin *from,
                      byn_origin *to);
 
+/* The same of a term that another cluster has sent, with spelled out ids: the
+ * name of each pid's node has BYN_TERM_FOREIGN behind it, which no node has, so
+ * that it reaches nobody, whatever it was. Refs, which reach nobody anyway, stay
+ * as they are. */
+#define BYN_TERM_FOREIGN " (elsewhere)"
+bool byn_term_decode_foreign(lua_State *L, byn_reader *r);
+
 /* What a term has that this Lua has no value for. */
 typedef struct byn_lacking {
   bool any;
