@@ -21,6 +21,9 @@ local LINGER_MS = 1000 -- that the peer has to read the last bytes of a link
 local BACKLOG = 512
 local KEEPALIVE_S = 60
 local RETRY_MS = 100 -- after a turn that failed
+local MARK = 8 -- the first bytes of a connection, by which it may be claimed
+local MARK_MS = 2000 -- that they may take
+local UNMARKED = 1024 -- connections that have not sent them, at a time
 local LONGEST_MS = 5000 -- timer: see Session:schedule
 
 local Driver = { name = "luv", files = uv }
@@ -171,12 +174,13 @@ function Session:received(conn, err, data)
 end
 
 -- The socket is open in both directions.
-function Session:opened(conn)
+function Session:opened(conn, on_read)
+  on_read = on_read or self.received
   conn.open = true
   conn.tcp:nodelay(true)
   conn.tcp:keepalive(true, KEEPALIVE_S)
   conn.tcp:read_start(self:guard("read", function(err, data)
-    self:received(conn, err, data)
+    on_read(self, conn, err, data)
   end))
 end
 
@@ -189,13 +193,71 @@ end
 function Session:accept(err)
   if err then return self.host.report("accept", code_of(err)) end
   local tcp = self:own(uv.new_tcp())
-  local ok = self.server:accept(tcp)
-  local link = ok and not self.leaving
-    and self.core:accepted(Driver.clock(), peer_address(tcp))
-  if not link then return self:drop(tcp) end
-  local conn = { link = link, tcp = tcp }
+  if not self.server:accept(tcp) or self.leaving then return self:drop(tcp) end
+  local conn = { tcp = tcp }
+  local claims = self.core:kept().claims
+  if claims and next(claims) and self.unmarked_count < UNMARKED then
+    return self:await_mark(conn)
+  end
+  if self:admit(conn) then self:opened(conn) end
+end
+
+-- The node's own connection.
+function Session:admit(conn)
+  local link = self.core:accepted(Driver.clock(), peer_address(conn.tcp))
+  if not link then return self:drop(conn.tcp) end
+  conn.link = link
   self.links[link] = conn
-  self:opened(conn)
+  return true
+end
+
+-- --- claims ------------------------------------------------------------------
+--
+-- While the node keeps `claims`, 8 bytes -> fn(tcp, bytes, address, node), a
+-- connection that begins with such bytes is not the node's: fn takes the socket
+-- over and answers true. Any other goes to the node with all its bytes, as soon
+-- as they are known to be different; so does one that keeps silent.
+
+function Session:await_mark(conn)
+  conn.head, conn.wait = "", self:own(uv.new_timer())
+  self.unmarked[conn], self.unmarked_count = true, self.unmarked_count + 1
+  conn.wait:start(MARK_MS, 0, self:guard("accept", function()
+    self:marked(conn)
+  end))
+  self:opened(conn, self.look_for_mark)
+end
+
+function Session:look_for_mark(conn, err, data)
+  if conn.link or err or not data then
+    if not conn.link and not self:marked(conn) then return end
+    return self:received(conn, err, data)
+  end
+  if not self.unmarked[conn] then return end
+  conn.head = conn.head .. data
+  if #conn.head >= MARK then self:marked(conn) end
+end
+
+-- What it is has shown, or will not. true: it is the node's.
+function Session:marked(conn)
+  local head = conn.head
+  if not self.unmarked[conn] then return false end
+  self.unmarked[conn], self.unmarked_count = nil, self.unmarked_count - 1
+  self:drop(conn.wait)
+  local claims = self.core:kept().claims
+  local claim = #head >= MARK and claims and claims[head:sub(1, MARK)]
+  if claim then
+    conn.tcp:read_stop()
+    if claim(conn.tcp, head, peer_address(conn.tcp), self.core) then
+      self.handles = self.handles - 1
+    else
+      self:drop(conn.tcp)
+    end
+    return false
+  end
+  conn.head = nil
+  if not self:admit(conn) then return false end
+  if head ~= "" then self:received(conn, nil, head) end
+  return true
 end
 
 -- Tries the addresses of a peer one after the other.
@@ -433,6 +495,10 @@ function Session:release()
     self.links[link] = nil
     self:discard(conn)
   end
+  for conn in pairs(self.unmarked) do
+    self:drop(conn.wait)
+    self:drop(conn.tcp)
+  end
   for _, handle in pairs(self.signals) do self:drop(handle) end
   self:drop(self.idle)
   self:drop(self.timer)
@@ -487,6 +553,8 @@ function Driver.open(host)
     signals = {},
     seen = {},
     goals = {},
+    unmarked = {}, -- set of connections
+    unmarked_count = 0,
     handles = 0,
     busy = false,
   }, Session)
