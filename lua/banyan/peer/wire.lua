@@ -1,5 +1,5 @@
 --- A control channel (core.channel) on a stream of luv: bytes in, frames out.
--- Private to banyan.peer.
+-- Private to banyan.peer and banyan.peers.
 --
 -- What frames say is told to `on`, a table of functions that must not wait:
 --
@@ -7,6 +7,7 @@
 --   data(kind, ...)       a frame
 --   output(text)          standard output of the other end, framed
 --   noise(text)           what else came
+--   bad()                 a frame of no use to this Lua; may be missing
 --   ended(reason)         nothing more comes: "closed", a code, or why the
 --                         other end was not believed; told once
 
@@ -35,7 +36,7 @@ local function walk(self, what, a, ...)
     on.data(a, ...)
   elseif what == "ended" then
     self:fail(a)
-  elseif what ~= "bad" then
+  elseif what ~= "bad" or on.bad then
     on[what](a)
   end
   return true
@@ -100,18 +101,26 @@ local function await(self, done)
 end
 
 --- Has a process that sends a lot wait. Yields, then.
-function Wire:await_room(await_wait)
+---@param await_wait function
+---@param timeout? integer  milliseconds
+---@return boolean ok  false: there is none by then
+function Wire:await_room(await_wait, timeout)
+  local deadline = timeout and core.now() + timeout
   while not has_room(self) do
+    local left = deadline and deadline - core.now()
+    if left and left <= 0 then return false end
     local done = core.await_begin()
     core.unbroken(await, self, done)
-    await_wait(done)
+    await_wait(done, left)
   end
+  return true
 end
 
 --- Writes what the channel has to say.
 function Wire:flush()
   local bytes = self.channel:take()
   if not bytes or self.over or self.output:is_closing() then return end
+  self.sent = self.sent + #bytes
   local n = 0
   if self.writes == 0 then
     n = uv.try_write(self.output, bytes) or 0
@@ -200,6 +209,7 @@ function M.new(here, dialer, token, output, on)
   local self = setmetatable({
     here = here, on = on, output = output, waiting = {},
     writes = output and 0 or false,
+    sent = 0, -- bytes that luv was given
     over = false,
     channel = core.channel(dialer, token, assert(uv.random(32))),
   }, Wire)
