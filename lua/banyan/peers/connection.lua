@@ -1,0 +1,217 @@
+--- The child "connection" of a peer: it dials, says what must be said once the
+-- connection is open, hears whether the other end is still there, and ends the
+-- peer. Private to banyan.peers.
+--
+--   connecting   it dials, or shakes hands, or has not heard READY yet
+--   connected    both ends know what the other subscribes to and advertises
+--   down         record.reason says why; the supervisor stops all children
+
+local addresses = require "banyan.io.address"
+local advertisements = require "banyan.peers.advertisements"
+local child = require "banyan.peers.child"
+local core = require "banyan.core"
+local frames = require "banyan.peers.frames"
+local guard = require "banyan.guard"
+local handles = require "banyan.driver.handles"
+local kinds = require "banyan.peers.kinds"
+local pubsub = require "banyan.peers.pubsub"
+local registry = require "banyan.peers.registry"
+local server = require "banyan.server"
+local supervisor = require "banyan.supervisor"
+local uv = require "banyan.driver.uv"
+local wires = require "banyan.peer.wire"
+
+local KEEPALIVE_S = 60
+local STALL_MS = 30000 -- that the other end may read nothing
+
+local Connection = { name = "peer_connection" }
+
+local function event(record, name, reason)
+  core.event(name, {
+    pid = record.pid, realm = record.realm, direction = record.direction,
+    address = record.address, reason = reason,
+  })
+end
+
+-- --- the socket --------------------------------------------------------------
+
+--- Has a record work with a wire, which reads already or will.
+---@param record table
+---@param wire table  of peer/wire.lua
+---@param tcp userdata
+function Connection.attach(record, wire, tcp)
+  record.wire, record.tcp = wire, tcp
+  record.heard = core.clock()
+  function record.pause() tcp:read_stop() end
+  function record.go_on()
+    record.heard = core.clock()
+    if not tcp:is_closing() then wire:read(tcp) end
+  end
+  function record.hang_up()
+    -- What was said last may be on its way still.
+    local lingers = not wire.over and not tcp:is_closing()
+      and wire:unsent() > 0 and pcall(handles.linger, tcp)
+    if lingers then wire.output, wire.input = nil, nil end
+    wire:close()
+  end
+end
+
+local function opened(record, tcp)
+  tcp:nodelay(true)
+  tcp:keepalive(true, KEEPALIVE_S)
+  record.address = addresses.show(tcp:getpeername() or nil)
+  local wire = wires.new(record.pid, true, record.token, tcp,
+    frames.callbacks(record))
+  Connection.attach(record, wire, tcp)
+  wire:read(tcp)
+  wire:flush()
+end
+
+-- Tries the addresses one after the other.
+local function try(record, hosts, i)
+  local tcp = uv.new_tcp()
+  record.hang_up = function() handles.close(tcp) end
+  local function failed(err)
+    handles.close(tcp)
+    if record.status == "down" then return end
+    if hosts[i + 1] then return try(record, hosts, i + 1) end
+    frames.end_for(record, addresses.code(err))
+  end
+  local _, ok, why = pcall(uv.tcp_connect, tcp, hosts[i], record.port,
+    guard.wrap(record.pid, function(err)
+      if handles.exiting then return end
+      if err or record.status == "down" then return failed(err) end
+      opened(record, tcp)
+    end))
+  if type(ok) == "string" then ok, why = nil, ok end
+  if not ok then failed(why) end
+end
+
+local function dial(record)
+  local hosts, why = addresses.resolve(record.host, record.timeout_ms)
+  if hosts then
+    core.unbroken(try, record, hosts, 1)
+  else
+    frames.end_for(record, why)
+  end
+end
+
+-- --- its course --------------------------------------------------------------
+
+local on = {}
+
+-- Said in this order: who hears READY knows the rest.
+local function say_all(record)
+  pubsub.say_all(record)
+  advertisements.say_all(record)
+  record.wire:put(kinds.READY)
+  record.is_said = true
+end
+
+function on.open(record)
+  core.unbroken(say_all, record)
+end
+
+function on.ready(record)
+  record.connected_at = core.now()
+  event(record, "peer_connection_up")
+  if record.on_up then
+    local on_up, pid = record.on_up, record.pid
+    core.spawn(function() on_up(pid) end)
+  end
+end
+
+-- Ends the peer, for that reason, from outside: a supervisor cannot be stopped
+-- by its own child.
+function on.over(record)
+  local pid, reason = record.pid, record.reason
+  core.spawn(function() supervisor.stop(pid, reason) end)
+end
+
+function on.late(record)
+  if record.status == "connecting" then frames.end_for(record, "timeout") end
+end
+
+local function is_silent(record, now)
+  local options = record.S.options
+  -- This node stood still itself, or reads nothing on purpose.
+  if record.paused or now - record.beat > 2 * options.heartbeat_ms then
+    record.heard = now
+  end
+  return now - record.heard >= options.down_after_ms
+end
+
+local function is_stalled(record, now)
+  local unsent = record.wire:unsent()
+  local taken = record.wire.sent - unsent
+  if unsent == 0 or taken ~= record.taken then
+    record.taken, record.taken_at = taken, now
+  end
+  return now - record.taken_at >= STALL_MS
+end
+
+function on.beat(record)
+  local now = core.clock()
+  if record.opened then
+    if is_silent(record, now) then
+      frames.end_for(record, "timeout")
+    elseif is_stalled(record, now) then
+      frames.end_for(record, "stalled")
+    end
+    record.wire:put(kinds.PING, now)
+  end
+  record.beat = now
+  child.remind(record.S.options.heartbeat_ms, "beat")
+end
+
+-- --- the server --------------------------------------------------------------
+
+function Connection.init(_, get_record)
+  local record = get_record()
+  core.trap_exit(true)
+  local sup = core.ancestors(core.self())[1]
+  if not registry.add(record, sup) then return nil, "noproc" end
+  child.enter(record, "connection")
+  record.since, record.beat = core.now(), core.clock()
+  record.taken_at = record.beat
+  child.remind(record.S.options.heartbeat_ms, "beat")
+  child.remind(record.timeout_ms, "late")
+  if record.reason then
+    child.remind(0, "over")
+  elseif record.opened then
+    child.remind(0, "open")
+    if record.status == "connected" then child.remind(0, "ready") end
+  elseif record.direction == "out" then
+    return server.continue "dial"
+  end
+end
+
+function Connection.handle_continue()
+  local record = child.record()
+  dial(record)
+end
+
+function Connection.handle_info(_, message)
+  child.handle("connection", on, message)
+end
+
+local function code_of(reason)
+  if type(reason) == "table" then reason = reason[1] end
+  return type(reason) == "string" and reason or "shutdown"
+end
+
+function Connection.terminate(_, reason)
+  local record = child.record()
+  if record.connected_at or record.reason then
+    event(record, "peer_connection_down", record.reason or reason)
+  end
+  if record.opened and code_of(record.reason) ~= "bye" then
+    record.wire:put(kinds.BYE, code_of(record.reason or reason))
+  end
+end
+
+function Connection.start_link(get_record)
+  return server.start_link(Connection, get_record)
+end
+
+return Connection
