@@ -85,11 +85,12 @@ end
 -- Answers the events of the first.
 ---@param body fun(b: table)
 ---@param opts? table  of peers.start_link, on both
-function M.pair(body, opts)
+---@param more? table  options of both nodes
+function M.pair(body, opts, more)
   local b, events = setmetatable({ events = {} }, Node), {}
-  local started = options("b", b.events)
+  local started = options("b", b.events, more)
   b.node, b.name = assert(banyan.start(started)), started.name
-  local ok, err = pcall(banyan.run, options("a", events), function()
+  local ok, err = pcall(banyan.run, options("a", events, more), function()
     assert(peers.start_link(opts))
     b:stay(function()
       b.sup = assert(peers.start_link(opts))

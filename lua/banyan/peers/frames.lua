@@ -81,12 +81,14 @@ on[kinds.CALL] = function(record, number, procedure, packed)
     or not is_packed(packed) or record.serving[number] then
     return MALFORMED
   end
-  if record.serving_count >= limits.calls then
+  local bytes = record.serving_bytes + #packed
+  if record.serving_count >= limits.calls or bytes > limits.serving then
     record.wire:put(kinds.REPLY, number, core.pack(false, nil, "overloaded"))
     return
   end
-  record.serving[number] = true
+  record.serving[number] = #packed
   record.serving_count = record.serving_count + 1
+  record.serving_bytes = bytes
   local value = { number = number, procedure = procedure, packed = packed }
   if not child.deliver(record, "rpc", "call", value, #packed + 100) then
     return "overflow"

@@ -7,6 +7,7 @@ return {
   services = 1000,          -- that one end advertises
   advertised = 4 * 1024 * 1024, -- bytes of their values, together
   calls = 1000,             -- of one end, that are being served
+  serving = 64 * 1024 * 1024, -- bytes of the arguments of those
   held = 1000,              -- frames for a child that is restarted just now
   unread = 8 * 1024 * 1024, -- bytes that the children have not worked off
   strangers = 1024,         -- connections that have not proved themselves

@@ -63,7 +63,7 @@ function registry.new(S, fields)
     -- The other end: what it subscribes to, advertises, calls.
     remote_topics = Topics.new(),
     services = {}, service_count = 0, service_bytes = 0,
-    serving = {}, serving_count = 0,
+    serving = {}, serving_count = 0, serving_bytes = 0,
   }
   for key, value in pairs(fields) do record[key] = value end
   S.last = S.last + 1

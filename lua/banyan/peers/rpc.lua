@@ -23,8 +23,10 @@ local Rpc = { name = "peer_rpc" }
 
 -- A number is answered once.
 local function answer(record, number, packed)
-  if not record.serving[number] then return end
+  local bytes = record.serving[number]
+  if not bytes then return end
   record.serving[number] = nil
+  record.serving_bytes = record.serving_bytes - bytes
   record.serving_count = record.serving_count - 1
   if record.reason or not record.opened then return end
   record.wire:put(kinds.REPLY, number, packed)
