@@ -336,11 +336,22 @@ static void a_put_that_finds_no_memory_takes_no_number(void **state) {
   assert_string_equal(tell(&acceptor), "noise:noise|data:next|");
 }
 
+static void a_dialer_begins_with_its_mark(void **state) {
+  uint8_t mark[BYN_CHANNEL_MARK];
+  (void)state;
+  byn_channel_mark(token, mark);
+  assert_memory_equal(dialer.out.data, mark, sizeof mark);
+  token[0] ^= 1;
+  byn_channel_mark(token, mark);
+  assert_memory_not_equal(dialer.out.data, mark, sizeof mark);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(both_ends_open_and_speak),
+      TEST(a_dialer_begins_with_its_mark),
       TEST(bytes_may_come_one_by_one),
       TEST(noise_before_the_first_frame_is_told_at_once),
       TEST(a_part_of_a_mark_is_noise_once_it_is_none),

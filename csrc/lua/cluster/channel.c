@@ -305,9 +305,12 @@ static int l_life(lua_State *L) {
 }
 
 void byn_control_channel_functions(lua_State *L) {
-  static const luaL_Reg methods[] = {{"feed", l_feed}, {"finish", l_finish},
-                                     {"next", l_next}, {"take", l_take},
-                                     {"put", l_put},   {"capture", l_capture},
+  static const luaL_Reg methods[] = {{"feed", l_feed},
+                                     {"finish", l_finish},
+                                     {"next", l_next},
+                                     {"take", l_take},
+                                     {"put", l_put},
+                                     {"capture", l_capture},
                                      {"has_doubles", l_has_doubles},
                                      {NULL, NULL}};
   static const luaL_Reg functions[] = {{"channel", l_channel},

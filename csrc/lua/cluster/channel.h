@@ -24,11 +24,10 @@
  *     it, as do values from now on (capture.h)
  * to_bytes(value) -> text      from_bytes(text) -> true, value | false
  * pack(has_doubles, values ...) -> text for such an end; raises what cannot be
- *   sent      unpack_foreign(text) -> true, values ... (byn_term_decode_foreign)
- *   | false
- * realm_token(realm, secret) -> token      dialer_mark(token) -> 8 bytes, what
- *   a dialer says first
- * life(pid) -> a text that names its node, and which life of it */
+ *   sent      unpack_foreign(text) -> true, values ...
+ * (byn_term_decode_foreign) | false realm_token(realm, secret) -> token
+ * dialer_mark(token) -> 8 bytes, what a dialer says first life(pid) -> a text
+ * that names its node, and which life of it */
 void byn_control_channel_functions(lua_State *L);
 
 #endif

@@ -6,6 +6,9 @@
  *   views   what lookups of them read (distributed_supervisor/views.lua)
  *   hosts   false: it runs no distributed children (hosts.lua)
  *   link_options  those of its own that its peers get (peer/options.lua)
+ *   group_views     those of groups (groups/scope.lua)
+ *   peer_connections  what peers need (peers/registry.lua)
+ *   claims          who takes which connections over (driver/luv.lua)
  *   node_monitors   what those of a name know (node_monitor/memory.lua)
  */
 #ifndef BYN_KEPT_H

@@ -64,8 +64,8 @@ bool byn_term_decode(lua_State *L, byn_reader *r, byn_origin *from,
 
 /* The same of a term that another cluster has sent, with spelled out ids: the
  * name of each pid's node has BYN_TERM_FOREIGN behind it, which no node has, so
- * that it reaches nobody, whatever it was. Refs, which reach nobody anyway, stay
- * as they are. */
+ * that it reaches nobody, whatever it was. Refs, which reach nobody anyway,
+ * stay as they are. */
 #define BYN_TERM_FOREIGN " (elsewhere)"
 bool byn_term_decode_foreign(lua_State *L, byn_reader *r);
 
