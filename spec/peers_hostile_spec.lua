@@ -77,7 +77,8 @@ describe("the port of a node that accepts peers", function()
       local mark = core.dialer_mark(
         core.realm_token(bridges.REALM.realm, bridges.SECRET))
       local texts = {
-        "", "x", mark:sub(1, 7), mark:sub(1, 7) .. "x", "GET / HTTP/1.1\r\n\r\n",
+        "", "x", mark:sub(1, 7), mark:sub(1, 7) .. "x",
+        "GET / HTTP/1.1\r\nHost: a\r\nAccept: *\r\n\r\n",
         mark .. uv.random(100), mark .. uv.random(6000), ("\0"):rep(100),
       }
       for i = 1, 20 do texts[#texts + 1] = uv.random(i) end

@@ -76,9 +76,8 @@ describe("a peer connection", function()
       assert.is_true(peers.stop_peer(p))
       assert.same({ q }, peers.list_peers())
       peers.serve("here", function() return "a" end)
-      local other = b:peers()[1]
       eventually(function() return b:on(peers.count_peers) == 1 end)
-      other = b:peers()[1]
+      local other = b:peers()[1]
       assert.equal("a", b:on(function() return peers.call(other, "here") end))
     end)
   end)
@@ -175,8 +174,10 @@ describe("a peer connection", function()
 
   it("has a secret of each realm", function()
     pair(function(b)
-      b:on(function() peers.accept { realm = "r", secret = "a first secret" } end)
-      b:on(function() peers.accept { realm = "r", secret = "a new secret" } end)
+      b:on(function()
+        peers.accept { realm = "r", secret = "a first secret" }
+        peers.accept { realm = "r", secret = "a new secret" }
+      end)
       local p = connect(b)
       connect(b, { realm = "r", secret = "a new secret" })
       local q = assert(peers.start_peer(b:url(),
@@ -522,7 +523,8 @@ describe("a child of a peer that crashes", function()
   local function changes(p, before)
     local now, list = children(p), {}
     for i, id in ipairs(bridges.IDS) do
-      list[i] = now[id] and (now[id] == before[id] and "same" or "new") or "gone"
+      local kept = now[id] == before[id] and "same" or "new"
+      list[i] = now[id] and kept or "gone"
     end
     return table.concat(list, " ")
   end
@@ -578,7 +580,8 @@ describe("a child of a peer that crashes", function()
   it("connection: the peer ends", function()
     pair(function(b)
       local heard
-      local p, other = connect(b, { on_down = function(_, why) heard = why end })
+      local function on_down(_, reason) heard = reason end
+      local p, other = connect(b, { on_down = on_down })
       local why = bridges.watch(p)
       children(p).connection:exit "kill"
       assert.equal("shutdown", why())

@@ -122,8 +122,8 @@ function M.connect(b, more)
   return p, other
 end
 
---- Calls fn(reason) when a peer has ended; answers a function that tells why, or
--- waits for it.
+--- Watches a peer; the function that this answers waits for its end, and
+-- answers why.
 function M.watch(pid)
   local ref = banyan.monitor(pid)
   return function()
