@@ -4,7 +4,7 @@
 -- public modules are `banyan.server`, `banyan.supervisor`,
 -- `banyan.dynamic_supervisor`, `banyan.distributed_supervisor`,
 -- `banyan.node_monitor`, `banyan.node_sources`, `banyan.ring`, `banyan.peer`,
--- `banyan.io` and `banyan.log`.
+-- `banyan.peers`, `banyan.io` and `banyan.log`.
 --
 -- Words used on this page:
 --

@@ -55,6 +55,9 @@ local levels = {
   node_source_failed = "warning",
   peer_started = "info",
   peer_lost = "warning",
+  peer_connection_up = "info",
+  peer_connection_down = "info",
+  peer_connection_refused = "warning",
 }
 
 -- A node that is down for one of these reasons has left on purpose.

@@ -187,8 +187,8 @@ end
 --- there, or it is not let in, the peer ends, and its monitors and on_down hear
 --- why: "econnrefused" and other codes of the system; "refused": the other side
 --- has closed the connection, as it does where realm or secret are not its own;
---- "timeout"; "closed"; {"bye", reason}: the other side has ended it; "shutdown"
---- after stop_peer. Each call is a peer of its own. Yields.
+--- "timeout"; "closed"; {"bye", reason}: the other side has ended it;
+--- "shutdown" after stop_peer. Each call is a peer of its own. Yields.
 ---@param url string  "banyan://host:port"
 ---@param opts banyan.PeerConnectionOptions
 ---@return banyan.Pid|nil pid
@@ -225,8 +225,8 @@ function peers.stop_peer(pid)
   return ok, err
 end
 
---- The peers of this node, also those that were accepted, the oldest first. Does
---- not yield.
+--- The peers of this node, also those that were accepted, the oldest first.
+--- Does not yield.
 ---@return banyan.Pid[] pids
 function peers.list_peers()
   core.self "peers.list_peers"
@@ -352,8 +352,8 @@ end
 
 local await_wait = wait(core.await_wait)
 
---- Sends a message to the other end, if that has subscribed to the topic. Yields
---- where very much is unsent, for 5 s at most.
+--- Sends a message to the other end, if that has subscribed to the topic.
+--- Yields where very much is unsent, for 5 s at most.
 ---@param pid banyan.Pid  the peer
 ---@param topic string
 ---@param msg any  what may be sent to another node
@@ -381,11 +381,11 @@ end
 
 -- --- procedures --------------------------------------------------------------
 
---- Has the other ends of all peers call a function, in a process of its own for
---- each call: fn(args, info) with info.peer, info.realm, info.procedure. What it
---- returns is the answer; an error in it is `nil, {"error", message}` there, and
---- the event process_crashed here. One that is served already is replaced. Does
---- not yield.
+--- Has the other ends of all peers call a function, in a process of its own
+--- for each call: fn(args, info) with info.peer, info.realm, info.procedure.
+--- What it returns is the answer; an error in it is `nil, {"error", message}`
+--- there, and the event process_crashed here. One that is served already is
+--- replaced. Does not yield.
 ---@param procedure string
 ---@param fn fun(args: any, info: table): ...
 ---@return true
@@ -415,10 +415,10 @@ end
 ---@param timeout? integer|number|string  milliseconds, 5000 by default
 ---@return any ...  what the function returned
 ---@return any err  "timeout"; "noproc": there is no such peer; "noconnection":
----  it has ended meanwhile; {"undef", procedure}: not served; {"error", message}
----  of the function, or the exit reason of its process; "aborted": the child
----  "rpc" there was restarted; "overloaded": more than 1,000 calls are under
----  way; "too_large"
+---  it has ended meanwhile; {"undef", procedure}: not served; {"error",
+---  message} of the function, or the exit reason of its process; "aborted":
+---  the child "rpc" there was restarted; "overloaded": more than 1,000 calls
+---  are under way; "too_large"
 function peers.call(pid, procedure, args, timeout)
   local record = check_peer("peers.call", pid)
   check_text("peers.call", "procedure", procedure)
@@ -430,6 +430,11 @@ function peers.call(pid, procedure, args, timeout)
 end
 
 -- --- services ----------------------------------------------------------------
+
+--- The options of peers.advertise.
+---@class banyan.AdvertiseOptions
+--- Milliseconds that it is good for if it is not said again, 300000 by default.
+---@field ttl_ms? integer
 
 local advertise_options = { ttl_ms = "ms" }
 
@@ -457,7 +462,7 @@ end
 --- Does not yield.
 ---@param service string
 ---@param value any
----@param opts? { ttl_ms?: integer }  300000 milliseconds by default
+---@param opts? banyan.AdvertiseOptions
 ---@return true|nil ok
 ---@return any err  "too_large": all together have more than 4 MiB;
 ---  "too_many_services": more than 1,000

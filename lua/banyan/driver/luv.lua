@@ -9,8 +9,8 @@
 --   timer, idle                    wake the loop at the deadline, or at once
 --
 -- An error in a callback would end the program, so each callback is guarded:
--- its error becomes an event. Besides this file and handles.lua, only banyan.io
--- knows luv.
+-- its error becomes an event. Besides this file and handles.lua, only
+-- banyan.io, banyan.peer and banyan.peers know luv.
 
 local uv = require "banyan.driver.uv"
 local core = require "banyan.core"

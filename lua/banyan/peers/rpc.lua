@@ -140,7 +140,7 @@ local function given_up(record)
   return nil, record.status == "connecting" and "timeout" or "noconnection"
 end
 
-local function finish(record, number, done, ...)
+local function finish(record, number, ...)
   record.pending[number] = nil
   if (...) == true then return select(2, ...) end
   return ...
@@ -164,7 +164,7 @@ function Rpc.call(record, procedure, args, timeout)
     record.pending[number] = nil
     return nil, why == "out_of_memory" and why or "noconnection"
   end
-  return finish(record, number, done, await_wait(done, left_of(deadline)))
+  return finish(record, number, await_wait(done, left_of(deadline)))
 end
 
 return Rpc
