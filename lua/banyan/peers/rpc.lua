@@ -122,6 +122,12 @@ local function left_of(deadline)
   return deadline and math.max(deadline - core.now(), 0)
 end
 
+-- In core.unbroken: lest it is connected before that is noted.
+local function await_open(record, done)
+  if record.status ~= "connecting" then return done(true) end
+  record.openers[#record.openers + 1] = done
+end
+
 --- Waits until both ends are ready. Yields.
 ---@return boolean ok  false: the time is over, or the peer has ended
 function Rpc.await_connected(record, deadline)
@@ -129,7 +135,7 @@ function Rpc.await_connected(record, deadline)
     local left = left_of(deadline)
     if left == 0 then return false end
     local done = core.await_begin()
-    record.openers[#record.openers + 1] = done
+    core.unbroken(await_open, record, done)
     await_wait(done, left)
   end
   return record.status == "connected"
@@ -146,6 +152,17 @@ local function finish(record, number, ...)
   return ...
 end
 
+-- The number of a call under way, which `done` will be told the answer to.
+local function ask(record, done, procedure, packed)
+  local number = record.number + 1
+  record.number = number
+  if record.status == "down" then return nil, "closed" end
+  local ok, why = record.wire:put(kinds.CALL, number, procedure, packed)
+  if not ok then return nil, why end
+  record.pending[number] = done
+  return number
+end
+
 --- Calls a procedure of the other end. Yields. Raises what cannot be sent.
 function Rpc.call(record, procedure, args, timeout)
   local deadline = timeout and core.now() + timeout
@@ -157,11 +174,8 @@ function Rpc.call(record, procedure, args, timeout)
     return nil, "timeout"
   end
   local done = core.await_begin()
-  local number = record.number + 1
-  record.number, record.pending[number] = number, done
-  local ok, why = record.wire:put(kinds.CALL, number, procedure, packed)
-  if not ok or record.status == "down" then
-    record.pending[number] = nil
+  local number, why = core.unbroken(ask, record, done, procedure, packed)
+  if not number then
     return nil, why == "out_of_memory" and why or "noconnection"
   end
   return finish(record, number, await_wait(done, left_of(deadline)))
