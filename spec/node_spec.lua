@@ -101,6 +101,29 @@ describe("a node's name", function()
   end)
 end)
 
+describe("a node that another one has something for", function()
+  -- The loop is in the turn of one, and would wait for a timer of the other.
+  local function waits_after(give)
+    local other = assert(banyan.start { on_event = false })
+    other:spawn(function()
+      banyan.register("idle")
+      banyan.sleep(math.huge)
+    end)
+    local ms = banyan.run({ on_event = false }, function()
+      banyan.sleep(20)
+      give(other)
+      return uv.backend_timeout()
+    end)
+    other:stop()
+    return ms
+  end
+
+  it("has the loop go on at once", function()
+    assert.equal(0, waits_after(function(other) other:spawn(type, 1) end))
+    assert.equal(0, waits_after(function(other) other:send("idle", 1) end))
+  end)
+end)
+
 describe("banyan.start", function()
   local function complaint(opts)
     local ok, err = pcall(function() return (banyan.start(opts)) end)

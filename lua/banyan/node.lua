@@ -377,6 +377,13 @@ local function alive(node)
   return node.core or error("the node has been stopped", 3)
 end
 
+-- The loop may be in a turn of another node of this program: then it would not
+-- see that there is something to do for this one.
+local function waking(node, ...)
+  node.session:wake()
+  return ...
+end
+
 -- Stands for a node that has stopped itself: its host may not know it yet.
 local ended = setmetatable({}, {
   __index = function() return function() end end,
@@ -418,7 +425,7 @@ end
 ---@param ... any  its arguments, copied like messages
 ---@return banyan.Pid pid  an error if the node has been stopped
 function Node:spawn(fn, ...)
-  return alive(self):spawn(fn, ...)
+  return waking(self, alive(self):spawn(fn, ...))
 end
 
 --- Sends a message from outside of any process. Does not yield.
@@ -428,7 +435,7 @@ end
 ---@return string|nil err  "noproc": no process has that name; "noconnection":
 ---  `dest` is a name on a node that is not connected
 function Node:send(dest, message)
-  return alive(self):send(dest, message)
+  return waking(self, alive(self):send(dest, message))
 end
 
 --- One step of a node with the driver "manual": fires the timers that are due,

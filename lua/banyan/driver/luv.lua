@@ -337,6 +337,8 @@ end
 
 -- --- the turn ----------------------------------------------------------------
 
+local function wake_up() end
+
 function Session:act()
   while true do
     local what, link, more = self.core:action()
@@ -383,7 +385,13 @@ function Session:turn()
   self:schedule(deadline)
 end
 
-local function wake_up() end
+--- There is something to do for the node: the loop does not wait.
+function Session:wake()
+  self.again = true
+  if self.busy then return end
+  self.busy = true
+  self.idle:start(wake_up)
+end
 
 -- After a turn that failed, the next one waits: a lasting error must not spin.
 -- Needs no memory: it may be for want of that.

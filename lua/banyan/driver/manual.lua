@@ -50,6 +50,9 @@ function Session:step(now)
   return deadline
 end
 
+--- There is something to do for the node: the host finds that when it steps.
+function Session.wake() end
+
 --- Is a step of the node running? Then `pump` must not be called.
 ---@return boolean
 function Session:is_inside()
