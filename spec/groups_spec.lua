@@ -216,6 +216,26 @@ describe("a scope that crashes", function()
     end))
 end)
 
+describe("a scope that is sent anything", function()
+  it("lives on", alone(function()
+    local scope = banyan.whereis(SCOPE)
+    groups.join(SCOPE, "g")
+    for _, msg in ipairs {
+      { tag = "broadcast" }, { tag = "broadcast", group = 1.5, msg = 1 },
+      { tag = "broadcast", group = {}, msg = 1 }, { tag = "groups" },
+      { tag = "groups", from = "x", bytes = "y" }, { tag = "nodeup" },
+      { tag = "nodedown", node = {} }, { tag = "DOWN", ref = 1 },
+      { tag = "tick" }, { tag = "meet", node = "x" }, 1, "text", {},
+    } do
+      banyan.send(scope, msg)
+      require("banyan.server").cast(scope, msg)
+    end
+    banyan.sleep(10)
+    assert.is_true(banyan.is_alive(scope))
+    assert.same({ banyan.self() }, groups.members(SCOPE, "g"))
+  end))
+end)
+
 describe("misuse of groups", function()
   local function fails(pattern, fn, ...)
     local ok, err = pcall(fn, ...)
@@ -226,11 +246,22 @@ describe("misuse of groups", function()
 
   it("is an error at the program's line", alone(function()
     fails("name must be a string", function() groups.join(nil, "g") end)
-    fails("group must be a string, an integer or a ref, got nil",
+    fails("group must be .* or a ref, got nil",
       function() groups.join(SCOPE) end)
     fails("group must be", function() groups.members(SCOPE, 1.5) end)
     fails("group must be", function() groups.broadcast(SCOPE, {}, 1) end)
     fails("group must be", function() groups.leave(SCOPE, true) end)
+    for _, wrong in ipairs { 2 ^ 70, ("x"):rep(65001) } do
+      fails("groups.join: group must be", function()
+        groups.join(SCOPE, wrong)
+      end)
+      fails("groups.monitor: group must be", function()
+        groups.monitor(SCOPE, wrong)
+      end)
+      fails("groups.members: group must be", function()
+        groups.members(SCOPE, wrong)
+      end)
+    end
     fails("pid must be a pid, got string",
       function() groups.join(SCOPE, "g", "x") end)
     fails("ref must be a ref", function() groups.demonitor(SCOPE, 1) end)

@@ -116,6 +116,10 @@ describe("misuse of a peer", function()
       fails("names of a module and of a function", peer.call, banyan.self(),
         print)
       fails("args must be a list", peer.cast, banyan.self(), "a", "b", 1)
+      for _, n in ipairs { "x", -1, 2^40, 0.5 } do
+        fails("args must be a list of at most 200", peer.call, banyan.self(),
+          "a", "b", { n = n })
+      end
       fails("must be a pid or a name", peer.send, banyan.self(), 1, 1)
       fails("timeout must be", peer.call, banyan.self(), "a", "b", {}, "soon")
       fails("prefix must be a string", peer.random_name, 1)

@@ -24,6 +24,7 @@
 
 local core = require "banyan.core"
 core.skip_in_errors()
+local ids = require "banyan.ids"
 local options = require "banyan.options"
 local Scope = require "banyan.groups.scope"
 local receive = require "banyan.receive"
@@ -43,17 +44,9 @@ local function check_name(what, name)
     3)
 end
 
--- 7.0 is the group 7.
 local function check_group(what, group)
-  local kind = type(group)
-  if kind == "number" and group % 1 == 0 then
-    return math.tointeger and math.tointeger(group) or group
-  end
-  if kind == "string" or core.is_ref(group) or core.is_pid(group) then
-    return group
-  end
-  error(("groups.%s: group must be a string, an integer or a ref, got %s")
-    :format(what, kind), 3)
+  group = ids.check("groups." .. what, "group", group, 3)
+  return group -- no tail call: the level counts frames
 end
 
 -- The pid, of this node, that joins or leaves.
@@ -111,7 +104,7 @@ end
 --- Adds a process of this node to a group, once more if it is in it. It is in
 --- the lists of this node when the call returns. Yields.
 ---@param name string
----@param group any  a string, an integer or a ref
+---@param group any  a string of at most 65,000 bytes, an integer or a ref
 ---@param pid? banyan.Pid  of this node (the caller)
 ---@return true|nil ok
 ---@return any err  "not_started"; "joined_too_often": 65,535 times

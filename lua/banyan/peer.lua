@@ -21,6 +21,7 @@ local wait = require "banyan.wait"
 local peer = {}
 
 local CALL_MS = 5000
+local MOST_ARGS = 200
 
 -- The parts are loaded late: they need luv, and a program without it may load
 -- this module.
@@ -159,7 +160,12 @@ local function check_target(what, module, fn, args)
     error(("%s: args must be a list, got %s"):format(what, type(args)), 3)
   end
   args = args or {}
-  local list = { n = args.n or #args }
+  local n = args.n or #args
+  if type(n) ~= "number" or n % 1 ~= 0 or n < 0 or n > MOST_ARGS then
+    error(("%s: args must be a list of at most %d, its n is %s"):format(what,
+      MOST_ARGS, tostring(n)), 3)
+  end
+  local list = { n = n }
   for i = 1, list.n do list[i] = args[i] end
   return list
 end

@@ -5,6 +5,7 @@ local core = require "banyan.core"
 local childspec = require "banyan.childspec"
 local common = require "banyan.options"
 local entities = require "banyan.distributed_supervisor.entities"
+local ids = require "banyan.ids"
 local listeners = require "banyan.distributed_supervisor.listeners"
 local monitored = require "banyan.node_monitor.options"
 local sets = require "banyan.sets"
@@ -266,45 +267,11 @@ local function stuck(value, depth)
   end
 end
 
--- Of a string that is an id: it is sent with each message about the child.
-local MAX_ID = 65000
-
-local to_integer = math.tointeger
-
--- The integer that a number is, or nil. Where Lua has only doubles, one beyond
--- 2^53 may come from another that it cannot tell apart. -0.0 becomes 0.
-local function integer_of(number)
-  if to_integer then return to_integer(number) end
-  if number % 1 == 0 and number >= -2^53 and number <= 2^53 then
-    return number + 0
-  end
-end
-
-local INTEGER = to_integer and "an integer of 64 bits"
-  or "an integer from -2^53 to 2^53"
-
-local function description(id)
-  if type(id) == "number" then return tostring(id) end
-  if type(id) == "string" then return ("a string of %d bytes"):format(#id) end
-  return type(id)
-end
-
 --- Checks an id, and answers it: a float that is an integer is the same key as
 -- the integer.
 function options.check_id(what, id, level)
-  local found = id
-  if type(id) == "number" then
-    found = integer_of(id)
-  elseif type(id) == "string" then
-    if #id > MAX_ID then found = nil end
-  elseif type(id) ~= "userdata" or not core.is_id(id) then
-    found = nil
-  end
-  if found == nil then
-    error(("%s: id must be a string of at most %d bytes, %s or a ref, got %s")
-      :format(what, MAX_ID, INTEGER, description(id)), level + 1)
-  end
-  return found
+  id = ids.check(what, "id", id, level + 1)
+  return id -- no tail call: the level counts frames
 end
 
 --- Packs a child spec (see childspec.lua) that any node can be sent; its id

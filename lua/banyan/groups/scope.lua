@@ -12,6 +12,8 @@
 --   broadcast   {group=, msg=}        for the members of this node
 
 local core = require "banyan.core"
+core.skip_in_errors()
+local ids = require "banyan.ids"
 local server = require "banyan.server"
 local sets = require "banyan.sets"
 local slices = require "banyan.slices"
@@ -253,8 +255,9 @@ function messages.groups(self, msg)
 end
 
 function messages.broadcast(self, msg)
-  if msg.group == nil then return end
-  for _, pid in ipairs((self.view.groups:targets(msg.group))) do
+  local group = ids.of(msg.group)
+  if group == nil then return end
+  for _, pid in ipairs((self.view.groups:targets(group))) do
     core.send(pid, msg.msg)
   end
 end

@@ -43,7 +43,7 @@ local function read_config(fd)
     give_up("this program is started by banyan.peer, which tells it what to do "
       .. "on its standard input: " .. why)
   end
-  local fine, config = core.from_bytes(unhex(line))
+  local fine, config = core.from_bytes(unhex(line:sub(3)))
   if not fine or type(config) ~= "table" then
     give_up "what the origin told is not understood"
   end
