@@ -240,14 +240,7 @@ static int l_open(lua_State *L) {
 static int l_close(lua_State *L) {
   luaL_checkudata(L, 1, TYPE);
   luaL_checkstring(L, 2);
-  lua_settop(L, 2);
-  push_machines(L, byn_node_here(L));
-  lua_pushvalue(L, 2);
-  lua_rawget(L, 3);
-  if (!lua_rawequal(L, 1, 4)) return 0;
-  lua_pushvalue(L, 2);
-  lua_pushnil(L);
-  lua_rawset(L, 3);
+  byn_kept_forget(L, byn_node_here(L), "dist");
   return 0;
 }
 

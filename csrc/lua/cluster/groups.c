@@ -10,8 +10,8 @@
 #include "../value/id.h"
 #include "../value/world.h"
 #include "cluster.h"
+#include "dist.h"
 #include "dist_value.h"
-#include "ring.h"
 
 #define TYPE "banyan.groups"
 #define PACKET_MOST 65536
@@ -62,18 +62,6 @@ static bool check_pid(void *ud, byn_dist_bytes pid, const char *node) {
 }
 
 /* --- values --------------------------------------------------------------- */
-
-/* Pushes the group at `index` as bytes. */
-static byn_dist_id push_key(lua_State *L, int index) {
-  byn_dist_id id = {0};
-  if (!byn_ring_key(L, index, &id.hash))
-    luaL_argerror(L, index, "group must be a string, an integer or a ref");
-  byn_dist_bytes bytes = byn_dist_push_bytes(L, index);
-  luaL_argcheck(L, bytes.n <= BYN_DIST_KEY_MAX, index, "group is too long");
-  id.key = bytes.at;
-  id.n = bytes.n;
-  return id;
-}
 
 static byn_dist_bytes push_pid(lua_State *L, int index) {
   luaL_argexpected(L, byn_pid_at(L, index), index, "pid");
@@ -137,14 +125,7 @@ static int l_open(lua_State *L) {
 static int l_close(lua_State *L) {
   luaL_checkudata(L, 1, TYPE);
   luaL_checkstring(L, 2);
-  lua_settop(L, 2);
-  byn_kept_push_field(L, byn_node_here(L), "groups");
-  lua_pushvalue(L, 2);
-  lua_rawget(L, 3);
-  if (!lua_rawequal(L, 1, 4)) return 0;
-  lua_pushvalue(L, 2);
-  lua_pushnil(L);
-  lua_rawset(L, 3);
+  byn_kept_forget(L, byn_node_here(L), "groups");
   return 0;
 }
 
@@ -172,7 +153,7 @@ static int l_watch(lua_State *L) {
 /* join(group, pid): raises where memory is short */
 static int l_join(lua_State *L) {
   byn_groups *g = groups_at(L);
-  byn_dist_id id = push_key(L, 2);
+  byn_dist_id id = byn_dist_push_key(L, 2);
   byn_dist_bytes pid = push_pid(L, 3);
   if (!byn_groups_join(g, &id, pid)) return luaL_error(L, "not enough memory");
   return 0;
@@ -181,7 +162,7 @@ static int l_join(lua_State *L) {
 /* leave(group, pid) -> had it joined? */
 static int l_leave(lua_State *L) {
   byn_groups *g = groups_at(L);
-  byn_dist_id id = push_key(L, 2);
+  byn_dist_id id = byn_dist_push_key(L, 2);
   byn_dist_bytes pid = push_pid(L, 3);
   lua_pushboolean(L, byn_groups_leave(g, &id, pid));
   return 1;
@@ -270,7 +251,7 @@ static int l_tick(lua_State *L) {
 static int l_members(lua_State *L) {
   const byn_joined *j = byn_groups_joined(view_at(L));
   bool local = lua_toboolean(L, 3);
-  byn_dist_id id = push_key(L, 2);
+  byn_dist_id id = byn_dist_push_key(L, 2);
   const byn_group *group = byn_joined_find(j, &id);
   lua_Integer n = 0;
   luaL_checkstack(L, 8, NULL);
@@ -290,7 +271,7 @@ static int l_members(lua_State *L) {
 /* targets(group) */
 static int l_targets(lua_State *L) {
   const byn_joined *j = byn_groups_joined(view_at(L));
-  byn_dist_id id = push_key(L, 2);
+  byn_dist_id id = byn_dist_push_key(L, 2);
   const byn_group *group = byn_joined_find(j, &id);
   lua_Integer n = 0;
   luaL_checkstack(L, 8, NULL);
@@ -341,7 +322,7 @@ static int l_pids(lua_State *L) {
 /* times(group, pid) -> times, most */
 static int l_times(lua_State *L) {
   const byn_joined *j = byn_groups_joined(view_at(L));
-  byn_dist_id id = push_key(L, 2);
+  byn_dist_id id = byn_dist_push_key(L, 2);
   lua_pushinteger(L, byn_joined_times(j, &id, push_pid(L, 3)));
   lua_pushinteger(L, BYN_JOINED_MOST);
   return 2;

@@ -23,6 +23,18 @@ void byn_kept_push_field(lua_State *L, byn_node *node, const char *name) {
   lua_remove(L, -2);
 }
 
+void byn_kept_forget(lua_State *L, byn_node *node, const char *name) {
+  byn_kept_push_field(L, node, name);
+  lua_pushvalue(L, 2);
+  lua_rawget(L, -2);
+  if (lua_rawequal(L, 1, -1)) {
+    lua_pushvalue(L, 2);
+    lua_pushnil(L);
+    lua_rawset(L, -4);
+  }
+  lua_pop(L, 2);
+}
+
 static int l_kept(lua_State *L) {
   byn_kept_push(L, byn_node_here(L));
   return 1;
