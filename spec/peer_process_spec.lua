@@ -13,13 +13,7 @@ local on_node, on_named = peers.on_node, peers.on_named
 local start = peers.start
 local with = peers.with
 
-local function each_kind(what, test)
-  for kind, options in pairs(peers.kinds) do
-    it(what .. " (" .. kind .. ")", function()
-      on_named(function() test(options(), kind) end)
-    end)
-  end
-end
+local function each_kind(...) peers.each_kind(it, ...) end
 
 local function alphabet()
   local bytes = {}

@@ -91,4 +91,16 @@ function M.recorder()
   return function(stream, text) texts[stream] = texts[stream] .. text end, texts
 end
 
+--- A test for each kind of control connection.
+---@param it function  busted's
+---@param what string
+---@param test fun(options: table, kind: string)
+function M.each_kind(it, what, test)
+  for kind, options in pairs(M.kinds) do
+    it(what .. " (" .. kind .. ")", function()
+      M.on_named(function() test(options(), kind) end)
+    end)
+  end
+end
+
 return M
