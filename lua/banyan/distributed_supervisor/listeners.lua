@@ -94,8 +94,9 @@ end
 
 --- Has one of them the callback?
 function listeners.hear(set, callback)
-  for _, one in ipairs(set.list) do
-    if one.listener[callback] then return true end
+  local list = set.list
+  for i = 1, #list do
+    if list[i].listener[callback] then return true end
   end
   return false
 end
@@ -103,6 +104,7 @@ end
 --- Tells those that have the callback; the name of the supervisor comes
 -- before the arguments.
 function listeners.tell(set, callback, a, b, c, d)
+  if not listeners.hear(set, callback) then return end
   send_all(set, callback, { a, b, c, d })
 end
 
