@@ -42,44 +42,85 @@ static void set_names(lua_State *L, const byn_dist_action *a) {
   lua_setfield(L, -2, "names");
 }
 
-/* next() -> action | nil. The time is not told: what follows from one input is
- * bounded, and what is left over waits for the next. */
+static void set_numbers(lua_State *L, const byn_dist_action *a) {
+  byn_dist_set_boolean(L, "joined", a->joined);
+  byn_dist_set_integer(L, "count", a->count);
+  byn_dist_set_integer(L, "needed", a->needed);
+  byn_dist_set_integer(L, "wait_ms", a->wait_ms);
+  set_names(L, a);
+}
+
+/* What only one kind has. Most actions are few fields of a small table: a node
+ * that takes over very many children makes several of them for each. */
+static void set_by_kind(lua_State *L, const byn_dist_action *a) {
+  switch (a->kind) {
+  case BYN_DIST_START:
+    byn_dist_set_boolean(L, "handed", a->handed);
+    set_lacking(L, a);
+    break;
+  case BYN_DIST_PROBE:
+    set_lacking(L, a);
+    break;
+  case BYN_DIST_STOP:
+    byn_dist_set_boolean(L, "goes_on", a->goes_on);
+    break;
+  case BYN_DIST_ANSWER:
+    byn_dist_set_string(L, "code", codes[a->code]);
+    break;
+  case BYN_DIST_SHOW:
+    byn_dist_set_boolean(L, "final", a->final);
+    byn_dist_set_boolean(L, "here", a->here);
+    break;
+  case BYN_DIST_HOLD:
+    byn_dist_set_boolean(L, "held", a->held);
+    break;
+  case BYN_DIST_EVENT:
+    byn_dist_set_string(L, "event", events[a->event]);
+    set_numbers(L, a);
+    break;
+  case BYN_DIST_QUORUM:
+    set_numbers(L, a);
+    break;
+  default:
+    break;
+  }
+}
+
+static void clear_table(lua_State *L, int index) {
+  lua_pushnil(L);
+  while (lua_next(L, index)) {
+    lua_pop(L, 1);
+    lua_pushvalue(L, -1);
+    lua_pushnil(L);
+    lua_rawset(L, index);
+  }
+}
+
+/* next(action) -> action | nil: the table that is given, with the fields of the
+ * next one in place of its own. The time is not told: what follows from one
+ * input is bounded, and what is left over waits for the next. */
 int byn_dist_l_next(lua_State *L) {
-  byn_dist *d = byn_dist_view_at(L);
   byn_dist_action a;
-  if (!byn_dist_next(d, &a)) return 0;
+  luaL_checktype(L, 2, LUA_TTABLE);
+  lua_settop(L, 2);
   luaL_checkstack(L, 8, NULL);
-  lua_createtable(L, 0, 8);
+  clear_table(L, 2);
+  if (!byn_dist_next(byn_dist_view_at(L), &a)) return 0;
   byn_dist_set_string(L, "kind", kinds[a.kind]);
-  byn_dist_set_string(L, "node", a.node);
+  if (a.kind != BYN_DIST_SHOW) byn_dist_set_string(L, "node", a.node);
   byn_dist_set_string(L, "from", a.from);
   byn_dist_set_bytes(L, "bytes", a.bytes);
   byn_dist_set_bytes(L, "state", a.state);
   if (a.child) byn_dist_set_integer(L, "child", a.child);
   if (a.request) byn_dist_set_integer(L, "request", (int64_t)a.request);
-  if (a.kind == BYN_DIST_ANSWER) byn_dist_set_string(L, "code", codes[a.code]);
   if (a.handoff) byn_dist_set_string(L, "handoff", handoffs[a.handoff]);
-  if (a.kind == BYN_DIST_EVENT)
-    byn_dist_set_string(L, "event", events[a.event]);
   byn_dist_set_id(L, &a.id);
-  if (a.kind == BYN_DIST_START || a.kind == BYN_DIST_PROBE) set_lacking(L, &a);
   byn_dist_set_value(L, "spec", a.spec);
   byn_dist_set_value(L, "pid", a.pid);
   byn_dist_set_value(L, "old_pid", a.old_pid);
   byn_dist_set_value(L, "other_pid", a.other_pid);
   byn_dist_set_shown(L, "reason", a.reason);
   if (a.why) byn_dist_set_string(L, "why", byn_dist_why_name(a.why));
-  byn_dist_set_boolean(L, "final", a.final);
-  byn_dist_set_boolean(L, "here", a.here);
-  byn_dist_set_boolean(L, "again", a.again);
-  byn_dist_set_boolean(L, "handed", a.handed);
-  byn_dist_set_boolean(L, "held", a.held);
-  byn_dist_set_boolean(L, "goes_on", a.goes_on);
-  byn_dist_set_boolean(L, "joined", a.joined);
-  byn_dist_set_integer(L, "flags", a.flags);
-  byn_dist_set_integer(L, "count", a.count);
-  byn_dist_set_integer(L, "needed", a.needed);
-  byn_dist_set_integer(L, "wait_ms", a.wait_ms);
-  set_names(L, &a);
+  set_by_kind(L, &a);
   return 1;
 }

@@ -4,7 +4,7 @@
 
 #include "../value/compat.h"
 
-/* next() -> action | nil, of the machine at index 1. */
+/* next(action) -> action | nil, of the machine at index 1. */
 int byn_dist_l_next(lua_State *L);
 
 #endif

@@ -717,6 +717,19 @@ static int l_receive_all(lua_State *L) {
   return 1;
 }
 
+/* more() -> bool: will a handler be called with the next message, which is here
+ * already? What is not for a handler (a system request, the parent's end) may
+ * be the last that comes: it is none. */
+static int l_more(lua_State *L) {
+  byn_process *p = byn_process_here(L, "server.more");
+  byn_mailbox_rewind(&p->mail);
+  const byn_mail *mail = byn_mailbox_peek(&p->mail);
+  bool more = mail && !is_system_request(L, mail);
+  if (more && mail->kind == BYN_MAIL_EXIT) more = !server_owns(p, mail);
+  lua_pushboolean(L, more);
+  return 1;
+}
+
 static int l_stop_with(lua_State *L) {
   byn_argument(L, !lua_isnoneornil(L, 1), 1, "a reason expected");
   byn_directive_make(L, BYN_STOP, lua_gettop(L));
@@ -741,11 +754,10 @@ static void push_metatables(lua_State *L) {
 }
 
 void byn_server_open(lua_State *L) {
-  static const luaL_Reg functions[] = {{"timeout", l_timeout},
-                                       {"receive_all", l_receive_all},
-                                       {"stop_with", l_stop_with},
-                                       {"continue", l_continue},
-                                       {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"timeout", l_timeout},   {"receive_all", l_receive_all},
+      {"more", l_more},         {"stop_with", l_stop_with},
+      {"continue", l_continue}, {NULL, NULL}};
   byn_world *w = byn_world_of(L);
   if (!w->servers.alloc)
     byn_pool_init(&w->servers, &w->alloc, sizeof(byn_server));

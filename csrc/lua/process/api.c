@@ -143,6 +143,24 @@ static int l_demonitor(lua_State *L) {
   return push_true(L);
 }
 
+/* drop_monitors(pid): a process of this node hears no more of the end of the
+ * caller, which it monitors. */
+static int l_drop_monitors(lua_State *L) {
+  byn_process *p = byn_process_here(L, "drop_monitors");
+  const byn_id *watcher = check_pid(L, 1);
+  byn_relation_walk walk;
+  byn_relation_walk_begin(&walk, p->node, &p->relations);
+  while (walk.at) {
+    byn_relation *r = walk.at;
+    walk.at = byn_relation_after(r, &p->relations);
+    if (r->kind == BYN_MONITOR && r->b.list == &p->relations &&
+        byn_id_equal(byn_end_id(r, &r->a), watcher))
+      byn_unrelate(L, p->node, r);
+  }
+  byn_relation_walk_end(&walk);
+  return push_true(L);
+}
+
 /* --- exits ---------------------------------------------------------------- */
 
 static int l_exit(lua_State *L) {
@@ -459,6 +477,7 @@ void byn_api_functions(lua_State *L) {
                                        {"is_ref", l_is_ref},
                                        {"id_before", l_id_before},
                                        {"adopt", l_adopt},
+                                       {"drop_monitors", l_drop_monitors},
                                        {"descendants", l_descendants},
                                        {"ancestors", l_ancestors},
                                        {"find_children", l_find_children},

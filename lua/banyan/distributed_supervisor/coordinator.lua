@@ -20,6 +20,7 @@ local server = require "banyan.server"
 local sets = require "banyan.sets"
 local slices = require "banyan.slices"
 local starter = require "banyan.distributed_supervisor.starter"
+local starts = require "banyan.distributed_supervisor.starts"
 local views = require "banyan.distributed_supervisor.views"
 
 local Coordinator = { name = "banyan.distributed_supervisor" }
@@ -28,6 +29,7 @@ local NAMELESS = "nonode"   -- the node, where it has no name
 local CONNECT_MS = 3000     -- for a connection to a node that others have
 local PATIENCE_MS = 30000   -- of a request, besides the time of its start
 local CHECKPOINT_MS = 5000  -- until others hold a checkpoint
+local PUT_OFF_MOST = 64     -- starts, of which nothing was carried out yet
 local KEEP_ENDED, KEEP_ENDED_MS = 10000, 60000
 local TEMPORARY, TRANSIENT, ENSURE, NESTED = 1, 2, 4, 8 -- of a start
 
@@ -49,51 +51,12 @@ function actions.connect(_, a)
   core.spawn(core.connect, a.node, CONNECT_MS)
 end
 
--- What this node has against starting a child, or nil. One that this node's
--- Lua has no number for, in its id, its arguments or its state, may be started
--- under another.
-local function refusal(self, a)
-  if a.lacking then
-    return core.reason { "cannot_represent", a.lacking, self.node }
-  end
-  local module, fn = childspec.start_of(a.spec)
-  if fn == "start_link" or self.modules[module] then return nil end
-  local entity = self.opts.entity
-  if entity and module == entity[1] and fn == entity[2] then return nil end
-  return core.reason {
-    "not_allowed", ("%s.%s"):format(module, fn), self.node,
-  }
-end
-
 function actions.start(self, a)
-  local refused = refusal(self, a)
+  local refused = starts.refusal(self, a)
   if refused then
     return self.dist:start_failed(a.child, "refused", refused)
   end
-  local pid, watch = starter.begin {
-    child = a.child, spec = a.spec, node = self.node, coordinator = self.me,
-    processes = self.processes, shutdown = childspec.shutdown(a.spec),
-    key = self.view.key, state = a.state,
-    how = a.handed and "handoff" or "checkpoint",
-  }
-  self.watches[watch] = { what = "starter", child = a.child }
-  self.starters[a.child] = {
-    pid = pid, watch = watch,
-    timer = core.send_after(self.start_ms, self.me, {
-      tag = "start_overdue", child = a.child, pid = pid, key = self.view.key,
-    }),
-  }
-end
-
--- A start is over: its starter is not waited for any more.
-local function forget_starter(self, child)
-  local one = self.starters[child]
-  if not one then return nil end
-  self.starters[child] = nil
-  self.watches[one.watch] = nil
-  core.demonitor(one.watch)
-  core.cancel_timer(one.timer)
-  return one.pid
+  starts.begin(self, a)
 end
 
 function Coordinator:stop_process(child, reason)
@@ -111,15 +74,6 @@ local function stop_running(self, a, reason)
   })
 end
 
--- Gives up a start that is under way, if it is: its process, should that have
--- been taken over just now, is not wanted any more.
-local function give_up_start(self, child)
-  local pid = forget_starter(self, child)
-  if not pid then return end
-  starter.kill(pid)
-  self:stop_process(child, "kill")
-end
-
 -- The reason that a process is stopped with.
 local function stop_reason(a)
   if a.why == "idle" then return core.reason { "shutdown", "idle" } end
@@ -131,7 +85,7 @@ end
 
 function actions.stop(self, a)
   if a.pid ~= nil then return stop_running(self, a, stop_reason(a)) end
-  give_up_start(self, a.child)
+  starts.give_up(self, a.child)
   self.dist:exited(a.child, "shutdown")
 end
 
@@ -181,7 +135,7 @@ function actions.show(self, a)
   end
   views.show(self.view, a)
   held.shown(self.view, a.id)
-  if a.old_pid ~= nil then
+  if a.old_pid ~= nil and listeners.hear(self.listeners, "on_process_stop") then
     listeners.tell(self.listeners, "on_process_stop", a.id, { a.old_pid },
       end_reason(a), a.final)
   end
@@ -249,10 +203,11 @@ local function with_traceback(err)
 end
 
 -- Calls fn(self, ...). An error in it ends nothing else: the children of this
--- node do not depend on one message. Answers whether there was none, and it.
+-- node do not depend on one message. Answers whether there was none, and it or
+-- what fn answered.
 local function guarded(self, fn, ...)
   local ok, err = xpcall(fn, with_traceback, self, ...)
-  if ok then return true end
+  if ok then return true, err end
   tell(self, "coordinator_error", { message = err[1], traceback = err[2] })
   return false, core.reason { "error", err[1], err[2] }
 end
@@ -264,7 +219,7 @@ end
 -- Could this node start that child? Its module may be loaded when it comes.
 function actions.probe(self, a)
   self.dist:probed(a.request,
-    refusal(self, a) or starter.missing(a.spec, self.node))
+    starts.refusal(self, a) or starter.missing(a.spec, self.node))
 end
 
 function actions.event(self, a)
@@ -284,16 +239,27 @@ function actions.quorum(self, a)
     { seen = a.count, needed = a.needed })
 end
 
+-- Until an action that is not to be carried out so, which it answers. All are
+-- told in the same table: none is kept.
+local function act_on_all(self)
+  local a, dist = self.action, self.dist
+  while dist:next(a) do
+    if a.kind == "node_terminate" then return a end
+    actions[a.kind](self, a)
+  end
+end
+
 -- The actions of the machine. Nobody can end the coordinator between one that
--- it took and what comes of that. Answers one that is not to be carried out so.
+-- it took and what comes of that. One that raises ends no other.
 local function act(self)
   while true do
-    local a = self.dist:next()
-    if not a or a.kind == "node_terminate" then return a end
-    local ok, reason = guarded(self, actions[a.kind], a)
-    if not ok and a.kind == "start" then
-      give_up_start(self, a.child)
-      self.dist:start_failed(a.child, "error", reason)
+    local ok, result = guarded(self, act_on_all)
+    if ok then return result end
+    local a = self.action
+    if not a.kind then error(result, 0) end -- the machine itself raised it
+    if a.kind == "start" then
+      starts.give_up(self, a.child)
+      self.dist:start_failed(a.child, "error", result)
     end
   end
 end
@@ -301,6 +267,7 @@ end
 -- Carries out all that follows from an input, and sees to it that the machine
 -- hears of the time when it wants to.
 local function carry_out(self)
+  self.put_off = 0
   repeat
     local a = core.unbroken(act, self)
     if a then guarded(self, node_terminate, a) end
@@ -316,6 +283,12 @@ local function carry_out(self)
     self.tick_timer = core.send_after(wait, self.me,
       { tag = "tick", key = self.view.key })
   end
+end
+
+-- What came before, and was put off, is carried out before what comes now.
+local function catch_up(self)
+  self.may_wait = false
+  if self.put_off > 0 then carry_out(self) end
 end
 
 -- --- the beginning -----------------------------------------------------------
@@ -407,16 +380,7 @@ local function find_processes(self)
   for _, one in ipairs(answer and answer.running or {}) do
     found[one.child] = one.pid
   end
-  for _, child in ipairs(sets.sorted(view.starters)) do
-    starter.kill(view.starters[child].pid)
-    view.starters[child] = nil
-    if found[child] then
-      view.running[child] = found[child]
-      self.dist:started(child, found[child])
-    else
-      self.dist:start_failed(child, "error", "killed")
-    end
-  end
+  starts.take_over(self, found)
   for _, one in ipairs(answer and answer.told or {}) do
     told[one.tag](self, one)
   end
@@ -443,6 +407,8 @@ function Coordinator:init(arg)
   self.requests = {}     -- number -> {what=, from=, id=}
   self.last_request = 0
   self.awaiting = {}     -- who waits until it is ready
+  self.action = {}       -- what the machine said last
+  self.put_off = 0       -- messages, of which nothing was carried out yet
   moves.open(self)
   self.down_reasons = {} -- node -> why its link ended
   self.dist = open_dist(self, opts)
@@ -455,7 +421,7 @@ function Coordinator:init(arg)
   self.view.max_checkpoint = opts.max_checkpoint
   self.view.max_held, self.view.entity = opts.max_held, opts.entity
   entities.open(self)
-  self.starters = self.view.starters
+  starts.open(self)
   self.dist:attach()
   self.dist:set_hosts(self:is_host())
   self.dist:set_nodes(opts.nodes)
@@ -489,19 +455,6 @@ local calls = setmetatable({}, { __index = moves.calls })
 local calls_from_others =
   setmetatable({}, { __index = moves.calls_from_others })
 
--- Does a start under way here wait for what that process asks for? It is the
--- starter, or one that this has spawned.
-local function is_of_start(self, pid)
-  if next(self.starters) == nil then return false end
-  local starters = {}
-  for _, one in pairs(self.starters) do starters[one.pid] = true end
-  if starters[pid] then return true end
-  for _, ancestor in ipairs(core.ancestors(pid)) do
-    if starters[ancestor] then return true end
-  end
-  return false
-end
-
 local function flags_of(msg)
   return (childspec.is_temporary(msg.spec) and TEMPORARY or 0)
     + (childspec.is_transient(msg.spec) and TRANSIENT or 0)
@@ -510,7 +463,7 @@ end
 
 --- Asks the machine for a start, with flags besides those that its spec says.
 function Coordinator:ask_for_start(request, msg, flags)
-  local nested = is_of_start(self, msg.by) and NESTED or 0
+  local nested = starts.has_spawned(self, msg.by) and NESTED or 0
   self.dist:start(request, msg.id, msg.spec, flags_of(msg) + nested + flags,
     childspec.backoff(msg.spec), msg.node, self.start_ms + PATIENCE_MS)
 end
@@ -576,6 +529,7 @@ local function handler_of(self, msg, ours, from_others)
 end
 
 function Coordinator:handle_call(msg, from)
+  catch_up(self)
   local handler = handler_of(self, msg, calls, calls_from_others)
   if not handler then
     core.reply(from, nil, "unknown_call")
@@ -586,8 +540,25 @@ function Coordinator:handle_call(msg, from)
   return self:go_on()
 end
 
--- After each message.
+-- Is there more to carry out with what may wait? Messages that are here; or
+-- starts under way, whose ends may come in this step of the node.
+local function expects_more(self)
+  if core.server.more() then return true end
+  if not self.oldest_start then return false end
+  server.timeout(0)
+  return true
+end
+
+-- After each message. What follows from starts that have ended is carried out
+-- for many at once: a node that takes over very many children tells its peers
+-- of many of them in one packet. All else is carried out before the next
+-- message counts: a process that ends is shown to have run, so that who had it
+-- started is answered.
 function Coordinator:go_on()
+  if self.may_wait and self.put_off < PUT_OFF_MOST and expects_more(self) then
+    self.put_off = self.put_off + 1
+    return server.noreply
+  end
   carry_out(self)
   if self.escalated then return server.stop_with("shutdown") end
   moves.review(self)
@@ -616,7 +587,7 @@ function messages_from_others.dist(self, msg)
 end
 
 function messages.started(self, msg)
-  if not forget_starter(self, msg.child) then
+  if not starts.forget(self, msg.child) then
     -- It was given up meanwhile.
     return self:stop_process(msg.child, "shutdown")
   end
@@ -629,22 +600,17 @@ function messages.started(self, msg)
 end
 
 function messages.start_failed(self, msg)
-  if not forget_starter(self, msg.child) then return end
+  if not starts.forget(self, msg.child) then return end
   self.dist:start_failed(msg.child, msg.kind, msg.reason)
 end
 
-function messages.start_overdue(self, msg)
-  local one = self.starters[msg.child]
-  if not one or one.pid ~= msg.pid then return end
-  give_up_start(self, msg.child)
-  self.dist:start_failed(msg.child, "timeout", "timeout")
-end
+messages.start_overdue = starts.overdue
 
 for tag, take_it in pairs(told) do messages[tag] = take_it end
 
 -- What it may have started and handed over is not wanted.
 local function starter_down(self, watch, msg)
-  forget_starter(self, watch.child)
+  starts.forget(self, watch.child)
   self:stop_process(watch.child, "kill")
   self.dist:start_failed(watch.child, "error", msg.reason)
 end
@@ -720,6 +686,8 @@ end
 -- What changes both the machine and the view is not broken off between the two.
 local function take(self, msg)
   local handler = handler_of(self, msg, messages, messages_from_others)
+  self.may_wait = handler == messages.started
+  if not self.may_wait then catch_up(self) end
   if not handler then return end
   if msg.key == self.view.key then
     core.unbroken(guarded, self, handler, msg)
@@ -760,7 +728,7 @@ local function leave(self, reason)
   core.server.receive_all()
   self.dist:leave(reason)
   for _, child in ipairs(sets.sorted(self.starters)) do
-    give_up_start(self, child)
+    starts.give_up(self, child)
     self.dist:exited(child, "shutdown")
   end
   carry_out(self)

@@ -22,7 +22,7 @@ end
 
 -- A module that this node does not have is no error of the start function:
 -- another node may have it.
-local function load_module(order)
+local function load_module(here, order)
   local module = childspec.start_of(order.spec)
   if package.loaded[module] then return true end
   local ok, err = pcall(childspec.load, module)
@@ -33,7 +33,7 @@ local function load_module(order)
       "error", text, "stack traceback:\n\t(in the module's main chunk)" })
   end
   return false, failure(order, "refused",
-    core.reason { "module_not_found", text, order.node })
+    core.reason { "module_not_found", text, here.node })
 end
 
 --- Does this node lack the module of a child? Its file is looked for, and not
@@ -77,13 +77,14 @@ end
 
 -- Has the supervisor of the processes take the child over. One that has ended
 -- already was started all the same, and its own reason counts.
-local function hand_over(order, pid)
+local function hand_over(here, order, pid)
   if pid:node() ~= core.node_name() or pid == core.self() then
     return bad_return(order, pid)
   end
-  local adopted, err = core.call(order.processes, {
-    tag = "adopt", child = order.child, pid = pid, shutdown = order.shutdown,
-    coordinator = order.coordinator, key = order.key,
+  local adopted, err = core.call(here.processes, {
+    tag = "adopt", child = order.child, pid = pid,
+    shutdown = childspec.shutdown(order.spec),
+    coordinator = here.coordinator, key = here.key,
   }, "infinity")
   if adopted == "taken" then return bad_return(order, pid) end
   local message = { tag = "started", child = order.child, pid = pid }
@@ -97,33 +98,37 @@ local function hand_over(order, pid)
   return failure(order, "error", err or "killed")
 end
 
-local function start(order)
-  local loaded, missing = load_module(order)
+local function start(here, order)
+  local loaded, missing = load_module(here, order)
   if not loaded then return missing end
   local ok, pid, err = xpcall(childspec.call_start, handler, order.spec)
   if not ok then return failure(order, "error", pid) end
-  if core.is_pid(pid) then return hand_over(order, pid) end
+  if core.is_pid(pid) then return hand_over(here, order, pid) end
   if not pid and err == "ignore" then return failure(order, "ignore") end
   if not pid and err ~= nil then return failure(order, "error", err) end
   return bad_return(order, pid == nil and NOTHING or pid)
 end
 
-local function run(order)
+-- Once it has answered, the coordinator need not hear of its end.
+local function run(here, order)
   core.trap_exit(true)
   if order.state then resume.give(order.state, order.how) end
-  local answer = start(order)
-  resume.forget(core.self())
-  answer.key = order.key
-  core.send(order.coordinator, answer)
+  local answer = start(here, order)
+  if order.state then resume.forget(core.self()) end
+  answer.key = here.key
+  core.send(here.coordinator, answer)
+  core.drop_monitors(here.coordinator)
 end
 
---- Begins a start.
--- @param order {child=, spec= (packed), shutdown=, node=, processes=,
---   coordinator=, key=, state= (bytes of its newest checkpoint, or nil), how=}
--- @return the starter's pid
--- @return a monitor of it
-function starter.begin(order)
-  return core.spawn_monitor(run, order)
+--- Makes a function that begins starts: begin(child) answers the starter's pid
+-- and a monitor of it. The order of a child must stand in here.orders before
+-- the starter has its first turn.
+-- @param here {orders = child -> {child=, spec= (packed), state= (bytes of its
+--   newest checkpoint, or nil), how=}, node=, coordinator=, processes=, key=}
+-- @return begin
+function starter.make(here)
+  local function life(child) run(here, here.orders[child]) end
+  return function(child) return core.spawn_monitor(life, child) end
 end
 
 --- Ends a start, and all that it has spawned.
