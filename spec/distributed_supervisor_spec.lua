@@ -32,6 +32,31 @@ describe("a distributed supervisor on one node", function()
     end
   end
 
+  -- Some of them end, in any order, so the one that is waited for changes.
+  it("gives up each start when its own time is over", with({ start_ms = 1000 },
+    function()
+      local began, me, ends = core.now(), core.self(), {}
+      local sleeps = { 5000, 100, 5000, 900, 5000, 5000, 1 }
+      for i, ms in ipairs(sleeps) do
+        core.spawn(function()
+          core.sleep(100 * i)
+          local pid, err = ds.start_child(NAME, worker.spec(i, {
+            start = { "spec.support.worker", "start_link", { { sleep = ms } } },
+          }))
+          core.send(me, { i, core.now() - began, pid and "runs" or err })
+        end)
+      end
+      for _ = 1, #sleeps do
+        local answer = core.receive()
+        ends[answer[1]] = { answer[2], answer[3] }
+      end
+      assert.same({
+        { 1100, "timeout" }, { 300, "runs" }, { 1300, "timeout" },
+        { 1300, "runs" }, { 1500, "timeout" }, { 1600, "timeout" },
+        { 701, "runs" },
+      }, ends)
+    end))
+
   it("starts children and finds them", with({}, function()
     local pid, id = assert(ds.start_child(NAME, worker.spec("x")))
     assert.equal("x", id)
