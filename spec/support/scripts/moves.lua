@@ -250,14 +250,17 @@ function faults.partition()
   end)
 end
 
--- What its children had is lost, and what was on its way to them.
+-- What its children had is lost, and what was on its way to them; so may be what
+-- a process has just handed over, until others hold it.
 function faults.crash()
   local node = some_node()
   local moves = begin(some_node(), function() move(id_of(), node) end)
   banyan.sleep(choose(60) - 1)
   run.clients[node].over = true
-  for id, own in pairs(run.log.running) do
-    if own.node == node then
+  for i = 1, IDS do
+    local id = "id" .. i
+    local own = run.log.running[id]
+    if not own or own.node == node then
       run.log.lost[id] = true
       run.log.running[id] = nil
     end
