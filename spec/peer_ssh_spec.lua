@@ -111,6 +111,19 @@ describe("a peer behind ssh", function()
       gone(os_pid)
     end)
 
+  for _, how in ipairs { "close", "halt" } do
+    each("is gone with what it has started: " .. how, function(opts)
+      local record, texts = peers.recorder()
+      local p = peers.start(with(opts, { on_output = record, shutdown = how }))
+      local os_pid = peers.os_pid(p)
+      call(p, "shell", "echo $$; exec sleep 1000")
+      eventually(function() return texts.stdout:find "\n" end)
+      assert.is_true(peer.stop(p))
+      gone(os_pid)
+      gone(tonumber(texts.stdout:match "%d+"))
+    end)
+  end
+
   each("is gone with its connection", function(opts)
     local p = assert(peer.start(with(opts, {
       peer_down = "crash", on_output = function() end,

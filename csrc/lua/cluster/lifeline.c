@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -56,9 +57,13 @@ static int fail_with(lua_State *L, int error) {
   return 2;
 }
 
+static bool leads_group(void) {
+  return getpgrp() == getpid();
+}
+
 static int l_lifeline(lua_State *L) {
   lua_Integer fd = luaL_checkinteger(L, 1), group = luaL_checkinteger(L, 2);
-  bool whole = group == (lua_Integer)getpgrp();
+  bool whole = group == (lua_Integer)getpgrp() || leads_group();
   int error = begin_thread((intptr_t)fd << 1 | whole);
   if (error) return fail_with(L, error);
   lua_pushboolean(L, 1);
@@ -106,6 +111,14 @@ static int l_lifeline_read(lua_State *L) {
   return 2;
 }
 
+static int l_lifeline_end_group(lua_State *L) {
+  (void)L;
+  if (!leads_group()) return 0;
+  (void)signal(SIGTERM, SIG_IGN);
+  (void)kill(0, SIGTERM);
+  return 0;
+}
+
 static int l_lifeline_own(lua_State *L) {
   (void)fcntl((int)luaL_checkinteger(L, 1), F_SETFD, FD_CLOEXEC);
   return 0;
@@ -126,6 +139,7 @@ void byn_lifeline_functions(lua_State *L) {
       {"lifeline_is_there", l_lifeline_is_there},
       {"lifeline_read", l_lifeline_read},
       {"lifeline_own", l_lifeline_own},
+      {"lifeline_end_group", l_lifeline_end_group},
       {"empty_stdin", l_empty_stdin},
       {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);

@@ -14,11 +14,14 @@
 /* Into the table on top:
  *
  * lifeline(fd, group) -> true | nil, err: ends this OS process once the other
- *   end of `fd` is closed; its process group, too, if that is `group`
+ *   end of `fd` is closed; its process group, too, if that is `group` or has
+ *   this process for its leader: then it has what this one started
  * lifeline_is_there(fd) -> is it an open socket, so one of this kind?
  * lifeline_read(fd) -> the first line that comes, without its end | nil, err;
  *   blocks, and reads no byte more
  * lifeline_own(fd): no child process inherits it
+ * lifeline_end_group(): SIGTERM for all others of the group that this process
+ *   leads; it ignores that signal from then on
  * empty_stdin(): what reads from standard input finds its end */
 void byn_lifeline_functions(lua_State *L);
 

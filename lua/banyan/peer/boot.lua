@@ -76,8 +76,10 @@ table.insert(luv_driver.after_step, function()
   return false
 end)
 
+-- The origin ends what is left of the group, where it is on the same machine.
 local function leave(status)
   io.stdout:flush()
+  if framed then core.lifeline_end_group() end
   os.exit(status)
 end
 
