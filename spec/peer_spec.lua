@@ -1,7 +1,7 @@
 -- banyan.peer: options, calls, pids, names, states, ends. What is about OS
 -- processes and their output is in peer_process_spec.lua, the ways of a
--- control connection are in peer_connection_spec.lua, those through ssh in
--- peer_ssh_spec.lua.
+-- control connection are in peer_connection_spec.lua, those through ssh and
+-- containers in peer_ssh_spec.lua and peer_container_spec.lua.
 --
 -- The 58 cases of OTP's peer_SUITE, and where each stands here. "each kind"
 -- runs for stdio, framed stdio, TCP and distribution.
@@ -43,8 +43,7 @@
 --                                              before the boot"
 --   compatibility old_release                  none, as above
 --   remote        ssh                          peer_ssh_spec.lua
---   (docker)                                   connection: "through what passes
---                                              standard input and output alone"
+--   (docker)                                   peer_container_spec.lua
 
 local address = require "spec.support.address"
 local banyan = require "banyan"
