@@ -197,6 +197,36 @@ describe("a boot", function()
     end)
   end)
 
+  -- As OTP's -detached has it, and daemons do. It says who it is, and goes on
+  -- once what started it has ended.
+  local DAEMON = [[
+    local uv = require "luv"
+    local parent = uv.os_getppid()
+    local file = io.open(%q, "w")
+    file:write(("%%d"):format(uv.os_getpid()))
+    file:close()
+    while uv.os_getppid() == parent do uv.sleep(1) end
+  ]]
+
+  each_kind("that goes on in the background fails, and is gone", function(opts)
+    local path = os.tmpname()
+    local exec = opts.exec or { peers.LUA, {} }
+    local words = { "-c", 'exec 4<&0; setsid "$@" <&4 & '
+      .. 'until [ -s "$0" ]; do sleep 0.01; done', path, exec[1] }
+    for _, word in ipairs(exec[2]) do words[#words + 1] = word end
+    local none, err = peer.start(with(opts, {
+      exec = { "sh", words }, args = { "-e", DAEMON:format(path) },
+      on_output = function() end, wait_boot = 60000,
+    }))
+    assert.is_nil(none)
+    assert.equal("boot_failed: exit_status: 0", tostring(err))
+    local file = assert(io.open(path))
+    local os_pid = assert(tonumber(file:read "*a"))
+    file:close()
+    os.remove(path)
+    eventually(function() return peers.is_gone(os_pid, true) end)
+  end)
+
   it("is one of twenty at a time, ten times, and none is left", function()
     on_named(function()
       local me = banyan.self()

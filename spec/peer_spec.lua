@@ -31,7 +31,8 @@
 --   tcp,          basic                        "a call": each kind
 --   standard_io   peer_states                  "says how the boot goes"
 --                 cast                         "a cast": each kind
---                 detached                     process, output: each kind
+--                 detached                     process: "goes on in the
+--                                              background", each kind
 --                 dyn_peer                     none: a node has its name from
 --                                              the start, or none
 --                 stop_peer                    "is stopped while it sleeps"

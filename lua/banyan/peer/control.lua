@@ -73,6 +73,8 @@ end
 
 local function on_started(s, pid, node)
   if s.state ~= "booting" or not core.is_pid(pid) then return end
+  -- It went to the background: what was started is over, which is told soon.
+  if s.program.ended then return end
   local life = core.life(pid)
   if life == s.own_life or route.peers[life] then return end
   s.remote, s.node = pid, node or nil
