@@ -162,13 +162,30 @@ describe("a call", function()
     assert.equal("running", peer.get_state(p))
   end)
 
-  it("is refused by the caller's own node if it cannot be sent", function()
-    on_node(function()
-      local p = start { connection = 0 }
-      fails("cannot send a function", peer.call, p, "a", "b", { print })
-      fails("cannot send a function", peer.send, p, "name", print)
-      assert.equal(7, call(p, "give", 7))
-    end)
+  each_kind("says which argument of what cannot be sent", function(opts)
+    local p = start(opts)
+    local echo = call(p, "echo")
+    for text, fn in pairs {
+      ["banyan.peer.call: cannot send a function to another node "
+        .. "(args[2].x)"] = function() call(p, "b", 1, { x = print }) end,
+      ["banyan.peer.cast: cannot send a function to another node "
+        .. "(args[1])"] = function() peer.cast(p, "a", "b", { print }) end,
+      ["banyan.peer.send: cannot send a table that has a metatable "
+        .. "(message)"] = function()
+          peer.send(p, "name", setmetatable({}, {}))
+        end,
+      ["banyan.peer.send: cannot send a function to another node "
+        .. "(message[1])"] = function() peer.send(p, echo, { print }) end,
+      ["cannot send a function to another node (msg[1])"] = function()
+        banyan.send(echo, { print })
+      end,
+    } do
+      local fine, err = pcall(fn)
+      assert.is_false(fine)
+      local file, said = err:match "([%w_]+%.lua):%d+: (.*)$"
+      assert.same({ text, "peer" }, { said, file:match "^peer" })
+    end
+    assert.equal(7, call(p, "give", 7))
   end)
 
   it("goes beside others", function()

@@ -189,14 +189,16 @@ function peer.call(pid, module, fn, args, timeout)
   if timeout == nil then timeout = CALL_MS end
   timeout = checks.timeout(timeout, "banyan.peer.call")
   local state = state_of(pid)
-  if state then return control().call(state, module, fn, args, timeout) end
+  if state then
+    return control().call(state, "banyan.peer.call", module, fn, args, timeout)
+  end
   return refuse(pid, "peer.call")
 end
 
-local function put(what, pid, kind, ...)
+local function put(what, name, pid, kind, ...)
   local state = state_of(pid)
   if state then
-    control().put(state, kind, ...)
+    control().put(state, "banyan." .. what, name, kind, ...)
   elseif not is_own(pid) then
     return refuse(pid, what)
   end
@@ -214,7 +216,7 @@ end
 function peer.cast(pid, module, fn, args)
   check_peer("banyan.peer.cast", pid)
   args = check_target("banyan.peer.cast", module, fn, args)
-  return put("peer.cast", pid, kinds().CAST, module, fn, args)
+  return put("peer.cast", "args", pid, kinds().CAST, module, fn, args)
 end
 
 --- Sends a message to a process of the peer; whether there is one is not told.
@@ -231,7 +233,7 @@ function peer.send(pid, dest, message)
     error("banyan.peer.send: the destination must be a pid or a name, got "
       .. type(dest), 2)
   end
-  return put("peer.send", pid, kinds().SEND, dest, message)
+  return put("peer.send", "message", pid, kinds().SEND, dest, message)
 end
 
 --- What is known of a peer. Yields only for one of another node.

@@ -14,6 +14,7 @@
 -- not be seen half done is done in core.unbroken.
 
 local core = require "banyan.core"
+core.skip_in_errors()
 local Far = require "banyan.peer.far"
 local guard = require "banyan.guard"
 local handles = require "banyan.driver.handles"
@@ -455,24 +456,42 @@ local function given_up(s)
   return nil, "noconnection"
 end
 
+-- What cannot be sent is a mistake of the program: the error names the function
+-- that it called, and where in which argument that is.
+local function misuse(s, what, name, why)
+  local text = tostring(why):match "cannot send .*"
+  if not text then error(why, 0) end
+  local before, path = text:match "^(.*) %(msg(.*)%)$"
+  -- By distribution all that is sent is one message, and the argument in it.
+  if path and s.mode == "dist" then path = path:gsub("^%[%d+%]", "") end
+  core.misuse(("%s: %s (%s%s)"):format(what, before or text, name, path or ""))
+end
+
 --- Sends a frame, once there is room. Yields, then.
+---@param s table
+---@param what string  the function that the program called
+---@param name string  its argument that may be any value, the last one here
 ---@return true|nil ok
 ---@return any err
-function M.put(s, kind, ...)
+function M.put(s, what, name, kind, ...)
   if s.state ~= "running" then return given_up(s) end
   s.wire:await_room(await_wait)
-  local ok, why = s.wire:put(kind, ...)
+  local fine, ok, why = pcall(s.wire.put, s.wire, kind, ...)
+  if not fine then misuse(s, what, name, ok) end
   if why == "closed" then return given_up(s) end
   return ok, why
 end
 
 -- Sends a call, whose answer `done` is to get. Where the connection is closed,
--- that is given it as the peer is found to be down.
+-- that is given it as the peer is found to be down. Answers the number of the
+-- call, or nil, err; the third value is an error to raise.
 local function begin(s, done, module, fn, args)
-  if s.state ~= "running" then return nil, given_up(s) end
+  if s.state ~= "running" then return given_up(s) end
   local number = s.number + 1
-  local ok, why = s.wire:put(kinds.CALL, number, module, fn, args)
-  if not ok and why ~= "closed" then return nil, nil, why end
+  local fine, ok, why =
+    pcall(s.wire.put, s.wire, kinds.CALL, number, module, fn, args)
+  if not fine then return nil, nil, ok end
+  if not ok and why ~= "closed" then return nil, why end
   s.number, s.pending[number] = number, done
   return number
 end
@@ -483,11 +502,14 @@ local function forget(s, number, ...)
 end
 
 --- Calls a function on the peer. Yields.
-function M.call(s, module, fn, args, timeout)
+---@param s table
+---@param what string  the function that the program called
+function M.call(s, what, module, fn, args, timeout)
   if s.state ~= "running" then return given_up(s) end
   s.wire:await_room(await_wait)
   local done = core.await_begin()
-  local number, _, why = core.unbroken(begin, s, done, module, fn, args)
+  local number, why, wrong = core.unbroken(begin, s, done, module, fn, args)
+  if wrong ~= nil then misuse(s, what, "args", wrong) end
   if not number then return nil, why end
   return forget(s, number, await_wait(done, timeout))
 end

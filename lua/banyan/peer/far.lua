@@ -4,6 +4,7 @@
 -- Private to banyan.peer.
 
 local core = require "banyan.core"
+core.skip_in_errors()
 
 local Far = {}
 Far.__index = Far

@@ -6,6 +6,7 @@
 -- its origin, which may know more.
 
 local core = require "banyan.core"
+core.skip_in_errors()
 local kinds = require "banyan.peer.kinds"
 
 local route = {
@@ -17,7 +18,13 @@ local route = {
 
 core.set_route(function(pid, message, is_cast)
   local wire = route.peers[core.life(pid)] or route.origin
-  if wire then wire:put(is_cast and kinds.MAIL or kinds.SEND, pid, message) end
+  if not wire then return end
+  local fine, why = pcall(wire.put, wire, is_cast and kinds.MAIL or kinds.SEND,
+    pid, message)
+  if fine then return end
+  local text = tostring(why):match "cannot send .*"
+  if not text then error(why, 0) end
+  core.misuse(text)
 end)
 
 return route

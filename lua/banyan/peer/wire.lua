@@ -12,6 +12,7 @@
 --                         other end was not believed; told once
 
 local core = require "banyan.core"
+core.skip_in_errors()
 local guard = require "banyan.guard"
 local handles = require "banyan.driver.handles"
 local luv_driver = require "banyan.driver.luv"
