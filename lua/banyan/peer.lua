@@ -254,9 +254,11 @@ local stop = wait(server.stop)
 -- Yields.
 ---@param pid banyan.Pid
 ---@return true|nil ok  no OS process is left; after "close" it ends soon
----@return any err  "noproc"
+---@return any err  "noproc", also for a process that is no peer;
+---  {"not_allowed", "peer.stop", node}
 function peer.stop(pid)
   check_peer("banyan.peer.stop", pid)
+  if not state_of(pid) then return refuse(pid, "peer.stop") end
   return stop(pid, "normal", "infinity")
 end
 
