@@ -220,6 +220,10 @@ describe("three nodes in OS processes", function()
         return err[1], err[2]
       end, there) })
       assert.is_truthy(all[1]:call(start, "x", "x", there))
+      -- `replicas` nodes know of a start before its caller does, not all.
+      c:wait("the third knows it", function()
+        return all[3]:call(children).x
+      end)
       assert.is_true(all[3]:call(function()
         local ds = require "banyan.distributed_supervisor"
         return ds.terminate_child("children",

@@ -199,6 +199,6 @@ describe("with a quorum of three", function()
       for _, node in ipairs(nodes) do
         assert.equal(0, node:call(counters.events, "placement_conflict"))
       end
-    end, { options = QUICK, stays_ms = 60000 })
+    end, { options = QUICK })
   end)
 end)

@@ -12,13 +12,21 @@
 -- connections to the nodes pass c.proxy (spec.support.proxy).
 --
 -- Functions travel as bytecode: they have no upvalues but the globals. A
--- string is the source of one, for a node under another Lua. All OS processes
--- are killed at the end, also after an error.
+-- string is the source of one, for a node under another Lua.
+--
+-- The OS processes are started as banyan.peer does (its program.lua). They
+-- belong to the process that runs the body: none is left when that ends, nor
+-- when this program is killed. They are no peers otherwise. What a peer sends
+-- goes around by its origin where a link is missing, so there would be a way
+-- through a partition; and a call of one needs no link, so it would say nothing
+-- of them.
 
 local address = require "spec.support.address"
 local agent = require "spec.support.agent"
 local banyan = require "banyan"
+local core = require "banyan.core"
 local environment = require "spec.support.environment"
+local programs = require "banyan.peer.program"
 local proxy = require "spec.support.proxy"
 local uv = require "luv"
 
@@ -69,27 +77,33 @@ local function constructor(self, name)
   return "{" .. table.concat(list, ", ") .. "}"
 end
 
---- Starts a node without waiting for it.
+-- What it says on stderr is said here.
+local function pass_on(stream, text)
+  if stream == "stderr" and text then io.stderr:write(text) end
+end
+
+--- Starts a node without waiting for it. It ends with the process that calls.
 ---@param name string
 ---@param opts? table  secret; connect: list of names of nodes to dial; lua:
 ---  the program to run; env: changes to its environment
+---@return table node  with `pid`, of its OS process, and `ended`, once it has
 function Cluster:launch(name, opts)
   opts = opts or {}
+  assert(banyan.self() == self.process, "the body alone starts nodes")
   local node = setmetatable({ name = name }, Node)
   local args = { "spec/support/node.lua", node.name, banyan.node() }
   for _, peer in ipairs(opts.connect or {}) do args[#args + 1] = peer end
   local env = {
     BANYAN_SECRET = opts.secret or SECRET,
     BANYAN_OPTIONS = constructor(self, name),
-    BANYAN_STAYS_MS = self.stays_ms,
   }
   for key, value in pairs(opts.env or {}) do env[key] = value end
-  node.handle, node.pid = uv.spawn(opts.lua or arg[-1], {
-    args = args, env = environment(env), stdio = { nil, nil, 2 },
-  }, function(code, signal)
-    node.ended = ("exit code %d, signal %d"):format(code, signal)
-  end)
-  assert(node.handle, node.pid)
+  node.program = assert(core.unbroken(programs.start, {
+    path = opts.lua or arg[-1], args = args, env = environment(env),
+  }, pass_on, function(ending)
+    node.ended = ("%s %d"):format(ending[1], ending[2])
+  end))
+  node.pid = node.program.pid
   table.insert(self.nodes, node)
   return node
 end
@@ -148,20 +162,7 @@ function Node:open(fn, ...)
 end
 
 --- SIGKILL.
-function Node:kill()
-  if not self.ended then uv.process_kill(self.handle, "sigkill") end
-end
-
-function Cluster:stop()
-  for _, node in ipairs(self.nodes) do node:kill() end
-  self:wait("all processes have ended", function()
-    for _, node in ipairs(self.nodes) do
-      if not node.ended then return false end
-    end
-    return true
-  end)
-  for _, node in ipairs(self.nodes) do node.handle:close() end
-end
+function Node:kill() self.program:signal "sigkill" end
 
 -- The link events of the test's own node, for the message of a failure.
 local function own_options(self, seen)
@@ -182,22 +183,21 @@ end
 
 --- Runs body(cluster) as the first process of a node.
 ---@param body fun(cluster: table)
----@param opts? table  options: of banyan.run, integers; proxy: true; stays_ms:
----  so long nodes wait for this one to be back when it is lost
+---@param opts? table  options: of banyan.run, integers; proxy: true
 function cluster.run(body, opts)
   opts = opts or {}
   local self = setmetatable({
-    nodes = {}, options = opts.options or {}, stays_ms = opts.stays_ms,
+    nodes = {}, options = opts.options or {},
     proxy = opts.proxy and proxy.new() or nil,
   }, Cluster)
   local ok, err
   local seen = {}
   banyan.run(own_options(self, seen), function()
+    self.process = banyan.self()
     ok, err = xpcall(body, function(why)
       if type(why) ~= "string" then return why end
       return debug.traceback(why, 2)
     end, self)
-    self:stop()
   end)
   if self.proxy then self.proxy:close() end
   uv.run "nowait" -- what was closed is freed before the program ends
