@@ -339,6 +339,16 @@ describe("the stop of a peer", function()
     eventually(function() return peers.is_gone(os_pid) end)
   end)
 
+  each_kind("is there for one that a signal has stopped", function(opts)
+    local p = assert(peer.start(with(opts, { shutdown = { "halt", 100 } })))
+    local os_pid = peers.os_pid(p)
+    uv.kill(os_pid, "sigstop")
+    assert.same({ nil, "timeout" },
+      { peer.call(p, peers.WORK, "give", { 1 }, 50) })
+    assert.is_true(peer.stop(p))
+    assert.is_true(peers.is_gone(os_pid))
+  end)
+
   it("is there while it sleeps, and while it boots", function()
     on_node(function()
       local p = assert(peer.start { connection = "stdio" })
@@ -447,6 +457,44 @@ describe("the peers of an origin that is killed", function()
       banyan.sleep(1e6)
     end)
   ]]
+
+  -- Each of its threads, and not only the first.
+  local function is_stopped(os_pid)
+    local threads = ("/proc/%d/task"):format(os_pid)
+    local scan = assert(uv.fs_scandir(threads))
+    for thread in function() return uv.fs_scandir_next(scan) end do
+      local file = assert(io.open(threads .. "/" .. thread .. "/stat"))
+      local state = file:read "*a":match "%) (%a)"
+      file:close()
+      if state ~= "T" then return false end
+    end
+    return true
+  end
+
+  local function stop(os_pid)
+    local limit = uv.hrtime() + 20e9
+    uv.kill(os_pid, "sigstop")
+    while not is_stopped(os_pid) do
+      assert.is_true(uv.hrtime() < limit, os_pid .. " goes on")
+      uv.sleep(1)
+    end
+  end
+
+  -- What is stopped can do nothing, not even end, until it is continued.
+  it("are gone once they go on, stopped by a signal", function()
+    local child = program(("(function(...) %s end)('free')"):format(ORIGIN))
+    child:wait_for "peers "
+    child:wait_for "\n"
+    local os_pids = child.out:match "peers ([%d ]+)"
+    for os_pid in os_pids:gmatch "%d+" do stop(tonumber(os_pid)) end
+    child:kill "sigkill"
+    child:finish()
+    for os_pid in os_pids:gmatch "%d+" do
+      assert.is_false(peers.is_gone(tonumber(os_pid), true))
+      uv.kill(tonumber(os_pid), "sigcont")
+    end
+    wait_gone(os_pids)
+  end)
 
   for _, how in ipairs { "kill", "exit" } do
     for _, state in ipairs { "held", "free" } do
