@@ -135,6 +135,16 @@ describe("a peer behind ssh", function()
     gone(os_pid)
   end)
 
+  each("that is killed is told of", function(opts)
+    local p = assert(peer.start(with(opts, {
+      peer_down = "crash", on_output = function() end,
+    })))
+    local ref = banyan.monitor(p)
+    uv.kill(peers.os_pid(p), "sigkill")
+    assert.equal("exit_status: 255",
+      tostring(banyan.receive(ref, 30000).reason))
+  end)
+
   -- The sshd of the connection is stopped, as by a network that lost it.
   each("is lost where the network falls silent, if ssh asks", function(opts)
     local exec = server:lua()
