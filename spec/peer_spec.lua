@@ -446,7 +446,7 @@ describe("what a peer is started with", function()
     on_node(function()
       local seen
       local p = start {
-        connection = 0, exec = { "bash", { "-c" } }, args = { "-e", "x = 1" },
+        connection = 0, exec = { "sh", { "-c" } }, args = { "-e", "x = 1" },
         post_process_args = function(list)
           seen = table.concat(list, "|")
           return { "-c", ("%s -e 'x = 2' %s"):format(peers.LUA, list[#list]) }
