@@ -10,7 +10,7 @@
 --                 dist                         "is a node of the cluster"
 --                 peer_down_crash              "crash", each kind
 --                 peer_down_continue           "continue: the state stays"
---                 peer_down_boot               process: "four ends of a boot"
+--                 peer_down_boot               process: "four ends", each kind
 --                 dist_up_down                 "may be connected and not"
 --                 dist_localhost               "has the host that it is given"
 --                 post_process_args            "has its command line changed"
@@ -18,8 +18,8 @@
 --                                              from its output, so there is
 --                                              one way: process, output
 --                 attached_cntrl_channel_handler_crash
---                 cntrl_channel_handler_crash  process: "ends when its control
---                                              process does", each kind
+--                 cntrl_channel_handler_crash  process: "follows the end of its
+--                                              control process", each kind
 --                 ..._old_release              none: there has been no release
 --                 shutdown_halt                "halt waits" each kind
 --                 shutdown_halt_timeout        "halt is over in time"
@@ -31,14 +31,14 @@
 --   tcp,          basic                        "a call": each kind
 --   standard_io   peer_states                  "says how the boot goes"
 --                 cast                         "a cast": each kind
---                 detached                     process: "goes on in the
---                                              background", each kind
---                 dyn_peer                     none: a node has its name from
---                                              the start, or none
---                 stop_peer                    "is stopped while it sleeps"
+--                 detached                     process, output: each kind; what
+--                                              detaches itself: process, "goes
+--                                              on in the background"
+--                 dyn_peer                     "may come later": each kind
+--                 stop_peer                    process: "while it sleeps"
 --                 io_redirect                  process, output: each kind
 --                 multi_node                   process: "twenty at a time"
---                 duplicate_name               "a name that is taken"
+--                 duplicate_name               "is taken already", each kind
 --                 attached, *_handler_crash, shutdown_*     as under dist
 --   standard_io   init_debug                   connection: "what is printed
 --                                              before the boot"
@@ -385,6 +385,25 @@ describe("the name of a peer", function()
       end
     end)
   end)
+
+  for _, kind in ipairs { "stdio", "framed", "tcp" } do
+    it("may come later, of a node that it starts: " .. kind, function()
+      on_named(function()
+        local p, node = start(peers.kinds[kind]())
+        assert.is_nil(node)
+        local name = address.fresh_name "later"
+        assert.equal(name, call(p, "become", name, "the secret of the specs"))
+        assert.is_true(banyan.connect(name))
+        banyan.send({ name = "echo", node = name },
+          { from = banyan.self(), text = "x" })
+        local answer = banyan.receive(30000)
+        assert.same({ "x", name }, { answer.echo, answer.from:node() })
+        local os_pid = peers.os_pid(p)
+        assert.is_true(peer.stop(p))
+        assert.is_true(peers.is_gone(os_pid))
+      end)
+    end)
+  end
 
   it("can be made up", function()
     local a, b = peer.random_name(), peer.random_name "worker"

@@ -91,6 +91,18 @@ function M.close_sockets()
   end)
 end
 
+--- Starts a node with a name beside the one that has none, and a process there
+-- that answers.
+function M.become(name, secret)
+  local node = assert(banyan.start { name = name, secret = secret })
+  node:spawn(function()
+    banyan.register("echo", M.echo())
+    banyan.sleep(math.huge)
+  end)
+  M.node_with_name = node
+  return node:name()
+end
+
 function M.connect(name) return banyan.connect(name) end
 
 function M.disconnect(name) return banyan.disconnect(name) end
