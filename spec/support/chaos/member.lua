@@ -2,11 +2,12 @@
 --
 --    lua spec/support/chaos/member.lua NAME LISTEN EVENTS [CONNECT ...]
 --
--- It writes its events into the file EVENTS, and ends when its stdin does. At
--- SIGUSR2 the coordinator of its supervisor crashes.
+-- It writes its events into the file EVENTS, and ends when its stdin does,
+-- whatever it does then. At SIGUSR2 the coordinator of its supervisor crashes.
 
 local agent = require "spec.support.agent"
 local banyan = require "banyan"
+local core = require "banyan.core"
 local ds = require "banyan.distributed_supervisor"
 local events = require "spec.support.chaos.events"
 local settings = require "spec.support.chaos.settings"
@@ -19,11 +20,7 @@ log:setvbuf "line"
 local peers = {}
 for i = 4, #arg do peers[#peers + 1] = arg[i] end
 
-local stdin = uv.new_pipe(false)
-stdin:open(0)
-stdin:read_start(function(err, data)
-  if err or not data then uv.kill(uv.os_getpid(), "sigkill") end
-end)
+assert(core.lifeline(0, -1))
 
 local crash = uv.new_signal()
 crash:start("sigusr2", function()
