@@ -250,8 +250,8 @@ function faults.partition()
   end)
 end
 
--- What its children had is lost, and what was on its way to them; so may be what
--- a process has just handed over, until others hold it.
+-- What its children had is lost, and what was on its way to them. What a
+-- process has just handed over may be, until others hold it.
 function faults.crash()
   local node = some_node()
   local moves = begin(some_node(), function() move(id_of(), node) end)
