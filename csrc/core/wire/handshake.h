@@ -67,7 +67,8 @@ typedef enum byn_verdict {
 #define BYN_TRAIT_QUIET 4   /* no heartbeats, and silence means nothing */
 #define BYN_TRAIT_LISTENS                                                      \
   8 /* it can be dialled: who is refused knows it dead */
-#define BYN_TRAIT_MEMBER 16 /* of a dialer: other nodes have it up */
+#define BYN_TRAIT_MEMBER 16    /* of a dialer: other nodes have it up */
+#define BYN_TRAIT_ADDRESSES 32 /* it can be told addresses (addresses.h) */
 
 /* What the dialer has: in PROOF. */
 typedef struct byn_resume {
