@@ -26,6 +26,7 @@
 #include "cluster/lifeline.h"
 #include "cluster/nodes.h"
 #include "cluster/ring.h"
+#include "cluster/unix_path.h"
 #include "lockstep/control_seam.h"
 #include "seam.h"
 
@@ -56,6 +57,7 @@ int luaopen_banyan_core(lua_State *L) {
   byn_nodes_functions(L);
   byn_control_channel_functions(L);
   byn_lifeline_functions(L);
+  byn_unix_path_functions(L);
   byn_seam_functions(L);
   byn_control_functions(L);
   byn_coverage_functions(L);

@@ -346,8 +346,10 @@ static int react_to_input(lua_State *L, byn_node *node, byn_transport *t) {
 
 static int l_connected(lua_State *L) {
   byn_node *node = check_node(L);
+  const char *address = luaL_optstring(L, 4, "");
   byn_transport *t = transport_argument(L, node, 3);
   if (!t) return 0;
+  byn_transport_dialled(node->cluster, t, address);
   byn_connection_opened(t->connection, node->now);
   return react_to_input(L, node, t);
 }

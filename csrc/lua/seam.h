@@ -7,12 +7,15 @@
  *   node:step(now) -> next      fires what is due, runs what is ready, and
  *                               answers when it wants to be called again
  *                               (<= now: at once; nil: not before input)
- *   node:action() -> ...        until nil: "dial", link, name
+ *   node:action() -> ...        until nil: "dial", link, name [, address,
+ *                                                resumes, doubted]
  *                                          "write", link, bytes
  *                                          "close", link
  *   node:accepted(now [, address]) -> link
  *                               a connection came in; nil, err: close it
- *   node:connected(link, now)   a dial has reached its peer
+ *   node:connected(link, now [, address])
+ *                               a dial has reached its peer, where it was not
+ *                               dialled as its name says: there
  *   node:received(link, bytes, now)
  *   node:written(link, n, now)  the transport has taken n bytes
  *   node:closed(link, reason, now)
@@ -28,6 +31,11 @@
  * "close" comes last, once what was to be written is: the driver closes the
  * transport when all of it is out. It does not come for a link that the
  * driver has said is closed.
+ *
+ * A dial with an `address` (core/addresses.h) is to that before it is to what
+ * the name says. Where it `resumes` a session, a refusal proves the end of the
+ * node, so it may only be reported of the address over TCP, or of what the name
+ * says if there is none. `doubted`: somebody else may listen at the address.
  *
  * Times are whole milliseconds and never go back. A link number that the
  * node has forgotten is ignored.

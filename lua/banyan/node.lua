@@ -14,6 +14,7 @@
 
 local core = require "banyan.core"
 core.skip_in_errors()
+local addresses = require "banyan.address"
 local hosts = require "banyan.hosts"
 local log = require "banyan.log"
 local names = require "banyan.name"
@@ -30,11 +31,33 @@ local drivers = {
   manual = "banyan.driver.manual",
 }
 
+-- The name, and the address or nil, of an entry of the option `connect`.
+local function peer_of(entry)
+  if type(entry) ~= "table" then return entry end
+  return entry.name, entry.address
+end
+
+local function is_peers(value)
+  if type(value) ~= "table" then return false end
+  local count = 0
+  for _ in pairs(value) do count = count + 1 end
+  for i = 1, count do
+    if type(peer_of(value[i])) ~= "string" then return false end
+  end
+  return true
+end
+
 local schema = {
   name = "string",
   listen = "string",
+  address = {
+    '"tcp://host:port", "unix:/path" or a list of both',
+    function(value)
+      return type(value) == "string" or type(value) == "table"
+    end,
+  },
   secret = "string",
-  connect = "names",
+  connect = { "a list of names, or of {name=, address=}", is_peers },
   hosts = "boolean",
   driver = "string",
   on_event = {
@@ -93,7 +116,7 @@ local STOP_MS = 30000 -- that an ordered stop may take
 
 local function check_names(what, opts, level)
   if not opts.name then
-    for _, option in ipairs { "listen", "connect" } do
+    for _, option in ipairs { "listen", "connect", "address" } do
       if opts[option] then
         misuse(what, ("option %q needs the option \"name\": a node without "
           .. "a name has no links"):format(option), level + 1)
@@ -103,8 +126,14 @@ local function check_names(what, opts, level)
   end
   local address, why = names.parse(opts.name)
   if not address then misuse(what, 'option "name": ' .. why, level + 1) end
-  for i, peer in ipairs(opts.connect or {}) do
+  if opts.address then
+    local fine, wrong = addresses.parse(opts.address)
+    if not fine then misuse(what, 'option "address": ' .. wrong, level + 1) end
+  end
+  for i, entry in ipairs(opts.connect or {}) do
+    local peer, told = peer_of(entry)
     local fine, wrong = names.parse(peer)
+    if fine and told then fine, wrong = addresses.parse(told) end
     if not fine then
       misuse(what, ('option "connect", [%d]: %s'):format(i, wrong), level + 1)
     end
@@ -181,7 +210,9 @@ local function make_host(node, sink)
     for _, event in ipairs(emit and events or {}) do emit(event) end
   end
   local fallback = protected(log.text())
-  local host = { core = node.core, listen = node.address }
+  local host = {
+    core = node.core, listen = node.address, path = node.told.path,
+  }
   function host.report(where, err)
     if node.silent then return end
     (emit or fallback) {
@@ -233,7 +264,7 @@ local function find_secret(opts, driver, address)
     driver)
 end
 
-local function core_options(opts, driver, secret, events)
+local function core_options(opts, driver, secret, events, told)
   local result = {
     incarnation = next_incarnation(driver),
     seed = next_seed(driver),
@@ -243,6 +274,7 @@ local function core_options(opts, driver, secret, events)
     secret = secret,
     events = events,
     listens = not driver.by_hand,
+    address = told.text,
   }
   for _, key in ipairs(passed) do result[key] = opts[key] end
   return result
@@ -281,12 +313,15 @@ end
 -- The option `connect` without this node itself: all nodes may be given the
 -- same list. But one that names nobody else is most often a mistake, and told
 -- of.
-local function other_peers(node, names_given)
+local function other_peers(node, given)
   local peers = {}
-  for _, peer in ipairs(names_given or {}) do
-    if peer ~= node.label then peers[#peers + 1] = peer end
+  for _, entry in ipairs(given or {}) do
+    local peer, told = peer_of(entry)
+    if peer ~= node.label then
+      peers[#peers + 1] = { name = peer, told = told and addresses.parse(told) }
+    end
   end
-  if #peers == 0 and names_given and #names_given > 0 then
+  if #peers == 0 and given and #given > 0 then
     node.core:spawn(function()
       core.event("peer_unreachable", { peer = node.label, reason = "own_name" })
     end)
@@ -294,12 +329,20 @@ local function other_peers(node, names_given)
   return peers
 end
 
+-- Connects to one of node.peers, as a process of the node. Yields.
+local function connect_peer(peer, timeout)
+  if peer.told then core.tell_address(peer.name, peer.told.text) end
+  return core.connect(peer.name, timeout)
+end
+
 -- Starts to dial the peers. A program that must wait for one calls connect.
 local function connect_all(node)
   for _, peer in ipairs(node.peers) do
-    node.core:spawn(function() core.connect(peer) end)
+    node.core:spawn(function() connect_peer(peer) end)
   end
 end
+
+M.connect_peer = connect_peer
 
 -- Ends the node in order, and returns at once where the node is driven further,
 -- or is to be: see Node:stop.
@@ -345,9 +388,11 @@ function M.start(what, opts, defaults, level)
     return defaults and defaults[name]
   end
   local sink = option "on_event"
+  local told = opts.address and addresses.parse(opts.address) or {}
   local node = setmetatable({
-    core = core.node(core_options(opts, driver, secret, sink and true)),
+    core = core.node(core_options(opts, driver, secret, sink and true, told)),
     address = address,
+    told = told,
     label = opts.name,
     by_hand = driver.by_hand,
     stop_ms = opts.stop_ms or STOP_MS,
@@ -464,6 +509,13 @@ end
 ---@return "dial"|"write"|"close"|nil what  nil: nothing at present
 ---@return integer|nil link  the number of a connection
 ---@return string|nil text  dial: the peer's name; write: the bytes
+---@return string|nil address  dial: where it can be reached besides, as it or
+---  another node has said: "tcp://host:port", "unix:/path", or both with a blank
+---  between; the host need not know of it
+---@return boolean|nil resumes  dial with an address: a refusal is taken for the
+---  end of the node, so it is to be reported only of an address over TCP, or of
+---  what the name says if there is none
+---@return boolean|nil doubted  dial with an address: somebody else may be there
 function Node:action()
   return by_hand(self, "action"):action()
 end
@@ -481,8 +533,9 @@ end
 -- nothing.
 ---@param link integer
 ---@param now integer  milliseconds
-function Node:connected(link, now)
-  by_hand(self, "connected"):connected(link, now)
+---@param address? string  where it was reached, if not as the name says
+function Node:connected(link, now, address)
+  by_hand(self, "connected"):connected(link, now, address)
 end
 
 --- Passes on bytes that came in. Does not yield, returns nothing.

@@ -39,7 +39,7 @@ local function await_peers(state, node)
   local refs, left = {}, 0
   for _, peer in ipairs(node.peers) do
     local _, ref = core.spawn_monitor(function()
-      core.connect(peer, CONNECT_MS)
+      nodes.connect_peer(peer, CONNECT_MS)
     end)
     refs[ref], left = true, left + 1
   end

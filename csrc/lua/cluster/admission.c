@@ -26,7 +26,8 @@ byn_transport *byn_admission_accept(lua_State *L, byn_cluster *c,
   byn_transport *t = byn_transport_new(c);
   if (!t) return NULL;
   t->opened = true;
-  copy_address(t->address, address);
+  byn_copy_printable(t->address, BYN_TRANSPORT_ADDRESS_MAX, address,
+                     strlen(address));
   t->connection =
       byn_connection_accept(&c->config.connection, nonce, c->node->now);
   if (!t->connection) {
@@ -147,20 +148,6 @@ static byn_transport *claimant_transport(const byn_cluster *c,
   return NULL;
 }
 
-/* Where the node on that link is connected from, or was dialled; "" if that is
- * not known. */
-static const char *address_of_link(const byn_cluster *c, uint32_t number) {
-  const byn_peer *peer = byn_peer_number(c, number);
-  const char *dialled = peer ? strchr(peer->name, '@') : NULL;
-  const byn_transport *t = peer ? peer->transports : NULL;
-  for (; t; t = t->next) {
-    if (!byn_link_uses(peer->link, t->connection)) continue;
-    if (t->address[0]) return t->address;
-    if (t->dialled) return dialled ? dialled + 1 : "";
-  }
-  return "";
-}
-
 void byn_admission_ask(byn_cluster *c, const byn_member_action *a) {
   byn_peer *peer = byn_peer_number(c, a->link);
   const byn_transport *t = claimant_transport(c, a->other);
@@ -188,7 +175,7 @@ void byn_admission_refuse(lua_State *L, byn_cluster *c,
   byn_transport *t = claimant_transport(c, a->link);
   byn_holder holder = {.incarnation = a->incarnation};
   byn_assert(t && !t->peer);
-  copy_address(holder.address, address_of_link(c, a->other));
+  copy_address(holder.address, byn_transport_address_of(c, a->other));
   byn_peer_free(c, t->claimant);
   t->claimant = NULL;
   byn_transport_activate(c, t);

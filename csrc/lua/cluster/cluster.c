@@ -13,6 +13,7 @@
 #include "admission.h"
 #include "defaults.h"
 #include "nodes.h"
+#include "own_name.h"
 #include "remote.h"
 #include "silence.h"
 #include "transport.h"
@@ -207,6 +208,8 @@ static void peer_up(lua_State *L, byn_cluster *c, byn_peer *peer,
   peer->origin = origin;
   origin->uses++;
   origin->doubles = e->traits & BYN_TRAIT_DOUBLES;
+  peer->takes_addresses = e->traits & BYN_TRAIT_ADDRESSES;
+  byn_addresses_proven(&c->addresses, peer->name);
   byn_assert(cluster_is_sound(c));
   byn_peer_note_traits(c, peer, e->traits);
   if (!byn_link_can_be_asked(peer->link))
@@ -231,41 +234,6 @@ void byn_peer_report_failure(lua_State *L, byn_cluster *c, const char *name,
                     reason);
 }
 
-/* An event of two lives of one name: this node's own. */
-static void name_event(lua_State *L, byn_cluster *c, const byn_peer *peer,
-                       uint64_t incarnation, const char *address,
-                       bool refused) {
-  if (!byn_event(L, c->node, "name_taken")) return;
-  lua_pushstring(L, peer->name);
-  lua_setfield(L, -2, "peer");
-  if (*address) {
-    lua_pushstring(L, address);
-    lua_setfield(L, -2, "address");
-  }
-  lua_pushinteger(L, (lua_Integer)incarnation);
-  lua_setfield(L, -2, "incarnation");
-  lua_pushboolean(L, refused);
-  lua_setfield(L, -2, "refused");
-  byn_event_done(L, c->node);
-}
-
-/* Another life claims this node's name: it answers while it has that. */
-static void peer_asks(lua_State *L, byn_cluster *c, byn_peer *peer,
-                      const byn_question *question) {
-  bool member = question->traits & BYN_TRAIT_MEMBER;
-  if (c->stopping || byn_membership_has_lost_name(c->membership)) return;
-  if (byn_membership_claimed(c->membership, question->incarnation, member))
-    byn_link_answer(peer->link, question->number);
-  name_event(L, c, peer, question->incarnation, question->address, false);
-}
-
-/* The peer has refused this node, for the sake of another life. */
-static void peer_refused_name(lua_State *L, byn_cluster *c,
-                              const byn_peer *peer, const byn_holder *holder) {
-  byn_membership_name_taken(c->membership, holder->incarnation);
-  name_event(L, c, peer, holder->incarnation, holder->address, true);
-}
-
 static void peer_down(lua_State *L, byn_cluster *c, byn_peer *peer,
                       const byn_link_event *e) {
   const char *reason = e->reason;
@@ -276,8 +244,10 @@ static void peer_down(lua_State *L, byn_cluster *c, byn_peer *peer,
   if (byn_map_get(&c->by_origin, key) == peer)
     byn_map_remove(&c->by_origin, key);
   byn_assert(cluster_is_sound(c));
+  if (!peer->origin && !strcmp(reason, "handshake_timeout"))
+    byn_addresses_doubt(&c->addresses, peer->name);
   if (!peer->origin && peer->dialled && !strcmp(reason, "name_taken"))
-    peer_refused_name(L, c, peer, e->holder);
+    byn_own_name_refused(L, c, peer, e->holder);
   else if (!peer->origin && !is_replaced(reason))
     byn_peer_report_failure(L, c, peer->name, peer->transports, reason);
 }
@@ -298,6 +268,7 @@ static void peer_report_end(lua_State *L, byn_cluster *c, byn_peer *peer) {
     byn_nodes_answer(L, c, peer->name, peer->reason);
   byn_membership_link_down(c->membership, peer->number, peer->reason,
                            c->node->now);
+  if (peer->origin) byn_addresses_part(&c->addresses, peer->name);
   end_peer(c, peer);
   byn_assert(peer_is_sound(peer));
 }
@@ -332,10 +303,11 @@ void byn_peer_poll(lua_State *L, byn_cluster *c, byn_peer *peer) {
       byn_cluster_event(L, c, "link_broken", peer->name, e.reason);
       break;
     case BYN_LINK_RESUMED:
+      byn_addresses_proven(&c->addresses, peer->name);
       byn_cluster_event(L, c, "link_resumed", peer->name, NULL);
       break;
     case BYN_LINK_ASKED:
-      peer_asks(L, c, peer, &e.question);
+      byn_own_name_asked(L, c, peer, &e.question);
       break;
     case BYN_LINK_ANSWERED:
       byn_membership_answered(c->membership, peer->number, e.number);
@@ -430,6 +402,11 @@ static void report_member_up(lua_State *L, byn_cluster *c,
     lua_setfield(L, -2, "peer");
     lua_pushinteger(L, (lua_Integer)a->incarnation);
     lua_setfield(L, -2, "incarnation");
+    const char *address = byn_transport_address_of(c, a->link);
+    if (*address) {
+      lua_pushstring(L, address);
+      lua_setfield(L, -2, "address");
+    }
     byn_event_done(L, c->node);
   }
   if (peer && !peer->down) byn_remote_nodes(L, c->node, peer);
@@ -610,6 +587,18 @@ static void copy_secret(lua_State *L, byn_cluster *c, int options) {
   lua_pop(L, 1);
 }
 
+/* What this node tells others to dial. */
+static void copy_address(lua_State *L, byn_cluster *c, int options) {
+  if (lua_getfield(L, options, "address") != LUA_TNIL) {
+    size_t n;
+    const char *text = luaL_checklstring(L, -1, &n);
+    if (!byn_address_is_valid(text, n))
+      luaL_error(L, "option address is too long, or has a control character");
+    memcpy(c->own_address, text, n + 1);
+  }
+  lua_pop(L, 1);
+}
+
 static void cluster_configure(lua_State *L, byn_cluster *c, int options) {
   byn_node *node = c->node;
   if (!byn_name_is_valid(node->name, strlen(node->name)))
@@ -620,7 +609,7 @@ static void cluster_configure(lua_State *L, byn_cluster *c, int options) {
   cc->name = node->name;
   cc->incarnation = node->origin->incarnation;
   cc->traits =
-      (uint8_t)((BYN_DOUBLES ? BYN_TRAIT_DOUBLES : 0) |
+      (uint8_t)((BYN_DOUBLES ? BYN_TRAIT_DOUBLES : 0) | BYN_TRAIT_ADDRESSES |
                 trait_option(L, options, "hidden", BYN_TRAIT_HIDDEN) |
                 trait_option(L, options, "quiet", BYN_TRAIT_QUIET) |
                 trait_option(L, options, "listens", BYN_TRAIT_LISTENS));
@@ -639,6 +628,7 @@ static void cluster_configure(lua_State *L, byn_cluster *c, int options) {
   c->config.max_queue =
       (size_t)integer_option(L, options, "max_queue", BYN_MAX_QUEUE);
   copy_secret(L, c, options);
+  copy_address(L, c, options);
   c->entropy = required_slot(L, node, options, "entropy", LUA_TFUNCTION);
   byn_nodes_open(L, c);
 }
@@ -752,6 +742,7 @@ void byn_cluster_open(lua_State *L, byn_node *node, int options) {
   byn_map_init(&c->by_name, &node->world->alloc);
   byn_map_init(&c->by_number, &node->world->alloc);
   byn_map_init(&c->transports, &node->world->alloc);
+  byn_addresses_init(&c->addresses, &node->world->alloc);
   if (!byn_agenda_open(&c->agenda, &node->world->alloc))
     luaL_error(L, "not enough memory");
   cluster_configure(L, c, options);
@@ -785,6 +776,7 @@ void byn_cluster_close(lua_State *L, byn_node *node) {
   byn_map_clear(&c->by_name);
   byn_map_clear(&c->by_number);
   byn_map_clear(&c->transports);
+  byn_addresses_free(&c->addresses);
   byn_agenda_close(&c->agenda);
   if (c->secret) {
     memset(c->secret, 0, c->config.connection.secret_len);

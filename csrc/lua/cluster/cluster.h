@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 
+#include "../../core/addresses.h"
 #include "../../core/agenda.h"
 #include "../../core/link.h"
 #include "../../core/map.h"
@@ -36,6 +37,8 @@ typedef struct byn_cluster {
   byn_map transports; /* number -> transport */
   byn_link_config config;
   char *secret;                       /* config points here */
+  byn_addresses addresses;            /* of other nodes */
+  char own_address[BYN_ADDRESS_TEXT_MAX + 1]; /* "": the name says it */
   uint32_t last_link, last_transport; /* numbers */
   uint64_t dials;                     /* how many links were dialled */
   bool broken;   /* an error broke off what is to be done: tick at once */

@@ -210,6 +210,21 @@ static int l_list_node(lua_State *L) {
   return 1;
 }
 
+/* tell_address(name, text) -> true. Where the program says that node can be
+ * dialled. */
+static int l_tell_address(lua_State *L) {
+  byn_cluster *c = check_cluster_here(L, "tell_address");
+  const char *name = luaL_checkstring(L, 1);
+  size_t n;
+  const char *text = luaL_checklstring(L, 2, &n);
+  byn_argument(L, byn_name_is_valid(name, strlen(name)), 1,
+               "is not a node's name");
+  byn_argument(L, byn_address_is_valid(text, n), 2, "is not an address");
+  byn_addresses_tell(&c->addresses, name, text, BYN_ADDRESS_GIVEN);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
 /* monitor_nodes(bool) -> true */
 static int l_monitor_nodes(lua_State *L) {
   byn_process *p = byn_process_here(L, "monitor_nodes");
@@ -226,6 +241,7 @@ void byn_nodes_functions(lua_State *L) {
                                        {"connecting", l_connecting},
                                        {"disconnect", l_disconnect},
                                        {"list_node", l_list_node},
+                                       {"tell_address", l_tell_address},
                                        {"monitor_nodes", l_monitor_nodes},
                                        {NULL, NULL}};
   byn_set_functions(L, functions);

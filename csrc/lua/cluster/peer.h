@@ -41,6 +41,7 @@ typedef struct byn_peer {
   struct byn_transport *transports; /* the connections of its link */
   char *name;                       /* the node's */
   bool dialled;                     /* the link was, by this node */
+  bool takes_addresses;             /* it understands ADDRESS (remote.h) */
   byn_origin *origin;               /* once UP */
   byn_relation_list relations;
   byn_map monitors;    /* serial -> relation whose a is there */

@@ -29,7 +29,8 @@ enum {
   DEMONITOR,
   DOWN,
   NODES,
-  CONFIRM
+  CONFIRM,
+  ADDRESS
 };
 
 #define REPLY_MAX 200    /* values in one reply */
@@ -359,18 +360,37 @@ bool byn_remote_down(lua_State *L, byn_node *node, byn_origin *to,
   return draft_commit_with_reason(&d, &reason);
 }
 
-/* One name in each message: none is ever too large. */
+/* Where the node of that name can be dialled, if that is known and the peer
+ * understands it. */
+static void send_address(byn_node *node, byn_peer *peer, const char *name,
+                         const char *address) {
+  draft d;
+  if (!address || !*address || !peer->takes_addresses) return;
+  if (!draft_begin(node, peer->origin, ADDRESS, &d)) return;
+  byn_put_string(d.b, name, strlen(name));
+  byn_put_string(d.b, address, strlen(address));
+  draft_commit(&d);
+}
+
+static void send_name(byn_node *node, byn_peer *peer, const char *name) {
+  draft d;
+  if (!draft_begin(node, peer->origin, NODES, &d)) return;
+  byn_put_varint(d.b, 1);
+  byn_put_string(d.b, name, strlen(name));
+  draft_commit(&d);
+}
+
+/* One name in each message: none is ever too large. The address comes first:
+ * the peer may dial as soon as it has the name. */
 void byn_remote_nodes(lua_State *L, byn_node *node, byn_peer *peer) {
   (void)L;
-  draft d;
-  const byn_membership *m = node->cluster->membership;
-  uint32_t count = byn_membership_up_count(m);
+  byn_cluster *c = node->cluster;
+  uint32_t count = byn_membership_up_count(c->membership);
+  send_address(node, peer, node->name, c->own_address);
   for (uint32_t i = 0; i < count; i++) {
-    const char *name = byn_membership_up_name(m, i);
-    if (!draft_begin(node, peer->origin, NODES, &d)) return;
-    byn_put_varint(d.b, 1);
-    byn_put_string(d.b, name, strlen(name));
-    draft_commit(&d);
+    const char *name = byn_membership_up_name(c->membership, i);
+    send_address(node, peer, name, byn_addresses_of(&c->addresses, name));
+    send_name(node, peer, name);
   }
 }
 
@@ -586,20 +606,44 @@ static bool on_down(inbound *in) {
   return true;
 }
 
+/* A text of at most `max` bytes, NUL-ended. */
+static bool get_text(inbound *in, char *to, size_t max) {
+  size_t n;
+  const uint8_t *bytes = byn_get_string(&in->r, &n);
+  if (in->r.failed || n > max) return false;
+  memcpy(to, bytes, n);
+  to[n] = 0;
+  return !memchr(to, 0, n);
+}
+
+static bool get_node_name(inbound *in, char name[BYN_NAME_MAX + 1]) {
+  return get_text(in, name, BYN_NAME_MAX) &&
+         byn_name_is_valid(name, strlen(name));
+}
+
 static bool on_nodes(inbound *in) {
   uint64_t count = byn_get_varint(&in->r);
   if (in->r.failed || count > NODES_MAX) return false;
   for (uint64_t i = 0; i < count; i++) {
-    size_t n;
     char name[BYN_NAME_MAX + 1];
-    const uint8_t *bytes = byn_get_string(&in->r, &n);
-    if (in->r.failed || n > BYN_NAME_MAX) return false;
-    memcpy(name, bytes, n);
-    name[n] = 0;
-    if (!byn_name_is_valid(name, n)) return false;
+    if (!get_node_name(in, name)) return false;
     byn_membership_add(in->node->cluster->membership, name, false,
                        in->node->now);
   }
+  return true;
+}
+
+/* The sender's own, or what it was told by another node. */
+static bool on_address(inbound *in) {
+  char name[BYN_NAME_MAX + 1], address[BYN_ADDRESS_TEXT_MAX + 1];
+  if (!get_node_name(in, name) ||
+      !get_text(in, address, BYN_ADDRESS_TEXT_MAX) ||
+      !byn_address_is_valid(address, strlen(address)))
+    return false;
+  if (!strcmp(name, in->node->name)) return true;
+  bool own = !strcmp(name, in->peer->name);
+  byn_addresses_tell(&in->node->cluster->addresses, name, address,
+                     own ? BYN_ADDRESS_OWN : BYN_ADDRESS_HEARSAY);
   return true;
 }
 
@@ -631,6 +675,8 @@ static bool obey_signal(inbound *in) {
     return on_nodes(in);
   case CONFIRM:
     return on_confirm(in);
+  case ADDRESS:
+    return on_address(in);
   default:
     return false;
   }

@@ -14,6 +14,8 @@
  *  11 DOWN        serial, the reason: what it watched or called has ended
  *  12 NODES       varint count, names: the nodes the sender is connected to
  *  13 CONFIRM     the same as UNLINK, which it answers
+ *  14 ADDRESS     name, address: where that node can be dialled (addresses.h);
+ *                 only to one that has the trait BYN_TRAIT_ADDRESSES
  *
  *   dest      0, id of a process   or   1, name
  *   id, term  as in term.h; numbers are varints, names strings
@@ -60,7 +62,8 @@ bool byn_remote_down(lua_State *L, byn_node *node, byn_origin *to,
 
 struct byn_peer;
 
-/* Sends a peer that has come up the names of the other nodes that are up. */
+/* Sends a peer that has come up this node's address, and the names and addresses
+ * of the other nodes that are up. */
 void byn_remote_nodes(lua_State *L, byn_node *node, struct byn_peer *peer);
 
 /* One message came from a peer that is up: does what it says. false: it makes

@@ -1,6 +1,8 @@
 /* Transports: the connections of a cluster, as its driver knows them. */
 #include "transport.h"
 
+#include <string.h>
+
 #include "../../core/assert.h"
 
 #define LINGER_MS 1000 /* for each part of the last words to be taken */
@@ -94,6 +96,26 @@ byn_transport *byn_transport_number(const byn_cluster *c, uint32_t number) {
   return byn_map_get(&c->transports, number);
 }
 
+const char *byn_transport_address_of(const byn_cluster *c, uint32_t link) {
+  const byn_peer *peer = byn_peer_number(c, link);
+  const char *dialled = peer ? strchr(peer->name, '@') : NULL;
+  const byn_transport *t = peer ? peer->transports : NULL;
+  for (; t; t = t->next) {
+    if (!byn_link_uses(peer->link, t->connection)) continue;
+    if (t->address[0]) return t->address;
+    if (t->dialled) return dialled ? dialled + 1 : "";
+  }
+  return "";
+}
+
+/* At an address may be somebody else than whom the dial meant. */
+void byn_transport_dialled(byn_cluster *c, byn_transport *t,
+                           const char *address) {
+  byn_copy_printable(t->address, BYN_TRANSPORT_ADDRESS_MAX, address,
+                     strlen(address));
+  if (*address && t->peer) byn_addresses_doubt(&c->addresses, t->peer->name);
+}
+
 int byn_transport_strangers(const byn_cluster *c) {
   int count = 0;
   for (const byn_transport *t = c->strangers; t; t = t->next)
@@ -123,17 +145,30 @@ int64_t byn_transport_due(const byn_transport *t) {
 
 /* --- actions -------------------------------------------------------------- */
 
+/* Pushes the values of a dial: see seam.h. */
+static int push_dial(lua_State *L, byn_cluster *c, const byn_transport *t) {
+  const byn_peer *peer = t->peer;
+  bool doubted, resumes = byn_link_is_up(peer->link);
+  const char *address =
+      byn_addresses_to_dial(&c->addresses, peer->name, resumes, &doubted);
+  lua_pushliteral(L, "dial");
+  lua_pushinteger(L, t->number);
+  lua_pushstring(L, peer->name);
+  if (!address) return 3;
+  lua_pushstring(L, address);
+  lua_pushboolean(L, resumes);
+  lua_pushboolean(L, doubted);
+  return 6;
+}
+
 /* Pushes what this one wants of the driver; 0 if nothing. */
-static int transport_action(lua_State *L, byn_transport *t) {
+static int transport_action(lua_State *L, byn_cluster *c, byn_transport *t) {
   const uint8_t *bytes;
   if (!t->opened) {
     t->opened = true;
     t->gone = byn_connection_is_ended(t->connection);
     if (t->gone) return 0;
-    lua_pushliteral(L, "dial");
-    lua_pushinteger(L, t->number);
-    lua_pushstring(L, t->peer->name);
-    return 3;
+    return push_dial(L, c, t);
   }
   size_t n = t->gone ? 0 : byn_connection_output(t->connection, &bytes);
   if (!n) return 0;
@@ -176,12 +211,12 @@ static void rest_transport(byn_cluster *c, byn_transport *t) {
 
 int byn_transport_action(lua_State *L, byn_cluster *c) {
   int pushed = 0;
-  luaL_checkstack(L, 4, NULL);
+  luaL_checkstack(L, 8, NULL);
   byn_cluster_settle(c);
   while (!pushed && c->first_active) {
     byn_transport *t = c->first_active;
     byn_connection_tell_time(t->connection, c->node->now);
-    pushed = transport_action(L, t);
+    pushed = transport_action(L, c, t);
     if (pushed) break;
     if (transport_is_over(c, t))
       pushed = close_transport(L, c, t);

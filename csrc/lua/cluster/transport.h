@@ -17,6 +17,8 @@
 #include "../value/compat.h"
 #include "cluster.h"
 
+#define BYN_TRANSPORT_ADDRESS_MAX 127 /* "unix:" and a path, too */
+
 typedef struct byn_transport {
   struct byn_transport *next, *previous; /* of those of its peer, or the
                                             strangers' */
@@ -28,7 +30,8 @@ typedef struct byn_transport {
   struct byn_peer *claimant; /* it waits for a name: its peer to be, not listed;
                                 see admission.h */
   byn_connection_event claim;        /* the ADMIT of a claimant */
-  char address[BYN_ADDRESS_MAX + 1]; /* it came in from there; "": not known */
+  /* Where it came in from, or was dialled; "": not known, or as the name says. */
+  char address[BYN_TRANSPORT_ADDRESS_MAX + 1];
   int64_t linger_by; /* at its end: when it is closed in any case; or 0 */
   bool dialled;      /* by this node */
   bool opened;       /* the driver knows of it */
@@ -48,6 +51,12 @@ void byn_transport_free(byn_cluster *c, byn_transport *t);
 void byn_transports_close(byn_cluster *c);
 
 byn_transport *byn_transport_number(const byn_cluster *c, uint32_t number);
+/* Where the node on that link is connected from, or was dialled; "" if that is
+ * not known. */
+const char *byn_transport_address_of(const byn_cluster *c, uint32_t link);
+/* The driver has reached the peer of a dial at that address. */
+void byn_transport_dialled(byn_cluster *c, byn_transport *t,
+                           const char *address);
 /* How many have not proved who they are. */
 int byn_transport_strangers(const byn_cluster *c);
 

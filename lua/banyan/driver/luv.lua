@@ -16,6 +16,8 @@ local uv = require "banyan.driver.uv"
 local core = require "banyan.core"
 local handles = require "banyan.driver.handles"
 local name = require "banyan.name"
+local targets = require "banyan.driver.targets"
+local unix_path = require "banyan.unix_path"
 
 local LINGER_MS = 1000 -- that the peer has to read the last bytes of a link
 local BACKLOG = 512
@@ -115,6 +117,16 @@ local function listen(address, on_connection)
     text_of(why))
 end
 
+-- Where only this user's nodes of this machine connect.
+local function listen_on_path(path, on_connection)
+  local server = uv.new_pipe(false)
+  local ok, why = unix_path.bind_for_user(server, path)
+  if ok then ok, why = try(uv.listen, server, BACKLOG, on_connection) end
+  if ok then return server end
+  handles.close(server)
+  return nil, ("cannot listen on unix:%s: %s"):format(path, text_of(why))
+end
+
 -- --- a session: one node on the loop -----------------------------------------
 
 local Session = {}
@@ -157,7 +169,7 @@ function Session:lost(conn, reason)
 end
 
 function Session:discard(conn)
-  if conn.tcp then self:drop(conn.tcp) end
+  if conn.stream then self:drop(conn.stream) end
   if conn.timer then self:drop(conn.timer) end
 end
 
@@ -177,26 +189,32 @@ end
 function Session:opened(conn, on_read)
   on_read = on_read or self.received
   conn.open = true
-  conn.tcp:nodelay(true)
-  conn.tcp:keepalive(true, KEEPALIVE_S)
-  conn.tcp:read_start(self:guard("read", function(err, data)
+  if not conn.path then
+    conn.stream:nodelay(true)
+    conn.stream:keepalive(true, KEEPALIVE_S)
+  end
+  conn.stream:read_start(self:guard("read", function(err, data)
     on_read(self, conn, err, data)
   end))
 end
 
--- Where a connection comes from, "" if the system does not know any more.
-local function peer_address(tcp)
-  local from = tcp:getpeername()
+-- Where a connection comes from, "" if the system does not know any more. The
+-- other end of a path has none of its own.
+local function peer_address(conn)
+  if conn.path then return "unix:" .. conn.path end
+  local from = conn.stream:getpeername()
   return from and name.show { host = from.ip, port = from.port } or ""
 end
 
-function Session:accept(err)
+-- A connection waits at `server`, which listens on `path` if it is a pipe. There
+-- only this user's nodes connect, so it needs no mark.
+function Session:accept(err, server, path)
   if err then return self.host.report("accept", code_of(err)) end
-  local tcp = self:own(uv.new_tcp())
-  if not self.server:accept(tcp) or self.leaving then return self:drop(tcp) end
-  local conn = { tcp = tcp }
+  local stream = self:own(path and uv.new_pipe(false) or uv.new_tcp())
+  if not server:accept(stream) or self.leaving then return self:drop(stream) end
+  local conn = { stream = stream, path = path }
   local claims = self.core:kept().claims
-  if claims and next(claims) and self.unmarked_count < UNMARKED then
+  if claims and next(claims) and not path and self.unmarked_count < UNMARKED then
     return self:await_mark(conn)
   end
   if self:admit(conn) then self:opened(conn) end
@@ -204,8 +222,8 @@ end
 
 -- The node's own connection.
 function Session:admit(conn)
-  local link = self.core:accepted(Driver.clock(), peer_address(conn.tcp))
-  if not link then return self:drop(conn.tcp) end
+  local link = self.core:accepted(Driver.clock(), peer_address(conn))
+  if not link then return self:drop(conn.stream) end
   conn.link = link
   self.links[link] = conn
   return true
@@ -246,11 +264,11 @@ function Session:marked(conn)
   local claims = self.core:kept().claims
   local claim = #head >= MARK and claims and claims[head:sub(1, MARK)]
   if claim then
-    conn.tcp:read_stop()
-    if claim(conn.tcp, head, peer_address(conn.tcp), self.core) then
+    conn.stream:read_stop()
+    if claim(conn.stream, head, peer_address(conn), self.core) then
       self.handles = self.handles - 1
     else
-      self:drop(conn.tcp)
+      self:drop(conn.stream)
     end
     return false
   end
@@ -260,41 +278,70 @@ function Session:marked(conn)
   return true
 end
 
--- Tries the addresses of a peer one after the other.
-function Session:connect(conn, hosts, port, i)
-  if self.links[conn.link] ~= conn then return end
-  conn.tcp = self:own(uv.new_tcp())
-  local tcp = conn.tcp
-  local function failed(why)
+-- One attempt with the stream of `conn`: begin(done). failed(why) if it fails.
+function Session:attempt(conn, target, failed, begin)
+  local stream = self:own(conn.path and uv.new_pipe(false) or uv.new_tcp())
+  conn.stream = stream
+  local function fail(why)
     if self.links[conn.link] ~= conn then return end
-    if not hosts[i + 1] then return self:lost(conn, code_of(why)) end
-    self:drop(tcp)
-    self:connect(conn, hosts, port, i + 1)
+    self:drop(stream)
+    failed(why)
   end
   local done = self:guard("connect", function(err)
-    if err then return failed(err) end
+    if err then return fail(err) end
     if self.links[conn.link] ~= conn then return end
     self:opened(conn)
-    self.core:connected(conn.link, Driver.clock())
+    self.core:connected(conn.link, Driver.clock(), target.text)
   end)
-  local ok, why = try(uv.tcp_connect, tcp, hosts[i], port, done)
-  if not ok then failed(why) end
+  local ok, why = try(begin, stream, done)
+  if not ok then fail(why) end
 end
 
-function Session:dial(link, peer)
-  local conn = { link = link }
-  self.links[link] = conn
-  local address = name.parse(peer)
-  if not address then return self:lost(conn, "bad_name") end
-  local host = numeric(address.host)
-  if host then return self:connect(conn, { host }, address.port, 1) end
-  local done = self:guard("resolve", function(err, found)
-    local hosts = found and addresses(found) or {}
-    if #hosts == 0 then return self:lost(conn, code_of(err or "enoent")) end
-    self:connect(conn, hosts, address.port, 1)
+-- Tries the addresses of a host one after the other.
+function Session:dial_hosts(conn, target, hosts, i)
+  self:attempt(conn, target, function(why)
+    if not hosts[i + 1] then return self:dial_next(conn, code_of(why)) end
+    self:dial_hosts(conn, target, hosts, i + 1)
+  end, function(stream, done)
+    return uv.tcp_connect(stream, hosts[i], target.port, done)
   end)
-  local ok, why = uv.getaddrinfo(address.host, nil, HINTS, done)
-  if not ok then self:lost(conn, code_of(why)) end
+end
+
+function Session:dial_host(conn, target)
+  local host = numeric(target.host)
+  if host then return self:dial_hosts(conn, target, { host }, 1) end
+  local done = self:guard("resolve", function(err, found)
+    if self.links[conn.link] ~= conn then return end
+    local hosts = found and addresses(found) or {}
+    if #hosts == 0 then return self:dial_next(conn, code_of(err or "enoent")) end
+    self:dial_hosts(conn, target, hosts, 1)
+  end)
+  local ok, why = uv.getaddrinfo(target.host, nil, HINTS, done)
+  if not ok then self:dial_next(conn, code_of(why)) end
+end
+
+function Session:dial_path(conn, target)
+  conn.path = target.path
+  self:attempt(conn, target, function(why)
+    conn.path = nil
+    self:dial_next(conn, code_of(why))
+  end, function(stream, done)
+    return uv.pipe_connect(stream, target.path, done)
+  end)
+end
+
+-- The next place where the node may be; `why` the last one has failed.
+function Session:dial_next(conn, why)
+  local target = table.remove(conn.targets, 1)
+  if not target then return self:lost(conn, why) end
+  local dial = target.path and self.dial_path or self.dial_host
+  dial(self, conn, target)
+end
+
+function Session:dial(link, ...)
+  local conn = { link = link, targets = targets.of(...) }
+  self.links[link] = conn
+  self:dial_next(conn, "bad_name")
 end
 
 -- The node gives a link's next bytes only when `written` has confirmed these,
@@ -302,7 +349,7 @@ end
 function Session:write(link, bytes)
   local conn = self.links[link]
   if not conn then return end
-  local n = uv.try_write(conn.tcp, bytes) or 0
+  local n = uv.try_write(conn.stream, bytes) or 0
   if n > 0 then
     self.again = true
     self.core:written(link, n, Driver.clock())
@@ -315,7 +362,7 @@ function Session:write(link, bytes)
       self.core:written(link, rest, Driver.clock())
     end
   end)
-  local ok, why = uv.write(conn.tcp, bytes:sub(n + 1), done)
+  local ok, why = uv.write(conn.stream, bytes:sub(n + 1), done)
   if not ok then self:lost(conn, code_of(why)) end
 end
 
@@ -326,7 +373,7 @@ function Session:hang_up(link)
   local conn = self.links[link]
   self.links[link] = nil
   if not conn then return end
-  if not conn.open or not uv.shutdown(conn.tcp) then
+  if not conn.open or not uv.shutdown(conn.stream) then
     return self:discard(conn)
   end
   conn.timer = self:own(uv.new_timer())
@@ -341,12 +388,12 @@ local function wake_up() end
 
 function Session:act()
   while true do
-    local what, link, more = self.core:action()
+    local what, link, more, address, resumes, doubted = self.core:action()
     if not what then return end
     if what == "write" then
       self:write(link, more)
     elseif what == "dial" then
-      self:dial(link, more)
+      self:dial(link, more, address, resumes, doubted)
     else
       self:hang_up(link)
     end
@@ -505,7 +552,7 @@ function Session:release()
   end
   for conn in pairs(self.unmarked) do
     self:drop(conn.wait)
-    self:drop(conn.tcp)
+    self:drop(conn.stream)
   end
   for _, handle in pairs(self.signals) do self:drop(handle) end
   self:drop(self.idle)
@@ -532,7 +579,7 @@ function Session:close(finish)
   end
   -- Who is refused takes this node for dead: so the server goes last.
   local function last()
-    if self.server then self:drop(self.server) end
+    for _, server in ipairs(self.servers) do self:drop(server) end
     finish()
     self:release()
   end
@@ -546,9 +593,29 @@ function Session:close(finish)
   while self.handles > 0 or handles.count > 0 do uv.run("once") end
 end
 
+-- Listens where the host says. Who finds the port is to find the path, too.
+function Session:listen()
+  local host = self.host
+  local function add(open, at, path)
+    local server, why
+    server, why = open(at, self:guard("accept", function(err)
+      self:accept(err, server, path)
+    end))
+    if not server then return nil, why end
+    self.servers[#self.servers + 1] = self:own(server)
+    return true
+  end
+  local ok, why = true, nil
+  if host.path then ok, why = add(listen_on_path, host.path, host.path) end
+  if ok and host.listen then ok, why = add(listen, host.listen) end
+  if ok then return true end
+  for _, server in ipairs(self.servers) do self:drop(server) end
+  return nil, why
+end
+
 --- Puts a node on the loop.
----@param host table  core: the node; listen: {host=, port=} or nil;
----  report(where, err): makes an event of an error; dispatch() -> boolean:
+---@param host table  core: the node; listen: {host=, port=} or nil; path: of a
+---  Unix socket to listen on, or nil; report(where, err): makes an event of an error; dispatch() -> boolean:
 ---  passes events to on_event, true if there were any. Neither raises.
 ---@return table|nil session
 ---@return string|nil err  the address cannot be listened on
@@ -563,18 +630,15 @@ function Driver.open(host)
     goals = {},
     unmarked = {}, -- set of connections
     unmarked_count = 0,
+    servers = {},
     handles = 0,
     busy = false,
   }, Session)
   session.on_closed = handles.closer(function()
     session.handles = session.handles - 1
   end)
-  if host.listen then
-    local server, why = listen(host.listen,
-      session:guard("accept", function(err) session:accept(err) end))
-    if not server then return nil, why end
-    session.server = session:own(server)
-  end
+  local fine, why = session:listen()
+  if not fine then return nil, why end
   session.idle = session:own(uv.new_idle())
   session.timer = session:own(uv.new_timer())
   session.prepare = session:own(uv.new_prepare())

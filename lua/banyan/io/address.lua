@@ -3,12 +3,12 @@
 
 local core = require "banyan.core"
 local guard = require "banyan.guard"
+local nodes = require "banyan.address"
 local uv = require "banyan.driver.uv"
 
 local address = {}
 
 local HINTS = { socktype = "stream" }
-local LONGEST_PATH = 103 -- that every system takes; libuv cuts longer ones
 
 --- "econnrefused", from "ECONNREFUSED: connection refused".
 ---@param err string
@@ -23,7 +23,7 @@ end
 ---@return any err  {"bad_address", text}, "enametoolong"
 function address.parse(text)
   local path = text:match("^unix:(.+)$")
-  if path and #path > LONGEST_PATH then return nil, "enametoolong" end
+  if path and #path > nodes.LONGEST_PATH then return nil, "enametoolong" end
   if path and not path:find("%z") then return { path = path } end
   local host, port = text:match("^%[([%x:.%%%w]+)%]:(%d+)$")
   if not host then host, port = text:match("^([^:%[%]%s%z]+):(%d+)$") end

@@ -5,15 +5,14 @@
 
 local core = require "banyan.core"
 local addresses = require "banyan.io.address"
-local connect = require "banyan.io.connect"
 local handles = require "banyan.driver.handles"
 local options = require "banyan.options"
 local owner = require "banyan.io.owner"
 local sockets = require "banyan.io.socket"
+local unix_path = require "banyan.unix_path"
 local uv = require "banyan.driver.uv"
 
 local BACKLOG = 512
-local PROBE_MS = 1000 -- that a listener of the same path has to accept
 local RETRY_MS = 100 -- after an accept that failed, such as for want of files
 
 ---@class banyan.Listener
@@ -216,23 +215,8 @@ local function bind_tcp(handle, at)
   return try(uv.tcp_bind, handle, hosts[1], at.port)
 end
 
--- Does nobody listen on the path of a Unix socket? Yields.
-local function is_stale(path, opts)
-  local before = uv.fs_stat(path)
-  if not before or before.type ~= "socket" then return false end
-  local probe, why = connect({ path = path }, opts, PROBE_MS)
-  if probe then probe:close() end
-  local after = uv.fs_stat(path)
-  return why == "econnrefused" and after ~= nil and after.ino == before.ino
-end
-
--- Binds, or takes the place of a socket that was left over.
-local function bind_pipe(handle, at, opts)
-  local ok, why = try(uv.pipe_bind, handle, at.path)
-  if ok or addresses.code(why) ~= "eaddrinuse" then return ok, why end
-  if not is_stale(at.path, opts) then return nil, why end
-  uv.fs_unlink(at.path)
-  return try(uv.pipe_bind, handle, at.path)
+local function bind_pipe(handle, at)
+  return unix_path.bind(handle, at.path)
 end
 
 local function new_handle(is_pipe, opts)
@@ -245,7 +229,7 @@ end
 
 local function bind_and_listen(l, at)
   local bind = l.is_pipe and bind_pipe or bind_tcp
-  local ok, why = bind(l.handle, at, l.opts)
+  local ok, why = bind(l.handle, at)
   if ok then
     ok, why = try(uv.listen, l.handle, BACKLOG,
       owner.callback(l, on_connection))
