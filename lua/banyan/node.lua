@@ -21,6 +21,7 @@ local names = require "banyan.name"
 local options = require "banyan.options"
 local secrets = require "banyan.secret"
 local tree = require "banyan.tree"
+local workers = require "banyan.workers"
 
 local M = {}
 
@@ -71,6 +72,8 @@ local schema = {
   max_message = "positive",
   max_queue = "positive",
   stop_ms = "timeout",
+  workers = workers.count_kind,
+  worker = workers.main_kind,
   preempt = {
     "true, false or a table",
     function(value)
@@ -177,6 +180,7 @@ local function check(what, opts, level)
   local address = check_names(what, opts, level + 1)
   check_times(what, opts, level + 1)
   check_preempt(what, opts.preempt, level + 1)
+  workers.check(what, opts, level + 1)
   if opts.secret then
     local fine, why = secrets.check(opts.secret)
     if not fine then misuse(what, 'option "secret": ' .. why, level + 1) end
@@ -367,6 +371,15 @@ local function stop_in_order(node, may_wait)
   end
 end
 
+-- What an origin of workers has besides. `level`, `defaults`: as of M.start.
+local function prepare_workers(what, opts, defaults, level)
+  if not opts.workers then return opts end
+  if not defaults then
+    misuse(what, 'the option "workers" is for banyan.run', level + 1)
+  end
+  return workers.complete(opts)
+end
+
 --- Starts a node; see banyan.start.
 ---@param what string  the function whose options these are, for messages
 ---@param opts table|nil
@@ -377,9 +390,12 @@ end
 ---@return banyan.Node|nil node
 ---@return string|nil err
 function M.start(what, opts, defaults, level)
-  local driver, address, secret, why
+  local driver, address, secret, why, held
   opts, driver, address = check(what, opts, level + 1)
-  if address then
+  opts, why, held = prepare_workers(what, opts, defaults, level + 1)
+  if not opts then return nil, why end
+  if opts.name then
+    address = address or names.parse(opts.name)
     secret, why = find_secret(opts, driver, address)
     if not secret then return nil, why end
   end
@@ -393,6 +409,7 @@ function M.start(what, opts, defaults, level)
     core = core.node(core_options(opts, driver, secret, sink and true, told)),
     address = address,
     told = told,
+    workers = opts.workers and opts,
     label = opts.name,
     by_hand = driver.by_hand,
     stop_ms = opts.stop_ms or STOP_MS,
@@ -406,6 +423,7 @@ function M.start(what, opts, defaults, level)
   if started then
     node.session, why = driver.open(make_host(node, sink or nil))
   end
+  if held then held:close() end
   if not node.session then
     node.core:close()
     return nil, why

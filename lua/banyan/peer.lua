@@ -13,6 +13,7 @@
 local core = require "banyan.core"
 core.skip_in_errors()
 local checks = require "banyan.options"
+local begin = require "banyan.peer.start"
 local options = require "banyan.peer.options"
 local server = require "banyan.server"
 local wait = require "banyan.wait"
@@ -78,17 +79,7 @@ end
 local function start(what, starter, opts, is_linked)
   local settings = options.check(what, opts, 3)
   if is_linked then settings.parent = core.self() end
-  local pid, err = starter(control().Control, settings)
-  if not pid then return nil, err end
-  local state = control().states[pid]
-  if not settings.waits then return pid, state and state.node end
-  local node
-  node, err = server.call(pid, { what = "boot" }, "infinity")
-  if err ~= nil then
-    return nil, type(err) == "table" and err[1] == "boot_failed" and err
-      or core.reason { "boot_failed", err }
-  end
-  return pid, node
+  return begin(starter, settings)
 end
 
 --- Starts a peer. Yields until it has booted or has failed to; see `wait_boot`.

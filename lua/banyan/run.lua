@@ -2,7 +2,8 @@
 --
 -- The first process of the node is a small `init`. It waits until each node of
 -- the option `connect` was reached or has failed once, but no longer than
--- CONNECT_MS; then it starts main and waits for its end. Then:
+-- CONNECT_MS; then it starts main, which starts the workers of the option
+-- `workers` first, and waits for its end. Then:
 --
 --   1. main has returned or raised, or SIGTERM or SIGINT has ended it (by the
 --      exit signal "shutdown", and by "kill" after GRACE_MS); supervisors and
@@ -23,6 +24,7 @@ local log = require "banyan.log"
 local nodes = require "banyan.node"
 local server = require "banyan.server"
 local tree = require "banyan.tree"
+local workers = require "banyan.workers"
 
 local GRACE_MS = 5000
 local CONNECT_MS = 3000
@@ -121,6 +123,7 @@ local function init(state, node, main, args)
   state.main = core.spawn_link(function()
     core.label_by(main)
     core.set_main()
+    if node.workers then workers.start(node.workers) end
     local results = pack(main(unpack(args, 1, args.n)))
     local info = core.process_info(core.self())
     state.results, state.links = results, info and info.links

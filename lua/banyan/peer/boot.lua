@@ -14,8 +14,12 @@ local uv = require "banyan.driver.uv"
 local FAILED = 1 -- the status of a boot that fails
 local CONNECT_MS = 10000
 
+local config
+
 local function give_up(why)
-  io.stderr:write("banyan.peer: ", tostring(why), "\n")
+  local worker = config and config.worker
+  io.stderr:write(worker and "worker " .. config.name or "banyan.peer", ": ",
+    tostring(why), "\n")
   os.exit(FAILED)
 end
 
@@ -43,15 +47,15 @@ local function read_config(fd)
     give_up("this program is started by banyan.peer, which tells it what to do "
       .. "on its standard input: " .. why)
   end
-  local fine, config = core.from_bytes(unhex(line:sub(3)))
-  if not fine or type(config) ~= "table" then
+  local fine, told = core.from_bytes(unhex(line:sub(3)))
+  if not fine or type(told) ~= "table" then
     give_up "what the origin told is not understood"
   end
-  return config
+  return told
 end
 
 local lifeline, framed = find_lifeline()
-local config = read_config(lifeline)
+config = read_config(lifeline)
 assert(core.lifeline(lifeline, framed and -1 or config.group))
 if not framed then core.empty_stdin() end
 
@@ -63,6 +67,7 @@ local handles = require "banyan.driver.handles"
 local kinds = require "banyan.peer.kinds"
 local luv_driver = require "banyan.driver.luv"
 local route = require "banyan.peer.route"
+local sockets = require "banyan.sockets"
 local wires = require "banyan.peer.wire"
 local works = require "banyan.peer.work"
 
@@ -214,10 +219,8 @@ local function serve(me)
   end
 end
 
-local function main()
-  local me = banyan.self()
-  banyan.trap_exit(true)
-  banyan.set_label "peer"
+-- What the origin asks for from here on is answered. Yields.
+local function open_control(me)
   local wire
   if config.mode == "dist" then
     wire = Far.new(config.control, config.key)
@@ -229,17 +232,72 @@ local function main()
   end
   work = works.new(wire)
   wire:put(kinds.STARTED, me, banyan.node())
+end
+
+local function control(on_open)
+  local me = banyan.self()
+  banyan.trap_exit(true)
+  banyan.set_label "peer"
+  open_control(me)
+  if on_open then on_open() end
   serve(me)
+  return true
+end
+
+-- --- workers -----------------------------------------------------------------
+--
+-- The main process of a worker's node runs what the origin's option `worker`
+-- says; what serves the origin is a process beside it. So the node begins and
+-- ends as by banyan.run: with its main, or by SIGTERM, which is how it is
+-- stopped for its origin, too.
+
+local TERMINATED = 143 -- the status of a worker that somebody else has stopped
+local told_to_stop = false
+
+local function worker_function()
+  local worker = config.worker
+  local found, module = pcall(require, worker.module)
+  if not found then give_up(module) end
+  local fn = type(module) == "table" and module[worker.fn]
+  if type(fn) == "function" then return fn end
+  give_up(("%s.%s is no function"):format(worker.module, worker.fn))
+end
+
+local function end_in_order()
+  told_to_stop = true
+  uv.kill(uv.os_getpid(), "sigterm")
+end
+
+local function worker_main()
+  local worker, fn = config.worker, worker_function()
+  local me = banyan.self()
+  local ref = banyan.make_ref()
+  banyan.spawn(function()
+    control(function() banyan.send(me, { ref = ref }) end)
+    end_in_order()
+    banyan.sleep(math.huge)
+  end)
+  banyan.receive(ref)
+  banyan.set_label(worker.module .. "." .. worker.fn)
+  local n = worker.args.n or #worker.args
+  local first, err = fn((table.unpack or unpack)(worker.args, 1, n))
+  if first == nil and err ~= nil then give_up(err) end
   return true
 end
 
 local function options()
   local opts = { name = config.name }
   for key, value in pairs(config.links or {}) do opts[key] = value end
+  if config.worker then
+    local path = assert(sockets.path(config.worker.directory, config.name))
+    opts.address = "unix:" .. path
+  end
   return opts
 end
 
-local fine, ok, why = pcall(banyan.run, options(), main)
+local fine, ok, why = pcall(banyan.run, options(),
+  config.worker and worker_main or control)
 if not fine then give_up(ok) end
 if not ok and why ~= "shutdown" then give_up(why) end
+if not ok and config.worker and not told_to_stop then leave(TERMINATED) end
 leave(0)

@@ -20,6 +20,7 @@ local guard = require "banyan.guard"
 local handles = require "banyan.driver.handles"
 local kinds = require "banyan.peer.kinds"
 local listeners = require "banyan.peer.listener"
+local ports = require "banyan.peer.port"
 local owned = require "banyan.owned"
 local programs = require "banyan.peer.program"
 local route = require "banyan.peer.route"
@@ -122,25 +123,6 @@ end
 
 -- --- its start ---------------------------------------------------------------
 
--- A port for a node: bound by nobody, and bound by this socket until the peer
--- has it, which the system allows for a socket that does not listen.
-local function find_port(s, host)
-  local socket = uv.new_tcp()
-  local function try(address)
-    local _, ok = pcall(socket.bind, socket, address, 0)
-    return ok == 0 or ok == true
-  end
-  local bound = try(host == "localhost" and "127.0.0.1" or host)
-    or try "0.0.0.0"
-  local name = bound and socket:getsockname()
-  if uv.os_uname().sysname == "Linux" and name then
-    s.held_port = socket
-  else
-    handles.close(socket)
-  end
-  return name and name.port
-end
-
 local function let_port_go(s)
   if s.held_port then handles.close(s.held_port) end
   s.held_port = nil
@@ -148,7 +130,8 @@ end
 
 local function find_name(s, opts)
   if opts.name or not opts.short then return opts.name end
-  local port = find_port(s, opts.host)
+  local port
+  port, s.held_port = ports.find(opts.host)
   if not port then return nil, "no_port" end
   local host = opts.host:find ":" and "[" .. opts.host .. "]" or opts.host
   return ("%s@%s:%d"):format(opts.short, host, port)
@@ -164,7 +147,7 @@ local function make_line(s, opts)
   local config = {
     mode = s.mode, token = s.token, key = s.key, name = s.node,
     links = opts.links, group = s.program.pid, control = s.pid,
-    origin = own,
+    origin = own, worker = opts.worker,
   }
   if s.listener then
     config.hosts, config.port = s.listener.addresses, s.listener.port
@@ -310,6 +293,12 @@ local function fail_boot(s, reason)
   return true
 end
 
+-- Has a worker come to the end of its work?
+local function is_done(s, reason)
+  return s.program.ending and type(reason) == "table"
+    and reason[1] == "exit_status" and reason[2] == 0
+end
+
 -- It is gone, or given up. Answers what the server does next.
 local function go_down(s, reason)
   if s.state == "down" then return end
@@ -324,8 +313,10 @@ local function go_down(s, reason)
     tell_later(s, ASKED_MS, "leave")
     return
   end
-  if s.peer_down == "stop" then return server.stop_with "normal" end
-  if s.peer_down == "crash" then return server.stop_with(reason) end
+  if s.peer_down == "stop" or s.peer_down == "done" and is_done(s, reason) then
+    return server.stop_with "normal"
+  end
+  if s.peer_down ~= "continue" then return server.stop_with(reason) end
 end
 
 -- The server has ended.

@@ -1,0 +1,72 @@
+--- Where the Unix sockets of an origin and its workers are: a directory of this
+-- user alone. Private to this library.
+--
+-- What is left there of nodes that were killed is removed by the next program
+-- that begins to use the directory.
+
+local address = require "banyan.address"
+local core = require "banyan.core"
+local names = require "banyan.name"
+local unix_path = require "banyan.unix_path"
+local uv = require "banyan.driver.uv"
+
+local sockets = {}
+
+local OWN_DIRECTORY = 448 -- 0700
+local OLD_S = 60 -- one that is younger may be about to listen
+local SHORT = 32 -- bytes of a node's name in that of its socket
+
+local function candidates()
+  local list = {}
+  local runtime = os.getenv "XDG_RUNTIME_DIR"
+  if runtime and runtime:sub(1, 1) == "/" then
+    list[1] = runtime .. "/banyan"
+  end
+  list[#list + 1] = ("%s/banyan-%d"):format(uv.os_tmpdir(), uv.getuid())
+  return list
+end
+
+local function remove_left_over(directory)
+  local found = uv.fs_scandir(directory)
+  local function next_name() return found and uv.fs_scandir_next(found) end
+  local now = uv.gettimeofday()
+  for file in next_name do
+    local path = directory .. "/" .. file
+    local stat = file:find "%.sock$" and uv.fs_lstat(path)
+    if stat and stat.type == "socket" and now - stat.mtime.sec > OLD_S
+      and core.path_listens(path) == false then
+      uv.fs_unlink(path)
+    end
+  end
+end
+
+--- The directory, which is made at first use.
+---@return string|nil path
+---@return string|nil err
+function sockets.directory()
+  local why
+  for _, path in ipairs(candidates()) do
+    uv.fs_mkdir(path, OWN_DIRECTORY)
+    why = unix_path.directory_fault(path)
+    if not why then
+      remove_left_over(path)
+      return path
+    end
+  end
+  return nil, "there is no place for Unix sockets: " .. why
+end
+
+--- The socket of a node, by its name, of which the port is its own on this
+-- machine.
+---@param directory string
+---@param name string
+---@return string|nil path
+---@return string|nil err
+function sockets.path(directory, name)
+  local short = name:match("^[^@]*"):gsub("[^%w_-]", "_"):sub(1, SHORT)
+  local path = ("%s/%s-%d.sock"):format(directory, short, names.parse(name).port)
+  if #path <= address.LONGEST_PATH then return path end
+  return nil, ("the path %s is too long for a socket"):format(path)
+end
+
+return sockets
