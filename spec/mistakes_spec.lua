@@ -310,7 +310,8 @@ row("a name without a port", [[run({ name = "a@localhost" }, print)]],
   'line: banyan.run: option "name": "a@localhost" is no node name, '
   .. '"a@host:port": the port is missing', { status = 1 })
 row("connect as a string", [[run({ name = "A", connect = "B" }, print)]],
-  'line: banyan.run: option "connect" must be a list of names, or of {name=, address=}, got "B"',
+  'line: banyan.run: option "connect" must be a list of names, or of '
+    .. '{name=, address=}, got "B"',
   { status = 1 })
 row("no secret", [[run({ name = "a@0.0.0.0:9501" }, print)]],
   "line: banyan.run: a node that listens on 0.0.0.0:9501 needs a cluster "

@@ -10,7 +10,7 @@ local work = require "spec.support.work"
 local SECRET = "the secret of the specs"
 local WORK = "spec.support.work"
 
--- Runs `body` as the main of an origin, and answers its events and what run did.
+-- Runs `body` as the main of an origin; answers its events and what run did.
 local function with_workers(opts, body)
   local events = {}
   opts.secret = SECRET
@@ -52,7 +52,9 @@ local function gone(pids)
   local left
   repeat
     left = 0
-    for _, pid in ipairs(pids) do if work.lives(pid) then left = left + 1 end end
+    for _, pid in ipairs(pids) do
+      if work.lives(pid) then left = left + 1 end
+    end
     if left > 0 then uv.sleep(5) end
     uv.run "nowait"
   until left == 0 or late
@@ -70,7 +72,8 @@ end
 describe("workers", function()
   it("run what they are told, each on a node of its own", function()
     local name = address.fresh_name "origin"
-    assert_fine({ name = name, workers = 2, worker = { WORK, "serve", { 7, "x" } } },
+    local worker_main = { WORK, "serve", { 7, "x" } }
+    assert_fine({ name = name, workers = 2, worker = worker_main },
       function()
         local all = work.all(2)
         local seen = {}
@@ -119,8 +122,9 @@ describe("workers", function()
         file:close()
         local connected = 0
         local name = banyan.node():match "^[^@]+"
-        for state in text:gmatch("(%d%d) +%d+ [^\n]*/" .. name:gsub("%p", "%%%0")
-          .. "[%w-]*%.sock") do
+        local line = "(%d%d) +%d+ [^\n]*/" .. name:gsub("%p", "%%%0")
+          .. "[%w-]*%.sock"
+        for state in text:gmatch(line) do
           if state == "03" then connected = connected + 1 end
         end
         assert.equal(3, connected)

@@ -1,8 +1,8 @@
---- Addresses of nodes: what the option `address` may be, and what is made of the
--- addresses that other nodes tell. Private to this library.
+--- Addresses of nodes: what the option `address` may be, and what is made of
+-- the addresses that other nodes tell. Private to this library.
 --
--- A node has at most one address of each kind. As text, which is what nodes tell
--- each other, they stand one after the other with a blank between; of what
+-- A node has at most one address of each kind. As text, which is what nodes
+-- tell each other, they stand one after the other with a blank between; of what
 -- others tell, anything else is passed over.
 
 local names = require "banyan.name"

@@ -397,7 +397,10 @@ function M.start(what, opts, defaults, level)
   if opts.name then
     address = address or names.parse(opts.name)
     secret, why = find_secret(opts, driver, address)
-    if not secret then return nil, why end
+    if not secret then
+      if held then held:close() end
+      return nil, why
+    end
   end
   local function option(name)
     if opts[name] ~= nil then return opts[name] end
@@ -528,8 +531,8 @@ end
 ---@return integer|nil link  the number of a connection
 ---@return string|nil text  dial: the peer's name; write: the bytes
 ---@return string|nil address  dial: where it can be reached besides, as it or
----  another node has said: "tcp://host:port", "unix:/path", or both with a blank
----  between; the host need not know of it
+---  another node has said: "tcp://host:port", "unix:/path", or both with a
+---  blank between; the host need not know of it
 ---@return boolean|nil resumes  dial with an address: a refusal is taken for the
 ---  end of the node, so it is to be reported only of an address over TCP, or of
 ---  what the name says if there is none

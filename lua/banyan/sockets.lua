@@ -64,7 +64,8 @@ end
 ---@return string|nil err
 function sockets.path(directory, name)
   local short = name:match("^[^@]*"):gsub("[^%w_-]", "_"):sub(1, SHORT)
-  local path = ("%s/%s-%d.sock"):format(directory, short, names.parse(name).port)
+  local port = names.parse(name).port
+  local path = ("%s/%s-%d.sock"):format(directory, short, port)
   if #path <= address.LONGEST_PATH then return path end
   return nil, ("the path %s is too long for a socket"):format(path)
 end

@@ -1,5 +1,5 @@
---- Paths of Unix sockets: who may be dialled there, and how a node or a listener
--- takes one. Private to this library.
+--- Paths of Unix sockets: who may be dialled there, and how a node or a
+-- listener takes one. Private to this library.
 
 local address = require "banyan.address"
 local core = require "banyan.core"
@@ -23,8 +23,8 @@ local function above(path)
   return path:match "^(.+)/[^/]*$" or "/"
 end
 
---- What is wrong with a directory in which this user's sockets are to be; nil if
--- nobody else may write there.
+--- What is wrong with a directory in which this user's sockets are to be; nil
+-- if nobody else may write there.
 ---@param path string
 ---@return string|nil why
 function unix_path.directory_fault(path)
@@ -82,7 +82,8 @@ function unix_path.bind(pipe, path)
   return bind(pipe, path)
 end
 
---- The same for a node: only this user may connect, or put another socket there.
+--- The same for a node: only this user may connect, or put another socket
+-- there.
 ---@param pipe userdata
 ---@param path string
 ---@return any ok

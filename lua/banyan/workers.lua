@@ -1,13 +1,13 @@
---- Workers: the nodes that the option `workers` of banyan.run adds to a node, so
--- that a program uses all cores. Private to banyan.run.
+--- Workers: the nodes that the option `workers` of banyan.run adds to a node,
+-- so that a program uses all cores. Private to banyan.run.
 --
 --   main            of the origin, banyan.run's function; linked to
 --    workers        a supervisor of peers; what fails more often than it may
 --      peer         the control process of one worker (peer/control.lua)
 --   worker node     another OS process: its main process runs `worker`
 --
--- The link to each worker, and those between workers, go over Unix sockets: each
--- node has one, of which it tells the others.
+-- The link to each worker, and those between workers, go over Unix sockets:
+-- each node has one, of which it tells the others.
 
 local core = require "banyan.core"
 local addresses = require "banyan.address"
@@ -94,14 +94,18 @@ end
 function workers.complete(opts)
   local directory, why = sockets().directory()
   if not directory then return nil, why end
-  local copy, socket, path = {}, nil, nil
+  local copy, socket = {}, nil
   for key, value in pairs(opts) do copy[key] = value end
   if not copy.name then
     copy.name, socket = find_name "127.0.0.1"
     if not copy.name then return nil, socket end
   end
+  local path
   path, why = sockets().path(directory, copy.name)
-  if not path then return nil, why, socket end
+  if not path then
+    if socket then socket:close() end
+    return nil, why
+  end
   copy.address = with_path(copy.address, path)
   return copy, nil, socket
 end
@@ -129,7 +133,7 @@ local function plan_of(opts)
 end
 
 -- A worker keeps its name when it is started again. Where that fails, such as
--- for a port that somebody else has bound by now, the next attempt finds another.
+-- for a port that somebody else has bound by now, the next one finds another.
 local function settings_of(plan, index)
   local known = plan.names[index]
   plan.names[index] = nil
@@ -160,8 +164,8 @@ local function count_of(value)
   return cores and cores() or #luv().cpu_info()
 end
 
---- Starts the workers, in the main process of the origin, and returns once all of
--- them run. Yields; raises where one does not start.
+--- Starts the workers, in the main process of the origin, and returns once all
+-- of them run. Yields; raises where one does not start.
 ---@param opts table  of workers.complete
 function workers.start(opts)
   local plan = plan_of(opts)

@@ -224,21 +224,30 @@ static void put_dest(scene *s) {
     put_id(s);
 }
 
+static void put_node_name(scene *s) {
+  char name[] = {'n', '@', (char)('a' + next_byte(s) % 26)};
+  byn_put_string(&s->message, name, sizeof name);
+}
+
+static void put_address(scene *s) {
+  static const char text[] = "unix:/run/a.sock tcp://127.0.0.1:9101";
+  byn_put_string(&s->message, text, next_byte(s) % sizeof text);
+}
+
 static void put_nodes(scene *s) {
   uint8_t count = next_byte(s) & 7;
   byn_put_varint(&s->message, count);
-  for (uint8_t i = 0; i < count; i++) {
-    char name[] = {'n', '@', (char)('a' + next_byte(s) % 26)};
-    byn_put_string(&s->message, name, sizeof name);
-  }
+  for (uint8_t i = 0; i < count; i++)
+    put_node_name(s);
 }
 
-/* The fields of each kind: i id, d dest, n number, t term, c count of terms */
-#define KINDS 14
+/* The fields of each kind: i id, d dest, n number, t term, c count of terms,
+ * w name of a node, a address */
+#define KINDS 15
 #define NODES 12
 static const char *const FIELDS[KINDS] = {"",   "dt",  "nndt", "dt",  "nnc",
                                           "ii", "iin", "iit",  "iit", "ind",
-                                          "n",  "nt",  NULL,   "iin"};
+                                          "n",  "nt",  NULL,   "iin", "wa"};
 
 static void put_field(scene *s, char field) {
   unsigned count;
@@ -254,6 +263,12 @@ static void put_field(scene *s, char field) {
     break;
   case 't':
     put_term(s, 0);
+    break;
+  case 'w':
+    put_node_name(s);
+    break;
+  case 'a':
+    put_address(s);
     break;
   default:
     count = next_byte(s) & 3;

@@ -36,11 +36,11 @@ typedef struct byn_cluster {
   byn_map by_number;  /* of its link -> peer */
   byn_map transports; /* number -> transport */
   byn_link_config config;
-  char *secret;                       /* config points here */
-  byn_addresses addresses;            /* of other nodes */
+  char *secret;                               /* config points here */
+  byn_addresses addresses;                    /* of other nodes */
   char own_address[BYN_ADDRESS_TEXT_MAX + 1]; /* "": the name says it */
-  uint32_t last_link, last_transport; /* numbers */
-  uint64_t dials;                     /* how many links were dialled */
+  uint32_t last_link, last_transport;         /* numbers */
+  uint64_t dials;                             /* how many links were dialled */
   bool broken;   /* an error broke off what is to be done: tick at once */
   bool stopping; /* after byn_cluster_shutdown: no link comes up */
   int entropy;   /* slot: the driver's source of nonces */

@@ -24,7 +24,7 @@ static void name_event(lua_State *L, byn_cluster *c, const byn_peer *peer,
 
 /* Another life claims this node's name: it answers while it has that. */
 void byn_own_name_asked(lua_State *L, byn_cluster *c, byn_peer *peer,
-                      const byn_question *question) {
+                        const byn_question *question) {
   bool member = question->traits & BYN_TRAIT_MEMBER;
   if (c->stopping || byn_membership_has_lost_name(c->membership)) return;
   if (byn_membership_claimed(c->membership, question->incarnation, member))
@@ -33,8 +33,8 @@ void byn_own_name_asked(lua_State *L, byn_cluster *c, byn_peer *peer,
 }
 
 /* The peer has refused this node, for the sake of another life. */
-void byn_own_name_refused(lua_State *L, byn_cluster *c,
-                              const byn_peer *peer, const byn_holder *holder) {
+void byn_own_name_refused(lua_State *L, byn_cluster *c, const byn_peer *peer,
+                          const byn_holder *holder) {
   byn_membership_name_taken(c->membership, holder->incarnation);
   name_event(L, c, peer, holder->incarnation, holder->address, true);
 }

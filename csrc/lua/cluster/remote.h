@@ -62,8 +62,8 @@ bool byn_remote_down(lua_State *L, byn_node *node, byn_origin *to,
 
 struct byn_peer;
 
-/* Sends a peer that has come up this node's address, and the names and addresses
- * of the other nodes that are up. */
+/* Sends a peer that has come up this node's address, and the names and
+ * addresses of the other nodes that are up. */
 void byn_remote_nodes(lua_State *L, byn_node *node, struct byn_peer *peer);
 
 /* One message came from a peer that is up: does what it says. false: it makes

@@ -29,8 +29,9 @@ typedef struct byn_transport {
   struct byn_peer *peer;     /* whose link has it, or NULL: a stranger's */
   struct byn_peer *claimant; /* it waits for a name: its peer to be, not listed;
                                 see admission.h */
-  byn_connection_event claim;        /* the ADMIT of a claimant */
-  /* Where it came in from, or was dialled; "": not known, or as the name says. */
+  byn_connection_event claim; /* the ADMIT of a claimant */
+  /* Where it came in from, or was dialled; "": not known, or as the name says.
+   */
   char address[BYN_TRANSPORT_ADDRESS_MAX + 1];
   int64_t linger_by; /* at its end: when it is closed in any case; or 0 */
   bool dialled;      /* by this node */

@@ -206,15 +206,15 @@ local function peer_address(conn)
   return from and name.show { host = from.ip, port = from.port } or ""
 end
 
--- A connection waits at `server`, which listens on `path` if it is a pipe. There
--- only this user's nodes connect, so it needs no mark.
+-- A connection waits at `server`, which listens on `path` if it is a pipe.
+-- There only this user's nodes connect, so it needs no mark.
 function Session:accept(err, server, path)
   if err then return self.host.report("accept", code_of(err)) end
   local stream = self:own(path and uv.new_pipe(false) or uv.new_tcp())
   if not server:accept(stream) or self.leaving then return self:drop(stream) end
   local conn = { stream = stream, path = path }
-  local claims = self.core:kept().claims
-  if claims and next(claims) and not path and self.unmarked_count < UNMARKED then
+  local claims = not path and self.core:kept().claims
+  if claims and next(claims) and self.unmarked_count < UNMARKED then
     return self:await_mark(conn)
   end
   if self:admit(conn) then self:opened(conn) end
@@ -313,7 +313,9 @@ function Session:dial_host(conn, target)
   local done = self:guard("resolve", function(err, found)
     if self.links[conn.link] ~= conn then return end
     local hosts = found and addresses(found) or {}
-    if #hosts == 0 then return self:dial_next(conn, code_of(err or "enoent")) end
+    if #hosts == 0 then
+      return self:dial_next(conn, code_of(err or "enoent"))
+    end
     self:dial_hosts(conn, target, hosts, 1)
   end)
   local ok, why = uv.getaddrinfo(target.host, nil, HINTS, done)
@@ -615,8 +617,9 @@ end
 
 --- Puts a node on the loop.
 ---@param host table  core: the node; listen: {host=, port=} or nil; path: of a
----  Unix socket to listen on, or nil; report(where, err): makes an event of an error; dispatch() -> boolean:
----  passes events to on_event, true if there were any. Neither raises.
+---  Unix socket to listen on, or nil; report(where, err): makes an event of an
+---  error; dispatch() -> boolean: passes events to on_event, true if there were
+---  any. Neither raises.
 ---@return table|nil session
 ---@return string|nil err  the address cannot be listened on
 function Driver.open(host)

@@ -6,7 +6,7 @@ local server = require "banyan.server"
 -- The control process is loaded late: it needs luv.
 local function control() return require "banyan.peer.control" end
 
---- Yields until the peer has booted or has failed to, if it is to be waited for.
+--- Yields until the peer has booted or has failed to, if that is waited for.
 ---@param starter function  server.start or server.start_link
 ---@param settings table  of options.lua
 ---@return banyan.Pid|nil peer
