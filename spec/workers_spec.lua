@@ -263,6 +263,71 @@ describe("workers", function()
     end)
   end
 
+  it("run distributed children, which move with their state when one stops",
+    function()
+      local rooms = require "banyan.distributed_supervisor"
+      local function score_of(id)
+        return rooms.call("rooms", id, { tag = "get" }, 10000)
+      end
+      assert_fine({ workers = 2, worker = { WORK, "rooms" }, hosts = false },
+        function()
+          assert(rooms.start_link { name = "rooms" })
+          work.eventually("both take part",
+            function() return #rooms.nodes "rooms" == 2 end)
+          for id = 1, 20 do
+            assert(rooms.start_child("rooms", {
+              id = id,
+              start = { "spec.support.room", "start_link", { { id = id } } },
+            }))
+            rooms.call("rooms", id, { tag = "forget", n = id })
+          end
+          local node, worker = next(work.all(2))
+          assert(uv.kill(worker.pid, "sigterm"))
+          work.eventually("all run on the other one", function()
+            return #rooms.nodes "rooms" == 1
+          end)
+          for id = 1, 20 do assert.equal(id, (score_of(id))) end
+          work.eventually("it is back", function()
+            local answer = work.ask(node)
+            return answer and answer.pid ~= worker.pid
+              and #rooms.nodes "rooms" == 2
+          end)
+          for id = 1, 20 do assert.equal(id, (score_of(id))) end
+        end)
+    end)
+
+  it("and their origin stop in order with distributed children", function()
+    local child = program([[
+      local banyan = require "banyan"
+      local rooms = require "banyan.distributed_supervisor"
+      local work = require "spec.support.work"
+      banyan.run({ workers = 2, worker = { "spec.support.work", "rooms" },
+        secret = os.getenv "SECRET" }, function()
+        assert(rooms.start_link { name = "rooms" })
+        work.eventually("all take part",
+          function() return #rooms.nodes "rooms" == 3 end)
+        for id = 1, 30 do
+          assert(rooms.start_child("rooms", {
+            id = id,
+            start = { "spec.support.room", "start_link", { { id = id } } },
+          }))
+        end
+        for _, worker in pairs(work.all(2)) do
+          print("worker " .. worker.pid)
+        end
+        print "ready"
+        io.stdout:flush()
+        banyan.sleep(math.huge)
+      end)
+    ]], { env = { SECRET = SECRET } })
+    child:wait_for "ready"
+    local pids = pids_in(child.out)
+    child:kill "sigterm"
+    assert.equal(0, (child:finish()), child.err)
+    assert.equal("", child.err)
+    for _, pid in ipairs(pids) do assert.is_false(work.lives(pid)) end
+  end)
+
   it("are stopped by stop_ms where they do not stop", function()
     local child = program([[
       local banyan = require "banyan"

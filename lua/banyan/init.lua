@@ -60,8 +60,9 @@ banyan.log = require "banyan.log"
 -- ends, stops the node in order, and returns what main returned.
 --
 -- Before main, it waits until each node of the option `connect` was reached or
--- an attempt has failed, but for 3 s at most. A node whose name belongs to
--- another node that lives does not run main, or stops if it learns that later.
+-- an attempt has failed, but for 3 s at most, and starts those of the option
+-- `workers`. A node whose name belongs to another node that lives does not run
+-- main, or stops if it learns that later.
 --
 -- The node stops in this order. Processes that are linked to main end with it.
 -- Then all other supervisors are stopped, each after its children. Then the
@@ -115,15 +116,20 @@ end
 ---@field name? string
 --- "host" or "host:port" to bind, by default as in the name.
 ---@field listen? string
+--- What others dial instead, told to them with the name: "unix:/path" (on this
+--- machine, before what the name says), "tcp://host:port" (in its place), or a
+--- list of both. The node listens on the path as well. See docs/clusters.md.
+---@field address? string|string[]
 --- The same on all nodes of the cluster; by default the environment variable
 --- BANYAN_SECRET or, on a loopback address, the content of
 --- $XDG_CONFIG_HOME/banyan/secret (~/.config/banyan/secret), a file that is
 --- made at first use.
 ---@field secret? string
---- Names of nodes; a node on it is dialled now, and again whenever it is not
---- connected. If one is not reached for 3 s, that is the event
---- peer_unreachable. This node's own name is passed over.
----@field connect? string[]
+--- Names of nodes, or { name=, address= } where it is known; a node on it is
+--- dialled now, and again whenever it is not connected. If one is not reached
+--- for 3 s, that is the event peer_unreachable. This node's own name is passed
+--- over.
+---@field connect? (string|{name: string, address: string|string[]})[]
 --- true (default); false: no child of a distributed supervisor runs on this
 --- node, which may call them all the same; see banyan.set_hosts.
 ---@field hosts? boolean
@@ -146,6 +152,15 @@ end
 --- Milliseconds (30000) that an ordered stop of the node may take, or
 --- math.huge; what is left then is killed.
 ---@field stop_ms? integer|number|string
+--- Of banyan.run: so many more nodes on this machine ("cores": one for each
+--- core), each an OS process that runs `worker`, connected with each other and
+--- with this node by Unix sockets, and started again when they are lost. See
+--- docs/workers.md.
+---@field workers? integer|"cores"
+--- Of banyan.run: {"module", "function", {arguments}}, what each worker runs as
+--- its main. The worker is done when that returns; when it raises, or returns
+--- nil and an error, it is started again.
+---@field worker? table
 --- true preempts a process that does not wait; false (default) does not. Uses a
 --- thread and the signal SIGURG. Nothing is preempted inside C functions,
 --- inside coroutines that a process made itself, and in code that LuaJIT

@@ -95,6 +95,10 @@ function log.level(event)
   if type(event) ~= "table" then return levels[event] or "debug" end
   local name, reason = event.event, event.reason
   if name == "node_down" and in_order[reason] then return "info" end
+  if name == "peer_lost" and type(reason) == "table"
+    and reason[1] == "exit_status" and reason[2] == 0 then
+    return "info"
+  end
   if name == "link_refused" and passing[reason] then return "info" end
   if name == "call_timeout" and event.deadlock then return "warning" end
   if name == "link_failed" and alarming[reason] then return "warning" end

@@ -18,6 +18,10 @@ local supervisor = require "banyan.supervisor"
 local workers = {}
 
 local MOST = 1024
+-- More restarts than these end the program: as many as a supervisor allows, and
+-- one of each worker, since what ends one may end all. A slow boot must not
+-- hide that they all end again and again, so there is as much more time.
+local RESTARTS, SECONDS = 3, 5
 
 -- Loaded late: they need luv.
 local function luv() return require "banyan.driver.uv" end
@@ -168,14 +172,17 @@ end
 -- of them run. Yields; raises where one does not start.
 ---@param opts table  of workers.complete
 function workers.start(opts)
-  local plan = plan_of(opts)
+  local plan, count = plan_of(opts), count_of(opts.workers)
   local sup = assert(supervisor.start_link({
     {
       id = "worker", restart = "transient", shutdown = "infinity",
       start = function(index) return start_worker(plan, index) end,
     },
-  }, { strategy = "simple_one_for_one" }))
-  for index = 1, count_of(opts.workers) do
+  }, {
+    strategy = "simple_one_for_one",
+    max_restarts = RESTARTS + count, max_seconds = SECONDS + count,
+  }))
+  for index = 1, count do
     local pid, why = supervisor.start_child(sup, { index })
     if not pid then
       error(("banyan.run: worker %d did not start: %s"):format(index,

@@ -60,6 +60,12 @@ function M.pid_of(wanted)
   return answer.pid
 end
 
+--- Runs children of the distributed supervisor "rooms".
+function M.rooms()
+  assert(require "banyan.distributed_supervisor".start_link { name = "rooms" })
+  M.serve()
+end
+
 function M.raise() error("on purpose", 0) end
 
 --- Waits until fn() is true.
