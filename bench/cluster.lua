@@ -160,6 +160,19 @@ local MOVES = {
     unit = "us" },
 }
 
+local WORKERS = {
+  { key = "work_one", text = "computing, one worker [10]", unit = "/s" },
+  { key = "work_two", text = "computing, two workers", unit = "/s" },
+  { key = "work_gain", text = "  two over one", unit = "x" },
+  { key = "call_unix", text = "call over a Unix socket", unit = "us",
+    scale = 1e6 },
+  { key = "call_tcp", text = "call over TCP", unit = "us", scale = 1e6 },
+  { key = "calls_unix", text = "calls over a Unix socket, 16 callers",
+    unit = "k/s", scale = 1e-3 },
+  { key = "calls_tcp", text = "calls over TCP, 16 callers", unit = "k/s",
+    scale = 1e-3 },
+}
+
 local MEASUREMENTS = {
   { name = "links", rows = LINKS },
   { name = "oneway", rows = ONEWAY },
@@ -170,6 +183,7 @@ local MEASUREMENTS = {
   { name = "checkpoints", rows = CHECKPOINTS, alone = true },
   { name = "moves", rows = MOVES, alone = true },
   { name = "quiet", rows = QUIET },
+  { name = "workers", rows = WORKERS, alone = true },
 }
 
 local NOTES = [[
@@ -189,6 +203,8 @@ machine; what else it does shows in times and rates, and less in CPU.
 [7] of 200 bytes, written by one child, held by so many nodes; OTP has none
 [8] children per second, while 20 processes call children without pause
 [9] 30,000 children, or as many as DEATHS says, all on one node, which is killed
-    when two others have joined]]
+    when two others have joined
+[10] primes up to 20,000, counted by servers of workers; the gain is as great as
+    there are cores that nothing else uses]]
 
 clusters.compare(here, MEASUREMENTS, NOTES)
