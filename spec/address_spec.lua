@@ -200,6 +200,30 @@ describe("a node's address", function()
       child:finish()
     end)
 
+  it("that the program gives counts more than what the node says", function()
+    local at = directory()
+    local a, b, c = support.fresh_name "a", support.fresh_name "b",
+      support.fresh_name "c"
+    local own, relayed = at .. "/a.sock", relay(at .. "/r.sock", port_of(a))
+    local first = node(a, { address = "unix:" .. own })
+    local _, of_b = node(b, {
+      connect = { { name = a, address = "unix:" .. at .. "/r.sock" } },
+    })
+    on_node({}, function()
+      eventually("a and b are connected", function() return way(of_b, a) end)
+      local _, of_c = node(c, { connect = { b } })
+      eventually("c has heard of a", function() return way(of_c, a) end)
+      assert.equal("unix:" .. at .. "/r.sock", way(of_b, a))
+      -- What is told to others is the node's own word.
+      assert.equal("unix:" .. own, way(of_c, a))
+      first:stop()
+      eventually("it is down", function() return of_b.node_down end)
+      node(a, { address = "unix:" .. own })
+      eventually("it is back", function() return #of_b.node_up > 2 end)
+    end)
+    relayed.close()
+  end)
+
   it("over TCP stands for what its name says", function()
     local a, b, c = support.fresh_name "a", support.fresh_name "b",
       support.fresh_name "c"
@@ -209,8 +233,9 @@ describe("a node's address", function()
     local _, of_b = node(b, {
       connect = { { name = a, address = "tcp://" .. own } },
     })
-    local _, of_c = node(c, { connect = { b } })
     on_node({}, function()
+      eventually("a and b are connected", function() return way(of_b, a) end)
+      local _, of_c = node(c, { connect = { b } })
       eventually("c has heard of it", function() return way(of_c, a) end)
       assert.equal("tcp://" .. own, way(of_b, a))
       open_nodes[1]:stop()

@@ -155,7 +155,7 @@ describe("workers", function()
     function()
       for _, order in ipairs {
         { raise = "on purpose" }, { fail = "on_purpose" }, { exit = 3 },
-        { signal = "sigterm" },
+        { gives_up = true }, { signal = "sigterm" },
       } do
         assert_fine({ workers = 1 }, function()
           local node, old = next(work.all(1))
@@ -328,6 +328,21 @@ describe("workers", function()
     for _, pid in ipairs(pids) do assert.is_false(work.lives(pid)) end
   end)
 
+  it("that begin just now are stopped, too", function()
+    local child = program([[
+      local banyan = require "banyan"
+      banyan.run({ workers = 2, worker = { "spec.support.slow_worker", "main" },
+        secret = os.getenv "SECRET" }, function() print "main" end)
+    ]], { env = { SECRET = SECRET } })
+    child:wait_for "loading"
+    local pids = pids_in(child.out)
+    assert.equal(1, #pids)
+    child:kill "sigterm"
+    assert.equal(0, (child:finish()), child.err)
+    assert.is_nil(child.out:find "main")
+    assert.is_true(gone(pids))
+  end)
+
   it("are stopped by stop_ms where they do not stop", function()
     local child = program([[
       local banyan = require "banyan"
@@ -343,6 +358,44 @@ describe("workers", function()
     child:kill "sigterm"
     child:finish()
     assert.is_true(gone(pids))
+  end)
+
+  it("remove the sockets of origins that were killed", function()
+    local at = assert(uv.fs_mkdtemp((os.getenv "TMPDIR" or "/tmp")
+      .. "/byn-XXXXXX"))
+    local directory = at .. "/banyan"
+    assert(uv.fs_mkdir(directory, 448))
+    local gone_pid = 4194304 -- above the greatest that Linux has
+    local names = {
+      old = ("a-1-%d.sock"):format(gone_pid),
+      fresh = ("b-1-%d.sock"):format(gone_pid),
+      alive = ("c-1-%d.sock"):format(uv.os_getpid()),
+      listens = ("d-1-%d.sock"):format(gone_pid),
+      other = "e.sock",
+    }
+    local pipes = {}
+    for what, name in pairs(names) do
+      local path = directory .. "/" .. name
+      pipes[what] = uv.new_pipe(false)
+      assert(pipes[what]:bind(path))
+      if what == "listens" then pipes[what]:listen(8, function() end) end
+      if what ~= "fresh" then assert(uv.fs_utime(path, 1000, 1000)) end
+    end
+    local child = program([[
+      require "banyan".run({ workers = 0, worker = { "a", "b" },
+        secret = os.getenv "SECRET" }, function() end)
+    ]], { env = { SECRET = SECRET, XDG_RUNTIME_DIR = at } })
+    assert.equal(0, (child:finish()), child.err)
+    local left = {}
+    for what, name in pairs(names) do
+      left[what] = uv.fs_stat(directory .. "/" .. name) ~= nil
+      pipes[what]:close()
+    end
+    uv.run "nowait"
+    assert.same({ old = false, fresh = true, alive = true, listens = true,
+      other = true }, left)
+    uv.fs_rmdir(directory)
+    uv.fs_rmdir(at)
   end)
 
   it("leave no socket behind", function()

@@ -94,6 +94,11 @@ const char *byn_addresses_of(const byn_addresses *a, const char *name) {
   return p ? p->text : NULL;
 }
 
+const char *byn_addresses_own(const byn_addresses *a, const char *name) {
+  const place *p = place_of(a, name);
+  return p && p->word == BYN_ADDRESS_OWN ? p->text : NULL;
+}
+
 const char *byn_addresses_to_dial(byn_addresses *a, const char *name,
                                   bool resumes, bool *doubted) {
   place *p = place_of(a, name);

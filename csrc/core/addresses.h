@@ -1,18 +1,17 @@
-/* Addresses: where else than its name says a node can be dialled, as it, the
- * program or another node has said.
+/* Addresses: where else than its name says a node can be dialled, as it or
+ * another node has said.
  *
  * An address is a text that only the driver reads: "unix:/run/a.sock",
  * "tcp://10.0.0.5:9101", or both with a blank between. Whose word it is
- * counts, the later ones more:
+ * counts:
  *
- *   HEARSAY   a third node's; any of that name replaces it
- *   GIVEN     the program's
- *   OWN       the node's own, on a link that proved its name
+ *   HEARSAY   a third node's; any other word of that name replaces it
+ *   OWN       the node's own, on a link that proved its name; HEARSAY does not
+ *             replace it
  *
- * A word replaces only one that counts no more than itself. When the link is
- * down the node's own word becomes HEARSAY (_part): its next life may have
- * another, and others may hear of that first. Where the name is what is to be
- * dialled the node says "", and is forgotten here.
+ * When the link is down the node's own word becomes HEARSAY (_part): its next
+ * life may have another, and others may hear of that first. Only its own word
+ * is told to third nodes. "" is no address, and the node is forgotten here.
  *
  * At an address may be somebody else, or what swallows all that is sent there.
  * So an attempt that found a listener, or no answer, makes the address DOUBTED
@@ -36,7 +35,6 @@
 
 typedef enum byn_address_word {
   BYN_ADDRESS_HEARSAY,
-  BYN_ADDRESS_GIVEN,
   BYN_ADDRESS_OWN
 } byn_address_word;
 
@@ -61,9 +59,11 @@ void byn_addresses_part(byn_addresses *a, const char *name);
 
 /* The address of a node, or NULL; valid until the next word about it. */
 const char *byn_addresses_of(const byn_addresses *a, const char *name);
-/* The same for the next attempt to dial it; NULL: as its name says. `resumes`:
- * its refusal would prove its end, so hearsay does not count. The attempt after
- * this one doubts nothing, unless _doubt says so again. */
+/* The same, if it is the node's own word. */
+const char *byn_addresses_own(const byn_addresses *a, const char *name);
+/* The address for the next attempt to dial it; NULL: as its name says.
+ * `resumes`: its refusal would prove its end, so hearsay does not count. The
+ * attempt after this one doubts nothing, unless _doubt says so again. */
 const char *byn_addresses_to_dial(byn_addresses *a, const char *name,
                                   bool resumes, bool *doubted);
 /* An attempt at the address of that node was not refused. */

@@ -1,8 +1,8 @@
 --- Where the Unix sockets of an origin and its workers are: a directory of this
 -- user alone. Private to this library.
 --
--- What is left there of nodes that were killed is removed by the next program
--- that begins to use the directory.
+-- The name of a socket has the OS process of the origin in it. What is left of
+-- one that is gone is removed by the next program that uses the directory.
 
 local address = require "banyan.address"
 local core = require "banyan.core"
@@ -26,13 +26,20 @@ local function candidates()
   return list
 end
 
+-- One of a container that shares the directory may only seem to be gone.
+local function is_gone(pid)
+  if not pid then return false end
+  local _, _, code = uv.kill(tonumber(pid), 0)
+  return code == "ESRCH"
+end
+
 local function remove_left_over(directory)
   local found = uv.fs_scandir(directory)
   local function next_name() return found and uv.fs_scandir_next(found) end
   local now = uv.gettimeofday()
   for file in next_name do
     local path = directory .. "/" .. file
-    local stat = file:find "%.sock$" and uv.fs_lstat(path)
+    local stat = is_gone(file:match "%-(%d+)%.sock$") and uv.fs_lstat(path)
     if stat and stat.type == "socket" and now - stat.mtime.sec > OLD_S
       and core.path_listens(path) == false then
       uv.fs_unlink(path)
@@ -60,12 +67,13 @@ end
 -- machine.
 ---@param directory string
 ---@param name string
+---@param origin integer  the OS process of the origin
 ---@return string|nil path
 ---@return string|nil err
-function sockets.path(directory, name)
+function sockets.path(directory, name, origin)
   local short = name:match("^[^@]*"):gsub("[^%w_-]", "_"):sub(1, SHORT)
   local port = names.parse(name).port
-  local path = ("%s/%s-%d.sock"):format(directory, short, port)
+  local path = ("%s/%s-%d-%d.sock"):format(directory, short, port, origin)
   if #path <= address.LONGEST_PATH then return path end
   return nil, ("the path %s is too long for a socket"):format(path)
 end

@@ -105,7 +105,7 @@ function workers.complete(opts)
     if not copy.name then return nil, socket end
   end
   local path
-  path, why = sockets().path(directory, copy.name)
+  path, why = sockets().path(directory, copy.name, luv().os_getpid())
   if not path then
     if socket then socket:close() end
     return nil, why
@@ -131,7 +131,7 @@ local function plan_of(opts)
   }
   plan.worker = {
     module = opts.worker[1], fn = opts.worker[2], args = opts.worker[3] or {},
-    directory = sockets().directory(),
+    directory = sockets().directory(), origin = luv().os_getpid(),
   }
   return plan
 end

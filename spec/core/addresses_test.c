@@ -54,18 +54,18 @@ static void a_node_that_nobody_spoke_of_is_dialled_by_its_name(void **state) {
   ended(&a);
 }
 
-static void a_word_that_counts_less_replaces_nothing(void **state) {
+static void hearsay_replaces_no_word_of_the_node_itself(void **state) {
   (void)state;
   byn_addresses a = made();
   byn_addresses_tell(&a, A, "unix:/1", BYN_ADDRESS_HEARSAY);
   byn_addresses_tell(&a, A, "unix:/2", BYN_ADDRESS_HEARSAY);
   assert_is(&a, A, "unix:/2");
-  byn_addresses_tell(&a, A, "unix:/3", BYN_ADDRESS_GIVEN);
+  assert_null(byn_addresses_own(&a, A));
+  byn_addresses_tell(&a, A, "unix:/3", BYN_ADDRESS_OWN);
   byn_addresses_tell(&a, A, "unix:/4", BYN_ADDRESS_HEARSAY);
   assert_is(&a, A, "unix:/3");
+  assert_string_equal(byn_addresses_own(&a, A), "unix:/3");
   byn_addresses_tell(&a, A, "unix:/5", BYN_ADDRESS_OWN);
-  byn_addresses_tell(&a, A, "unix:/6", BYN_ADDRESS_GIVEN);
-  byn_addresses_tell(&a, A, "unix:/6", BYN_ADDRESS_HEARSAY);
   assert_is(&a, A, "unix:/5");
   assert_is(&a, B, NULL);
   ended(&a);
@@ -77,6 +77,7 @@ static void the_next_life_may_have_another(void **state) {
   byn_addresses_tell(&a, A, "unix:/1", BYN_ADDRESS_OWN);
   byn_addresses_part(&a, A);
   assert_is(&a, A, "unix:/1");
+  assert_null(byn_addresses_own(&a, A));
   byn_addresses_tell(&a, A, "unix:/2", BYN_ADDRESS_HEARSAY);
   assert_is(&a, A, "unix:/2");
   byn_addresses_tell(&a, A, "", BYN_ADDRESS_OWN);
@@ -177,7 +178,7 @@ static void without_memory_the_name_is_dialled(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_node_that_nobody_spoke_of_is_dialled_by_its_name),
-      cmocka_unit_test(a_word_that_counts_less_replaces_nothing),
+      cmocka_unit_test(hearsay_replaces_no_word_of_the_node_itself),
       cmocka_unit_test(the_next_life_may_have_another),
       cmocka_unit_test(hearsay_resumes_nothing),
       cmocka_unit_test(doubt_is_for_the_next_attempt_alone),

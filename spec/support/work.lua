@@ -5,7 +5,20 @@ local uv = require "luv"
 
 local M = {}
 
---- Answers {ask=} until it is told {exit=}, {raise=}, {fail=} or {done=}.
+--- Has a supervisor that its child ends by crashing.
+function M.give_up()
+  require "banyan.supervisor".start_link {
+    {
+      id = 1, start = function()
+        return banyan.spawn_link(function() error("on purpose", 0) end)
+      end,
+    },
+  }
+  banyan.sleep(math.huge)
+end
+
+--- Answers {ask=} until it is told {exit=}, {raise=}, {fail=}, {gives_up=} or
+-- {done=}.
 function M.serve(...)
   banyan.register "work"
   local args = { ... }
@@ -20,6 +33,8 @@ function M.serve(...)
       os.exit(m.exit)
     elseif m.raise then
       error(m.raise, 0)
+    elseif m.gives_up then
+      M.give_up()
     elseif m.fail then
       return nil, m.fail
     elseif m.done then

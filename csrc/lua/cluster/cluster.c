@@ -166,6 +166,10 @@ void byn_peer_calm(byn_cluster *c, byn_peer *peer) {
     wake_blocked_senders(c, peer);
 }
 
+byn_addresses *byn_cluster_addresses(byn_cluster *c, const char *name) {
+  return byn_addresses_of(&c->given, name) ? &c->given : &c->addresses;
+}
+
 /* --- the events of a link ------------------------------------------------- */
 
 void byn_peer_note_traits(byn_cluster *c, const byn_peer *peer,
@@ -209,7 +213,7 @@ static void peer_up(lua_State *L, byn_cluster *c, byn_peer *peer,
   origin->uses++;
   origin->doubles = e->traits & BYN_TRAIT_DOUBLES;
   peer->takes_addresses = e->traits & BYN_TRAIT_ADDRESSES;
-  byn_addresses_proven(&c->addresses, peer->name);
+  byn_addresses_proven(byn_cluster_addresses(c, peer->name), peer->name);
   byn_assert(cluster_is_sound(c));
   byn_peer_note_traits(c, peer, e->traits);
   if (!byn_link_can_be_asked(peer->link))
@@ -245,7 +249,7 @@ static void peer_down(lua_State *L, byn_cluster *c, byn_peer *peer,
     byn_map_remove(&c->by_origin, key);
   byn_assert(cluster_is_sound(c));
   if (!peer->origin && !strcmp(reason, "handshake_timeout"))
-    byn_addresses_doubt(&c->addresses, peer->name);
+    byn_addresses_doubt(byn_cluster_addresses(c, peer->name), peer->name);
   if (!peer->origin && peer->dialled && !strcmp(reason, "name_taken"))
     byn_own_name_refused(L, c, peer, e->holder);
   else if (!peer->origin && !is_replaced(reason))
@@ -303,7 +307,7 @@ void byn_peer_poll(lua_State *L, byn_cluster *c, byn_peer *peer) {
       byn_cluster_event(L, c, "link_broken", peer->name, e.reason);
       break;
     case BYN_LINK_RESUMED:
-      byn_addresses_proven(&c->addresses, peer->name);
+      byn_addresses_proven(byn_cluster_addresses(c, peer->name), peer->name);
       byn_cluster_event(L, c, "link_resumed", peer->name, NULL);
       break;
     case BYN_LINK_ASKED:
@@ -743,6 +747,7 @@ void byn_cluster_open(lua_State *L, byn_node *node, int options) {
   byn_map_init(&c->by_number, &node->world->alloc);
   byn_map_init(&c->transports, &node->world->alloc);
   byn_addresses_init(&c->addresses, &node->world->alloc);
+  byn_addresses_init(&c->given, &node->world->alloc);
   if (!byn_agenda_open(&c->agenda, &node->world->alloc))
     luaL_error(L, "not enough memory");
   cluster_configure(L, c, options);
@@ -777,6 +782,7 @@ void byn_cluster_close(lua_State *L, byn_node *node) {
   byn_map_clear(&c->by_number);
   byn_map_clear(&c->transports);
   byn_addresses_free(&c->addresses);
+  byn_addresses_free(&c->given);
   byn_agenda_close(&c->agenda);
   if (c->secret) {
     memset(c->secret, 0, c->config.connection.secret_len);

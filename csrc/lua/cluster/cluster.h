@@ -36,8 +36,9 @@ typedef struct byn_cluster {
   byn_map by_number;  /* of its link -> peer */
   byn_map transports; /* number -> transport */
   byn_link_config config;
-  char *secret;                               /* config points here */
-  byn_addresses addresses;                    /* of other nodes */
+  char *secret;            /* config points here */
+  byn_addresses addresses; /* of other nodes, as nodes have said */
+  byn_addresses given;     /* as the program has said, which counts more */
   char own_address[BYN_ADDRESS_TEXT_MAX + 1]; /* "": the name says it */
   uint32_t last_link, last_transport;         /* numbers */
   uint64_t dials;                             /* how many links were dialled */
@@ -60,6 +61,8 @@ byn_peer *byn_peer_of(const byn_node *node, const byn_origin *origin);
 byn_peer *byn_peer_named(const byn_node *node, const char *name);
 /* Takes what its link has to tell; may raise, see byn_cluster_poll. */
 void byn_peer_poll(lua_State *L, byn_cluster *c, byn_peer *peer);
+/* The addresses of which the next dial of a node takes one. */
+byn_addresses *byn_cluster_addresses(byn_cluster *c, const char *name);
 /* What the membership must know of a node before its link is up. */
 void byn_peer_note_traits(byn_cluster *c, const byn_peer *peer, uint8_t traits);
 /* A connection ended before it was known who is at its other end; `name`: who

@@ -220,7 +220,7 @@ static int l_tell_address(lua_State *L) {
   byn_argument(L, byn_name_is_valid(name, strlen(name)), 1,
                "is not a node's name");
   byn_argument(L, byn_address_is_valid(text, n), 2, "is not an address");
-  byn_addresses_tell(&c->addresses, name, text, BYN_ADDRESS_GIVEN);
+  byn_addresses_tell(&c->given, name, text, BYN_ADDRESS_OWN);
   lua_pushboolean(L, 1);
   return 1;
 }

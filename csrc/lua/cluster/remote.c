@@ -389,7 +389,7 @@ void byn_remote_nodes(lua_State *L, byn_node *node, byn_peer *peer) {
   send_address(node, peer, node->name, c->own_address);
   for (uint32_t i = 0; i < count; i++) {
     const char *name = byn_membership_up_name(c->membership, i);
-    send_address(node, peer, name, byn_addresses_of(&c->addresses, name));
+    send_address(node, peer, name, byn_addresses_own(&c->addresses, name));
     send_name(node, peer, name);
   }
 }

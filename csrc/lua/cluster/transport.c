@@ -113,7 +113,8 @@ void byn_transport_dialled(byn_cluster *c, byn_transport *t,
                            const char *address) {
   byn_copy_printable(t->address, BYN_TRANSPORT_ADDRESS_MAX, address,
                      strlen(address));
-  if (*address && t->peer) byn_addresses_doubt(&c->addresses, t->peer->name);
+  if (!*address || !t->peer) return;
+  byn_addresses_doubt(byn_cluster_addresses(c, t->peer->name), t->peer->name);
 }
 
 int byn_transport_strangers(const byn_cluster *c) {
@@ -149,8 +150,8 @@ int64_t byn_transport_due(const byn_transport *t) {
 static int push_dial(lua_State *L, byn_cluster *c, const byn_transport *t) {
   const byn_peer *peer = t->peer;
   bool doubted, resumes = byn_link_is_up(peer->link);
-  const char *address =
-      byn_addresses_to_dial(&c->addresses, peer->name, resumes, &doubted);
+  const char *address = byn_addresses_to_dial(
+      byn_cluster_addresses(c, peer->name), peer->name, resumes, &doubted);
   lua_pushliteral(L, "dial");
   lua_pushinteger(L, t->number);
   lua_pushstring(L, peer->name);

@@ -289,8 +289,9 @@ local function options()
   local opts = { name = config.name }
   for key, value in pairs(config.links or {}) do opts[key] = value end
   if config.worker then
-    local path = assert(sockets.path(config.worker.directory, config.name))
-    opts.address = "unix:" .. path
+    local worker = config.worker
+    opts.address = "unix:"
+      .. assert(sockets.path(worker.directory, config.name, worker.origin))
   end
   return opts
 end
