@@ -303,6 +303,22 @@ describe("the level of an event", function()
       reason = "name_taken" })
   end)
 
+  it("is low for a dial that meets a node which stops", function()
+    assert.equal("info", log.level { event = "link_refused",
+      reason = "shutdown" })
+  end)
+
+  it("is low for a peer node that ends with the status 0", function()
+    assert.equal("info", log.level { event = "peer_lost",
+      reason = { "exit_status", 0 } })
+    for _, reason in ipairs {
+      { "exit_status", 1 }, { "signal", 9 }, "closed",
+    } do
+      assert.equal("warning", log.level { event = "peer_lost",
+        reason = reason })
+    end
+  end)
+
   it("depends on the reason for which a node is down", function()
     assert.equal("info", log.level { event = "node_down",
       reason = "shutdown" })

@@ -76,9 +76,10 @@ for _, reason in ipairs {
 end
 
 -- A link that is refused for one of these reasons is no trouble: there is
--- another one, or the peer missed that this node had given it up.
+-- another one, the peer missed that this node had given it up, or a node stops.
 local passing = {
   session_unknown = true, simultaneous = true, already_connected = true,
+  shutdown = true,
 }
 
 --- One decision of a node, with fields that depend on the event.
