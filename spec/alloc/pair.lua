@@ -21,6 +21,7 @@ function pair.make(opts)
     local all = {
       name = name, incarnation = i, secret = "a secret of the spec", seed = i,
       events = true, clock = function() return now end,
+      address = ("unix:/run/%d.sock"):format(i),
       entropy = function(n)
         draws = draws + 1
         return (("%08d"):format(draws):rep(n)):sub(1, n)
@@ -38,14 +39,14 @@ local function number_of(name)
   end
 end
 
-local function carry_out(i, what, link, more)
+local function carry_out(i, what, link, more, address)
   local me, there = nodes[i], far[i][link]
   if what == "dial" then
     pair.dials = pair.dials + 1
     local peer = number_of(more)
     local other = assert(nodes[peer]:accepted(now))
     far[i][link], far[peer][other] = { peer, other }, { i, link }
-    me:connected(link, now)
+    me:connected(link, now, address)
   elseif what == "write" then
     if there then nodes[there[1]]:received(there[2], more, now) end
     me:written(link, #more, now)
@@ -68,9 +69,9 @@ end
 
 local function exchange(i)
   while true do
-    local what, link, bytes = nodes[i]:action()
+    local what, link, bytes, address = nodes[i]:action()
     if not what then return end
-    carry_out(i, what, link, bytes)
+    carry_out(i, what, link, bytes, address)
   end
 end
 
