@@ -11,7 +11,7 @@ local uv = require "luv"
 
 local SECRET = "the secret of the specs"
 
-local directories, open_nodes = {}, {}
+local directories, open_nodes, programs = {}, {}, {}
 
 -- A directory that only this user may write.
 local function directory(mode)
@@ -60,10 +60,18 @@ local function way(events, name)
   return found
 end
 
--- A listener on a path that passes what comes to a port.
-local function relay(path, port)
-  local server, streams = uv.new_pipe(false), {}
-  assert(server:bind(path))
+-- A listener on a path, or on a port, that passes what comes to another port.
+local function relay(at, port)
+  local streams = {}
+  local is_path = type(at) == "string"
+  local make = is_path and function() return uv.new_pipe(false) end
+    or uv.new_tcp
+  local server = make()
+  if is_path then
+    assert(server:bind(at))
+  else
+    assert(server:bind("127.0.0.1", at))
+  end
   local function pass(from, to)
     from:read_start(function(_, data)
       if data then return to:write(data) end
@@ -73,7 +81,7 @@ local function relay(path, port)
     end)
   end
   server:listen(16, function()
-    local client, target = uv.new_pipe(false), uv.new_tcp()
+    local client, target = make(), uv.new_tcp()
     streams[#streams + 1], streams[#streams + 2] = client, target
     server:accept(client)
     target:connect("127.0.0.1", port, function(err)
@@ -97,6 +105,10 @@ local function port_of(name) return tonumber(name:match "%d+$") end
 
 describe("a node's address", function()
   after_each(function()
+    for _, child in ipairs(programs) do
+      child:kill "sigkill"
+      child:finish()
+    end
     for _, started in ipairs(open_nodes) do started:stop() end
     for _, path in ipairs(directories) do
       local found = uv.fs_scandir(path)
@@ -107,7 +119,7 @@ describe("a node's address", function()
       end
       uv.fs_rmdir(path)
     end
-    directories, open_nodes = {}, {}
+    directories, open_nodes, programs = {}, {}, {}
   end)
 
   it("is dialled, and told to third nodes", function()
@@ -168,36 +180,43 @@ describe("a node's address", function()
     end)
   end)
 
+  -- The program that listens at `at`, if the name does not, is not the node.
+  local function outlives_its_relay(at, told)
+    local a, b = support.fresh_name "a", support.fresh_name "b"
+    local relayed = relay(at, port_of(a))
+    local child = program([[
+      local banyan = require "banyan"
+      banyan.run({ name = os.getenv "A", secret = os.getenv "SECRET",
+        on_event = false }, function()
+        print "up"
+        io.stdout:flush()
+        banyan.sleep(math.huge)
+      end)
+    ]], { env = { A = a, SECRET = SECRET } })
+    programs[#programs + 1] = child
+    child:wait_for "up"
+    local _, of_b = node(b, {
+      connect = { { name = a, address = told } },
+      reconnect_ms = 60000, down_after_ms = 60000,
+    })
+    on_node({}, function()
+      eventually("they are connected", function() return way(of_b, a) end)
+      assert.equal(told, way(of_b, a))
+      relayed.close()
+      eventually("the link goes on", function() return of_b.link_resumed end)
+      assert.is_nil(of_b.node_down)
+      child:kill "sigkill"
+      eventually("its end is noticed", function() return of_b.node_down end)
+      assert.equal("econnrefused", of_b.node_down[1].reason)
+    end)
+  end
+
   it("that refuses is no proof of an end, as long as the name does not",
     function()
-      local at = directory()
-      local a, b = support.fresh_name "a", support.fresh_name "b"
-      local relayed = relay(at .. "/relay.sock", port_of(a))
-      local child = program([[
-        local banyan = require "banyan"
-        banyan.run({ name = os.getenv "A", secret = os.getenv "SECRET",
-          on_event = false }, function()
-          print "up"
-          io.stdout:flush()
-          banyan.sleep(math.huge)
-        end)
-      ]], { env = { A = a, SECRET = SECRET } })
-      child:wait_for "up"
-      local _, of_b = node(b, {
-        connect = { { name = a, address = "unix:" .. at .. "/relay.sock" } },
-        reconnect_ms = 60000, down_after_ms = 60000,
-      })
-      on_node({}, function()
-        eventually("they are connected", function() return way(of_b, a) end)
-        assert.equal("unix:" .. at .. "/relay.sock", way(of_b, a))
-        relayed.close()
-        eventually("the link goes on", function() return of_b.link_resumed end)
-        assert.is_nil(of_b.node_down)
-        child:kill "sigkill"
-        eventually("its end is noticed", function() return of_b.node_down end)
-        assert.equal("econnrefused", of_b.node_down[1].reason)
-      end)
-      child:finish()
+      local path = directory() .. "/relay.sock"
+      outlives_its_relay(path, "unix:" .. path)
+      local port = support.free_port()
+      outlives_its_relay(port, ("tcp://127.0.0.1:%d"):format(port))
     end)
 
   it("that the program gives counts more than what the node says", function()
@@ -292,10 +311,16 @@ describe("where a node is dialled", function()
       assert.same({ NAMED, TOLD }, targets.of(A, "tcp://h:5", false, true))
     end)
 
-  it("is one place alone where a refusal ends its session", function()
-    assert.same({ NAMED }, targets.of(A, nil, true))
-    assert.same({ TOLD }, targets.of(A, "tcp://h:5", true))
-    assert.same({ TOLD }, targets.of(A, "tcp://h:5", true, true))
+  it("ends with the only place where a refusal ends its session", function()
+    local own = "tcp://h:5"
+    assert.same({ NAMED }, targets.of(A, nil, own))
+    assert.same({ TOLD }, targets.of(A, own, own))
+    assert.same({ TOLD }, targets.of(A, own, own, true))
+    -- The program's word is tried before that, and proves nothing.
+    local given = { host = "g", port = 6, text = "tcp://g:6" }
+    assert.same({ given, TOLD }, targets.of(A, "tcp://g:6", own))
+    assert.same({ given, NAMED }, targets.of(A, "tcp://g:6", ""))
+    assert.same({ NAMED }, targets.of(A, "tcp://g:6", "", true))
   end)
 
   it("is not what it does not know, or a name that is none", function()

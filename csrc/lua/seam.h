@@ -8,7 +8,7 @@
  *                               answers when it wants to be called again
  *                               (<= now: at once; nil: not before input)
  *   node:action() -> ...        until nil: "dial", link, name [, address,
- *                                                resumes, doubted]
+ *                                                own, doubted]
  *                                          "write", link, bytes
  *                                          "close", link
  *   node:accepted(now [, address]) -> link
@@ -33,9 +33,10 @@
  * driver has said is closed.
  *
  * A dial with an `address` (core/addresses.h) is to that before it is to what
- * the name says. Where it `resumes` a session, a refusal proves the end of the
- * node, so it may only be reported of the address over TCP, or of what the name
- * says if there is none. `doubted`: somebody else may listen at the address.
+ * the name says. With `own` it resumes a session, and a refusal proves the end
+ * of the node: it may only be reported of the place over TCP that `own`, the
+ * node's own word, names, or of what the name says if it names none ("", say).
+ * `doubted`: somebody else may listen at the address.
  *
  * Times are whole milliseconds and never go back. A link number that the
  * node has forgotten is ignored.

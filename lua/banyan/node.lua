@@ -533,9 +533,9 @@ end
 ---@return string|nil address  dial: where it can be reached besides, as it or
 ---  another node has said: "tcp://host:port", "unix:/path", or both with a
 ---  blank between; the host need not know of it
----@return boolean|nil resumes  dial with an address: a refusal is taken for the
----  end of the node, so it is to be reported only of an address over TCP, or of
----  what the name says if there is none
+---@return string|nil own  dial with an address: a refusal is taken for the end
+---  of the node, so it is to be reported only of the address over TCP in this
+---  text, or of what the name says if it has none
 ---@return boolean|nil doubted  dial with an address: somebody else may be there
 function Node:action()
   return by_hand(self, "action"):action()

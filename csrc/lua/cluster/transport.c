@@ -146,6 +146,12 @@ int64_t byn_transport_due(const byn_transport *t) {
 
 /* --- actions -------------------------------------------------------------- */
 
+static void push_own_word(lua_State *L, const byn_cluster *c,
+                          const char *name) {
+  const char *own = byn_addresses_own(&c->addresses, name);
+  lua_pushstring(L, own ? own : "");
+}
+
 /* Pushes the values of a dial: see seam.h. */
 static int push_dial(lua_State *L, byn_cluster *c, const byn_transport *t) {
   const byn_peer *peer = t->peer;
@@ -157,7 +163,10 @@ static int push_dial(lua_State *L, byn_cluster *c, const byn_transport *t) {
   lua_pushstring(L, peer->name);
   if (!address) return 3;
   lua_pushstring(L, address);
-  lua_pushboolean(L, resumes);
+  if (resumes)
+    push_own_word(L, c, peer->name);
+  else
+    lua_pushnil(L);
   lua_pushboolean(L, doubted);
   return 6;
 }

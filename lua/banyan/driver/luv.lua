@@ -390,12 +390,12 @@ local function wake_up() end
 
 function Session:act()
   while true do
-    local what, link, more, address, resumes, doubted = self.core:action()
+    local what, link, more, address, own, doubted = self.core:action()
     if not what then return end
     if what == "write" then
       self:write(link, more)
     elseif what == "dial" then
-      self:dial(link, more, address, resumes, doubted)
+      self:dial(link, more, address, own, doubted)
     else
       self:hang_up(link)
     end

@@ -6,8 +6,8 @@
 -- is what became of the dial.
 --
 -- A refusal ends a session that is to be resumed, as it proves the end of the
--- node. There is only one place then of which it is taken: the node's address
--- over TCP, or what its name says if it has told none. At the other, somebody
+-- node. It is taken of one place only: the node's own address over TCP, or what
+-- its name says if it has told none. That comes last. At any other, somebody
 -- else may have listened, who is gone.
 
 local addresses = require "banyan.address"
@@ -28,23 +28,33 @@ local function named(peer)
   return at and { host = at.host, port = at.port }
 end
 
+local function path_in(read)
+  if read.path and unix_path.may_be_dialled(read.path) then
+    return { path = read.path, text = "unix:" .. read.path }
+  end
+end
+
 --- The places of one dial; see csrc/lua/seam.h.
 ---@param peer string  the node's name
 ---@param text string|nil  its address
----@param resumes boolean|nil
+---@param own string|nil  where a session is to be resumed
 ---@param doubted boolean|nil
 ---@return table[] list  { path= } or { host=, port= }, and text
-function targets.of(peer, text, resumes, doubted)
-  local read = addresses.read(text or "")
-  local told, said, list = tcp(read.tcp), named(peer), {}
-  if read.path and not doubted and unix_path.may_be_dialled(read.path) then
-    list[1] = { path = read.path, text = "unix:" .. read.path }
-  end
-  if resumes then
-    list[#list + 1] = told or said
+function targets.of(peer, text, own, doubted)
+  local list, read = {}, addresses.read(text or "")
+  local told, said = tcp(read.tcp), named(peer)
+  local function add(target) list[#list + 1] = target end
+  if not doubted then add(path_in(read)) end
+  if text and own then
+    local last = tcp(addresses.read(own).tcp) or said
+    if told and not doubted and told.text ~= last.text then add(told) end
+    add(last)
+  elseif doubted then
+    add(said)
+    add(told)
   else
-    list[#list + 1] = doubted and said or told or said
-    if told then list[#list + 1] = doubted and told or said end
+    add(told)
+    add(said)
   end
   return list
 end
