@@ -398,7 +398,7 @@ function M.start(what, opts, defaults, level)
     address = address or names.parse(opts.name)
     secret, why = find_secret(opts, driver, address)
     if not secret then
-      if held then held:close() end
+      workers.release(held)
       return nil, why
     end
   end
@@ -426,7 +426,7 @@ function M.start(what, opts, defaults, level)
   if started then
     node.session, why = driver.open(make_host(node, sink or nil))
   end
-  if held then held:close() end
+  workers.release(held)
   if not node.session then
     node.core:close()
     return nil, why

@@ -90,6 +90,12 @@ local function with_path(given, path)
   return list
 end
 
+--- The node has its port, or does not start.
+---@param socket userdata|nil  of complete
+function workers.release(socket)
+  if socket then ports().release(socket) end
+end
+
 --- The options of an origin: with a name, and a socket. They have been checked.
 ---@param opts table
 ---@return table|nil opts  a copy
@@ -107,7 +113,7 @@ function workers.complete(opts)
   local path
   path, why = sockets().path(directory, copy.name, luv().os_getpid())
   if not path then
-    if socket then socket:close() end
+    ports().release(socket)
     return nil, why
   end
   copy.address = with_path(copy.address, path)

@@ -17,7 +17,6 @@ local core = require "banyan.core"
 core.skip_in_errors()
 local Far = require "banyan.peer.far"
 local guard = require "banyan.guard"
-local handles = require "banyan.driver.handles"
 local kinds = require "banyan.peer.kinds"
 local listeners = require "banyan.peer.listener"
 local ports = require "banyan.peer.port"
@@ -124,7 +123,7 @@ end
 -- --- its start ---------------------------------------------------------------
 
 local function let_port_go(s)
-  if s.held_port then handles.close(s.held_port) end
+  ports.release(s.held_port)
   s.held_port = nil
 end
 

@@ -1,5 +1,6 @@
 --- Ports for nodes that are started on this machine. Private to this library.
 
+local handles = require "banyan.driver.handles"
 local uv = require "banyan.driver.uv"
 
 local port = {}
@@ -20,8 +21,14 @@ function port.find(host)
     or try "0.0.0.0"
   local name = bound and socket:getsockname()
   if uv.os_uname().sysname == "Linux" and name then return name.port, socket end
-  require "banyan.driver.handles".close(socket)
+  handles.close(socket)
   return name and name.port
+end
+
+--- The node has its port, or needs none.
+---@param socket userdata|nil  of find
+function port.release(socket)
+  if socket then handles.close(socket) end
 end
 
 return port
