@@ -180,6 +180,30 @@ describe("a node's address", function()
     end)
   end)
 
+  it("where nobody answers is given up for the name", function()
+    local at = directory()
+    local port = support.free_port()
+    local silent = { uv.new_pipe(false), uv.new_tcp() }
+    assert(silent[1]:bind(at .. "/silent.sock"))
+    assert(silent[2]:bind("127.0.0.1", port))
+    for _, server in ipairs(silent) do server:listen(8, function() end) end
+    for _, told in ipairs {
+      "unix:" .. at .. "/silent.sock", ("tcp://127.0.0.1:%d"):format(port),
+    } do
+      local a, b = support.fresh_name "a", support.fresh_name "b"
+      node(a)
+      local _, of_b = node(b, {
+        connect = { { name = a, address = told } }, handshake_ms = 200,
+      })
+      on_node({}, function()
+        eventually("they are connected", function() return way(of_b, a) end)
+        assert.equal("127.0.0.1:" .. port_of(a), way(of_b, a))
+        assert.equal("handshake_timeout", of_b.link_failed[1].reason)
+      end)
+    end
+    for _, server in ipairs(silent) do server:close() end
+  end)
+
   -- The program that listens at `at`, if the name does not, is not the node.
   local function outlives_its_relay(at, told)
     local a, b = support.fresh_name "a", support.fresh_name "b"

@@ -398,6 +398,18 @@ describe("workers", function()
     uv.fs_rmdir(at)
   end)
 
+  it("have sockets whose paths are short enough", function()
+    local sockets = require "banyan.sockets"
+    local name = ("a.b"):rep(30) .. "@127.0.0.1:65535"
+    local path = sockets.path("/run/user/1000/banyan", name, 4194304)
+    assert.equal("/run/user/1000/banyan/" .. ("a_b"):rep(10)
+      .. "a_-65535-4194304.sock", path)
+    assert.equal(103, #sockets.path(("/d"):rep(40), name, 4194304))
+    local none, why = sockets.path(("/d"):rep(50), name, 4194304)
+    assert.is_nil(none)
+    assert.matches("too long for sockets$", why)
+  end)
+
   it("leave no socket behind", function()
     local paths = {}
     assert_fine({ workers = 2 }, function(events)

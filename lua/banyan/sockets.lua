@@ -71,11 +71,13 @@ end
 ---@return string|nil path
 ---@return string|nil err
 function sockets.path(directory, name, origin)
-  local short = name:match("^[^@]*"):gsub("[^%w_-]", "_"):sub(1, SHORT)
-  local port = names.parse(name).port
-  local path = ("%s/%s-%d-%d.sock"):format(directory, short, port, origin)
-  if #path <= address.LONGEST_PATH then return path end
-  return nil, ("the path %s is too long for a socket"):format(path)
+  local short = name:match("^[^@]*"):gsub("[^%w_-]", "_")
+  local rest = ("-%d-%d.sock"):format(names.parse(name).port, origin)
+  local room = address.LONGEST_PATH - #directory - #"/" - #rest
+  if room >= 0 then
+    return directory .. "/" .. short:sub(1, math.min(room, SHORT)) .. rest
+  end
+  return nil, ("the path of %s is too long for sockets"):format(directory)
 end
 
 return sockets
