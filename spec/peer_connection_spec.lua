@@ -8,6 +8,7 @@ local lua = require "spec.support.lua"
 local peer = require "banyan.peer"
 local peers = require "spec.support.peers"
 local sockets = require "spec.support.sockets"
+local streams = require "banyan.driver.stream"
 local uv = require "luv"
 local wires = require "banyan.peer.wire"
 
@@ -137,7 +138,8 @@ describe("a wire", function()
         local near, far = uv.new_pipe(false), uv.new_pipe(false)
         near:open(fds[1])
         far:open(fds[2])
-        local wire = wires.new(banyan.self(), true, ("t"):rep(32), near, {})
+        local wire = wires.new(banyan.self(), true, ("t"):rep(32),
+          ("n"):rep(32), streams.new(near), {})
         local number, waiting, got = 0, "", ""
         wire.channel = {
           put = function()

@@ -22,7 +22,7 @@
 -- ends, and its monitors hear why; nobody dials again but the program. See
 -- docs/bridges.md.
 --
--- Needs nodes with the driver "luv".
+-- Needs nodes with the driver "luv", or those of a lockstep cluster.
 
 local core = require "banyan.core"
 core.skip_in_errors()
@@ -40,25 +40,33 @@ local HEARTBEAT_MS, DOWN_AFTER_MS = 5000, 15000
 local REALM = "default"
 local TEXT_MOST = 1024 -- as in peers/limits.lua
 
--- Loaded late: they need luv, and a program without it may load this module.
+-- Loaded late: a program that has no peers need not have them.
 local function registry() return require "banyan.peers.registry" end
 local function tree() return require "banyan.peers.tree" end
 local function door() return require "banyan.peers.door" end
 local function limits() return require "banyan.peers.limits" end
 
-local function check_driver(what)
+-- The state of the caller's node. An error outside of a process.
+local function here(what)
   core.self(what)
+  return registry().here()
+end
+
+local function check_driver(what)
+  local S = here(what)
+  if S.transport then return S end
   local driver = core.driver()
-  if driver == "luv" then return end
   if driver == "lockstep" then
-    error(what .. ": there are no sockets under lockstep", 3)
+    error(what .. ": under lockstep there are connections in a cluster only "
+      .. "(lockstep.cluster)", 3)
   end
   error(('%s: needs a node with the driver "luv"; this one has %s'):format(what,
     driver and ("%q"):format(driver) or "none"), 3)
 end
 
 local function check_peer(what, pid)
-  if core.is_pid(pid) then return registry().find(pid) end
+  local S = here(what)
+  if core.is_pid(pid) then return S.peers[pid] end
   error(("%s: a peer is a pid, got %s"):format(what, type(pid)), 3)
 end
 
@@ -73,11 +81,12 @@ local function check_text(what, name, value)
   end
 end
 
--- The bytes of values; what cannot be sent is an error of the program.
-local function pack(what, has_doubles, value)
+-- The bytes of a value; what cannot be sent is an error of the program.
+local function pack(what, name, has_doubles, value)
   local fine, packed = pcall(core.pack, has_doubles, value)
   if fine then return packed end
-  error(("%s: %s"):format(what, tostring(packed)), 3)
+  local why = tostring(packed):gsub("%(msg", "(" .. name)
+  error(("%s: %s: %s"):format(what, name, why), 3)
 end
 
 -- --- the supervisor ----------------------------------------------------------
@@ -107,7 +116,7 @@ local start_options = {
 ---@return banyan.Pid|nil pid
 ---@return any err  {"already_started", pid}
 function peers.start_link(opts)
-  check_driver "peers.start_link"
+  local S = check_driver "peers.start_link"
   opts = options.check("peers.start_link", opts, start_options, 2)
   local settings = {
     heartbeat_ms = opts.heartbeat_ms or HEARTBEAT_MS,
@@ -122,7 +131,7 @@ function peers.start_link(opts)
     name = NAME, max_children = opts.max_peers,
   }
   if not pid then return nil, err end
-  core.unbroken(door().attend, registry().here(), pid, settings)
+  core.unbroken(door().attend, S, pid, settings)
   return pid
 end
 
@@ -165,6 +174,10 @@ local peer_options = { timeout_ms = "ms" }
 for name, kind in pairs(accept_options) do peer_options[name] = kind end
 
 local function check_realm(what, opts)
+  if opts.realm and #opts.realm > TEXT_MOST then
+    error(('%s: option "realm" has at most %d bytes, this one has %d'):format(
+      what, TEXT_MOST, #opts.realm), 3)
+  end
   if opts.secret == nil then
     error(('%s: option "secret" is missing: that of the realm'):format(what), 3)
   end
@@ -194,7 +207,7 @@ end
 ---@return banyan.Pid|nil pid
 ---@return any err  {"bad_url", url}, "not_started", "max_children"
 function peers.start_peer(url, opts)
-  check_driver "peers.start_peer"
+  local S = check_driver "peers.start_peer"
   if type(url) ~= "string" then
     error("peers.start_peer: the url must be a string, got " .. type(url), 2)
   end
@@ -202,7 +215,7 @@ function peers.start_peer(url, opts)
   local realm = check_realm("peers.start_peer", opts)
   local address = parse(url)
   if not address then return nil, core.reason { "bad_url", url } end
-  local record = registry().new(registry().here(), {
+  local record = registry().new(S, {
     direction = "out", url = url, host = address.host, port = address.port,
     address = url:match "^banyan://(.*)$", realm = realm,
     token = core.realm_token(realm, opts.secret),
@@ -229,8 +242,8 @@ end
 --- Does not yield.
 ---@return banyan.Pid[] pids
 function peers.list_peers()
-  core.self "peers.list_peers"
-  local list = core.unbroken(registry().list, registry().here())
+  local S = here "peers.list_peers"
+  local list = core.unbroken(registry().list, S)
   for i, record in ipairs(list) do list[i] = record.pid end
   return list
 end
@@ -238,8 +251,7 @@ end
 --- How many there are, at a cost that does not grow with them. Does not yield.
 ---@return integer n
 function peers.count_peers()
-  core.self "peers.count_peers"
-  return registry().here().count
+  return here "peers.count_peers".count
 end
 
 --- What is known of a peer.
@@ -290,11 +302,11 @@ end
 ---@return true|nil ok
 ---@return any err  "not_listening": the node has no name
 function peers.accept(opts)
-  check_driver "peers.accept"
+  local S = check_driver "peers.accept"
   opts = options.check("peers.accept", opts, accept_options, 2)
   local realm = check_realm("peers.accept", opts)
   if not core.node_name() then return nil, "not_listening" end
-  door().open(registry().here(), realm, opts.secret, opts)
+  door().open(S, realm, opts.secret, opts)
   return true
 end
 
@@ -304,10 +316,10 @@ end
 ---@return true|nil ok
 ---@return any err  "not_accepted"
 function peers.unaccept(realm)
-  check_driver "peers.unaccept"
+  local S = check_driver "peers.unaccept"
   if realm == nil then realm = REALM end
   check_text("peers.unaccept", "realm", realm)
-  if door().close(registry().here(), realm) then return true end
+  if door().close(S, realm) then return true end
   return nil, "not_accepted"
 end
 
@@ -364,11 +376,11 @@ function peers.publish(pid, topic, msg)
   local record = check_peer("peers.publish", pid)
   check_text("peers.publish", "topic", topic)
   if not record then
-    pack("peers.publish", false, msg)
+    pack("peers.publish", "msg", false, msg)
     return nil, "noproc"
   end
   local wire = record.wire
-  local packed = pack("peers.publish",
+  local packed = pack("peers.publish", "msg",
     wire ~= nil and wire.channel:has_doubles(), msg)
   local topics = record.remote_topics
   if not core.unbroken(topics.is_wanted, topics, topic) then return true end
@@ -390,9 +402,10 @@ end
 ---@param fn fun(args: any, info: table): ...
 ---@return true
 function peers.serve(procedure, fn)
+  local S = here "peers.serve"
   check_text("peers.serve", "procedure", procedure)
   options.argument(fn, "function", "peers.serve", "fn")
-  registry().here().served[procedure] = fn
+  S.served[procedure] = fn
   return true
 end
 
@@ -401,8 +414,8 @@ end
 ---@return true|nil ok
 ---@return any err  "not_served"
 function peers.unserve(procedure)
+  local served = here "peers.unserve".served
   check_text("peers.unserve", "procedure", procedure)
-  local served = registry().here().served
   if not served[procedure] then return nil, "not_served" end
   served[procedure] = nil
   return true
@@ -424,7 +437,7 @@ function peers.call(pid, procedure, args, timeout)
   check_text("peers.call", "procedure", procedure)
   if timeout == nil then timeout = CALL_MS end
   timeout = options.timeout(timeout, "peers.call")
-  pack("peers.call", false, args)
+  pack("peers.call", "args", false, args)
   if not record then return nil, "noproc" end
   return tree().rpc.call(record, procedure, args, timeout)
 end
@@ -467,16 +480,17 @@ end
 ---@return any err  "too_large": all together have more than 4 MiB;
 ---  "too_many_services": more than 1,000
 function peers.advertise(service, value, opts)
+  local S = here "peers.advertise"
   check_text("peers.advertise", "service", service)
   opts = options.check("peers.advertise", opts, advertise_options, 2)
-  local packed = pack("peers.advertise", false, value)
+  local packed = pack("peers.advertise", "value", false, value)
   local fine, doubles = pcall(core.pack, true, value)
   local it = {
     packed = packed, ttl_ms = opts.ttl_ms or TTL_MS,
     -- For an end under LuaJIT, which may not have all of its integers.
     doubles = fine and doubles or nil,
   }
-  return core.unbroken(advertise, registry().here(), service, it)
+  return core.unbroken(advertise, S, service, it)
 end
 
 local function withdraw(S, service)
@@ -491,8 +505,9 @@ end
 ---@return true|nil ok
 ---@return any err  "not_advertised"
 function peers.withdraw(service)
+  local S = here "peers.withdraw"
   check_text("peers.withdraw", "service", service)
-  return core.unbroken(withdraw, registry().here(), service)
+  return core.unbroken(withdraw, S, service)
 end
 
 --- What the other end advertises under a name. Yields until the peer is

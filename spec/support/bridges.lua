@@ -6,6 +6,8 @@ local banyan = require "banyan"
 local core = require "banyan.core"
 local peers = require "banyan.peers"
 local sockets = require "spec.support.sockets"
+local streams = require "banyan.driver.stream"
+local transport = require "banyan.driver.transport"
 local uv = require "luv"
 local wires = require "banyan.peer.wire"
 
@@ -141,13 +143,15 @@ function M.client(name, realm, secret)
   end))
   local client = { got = {}, tcp = tcp }
   local function ended(reason) client.over = reason end
+  local stream = streams.of_tcp(tcp)
   client.wire = wires.new(core.self(), true,
-    core.realm_token(realm or M.REALM.realm, secret or M.SECRET), tcp, {
+    core.realm_token(realm or M.REALM.realm, secret or M.SECRET),
+    transport.entropy(32), stream, {
       open = function() client.open = true end,
       data = function(...) table.insert(client.got, { ... }) end,
       noise = function() end, output = function() end, ended = ended,
     })
-  client.wire:read(tcp)
+  client.wire:read(stream)
   function client.begin()
     client.wire:flush()
     M.eventually(function() return client.open or client.over end)

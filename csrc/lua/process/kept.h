@@ -10,6 +10,7 @@
  *   group_views     those of groups (groups/scope.lua)
  *   peer_connections  what peers need (peers/registry.lua)
  *   claims          who takes which connections over (driver/luv.lua)
+ *   transport       how those get there (lockstep/transport.lua)
  *   node_monitors   what those of a name know (node_monitor/memory.lua)
  */
 #ifndef BYN_KEPT_H

@@ -9,8 +9,8 @@
 --   timer, idle                    wake the loop at the deadline, or at once
 --
 -- An error in a callback would end the program, so each callback is guarded:
--- its error becomes an event. Besides this file and handles.lua, only
--- banyan.io, banyan.peer and banyan.peers know luv.
+-- its error becomes an event. Besides the files here, only banyan.io and
+-- banyan.peer know luv.
 
 local uv = require "banyan.driver.uv"
 local core = require "banyan.core"
@@ -231,10 +231,16 @@ end
 
 -- --- claims ------------------------------------------------------------------
 --
--- While the node keeps `claims`, 8 bytes -> fn(tcp, bytes, address, node), a
--- connection that begins with such bytes is not the node's: fn takes the socket
--- over and answers true. Any other goes to the node with all its bytes, as soon
--- as they are known to be different; so does one that keeps silent.
+-- While the node keeps `claims`, 8 bytes -> fn(stream, bytes, node), a
+-- connection that begins with such bytes is not the node's: fn takes the stream
+-- (stream.lua) over and answers true. Any other goes to the node with all its
+-- bytes, as soon as they are known to be different; so does one that keeps
+-- silent.
+
+-- Loaded late, as they need this file.
+local function stream_of(tcp)
+  return require "banyan.driver.stream".of_tcp(tcp)
+end
 
 function Session:await_mark(conn)
   conn.head, conn.wait = "", self:own(uv.new_timer())
@@ -265,7 +271,7 @@ function Session:marked(conn)
   local claim = #head >= MARK and claims and claims[head:sub(1, MARK)]
   if claim then
     conn.stream:read_stop()
-    if claim(conn.stream, head, peer_address(conn), self.core) then
+    if claim(stream_of(conn.stream), head, self.core) then
       self.handles = self.handles - 1
     else
       self:drop(conn.stream)

@@ -1,10 +1,10 @@
 --- Addresses of sockets: "host:port", "[::1]:port", "unix:path". Private to
--- banyan.io.
+-- this library. luv is loaded where a resolver has to be asked: there may be
+-- none under lockstep.
 
 local core = require "banyan.core"
 local guard = require "banyan.guard"
 local nodes = require "banyan.address"
-local uv = require "banyan.driver.uv"
 
 local address = {}
 
@@ -58,6 +58,7 @@ end
 ---@return string|nil err  "timeout", or a code such as "eai_noname"
 function address.resolve(host, timeout)
   if numeric(host) then return { numeric(host) } end
+  local uv = require "banyan.driver.uv"
   local done = core.await_begin()
   local request, refused = uv.getaddrinfo(host, nil, HINTS,
     guard.wrap(core.self(), done))

@@ -68,6 +68,8 @@ local kinds = require "banyan.peer.kinds"
 local luv_driver = require "banyan.driver.luv"
 local route = require "banyan.peer.route"
 local sockets = require "banyan.sockets"
+local streams = require "banyan.driver.stream"
+local transport = require "banyan.driver.transport"
 local wires = require "banyan.peer.wire"
 local works = require "banyan.peer.work"
 
@@ -120,10 +122,11 @@ local function write_framed(wire)
 end
 
 local function open_stdio(me, on)
-  local stream = uv.new_pipe(false)
-  assert(stream:open(lifeline))
-  local wire = wires.new(me, true, config.token, not framed and stream or nil,
-    on)
+  local pipe = uv.new_pipe(false)
+  assert(pipe:open(lifeline))
+  local stream = streams.new(pipe)
+  local wire = wires.new(me, true, config.token, transport.entropy(32),
+    not framed and stream or nil, on)
   if framed then wire.flush = write_framed end
   wire:read(stream)
   wire:flush()
@@ -146,10 +149,10 @@ local function open_tcp(me, on)
     socket = socket or connect(host, config.port)
   end
   if not socket then give_up "the origin cannot be reached over TCP" end
-  socket:nodelay(true)
-  socket:keepalive(true, 30)
-  local wire = wires.new(me, true, config.token, socket, on)
-  wire:read(socket)
+  local stream = streams.of_tcp(socket)
+  local wire = wires.new(me, true, config.token, transport.entropy(32), stream,
+    on)
+  wire:read(stream)
   wire:flush()
   return wire
 end

@@ -24,6 +24,8 @@ local owned = require "banyan.owned"
 local programs = require "banyan.peer.program"
 local route = require "banyan.peer.route"
 local server = require "banyan.server"
+local streams = require "banyan.driver.stream"
+local transport = require "banyan.driver.transport"
 local uv = require "banyan.driver.uv"
 local wait = require "banyan.wait"
 local wires = require "banyan.peer.wire"
@@ -175,13 +177,15 @@ local function await_stdio(s)
     s.framed = nil
     other:feed(nil) -- the rest of what was noise
   end
-  near = wires.new(s.pid, false, s.token, program.life, on)
-  near:read(program.life)
+  local life = streams.new(program.life)
+  near = wires.new(s.pid, false, s.token, transport.entropy(32), life, on)
+  near:read(life)
   on = callbacks(s, function() return framed end)
   function on.open() s.wire = framed end
   function on.noise(text) s.output("stdout", text) end
   on.output = on.noise
-  framed = wires.new(s.pid, false, s.token, program.stdin, on)
+  framed = wires.new(s.pid, false, s.token, transport.entropy(32),
+    streams.new(program.stdin), on)
   s.framed = framed
 end
 

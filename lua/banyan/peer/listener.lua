@@ -3,6 +3,8 @@
 
 local guard = require "banyan.guard"
 local handles = require "banyan.driver.handles"
+local streams = require "banyan.driver.stream"
+local transport = require "banyan.driver.transport"
 local uv = require "banyan.driver.uv"
 local wires = require "banyan.peer.wire"
 
@@ -10,7 +12,6 @@ local BACKLOG = 16
 local STRANGERS = 16 -- that may be under way at a time
 local STRANGER_MS = 10000 -- that one has to prove itself
 local STRANGER_BYTES = 4096 -- of what is no frame
-local KEEPALIVE_S = 30
 
 local M = {}
 
@@ -47,16 +48,18 @@ local function let_in(listener, socket)
   local function leave()
     if listener.strangers[stranger] then stranger:drop() end
   end
-  stranger.wire = wires.new(listener.here, false, listener.token, socket, {
-    open = function() take(stranger) end,
-    noise = function(text)
-      stranger.noise = stranger.noise + #text
-      if stranger.noise > STRANGER_BYTES then leave() end
-    end,
-    ended = leave,
-  })
+  local stream = streams.of_tcp(socket)
+  stranger.wire = wires.new(listener.here, false, listener.token,
+    transport.entropy(32), stream, {
+      open = function() take(stranger) end,
+      noise = function(text)
+        stranger.noise = stranger.noise + #text
+        if stranger.noise > STRANGER_BYTES then leave() end
+      end,
+      ended = leave,
+    })
   stranger.timer:start(STRANGER_MS, 0, guard.wrap(listener.here, leave))
-  stranger.wire:read(socket)
+  stranger.wire:read(stream)
 end
 
 local function accept(listener, err)
@@ -64,8 +67,6 @@ local function accept(listener, err)
   local socket = uv.new_tcp()
   local ok = listener.server:accept(socket)
   if not ok or listener.count >= STRANGERS then return handles.close(socket) end
-  socket:nodelay(true)
-  socket:keepalive(true, KEEPALIVE_S)
   let_in(listener, socket)
 end
 

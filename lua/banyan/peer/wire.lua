@@ -1,7 +1,8 @@
---- A control channel (core.channel) on a stream of luv: bytes in, frames out.
--- Private to banyan.peer and banyan.peers.
+--- A control channel (core.channel) on a stream: bytes in, frames out. Private
+-- to banyan.peer and banyan.peers.
 --
--- What frames say is told to `on`, a table of functions that must not wait:
+-- The stream is luv's (driver/stream.lua) or lockstep's. What frames say is
+-- told to `on`, a table of functions that must not wait:
 --
 --   open()                the other end has proved itself
 --   data(kind, ...)       a frame
@@ -13,10 +14,6 @@
 
 local core = require "banyan.core"
 core.skip_in_errors()
-local guard = require "banyan.guard"
-local handles = require "banyan.driver.handles"
-local luv_driver = require "banyan.driver.luv"
-local uv = require "banyan.driver.uv"
 
 local HIGH_WATER = 8 * 1024 * 1024 -- bytes unsent, from which on senders wait
 
@@ -24,10 +21,6 @@ local Wire = {}
 Wire.__index = Wire
 
 local M = {}
-
-local function code_of(err)
-  return (tostring(err):match "^[%w_]+" or "error"):lower()
-end
 
 -- Tells what there is. A callback may close the wire.
 local function walk(self, what, a, ...)
@@ -78,18 +71,9 @@ function Wire:wake()
   for _, done in ipairs(waiting) do done(true) end
 end
 
-local function on_written(self, err)
-  self.writes = self.writes - 1
-  if err then return self:fail(code_of(err)) end
-  if self:unsent() <= HIGH_WATER then self:wake() end
-end
-
 --- Bytes that the kernel has not taken.
 function Wire:unsent()
-  if not self.writes or self.writes == 0 or self.output:is_closing() then
-    return 0
-  end
-  return uv.stream_get_write_queue_size(self.output)
+  return self.output and self.output:unsent() or 0
 end
 
 local function has_room(self)
@@ -122,18 +106,8 @@ function Wire:flush()
   local bytes = self.channel:take()
   if not bytes or self.over or self.output:is_closing() then return end
   self.sent = self.sent + #bytes
-  local n = 0
-  if self.writes == 0 then
-    n = uv.try_write(self.output, bytes) or 0
-    if n == #bytes then return end
-  end
-  if n > 0 then bytes = bytes:sub(n + 1) end
-  local ok, why = uv.write(self.output, bytes, self.on_written)
-  if ok then
-    self.writes = self.writes + 1
-  else
-    self:fail(code_of(why))
-  end
+  local ok, why = self.output:write(bytes)
+  if not ok then self:fail(why) end
 end
 
 local function put(self, kind, ...)
@@ -151,73 +125,69 @@ function Wire:put(kind, ...)
   return core.unbroken(put, self, kind, ...)
 end
 
---- Has the stream that writes closed, once it has written; and no more told.
+--- Has its streams closed at once, and no more told.
 function Wire:close()
   self.over = self.over or "closed"
   self:wake()
-  if self.output and not self.output:is_closing() then
-    handles.close(self.output)
+  if self.output then self.output:close() end
+  if self.input then self.input:close() end
+end
+
+--- The same, once what was written last is sent.
+function Wire:hang_up()
+  local output = self.output
+  if not self.over and self:unsent() > 0 and output:linger() then
+    self.output, self.input = nil, nil
   end
-  if self.input and not self.input:is_closing() then
-    handles.close(self.input)
-  end
+  self:close()
 end
 
 -- --- making ------------------------------------------------------------------
 
--- Where memory is short while frames are told, an error breaks that off: what
--- is left is told after a later step. The frame at fault is not told again.
-local behind = {}
-
-table.insert(luv_driver.after_step, function()
-  for wire in pairs(behind) do
-    behind[wire] = nil
-    wire.go_on()
-  end
-  return next(behind) ~= nil
-end)
-
--- A function for a callback of luv.
-local function guarded(self, fn)
-  local wrapped = guard.wrap(self.here, function(...)
-    if not (handles.exiting or self.over) then fn(self, ...) end
-    return true
-  end)
-  return function(...)
-    if not wrapped(...) then behind[self] = true end
-  end
-end
-
-local function on_read(self, err, data)
-  if err then return self:fail(code_of(err)) end
-  self:feed(data)
+-- What a stream tells.
+local function listener(self)
+  return {
+    read = function(err, data)
+      if self.over then return end
+      if err then return self:fail(err) end
+      self:feed(data)
+    end,
+    written = function(err)
+      if err then return self:fail(err) end
+      if self:unsent() <= HIGH_WATER then self:wake() end
+    end,
+    -- The frame at fault is not told again.
+    again = function()
+      if not self.over then self:walk() end
+    end,
+  }
 end
 
 --- Reads from a stream from now on.
----@param input userdata
+---@param input table
 function Wire:read(input)
-  self.input = input
-  input:read_start(guarded(self, on_read))
+  if self.input ~= input then
+    self.input = input
+    if input ~= self.output then input:attach(self.here, listener(self)) end
+  end
+  input:go_on()
 end
 
 --- A control channel.
 ---@param here banyan.Pid  whose node's events errors are
 ---@param dialer boolean
 ---@param token string
----@param output userdata|nil  the stream to write to
+---@param nonce string  32 bytes that nobody can guess
+---@param output table|nil  the stream to write to
 ---@param on table  see above
-function M.new(here, dialer, token, output, on)
+function M.new(here, dialer, token, nonce, output, on)
   local self = setmetatable({
     here = here, on = on, output = output, waiting = {},
-    writes = output and 0 or false,
-    sent = 0, -- bytes that luv was given
+    sent = 0, -- bytes that the stream was given
     over = false,
-    channel = core.channel(dialer, token, assert(uv.random(32))),
+    channel = core.channel(dialer, token, nonce),
   }, Wire)
-  self.on_written = guard.wrap(here, function(err)
-    if not handles.exiting then on_written(self, err) end
-  end)
-  self.go_on = guarded(self, self.walk)
+  if output then output:attach(here, listener(self)) end
   return self
 end
 

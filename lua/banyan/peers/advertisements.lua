@@ -9,7 +9,9 @@ local child = require "banyan.peers.child"
 local core = require "banyan.core"
 local frames = require "banyan.peers.frames"
 local kinds = require "banyan.peers.kinds"
+local registry = require "banyan.peers.registry"
 local server = require "banyan.server"
+local sets = require "banyan.sets"
 
 local PRUNE_MS = 10000
 
@@ -24,14 +26,16 @@ end
 
 --- Says all that this node advertises. Must not wait.
 function Advertisements.say_all(record)
-  for service in pairs(record.S.advertised) do say(record, service) end
+  for _, service in ipairs(sets.sorted(record.S.advertised)) do
+    say(record, service)
+  end
 end
 
 -- --- for callers -------------------------------------------------------------
 
 --- A service has changed, or is not advertised any more.
 function Advertisements.changed(S, service)
-  for _, record in pairs(S.peers) do
+  for _, record in ipairs(registry.list(S)) do
     if record.is_said then
       if S.advertised[service] then
         say(record, service)
@@ -46,7 +50,7 @@ end
 --- What the other end advertises under that name; nil: nothing, or not in time.
 function Advertisements.find(record, service)
   local it = record.services[service]
-  return it and core.clock() < it.expires and it.packed or nil
+  return it and record.S.transport.clock() < it.expires and it.packed or nil
 end
 
 -- --- the server --------------------------------------------------------------
@@ -67,24 +71,23 @@ local function arm(record)
   end
   if record.renewal then core.cancel_timer(record.renewal) end
   record.renewal = first
-    and child.remind(math.max(first - core.clock(), 1), "renew")
+    and child.remind(math.max(first - record.S.transport.clock(), 1), "renew")
 end
 
 function on.changed(record, service)
-  note(record, service, core.clock())
+  note(record, service, record.S.transport.clock())
   arm(record)
 end
 
 local function renew(record)
-  local now, list = core.clock(), {}
-  for service, time in pairs(record.due) do
-    if time <= now then list[#list + 1] = service end
-  end
-  for _, service in ipairs(list) do
-    if record.S.advertised[service] and record.is_said then
-      say(record, service)
+  local now = record.S.transport.clock()
+  for _, service in ipairs(sets.sorted(record.due)) do
+    if record.due[service] <= now then
+      if record.S.advertised[service] and record.is_said then
+        say(record, service)
+      end
+      note(record, service, now)
     end
-    note(record, service, now)
   end
 end
 
@@ -94,7 +97,7 @@ function on.renew(record)
 end
 
 local function prune(record)
-  local now, over = core.clock(), {}
+  local now, over = record.S.transport.clock(), {}
   for service, it in pairs(record.services) do
     if it.expires <= now then over[#over + 1] = service end
   end
@@ -109,7 +112,7 @@ function on.prune(record)
 end
 
 local function begin(record)
-  local now = core.clock()
+  local now = record.S.transport.clock()
   if record.is_said then Advertisements.say_all(record) end
   for service in pairs(record.S.advertised) do note(record, service, now) end
 end

@@ -6,22 +6,17 @@
 --   connected    both ends know what the other subscribes to and advertises
 --   down         record.reason says why; the supervisor stops all children
 
-local addresses = require "banyan.io.address"
 local advertisements = require "banyan.peers.advertisements"
 local child = require "banyan.peers.child"
 local core = require "banyan.core"
 local frames = require "banyan.peers.frames"
-local guard = require "banyan.guard"
-local handles = require "banyan.driver.handles"
 local kinds = require "banyan.peers.kinds"
 local pubsub = require "banyan.peers.pubsub"
 local registry = require "banyan.peers.registry"
 local server = require "banyan.server"
 local supervisor = require "banyan.supervisor"
-local uv = require "banyan.driver.uv"
 local wires = require "banyan.peer.wire"
 
-local KEEPALIVE_S = 60
 local STALL_MS = 30000 -- that the other end may read nothing
 
 local Connection = { name = "peer_connection" }
@@ -33,62 +28,51 @@ local function event(record, name, reason)
   })
 end
 
--- --- the socket --------------------------------------------------------------
+-- --- the stream --------------------------------------------------------------
 
 --- Has a record work with a wire, which reads already or will.
 ---@param record table
 ---@param wire table  of peer/wire.lua
----@param tcp userdata
-function Connection.attach(record, wire, tcp)
-  record.wire, record.tcp = wire, tcp
-  record.heard = core.clock()
-  function record.pause() tcp:read_stop() end
+---@param stream table  of driver/stream.lua
+function Connection.attach(record, wire, stream)
+  local clock = record.S.transport.clock
+  record.wire, record.heard = wire, clock()
+  function record.pause() stream:pause() end
   function record.go_on()
-    record.heard = core.clock()
-    if not tcp:is_closing() then wire:read(tcp) end
+    record.heard = clock()
+    wire:read(stream)
   end
-  function record.hang_up()
-    -- What was said last may be on its way still.
-    local lingers = not wire.over and not tcp:is_closing()
-      and wire:unsent() > 0 and pcall(handles.linger, tcp)
-    if lingers then wire.output, wire.input = nil, nil end
-    wire:close()
-  end
+  function record.hang_up() wire:hang_up() end
 end
 
-local function opened(record, tcp)
-  tcp:nodelay(true)
-  tcp:keepalive(true, KEEPALIVE_S)
-  record.address = addresses.show(tcp:getpeername() or nil)
-  local wire = wires.new(record.pid, true, record.token, tcp,
-    frames.callbacks(record))
-  Connection.attach(record, wire, tcp)
-  wire:read(tcp)
+local function opened(record, stream)
+  record.address = stream:address()
+  local wire = wires.new(record.pid, true, record.token,
+    record.S.transport.entropy(32), stream, frames.callbacks(record))
+  Connection.attach(record, wire, stream)
+  wire:read(stream)
   wire:flush()
 end
 
 -- Tries the addresses one after the other.
 local function try(record, hosts, i)
-  local tcp = uv.new_tcp()
-  record.hang_up = function() handles.close(tcp) end
-  local function failed(err)
-    handles.close(tcp)
-    if record.status == "down" then return end
+  local function finish(err, stream)
+    if not err then return opened(record, stream) end
     if hosts[i + 1] then return try(record, hosts, i + 1) end
-    frames.end_for(record, addresses.code(err))
+    frames.end_for(record, err)
   end
-  local _, ok, why = pcall(uv.tcp_connect, tcp, hosts[i], record.port,
-    guard.wrap(record.pid, function(err)
-      if handles.exiting then return end
-      if err or record.status == "down" then return failed(err) end
-      opened(record, tcp)
-    end))
-  if type(ok) == "string" then ok, why = nil, ok end
-  if not ok then failed(why) end
+  local give_up
+  record.hang_up = function()
+    if give_up then give_up() end
+  end
+  give_up = record.S.transport.connect(record.pid, hosts[i], record.port,
+    function(...)
+      if record.status ~= "down" then finish(...) end
+    end)
 end
 
 local function dial(record)
-  local hosts, why = addresses.resolve(record.host, record.timeout_ms)
+  local hosts, why = record.S.transport.resolve(record.host, record.timeout_ms)
   if hosts then
     core.unbroken(try, record, hosts, 1)
   else
@@ -151,7 +135,7 @@ local function is_stalled(record, now)
 end
 
 function on.beat(record)
-  local now = core.clock()
+  local now = record.S.transport.clock()
   if record.opened then
     if is_silent(record, now) then
       frames.end_for(record, "timeout")
@@ -172,7 +156,7 @@ function Connection.init(_, get_record)
   local sup = core.ancestors(core.self())[1]
   if not registry.add(record, sup) then return nil, "noproc" end
   child.enter(record, "connection")
-  record.since, record.beat = core.now(), core.clock()
+  record.since, record.beat = core.now(), record.S.transport.clock()
   record.taken_at = record.beat
   child.remind(record.S.options.heartbeat_ms, "beat")
   child.remind(record.timeout_ms, "late")

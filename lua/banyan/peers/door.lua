@@ -2,23 +2,21 @@
 -- to banyan.peers.
 --
 -- The driver hands over connections that begin with the mark of a realm
--- (driver/luv.lua). Such a one is a stranger until it has proved that it knows
--- the secret: the mark could have been overheard. Then it becomes a peer.
+-- (driver/luv.lua, lockstep/ends.lua). Such a one is a stranger until it has
+-- proved that it knows the secret: the mark could have been overheard. Then it
+-- becomes a peer.
 
 local connection = require "banyan.peers.connection"
 local core = require "banyan.core"
 local frames = require "banyan.peers.frames"
-local guard = require "banyan.guard"
-local handles = require "banyan.driver.handles"
 local limits = require "banyan.peers.limits"
 local owned = require "banyan.owned"
 local registry = require "banyan.peers.registry"
+local sets = require "banyan.sets"
 local tree = require "banyan.peers.tree"
-local uv = require "banyan.driver.uv"
 local wires = require "banyan.peer.wire"
 
 local STRANGER_MS = 10000 -- that one has to prove itself
-local KEEPALIVE_S = 60
 
 local door = {}
 
@@ -26,10 +24,10 @@ local door = {}
 
 local function let_go(stranger)
   local S = stranger.S
-  if not S.strangers[stranger] then return false end
-  S.strangers[stranger] = nil
+  if S.strangers[stranger.number] ~= stranger then return false end
+  S.strangers[stranger.number] = nil
   S.stranger_count = S.stranger_count - 1
-  handles.close(stranger.timer)
+  stranger.cancel()
   return true
 end
 
@@ -43,11 +41,12 @@ local function become_peer(stranger)
   if not let_go(stranger) then return end
   local record = registry.new(S, {
     realm = realm.name, token = realm.token, direction = "in",
-    address = stranger.address, timeout_ms = STRANGER_MS, opened = true,
+    address = stranger.stream:address(), timeout_ms = STRANGER_MS,
+    opened = true,
     on_up = realm.on_up, on_down = realm.on_down,
   })
   wire.on = frames.callbacks(record)
-  connection.attach(record, wire, stranger.tcp)
+  connection.attach(record, wire, stranger.stream)
   stranger.node:spawn(function()
     local pid, err = tree.start_peer(record)
     if pid then return end
@@ -59,26 +58,27 @@ local function become_peer(stranger)
 end
 
 -- Takes a connection over whose first bytes are the mark of that realm.
-local function take(S, realm, tcp, bytes, address, node)
+local function take(S, realm, stream, bytes, node)
   if not S.sup or S.stranger_count >= limits.strangers then return false end
+  S.last = S.last + 1
   local stranger = {
-    S = S, realm = realm, tcp = tcp, address = address, node = node, noise = 0,
-    timer = uv.new_timer(),
+    S = S, number = S.last, realm = realm, stream = stream, node = node,
+    noise = 0,
   }
   local function leave() drop(stranger) end
-  stranger.wire = wires.new(S.sup, false, realm.token, tcp, {
-    open = function() become_peer(stranger) end,
-    noise = function(text)
-      stranger.noise = stranger.noise + #text
-      if stranger.noise > limits.stranger_bytes then leave() end
-    end,
-    data = leave, output = leave, bad = leave, ended = leave,
-  })
-  S.strangers[stranger], S.stranger_count = true, S.stranger_count + 1
-  stranger.timer:start(STRANGER_MS, 0, guard.wrap(S.sup, leave))
-  tcp:nodelay(true)
-  tcp:keepalive(true, KEEPALIVE_S)
-  stranger.wire:read(tcp)
+  stranger.wire = wires.new(S.sup, false, realm.token, S.transport.entropy(32),
+    stream, {
+      open = function() become_peer(stranger) end,
+      noise = function(text)
+        stranger.noise = stranger.noise + #text
+        if stranger.noise > limits.stranger_bytes then leave() end
+      end,
+      data = leave, output = leave, bad = leave, ended = leave,
+    })
+  stranger.cancel = S.transport.later(S.sup, STRANGER_MS, leave)
+  S.strangers[stranger.number] = stranger
+  S.stranger_count = S.stranger_count + 1
+  stranger.wire:read(stream)
   stranger.wire:feed(bytes)
   return true
 end
@@ -127,7 +127,9 @@ function door.attend(S, sup, options)
   owned.add(sup, {
     release = function()
       if S.sup == sup then S.sup = nil end
-      for stranger in pairs(S.strangers) do drop(stranger) end
+      for _, number in ipairs(sets.sorted(S.strangers)) do
+        drop(S.strangers[number])
+      end
     end,
   })
 end

@@ -1,5 +1,5 @@
---- What comes over a peer connection, and what follows: callbacks of luv, which
--- must not wait. Private to banyan.peers.
+--- What comes over a peer connection, and what follows: callbacks of the
+-- driver, which must not wait. Private to banyan.peers.
 --
 -- Each frame is checked; one that is malformed ends the connection. What the
 -- other end subscribes to, advertises and answers is noted here, so that no
@@ -45,7 +45,7 @@ end
 
 on[kinds.PONG] = function(record, time)
   if not is_number(time) then return MALFORMED end
-  record.rtt_ms = math.max(core.clock() - time, 0)
+  record.rtt_ms = math.max(record.S.transport.clock() - time, 0)
 end
 
 on[kinds.BYE] = function(_, reason)
@@ -120,7 +120,7 @@ on[kinds.ADVERTISE] = function(record, service, packed, ttl_ms)
   if bytes > limits.advertised or count > limits.services then return QUOTA end
   record.service_bytes, record.service_count = bytes, count
   record.services[service] =
-    { packed = packed, expires = core.clock() + ttl_ms }
+    { packed = packed, expires = record.S.transport.clock() + ttl_ms }
 end
 
 on[kinds.WITHDRAW] = function(record, service)
@@ -155,7 +155,7 @@ function frames.callbacks(record)
       child.tell(record, "connection", "open")
     end,
     data = function(kind, ...)
-      record.heard = core.clock()
+      record.heard = record.S.transport.clock()
       local handler = on[kind]
       if not handler or record.reason then return end
       local why = handler(record, ...)

@@ -86,9 +86,10 @@ function Pubsub.init(_, get_record)
   local record = get_record()
   record.watches = { refs = {}, of = {} }
   local held = child.enter(record, "pubsub")
-  local refs = {}
-  for ref in pairs(record.subscriptions) do refs[#refs + 1] = ref end
-  for _, ref in ipairs(refs) do watch(record, ref) end
+  local topics = record.local_topics
+  for _, ref in ipairs(core.unbroken(topics.keys, topics)) do
+    watch(record, ref)
+  end
   if record.is_said then core.unbroken(Pubsub.say_all, record) end
   child.take_up(held)
 end

@@ -3,45 +3,52 @@
 -- banyan.peers.
 --
 -- S:  peers       pid of a peer's supervisor -> record
---     count, last how many; the number of the last one
+--     count, last how many; the number of the last one, or of a stranger
 --     served      procedure -> fn
 --     advertised  service -> {value=, ttl_ms=}
 --     realms      realm -> {name=, token=, mark=, on_up=, on_down=}
---     strangers   set of connections that have not proved themselves; and
+--     strangers   number -> a connection that has not proved itself; and
 --                 stranger_count
 --     sup         the supervisor of all; options: those of start_link
+--     transport   how connections get there (driver/transport.lua); false where
+--                 the driver has none
 --
 -- A record is made in `new`. Processes read and change it, and so do callbacks
--- of luv, which come between any two instructions of a process: what takes more
--- than one step is done in core.unbroken.
+-- of the driver, which come between any two instructions of a process: what
+-- takes more than one step is done in core.unbroken.
 
 local core = require "banyan.core"
 local owned = require "banyan.owned"
+local sets = require "banyan.sets"
 local Topics = require "banyan.peers.topics"
 
 local registry = {}
 
---- The state of a node. Its own key in what the node keeps.
+-- Loaded late: it needs luv.
+local function transport_of(kept)
+  if core.driver() ~= "luv" then return kept.transport or false end
+  return require "banyan.driver.transport"
+end
+
+-- The state of a node. Its own key in what the node keeps.
 local function of(kept)
   local S = kept.peer_connections
   if not S then
     S = {
       peers = {}, count = 0, last = 0, served = {}, advertised = {},
       realms = {}, strangers = {}, stranger_count = 0, options = {},
+      transport = false,
     }
     kept.peer_connections = S
   end
+  -- Under lockstep there is one once there is a cluster.
+  S.transport = S.transport or transport_of(kept)
   return S
 end
 
 --- That of the caller's node.
 function registry.here()
   return of(core.kept())
-end
-
---- The record of a peer of the caller's node that has not ended, or nil.
-function registry.find(pid)
-  return registry.here().peers[pid]
 end
 
 --- A record of a peer that is not started yet.
@@ -95,7 +102,9 @@ local function release(record)
   wake(record)
   local pending = record.pending
   record.pending = {}
-  for _, done in pairs(pending) do done(true, nil, "noconnection") end
+  for _, number in ipairs(sets.sorted(pending)) do
+    pending[number](true, nil, "noconnection")
+  end
 end
 
 local function add(record, pid)

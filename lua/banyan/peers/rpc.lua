@@ -11,6 +11,7 @@ local frames = require "banyan.peers.frames"
 local kinds = require "banyan.peers.kinds"
 local limits = require "banyan.peers.limits"
 local server = require "banyan.server"
+local sets = require "banyan.sets"
 local wait = require "banyan.wait"
 
 local await_wait = wait(core.await_wait)
@@ -85,12 +86,11 @@ end
 -- The processes of calls are linked to the server, and have ended with the one
 -- before. Their calls are answered; those that nobody began wait in `held`.
 local function answer_lost(record, held)
-  local waiting, lost = {}, {}
+  local waiting = {}
   for _, message in ipairs(held) do waiting[message.value.number] = true end
-  for number in pairs(record.serving) do
-    if not waiting[number] then lost[#lost + 1] = number end
+  for _, number in ipairs(sets.sorted(record.serving)) do
+    if not waiting[number] then fail(record, number, "aborted") end
   end
-  for _, number in ipairs(lost) do fail(record, number, "aborted") end
 end
 
 function Rpc.init(_, get_record)

@@ -1,17 +1,41 @@
 --- Topics with something under each: found by the topic that is published.
 -- Private to banyan.peers.
 --
--- A topic that ends in "*" stands for all that begin with the rest.
+-- A topic that ends in "*" stands for all that begin with the rest. What lists
+-- answer is in an order that depends only on what was added and removed.
+
+local sets = require "banyan.sets"
 
 local Topics = {}
 Topics.__index = Topics
-
-local NONE = {}
 
 local function place(self, topic)
   if topic:sub(-1) == "*" then return self.prefixes, topic:sub(1, -2) end
   return self.whole, topic
 end
+
+-- --- what is under one topic -------------------------------------------------
+--
+-- keys: a list; values: of those, in the same order; at: key -> its place there
+
+local function put(there, key, value)
+  local i = there.at[key] or #there.keys + 1
+  there.keys[i], there.values[i], there.at[key] = key, value, i
+end
+
+-- The last one takes the place that is free.
+local function take_out(there, key)
+  local i, last = there.at[key], #there.keys
+  local moved = there.keys[last]
+  there.keys[i], there.values[i], there.at[moved] = moved, there.values[last], i
+  there.keys[last], there.values[last], there.at[key] = nil, nil, nil
+end
+
+local function add_all(list, more)
+  for _, value in ipairs(more) do list[#list + 1] = value end
+end
+
+-- --- all topics --------------------------------------------------------------
 
 --- Puts value under a topic and a key.
 ---@return boolean is_first  of that topic
@@ -19,13 +43,13 @@ function Topics:add(topic, key, value)
   local at, name = place(self, topic)
   local is_first = not at[name]
   if is_first then
-    at[name] = {}
+    at[name] = { keys = {}, values = {}, at = {} }
     self.count = self.count + 1
     if at == self.prefixes then
       self.lengths[#name] = (self.lengths[#name] or 0) + 1
     end
   end
-  at[name][key] = value
+  put(at[name], key, value)
   return is_first
 end
 
@@ -34,9 +58,9 @@ end
 function Topics:remove(topic, key)
   local at, name = place(self, topic)
   local there = at[name]
-  if not there or there[key] == nil then return false end
-  there[key] = nil
-  if next(there) ~= nil then return false end
+  if not there or not there.at[key] then return false end
+  take_out(there, key)
+  if there.keys[1] ~= nil then return false end
   at[name] = nil
   self.count = self.count - 1
   if at == self.prefixes then
@@ -61,25 +85,34 @@ function Topics:is_wanted(topic)
   return false
 end
 
---- All values that it is wanted for, in no order.
+--- All values that it is wanted for.
 function Topics:find(topic)
   local list = {}
-  for _, value in pairs(self.whole[topic] or NONE) do
-    list[#list + 1] = value
-  end
-  for length in pairs(self.lengths) do
-    local there = length <= #topic and self.prefixes[topic:sub(1, length)]
-    for _, value in pairs(there or NONE) do list[#list + 1] = value end
+  local there = self.whole[topic]
+  if there then add_all(list, there.values) end
+  for _, length in ipairs(sets.sorted(self.lengths)) do
+    there = length <= #topic and self.prefixes[topic:sub(1, length)]
+    if there then add_all(list, there.values) end
   end
   return list
 end
 
---- The topics, in no order.
+--- The topics.
 function Topics:list()
-  local list = {}
-  for name in pairs(self.whole) do list[#list + 1] = name end
-  for name in pairs(self.prefixes) do list[#list + 1] = name .. "*" end
+  local list = sets.sorted(self.whole)
+  for _, name in ipairs(sets.sorted(self.prefixes)) do
+    list[#list + 1] = name .. "*"
+  end
   return list
+end
+
+--- All keys.
+function Topics:keys()
+  local keys = {}
+  for _, at in ipairs { self.whole, self.prefixes } do
+    for _, name in ipairs(sets.sorted(at)) do add_all(keys, at[name].keys) end
+  end
+  return keys
 end
 
 return {
