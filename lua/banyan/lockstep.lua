@@ -393,7 +393,9 @@ end
 
 --- The options of lockstep.cluster.
 ---@class banyan.ClusterOptions
----@field nodes? integer|string[]  3, how many, or a list of their names
+--- 3, how many; or a list of their names; or a list of such lists: of several
+--- clusters, which do not know one another. The field `nodes` has all names.
+---@field nodes? integer|string[]|string[][]
 --- From 1, what the random numbers inside of the nodes begin with; by default
 --- the tape says.
 ---@field seed? integer

@@ -18,6 +18,7 @@ local core = require "banyan.core"
 local chaos = require "banyan.lockstep.chaos"
 local network = require "banyan.lockstep.network"
 local options = require "banyan.options"
+local transport = require "banyan.lockstep.transport"
 
 local POLL_MS = 50       -- how often settle looks
 local REST_DOWNS = 4     -- the world is at rest after so many down_after_ms
@@ -120,12 +121,17 @@ local function entropy_from(random)
   end
 end
 
+-- Is that another node of the same cluster?
+local function belongs(self, name, other)
+  return name ~= other and self.part_of[name] == self.part_of[other]
+end
+
 -- Has a node dial all others for good, as the option "connect" does. A first
 -- try may fail, for the dials of the others are under way too.
 local function dial_others(self, site)
   local waiting = {}
   for _, name in ipairs(self.nodes) do
-    if name ~= site.name then waiting[#waiting + 1] = name end
+    if belongs(self, site.name, name) then waiting[#waiting + 1] = name end
   end
   for _, name in ipairs(waiting) do
     site.core:spawn(function() core.connect(name, math.huge) end)
@@ -135,6 +141,7 @@ end
 -- Starts a node, which knows only the names of the others.
 local function start_node(self, name)
   local random = generator(self.seed or self.world:choose(SEEDS))
+  local entropy = entropy_from(random)
   if self.seed then self.seed = self.seed * 48271 % 2147483647 end
   self.lives[name] = (self.lives[name] or 0) + 1
   local settings = {
@@ -142,13 +149,14 @@ local function start_node(self, name)
     incarnation = self.lives[name],
     secret = SECRET,
     seed = random(SEEDS),
-    entropy = entropy_from(random),
+    entropy = entropy,
     events = self.world.on_events ~= nil,
     listens = true,
   }
   for key, value in pairs(self.settings) do settings[key] = value end
   local made = core.node(settings)
   local site = self.net:join(self.world:add_node(made, name))
+  transport.give(site, entropy)
   dial_others(self, site)
 end
 
@@ -512,19 +520,21 @@ local function running(self)
   return names
 end
 
--- Does a node see all of `names` but its own, and nobody else? What it sees
--- may be a life that is over, or be cut off by now, so there must be a
--- connection that works as well.
+-- Does a node see all of `names` that belong to its cluster, and nobody else?
+-- What it sees may be a life that is over, or be cut off by now, so there must
+-- be a connection that works as well.
 local function sees_all(self, name, names)
-  local seen, found = self.net.sites[name].core:nodes(), {}
+  local seen, found, count = self.net.sites[name].core:nodes(), {}, 0
   for _, other in ipairs(seen) do found[other] = true end
   for _, other in ipairs(names) do
-    if other ~= name
-      and not (found[other] and self.net:is_joined(name, other)) then
-      return false
+    if belongs(self, name, other) then
+      count = count + 1
+      if not (found[other] and self.net:is_joined(name, other)) then
+        return false
+      end
     end
   end
-  return #seen == #names - 1
+  return #seen == count
 end
 
 local function is_whole(self, names)
@@ -539,8 +549,9 @@ local function is_at_rest(self)
     and not self.net:is_moving()
 end
 
---- Waits until all nodes that run (are neither down nor paused) see each other
--- and nobody else, and nothing but heartbeats moves between them. Yields.
+--- Waits until all nodes that run (are neither down nor paused) see those of
+-- their cluster and nobody else, and nothing but heartbeats moves between them.
+-- Yields.
 ---@param limit? integer  ms of virtual time, 60000 by default
 ---@return true|nil
 ---@return string|nil err  "timeout"; cluster:views() tells who sees whom
@@ -626,18 +637,32 @@ end
 
 -- --- starting ----------------------------------------------------------------
 
+-- Are these different names, and at least one? Those of `seen` are taken.
+local function are_names(value, seen)
+  if type(value) ~= "table" or #value == 0 then return false end
+  for _, name in ipairs(value) do
+    if type(name) ~= "string" or seen[name] then return false end
+    seen[name] = true
+  end
+  return true
+end
+
+local function is_several(nodes)
+  return type(nodes) == "table" and type(nodes[1]) == "table"
+end
+
 local schema = {
   nodes = {
-    "a number of nodes above 0, or a list of different names",
+    "a number of nodes above 0, a list of different names, or a list of such "
+      .. "lists",
     function(value)
       if type(value) == "number" then
         return value % 1 == 0 and value > 0 and value <= 1000
       end
-      if type(value) ~= "table" or #value == 0 then return false end
       local seen = {}
-      for _, name in ipairs(value) do
-        if type(name) ~= "string" or seen[name] then return false end
-        seen[name] = true
+      if not is_several(value) then return are_names(value, seen) end
+      for _, names in ipairs(value) do
+        if not are_names(names, seen) then return false end
       end
       return true
     end,
@@ -657,14 +682,21 @@ local passed = {
   "max_message", "max_queue",
 }
 
+-- The names of the nodes; and of each the number of the cluster that it is
+-- part of.
 local function names_of(nodes)
-  local names = {}
+  local names, part_of = {}, {}
   if type(nodes) == "number" then
-    for i = 1, nodes do names[i] = ("n%d@lockstep:1"):format(i) end
-  else
-    for i, name in ipairs(nodes) do names[i] = name end
+    local count = nodes
+    nodes = {}
+    for i = 1, count do nodes[i] = ("n%d@lockstep:1"):format(i) end
   end
-  return names
+  for part, list in ipairs(is_several(nodes) and nodes or { nodes }) do
+    for _, name in ipairs(list) do
+      names[#names + 1], part_of[name] = name, part
+    end
+  end
+  return names, part_of
 end
 
 -- Until each sees all others.
@@ -714,10 +746,12 @@ function cluster.new(world, opts, level)
   opts = options.check("lockstep.cluster", opts, schema, level + 1)
   local settings = {}
   for _, key in ipairs(passed) do settings[key] = opts[key] end
+  local nodes, part_of = names_of(opts.nodes or 3)
   local self = setmetatable({
     world = world,
     net = network.new(world, { window = opts.window }),
-    nodes = names_of(opts.nodes or 3),
+    nodes = nodes,
+    part_of = part_of,
     lives = {},
     seed = opts.seed,
     settings = settings,
@@ -726,7 +760,7 @@ function cluster.new(world, opts, level)
   world.patience = patience_for(opts)
   local down_after = opts.down_after_ms or 0
   world.rest_ms = math.max(world.rest_ms, REST_DOWNS * down_after)
-  self.net:join(world.body, true)
+  transport.give(self.net:join(world.body, true), entropy_from(generator(1)))
   join(self)
   note_views(self)
   return self

@@ -9,13 +9,17 @@
 --    site = net:join(world:add_node(core_node, name))
 --
 -- A connection is two pipes (pipe.lua), each on the path between two names
--- (path.lua). A site is one life of a node: {name=, node=, core=, links = link
--- -> its outgoing pipe}. A name without a site is that of a node that is down:
--- its host refuses dials, or is dark, and then nothing comes back at all.
+-- (path.lua). Who has it on either side is in ends.lua: a link of the node, or
+-- a stream of its transport (transport.lua). A site is one life of a node:
+-- {net=, name=, node=, core=, transport= or nil, links = number -> link,
+-- overdue = list of functions to be called when it goes on}. A name without a
+-- site is that of a node that is down: its host refuses dials, or is dark, and
+-- then nothing comes back at all.
 --
 -- What a node that joined as direct sends, or is sent, arrives at once, and its
 -- paths have no faults.
 
+local ends = require "banyan.lockstep.ends"
 local Path = require "banyan.lockstep.path"
 local pipe = require "banyan.lockstep.pipe"
 
@@ -62,7 +66,8 @@ end
 function Network:join(node, direct)
   local name = node.name
   local site = {
-    name = name, node = node, core = node.core, links = {},
+    net = self, name = name, node = node, core = node.core, links = {},
+    overdue = {},
   }
   self.sites[name], self.dark[name] = site, nil
   if direct then
@@ -127,36 +132,25 @@ end
 
 -- --- connections -------------------------------------------------------------
 
-local function time(self, site)
-  return self.world:time_of(site.node)
-end
-
-local function dial(self, site, link, name)
+--- A site dials a name.
+---@param site table
+---@param name string
+---@param link table  who has its side, see ends.lua
+function Network:dial(site, name, link)
   local out = pipe.pair(self, self:path(site.name, name),
-    self:path(name, site.name), { site = site, link = link })
-  site.links[link] = out
+    self:path(name, site.name), { site = site })
+  ends.hold(out, link)
   out.opening = true
   out:push(pipe.OPEN)
-end
-
-local function close(site, link)
-  local out = site.links[link]
-  if not out then return end
-  site.links[link] = nil
-  out.from.link = nil
-  if not out.lost then out:push(pipe.CLOSED) end
-  out:retire()
 end
 
 -- The node takes a connection that came in.
 local function accept(self, out)
   local to = out.to
   out.opening = nil
-  local link = self.sites[to.site.name] == to.site
-    and to.site.core:accepted(time(self, to.site))
-  if not link then return out.back:push(pipe.RESET) end
-  to.link = link
-  to.site.links[link] = out.back
+  if self.sites[to.site.name] ~= to.site or not ends.accept(out.back) then
+    return out.back:push(pipe.RESET)
+  end
   return self:act(to.site)
 end
 
@@ -185,8 +179,8 @@ local function report_end(self, inward, reason)
   local to = inward.to
   local site, link = to.site, to.link
   if not link then return inward:retire() end
-  site.links[link], to.link = nil, nil
-  site.core:closed(link, reason, time(self, site))
+  to.link = nil
+  link:closed(reason)
   inward:retire()
   self:act(site)
 end
@@ -202,7 +196,7 @@ function Network:mark(arrived, mark)
   elseif mark == pipe.CONNECTED then
     local to = arrived.to
     if not to.link then return end
-    to.site.core:connected(to.link, time(self, to.site))
+    to.link:connected()
     self:act(to.site)
   else
     report_end(self, arrived, mark.reason)
@@ -247,12 +241,11 @@ local function carry_out(self, site)
     local what, link, more = core:action()
     if not what then break end
     if what == "write" then
-      local out = links[link]
-      if out then out:write(more) end
+      if links[link] then links[link].out:write(more) end
     elseif what == "dial" then
-      dial(self, site, link, more)
-    else
-      close(site, link)
+      self:dial(site, more, ends.link(site, link))
+    elseif links[link] then
+      ends.close(links[link])
     end
   end
   if self.depth == 1 then drain(self) end
@@ -337,6 +330,7 @@ local function wake(self, site)
     end
     inward:schedule()
   end)
+  ends.go_on(site)
   carry_out(self, site)
 end
 
@@ -358,6 +352,7 @@ function Network:rest(site)
     if site.stopped then return end
     self.world:pause(site.node, false)
     self:each_inward(site.name, function(inward) inward:schedule() end)
+    ends.go_on(site)
     carry_out(self, site)
   end)
 end

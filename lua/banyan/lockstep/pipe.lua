@@ -7,11 +7,12 @@
 --
 --    from (an end)  --write-->  items  --deliver-->  to (an end)
 --
--- An end is {site=, link=}: one side of a connection; `link` is nil once that
--- side has closed, or is not accepted yet. A site is one life of a node; see
--- network.lua, which also has the paths. Bytes that were confirmed to the
--- writer may still be on their way, up to `window` of them: the buffers of two
--- kernels hold that many. More are confirmed as the reader takes them.
+-- An end is {site=, link=}: one side of a connection. `link` is who has it
+-- there, see ends.lua; nil once that side has closed, or is not accepted yet. A
+-- site is one life of a node; see network.lua, which also has the paths. Bytes
+-- that were confirmed to the writer may still be on their way, up to `window`
+-- of them: the buffers of two kernels hold that many. More are confirmed as the
+-- reader takes them.
 
 local pipe = {}
 
@@ -92,10 +93,8 @@ local function confirm_written(self)
   local n = self.unconfirmed < room and self.unconfirmed or room
   if n <= 0 then return end
   self.unconfirmed = self.unconfirmed - n
-  local from = self.from
-  if from.link then
-    from.site.core:written(from.link, n, self.world:time_of(from.site.node))
-  end
+  local link = self.from.link
+  if link then link:written(n) end
 end
 
 --- Takes bytes from the writing node.
@@ -151,8 +150,9 @@ end
 -- Can nothing arrive for the time being?
 local function is_stuck(self)
   if self.path.blocked then return true end
-  local item, site = self.items[self.head], self.to.site
-  return site and site.node.paused and item ~= pipe.OPEN
+  local item, to = self.items[self.head], self.to
+  if item == pipe.OPEN then return false end
+  return to.site and to.site.node.paused or to.link and to.link.holds
 end
 
 --- Makes the arrival of the head pending, if there is one and nothing is in
@@ -325,7 +325,7 @@ end
 
 local function give(self, to)
   local bytes, site = read(self), to.site
-  site.core:received(to.link, bytes, self.world:time_of(site.node))
+  to.link:received(bytes)
   acknowledge(self, #bytes)
   self.net:act(site)
 end

@@ -42,6 +42,7 @@ function World.new(control)
     rest_from = 0, -- at this time; since then they have taken none
     rest_ms = REST_MS,
     crashing = false, -- is a node being ended?
+    over = false,
   }, World)
 end
 
@@ -328,8 +329,9 @@ function World:note(text)
   if self.notes then self.notes[#self.notes + 1] = text end
 end
 
---- Closes all nodes.
+--- Closes all nodes. What they still do about their connections is nothing.
 function World:close()
+  self.over = true
   for number = 1, self.numbered do
     local node = self.nodes[number]
     if node then node.core:close() end
