@@ -109,6 +109,7 @@ end
 ---@return true|nil ok
 ---@return any err  "not_started"; "joined_too_often": 65,535 times
 function groups.join(name, group, pid)
+  core.self "groups.join"
   check_name("join", name)
   group = check_group("join", group)
   pid = own_pid("join", pid)
@@ -122,6 +123,7 @@ end
 ---@return true|nil ok
 ---@return any err  "not_joined", "not_started"
 function groups.leave(name, group, pid)
+  core.self "groups.leave"
   check_name("leave", name)
   group = check_group("leave", group)
   pid = own_pid("leave", pid)
@@ -135,6 +137,7 @@ end
 ---@return banyan.Pid[]|nil pids
 ---@return any err  "not_started"
 function groups.members(name, group)
+  core.self "groups.members"
   check_name("members", name)
   group = check_group("members", group)
   local view = Scope.view_of(name)
@@ -149,6 +152,7 @@ end
 ---@return banyan.Pid[]|nil pids
 ---@return any err  "not_started"
 function groups.local_members(name, group)
+  core.self "groups.local_members"
   check_name("local_members", name)
   group = check_group("local_members", group)
   local view = Scope.view_of(name)
@@ -162,6 +166,7 @@ end
 ---@return any[]|nil groups
 ---@return any err  "not_started"
 function groups.groups(name)
+  core.self "groups.groups"
   check_name("groups", name)
   local view = Scope.view_of(name)
   if not view then return nil, "not_started" end
@@ -178,6 +183,7 @@ end
 ---@return integer|nil n  how many members it was sent to
 ---@return any err  "not_started"
 function groups.broadcast(name, group, msg)
+  core.self "groups.broadcast"
   check_name("broadcast", name)
   group = check_group("broadcast", group)
   local view = Scope.view_of(name)
@@ -204,10 +210,11 @@ end
 ---@return any ref  or nil
 ---@return table|any members  {[group] = {pids}}; or err: "not_started"
 function groups.monitor(name, group)
+  local caller = core.self "groups.monitor"
   check_name("monitor", name)
   if group ~= nil then group = check_group("monitor", group) end
   local answer, err = ask(name,
-    { tag = "monitor", group = group, pid = core.self() })
+    { tag = "monitor", group = group, pid = caller })
   if not answer then return nil, err end
   return answer.ref, answer.members
 end
@@ -219,6 +226,7 @@ end
 ---@return true|nil ok
 ---@return any err  "not_monitored", "not_started"
 function groups.demonitor(name, ref)
+  core.self "groups.demonitor"
   check_name("demonitor", name)
   if not core.is_ref(ref) then
     error(("groups.demonitor: ref must be a ref, got %s"):format(type(ref)), 2)

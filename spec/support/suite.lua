@@ -31,6 +31,7 @@ suite.scripts = {
   node_monitors = { max_steps = 2000000, clock = "idle" },
   sources = { max_steps = 2000000, clock = "idle" },
   groups = { max_steps = 2000000, clock = "idle" },
+  bridges = { max_steps = 2000000, clock = "idle" },
 }
 
 --- In the order in which they are played.
@@ -38,7 +39,7 @@ suite.names = {
   "processes", "servers", "supervisors", "dynamic", "restart_loop", "remote",
   "reconnects", "distributed", "pauses", "splits", "poison", "leaving",
   "checkpoints", "conflicts", "held", "moves", "entities", "quorum",
-  "node_sets", "node_monitors", "sources", "groups",
+  "node_sets", "node_monitors", "sources", "groups", "bridges",
 }
 
 --- The strategies that find bugs by chance.

@@ -33,17 +33,16 @@ end
 
 -- --- for callers -------------------------------------------------------------
 
---- A service has changed, or is not advertised any more.
+--- A service has changed, or is not advertised any more. While it connects the
+-- other end is not told yet, but the process has to say it again in time.
 function Advertisements.changed(S, service)
   for _, record in ipairs(registry.list(S)) do
-    if record.is_said then
-      if S.advertised[service] then
-        say(record, service)
-      else
-        record.wire:put(kinds.WITHDRAW, service)
-      end
-      child.tell(record, "advertisements", "changed", service)
+    if record.is_said and S.advertised[service] then
+      say(record, service)
+    elseif record.is_said then
+      record.wire:put(kinds.WITHDRAW, service)
     end
+    child.tell(record, "advertisements", "changed", service)
   end
 end
 

@@ -150,24 +150,31 @@ end
 
 -- --- the server --------------------------------------------------------------
 
+-- What came to be before it is known to the record it is told now, and nothing
+-- twice.
+local function begin(record)
+  child.enter(record, "connection")
+  if record.reason then
+    child.tell(record, "connection", "over")
+  elseif record.opened then
+    child.tell(record, "connection", "open")
+    if record.status == "connected" then
+      child.tell(record, "connection", "ready")
+    end
+  end
+end
+
 function Connection.init(_, get_record)
   local record = get_record()
   core.trap_exit(true)
   local sup = core.ancestors(core.self())[1]
   if not registry.add(record, sup) then return nil, "noproc" end
-  child.enter(record, "connection")
   record.since, record.beat = core.now(), record.S.transport.clock()
   record.taken_at = record.beat
   child.remind(record.S.options.heartbeat_ms, "beat")
   child.remind(record.timeout_ms, "late")
-  if record.reason then
-    child.remind(0, "over")
-  elseif record.opened then
-    child.remind(0, "open")
-    if record.status == "connected" then child.remind(0, "ready") end
-  elseif record.direction == "out" then
-    return server.continue "dial"
-  end
+  core.unbroken(begin, record)
+  if record.direction == "out" then return server.continue "dial" end
 end
 
 function Connection.handle_continue()
