@@ -288,7 +288,7 @@ describe("the other end of a peer", function()
       assert.same({ "pause" }, told)
       local left = 5
       local pid = banyan.spawn(function()
-        child.take_up(child.enter(record, "rpc"))
+        child.enter(record, "rpc")
         while true do
           child.handle("rpc", { call = function() left = left - 1 end },
             banyan.receive())

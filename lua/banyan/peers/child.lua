@@ -81,11 +81,13 @@ local function enter(record, id)
   owned.add(pid, { release = function() leave(record, id, pid) end })
   local held = record.held[id] or {}
   record.held[id] = nil
+  for _, message in ipairs(held) do core.tell(pid, message) end
   return held
 end
 
---- The caller is that child from now on.
----@return table held  what came for it before
+--- The caller is that child from now on, and gets what was held for it, before
+-- anything that comes from now on.
+---@return table held  what that was
 function child.enter(record, id)
   return core.unbroken(enter, record, id)
 end
@@ -93,11 +95,6 @@ end
 --- The record of the caller.
 function child.record()
   return records[core.self()]
-end
-
---- Sends the caller what was held for it.
-function child.take_up(held)
-  for _, message in ipairs(held) do core.send(core.self(), message) end
 end
 
 local function worked_off(record, id, size)

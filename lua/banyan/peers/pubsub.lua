@@ -85,13 +85,12 @@ end
 function Pubsub.init(_, get_record)
   local record = get_record()
   record.watches = { refs = {}, of = {} }
-  local held = child.enter(record, "pubsub")
+  child.enter(record, "pubsub")
   local topics = record.local_topics
   for _, ref in ipairs(core.unbroken(topics.keys, topics)) do
     watch(record, ref)
   end
   if record.is_said then core.unbroken(Pubsub.say_all, record) end
-  child.take_up(held)
 end
 
 function Pubsub.handle_info(_, message)

@@ -84,10 +84,12 @@ end
 -- --- the server --------------------------------------------------------------
 
 -- The processes of calls are linked to the server, and have ended with the one
--- before. Their calls are answered; those that nobody began wait in `held`.
-local function answer_lost(record, held)
+-- before. Their calls are answered, but for those that nobody has begun.
+local function begin(record)
   local waiting = {}
-  for _, message in ipairs(held) do waiting[message.value.number] = true end
+  for _, message in ipairs(child.enter(record, "rpc")) do
+    waiting[message.value.number] = true
+  end
   for _, number in ipairs(sets.sorted(record.serving)) do
     if not waiting[number] then fail(record, number, "aborted") end
   end
@@ -97,9 +99,7 @@ function Rpc.init(_, get_record)
   local record = get_record()
   core.trap_exit(true)
   record.workers = {}
-  local held = child.enter(record, "rpc")
-  answer_lost(record, held)
-  child.take_up(held)
+  core.unbroken(begin, record)
 end
 
 function Rpc.handle_info(_, message)

@@ -32,7 +32,7 @@ local TOPICS = { "a", "a.b", "a.b.c", "b" }
 local WANTED = { "a", "a.b", "b", "a*", "a.*", "*" }
 local SERVICES = { "s1", "s2", "s3" }
 local TTLS = { 400, 3000, 20000 }
-local CHILDREN = { "connection", "pubsub", "rpc", "advertisements" }
+local CHILDREN = { "connection", "pubsub", "pubsub", "rpc", "advertisements" }
 local LARGE = ("x"):rep(3 * 1024 * 1024)
 
 local run
@@ -78,7 +78,9 @@ function procedures.never()
 end
 
 -- How much the other end has published, and who that is.
-function procedures.sync(_, one)
+function procedures.sync(args, one)
+  one.mate = run.ends.all[args.from]
+  one.mate.mate = one
   return { #one.published, one.index }
 end
 
@@ -137,10 +139,9 @@ local function publish(one, topic, large)
     { n = n, of = one.index, large = large and LARGE or nil })
 end
 
-local function ask_for(sub, one)
+local function sync(one)
   run.calls = run.calls + 1
-  local answer = peers.call(one.pid, "sync", { id = run.calls }, 5000)
-  if answer then sub.confirmed = answer[1] end
+  return peers.call(one.pid, "sync", { id = run.calls, from = one.index }, 5000)
 end
 
 local function take(one, sub, message)
@@ -160,7 +161,8 @@ local function subscribe(one, topic)
   sub.ref = peers.subscribe(one.pid, topic)
   if not sub.ref then return end
   one.subs[#one.subs + 1] = sub
-  ask_for(sub, one)
+  local answer = sync(one)
+  if answer then sub.confirmed = answer[1] end
   repeat take(one, sub, banyan.receive()) until sub.over
 end
 
@@ -169,7 +171,9 @@ end
 local orders = {}
 
 function orders.publish(one, order)
-  for _ = 1, order.times do publish(one, order.topic, order.large) end
+  for _ = 1, order.times do
+    publish(one, order.topic or pick(TOPICS), order.large)
+  end
 end
 
 function orders.call(one, order)
@@ -322,10 +326,14 @@ local function end_subscription(one)
   banyan.send(pick(list).pid, { tag = "end", quietly = choose(2) == 1 })
 end
 
--- Kills a child of a peer.
+-- Kills a child of a peer, while something comes for it.
 local function kill_child(one)
   local id = pick(CHILDREN)
   one.lossy = one.lossy or id == "pubsub"
+  if one.mate and is_there(one.mate) then
+    order(one.mate, "publish", { times = 10 })
+    order(one.mate, "call", { procedure = "double", timeout = 5000 })
+  end
   run.cluster:spawn(one.node, function()
     for _, row in ipairs(supervisor.which_children(one.pid) or {}) do
       if row.id == id and row.pid then row.pid:exit "kill" end
@@ -335,7 +343,7 @@ end
 
 local at_an_end = {
   function(one)
-    order(one, "publish", { topic = pick(TOPICS), times = choose(5) })
+    order(one, "publish", { times = choose(5) })
   end,
   function(one) order(one, "subscribe", { topic = pick(WANTED) }) end,
   function(one)
@@ -350,7 +358,7 @@ local at_an_end = {
 }
 
 -- What is rare has few of these.
-local WEIGHTS = { 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 3, 3, 3, 4, 5, 6 }
+local WEIGHTS = { 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 3, 3, 3, 4, 5, 5, 6 }
 
 local faults = {}
 
@@ -406,7 +414,7 @@ end
 function faults.flood()
   for _, one in ipairs(run.ends.all) do
     if is_there(one) then
-      order(one, "publish", { topic = pick(TOPICS), times = 4, large = true })
+      order(one, "publish", { times = 4, large = true })
     end
   end
 end
@@ -514,8 +522,7 @@ end
 -- Who is at the other end of one that has dialled.
 local function mate_of(one)
   local index = on(one.node, function()
-    run.calls = run.calls + 1
-    local answer, why = peers.call(one.pid, "sync", { id = run.calls }, 5000)
+    local answer, why = sync(one)
     if not answer then wrong("no sync: %s", tostring(why)) end
     return answer and answer[2]
   end)
