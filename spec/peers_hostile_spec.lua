@@ -371,6 +371,69 @@ describe("the other end of a peer", function()
     end, { heartbeat_ms = 20, down_after_ms = 400 })
   end)
 
+  -- A client that says that it lives, and reads nothing; b has more for it than
+  -- the kernel takes. Answers why b's end of it is over, once it is, and b's
+  -- record of it.
+  local function deaf(b)
+    local why
+    b:on(function()
+      peers.accept {
+        realm = bridges.REALM.realm, secret = bridges.SECRET,
+        on_down = function(_, because) why = because end,
+      }
+    end)
+    local it, other = client(b)
+    it.wire:put(kinds.SUBSCRIBE, "t")
+    eventually(function()
+      return b:on(function() return peers.info(other).topics == 1 end)
+    end)
+    it.tcp:read_stop()
+    local record = b:on(function()
+      return core.kept().peer_connections.peers[other]
+    end)
+    while record.wire:unsent() == 0 do
+      assert.is_true(b:on(function()
+        return peers.publish(other, "t", ("x"):rep(1024 * 1024))
+      end))
+    end
+    return function()
+      if not why then it.wire:put(kinds.PING, 1) end
+      return why
+    end, record
+  end
+
+  it("is given up if it reads nothing", function()
+    local usual = limits.stalled_ms
+    finally(function() limits.stalled_ms = usual end)
+    limits.stalled_ms = 500
+    pair(function(b)
+      local why = deaf(b)
+      eventually(why)
+      assert.equal("stalled", why())
+    end, { heartbeat_ms = 20, down_after_ms = 60000 })
+  end)
+
+  it("is not given up because this node stood still", function()
+    pair(function(b)
+      local why, record = deaf(b)
+      local S, ahead = record.S, 0
+      S.transport = setmetatable({
+        clock = function() return core.clock() + ahead end,
+      }, { __index = S.transport })
+      local function beats(n)
+        local last = record.beat
+        for _ = 1, n do
+          eventually(function() return why() or record.beat ~= last end)
+          last = record.beat
+        end
+      end
+      beats(2)
+      ahead = limits.stalled_ms + 1000
+      beats(5)
+      assert.is_nil(why())
+    end, { heartbeat_ms = 20, down_after_ms = 60000 })
+  end)
+
   it("stays as long as it says anything", function()
     pair(function(b)
       local p = bridges.connect(b)

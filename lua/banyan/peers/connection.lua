@@ -11,13 +11,13 @@ local child = require "banyan.peers.child"
 local core = require "banyan.core"
 local frames = require "banyan.peers.frames"
 local kinds = require "banyan.peers.kinds"
+local limits = require "banyan.peers.limits"
 local pubsub = require "banyan.peers.pubsub"
 local registry = require "banyan.peers.registry"
 local server = require "banyan.server"
 local supervisor = require "banyan.supervisor"
 local wires = require "banyan.peer.wire"
 
-local STALL_MS = 30000 -- that the other end may read nothing
 
 local Connection = { name = "peer_connection" }
 
@@ -116,22 +116,24 @@ function on.late(record)
   if record.status == "connecting" then frames.end_for(record, "timeout") end
 end
 
+-- While this node stands still itself the other end cannot show that it lives.
+local function stood_still(record, now)
+  return now - record.beat > 2 * record.S.options.heartbeat_ms
+end
+
 local function is_silent(record, now)
-  local options = record.S.options
-  -- This node stood still itself, or reads nothing on purpose.
-  if record.paused or now - record.beat > 2 * options.heartbeat_ms then
-    record.heard = now
-  end
-  return now - record.heard >= options.down_after_ms
+  -- Nor while nothing is read, on purpose.
+  if record.paused or stood_still(record, now) then record.heard = now end
+  return now - record.heard >= record.S.options.down_after_ms
 end
 
 local function is_stalled(record, now)
   local unsent = record.wire:unsent()
   local taken = record.wire.sent - unsent
-  if unsent == 0 or taken ~= record.taken then
+  if unsent == 0 or taken ~= record.taken or stood_still(record, now) then
     record.taken, record.taken_at = taken, now
   end
-  return now - record.taken_at >= STALL_MS
+  return now - record.taken_at >= limits.stalled_ms
 end
 
 function on.beat(record)

@@ -9,6 +9,7 @@ return {
   calls = 1000,             -- of one end, that are being served
   serving = 64 * 1024 * 1024, -- bytes of the arguments of those
   held = 1000,              -- frames for a child that is restarted just now
+  stalled_ms = 30000,       -- that the other end may read nothing
   unread = 8 * 1024 * 1024, -- bytes that the children have not worked off
   strangers = 1024,         -- connections that have not proved themselves
   stranger_bytes = 4096,    -- of one of those, that are no frame
