@@ -9,6 +9,7 @@
 
 local address = require "spec.support.address"
 local program = require "spec.support.program"
+local sets = require "banyan.sets"
 
 local SECRET = "secret of the spec"
 
@@ -17,6 +18,7 @@ local banyan, server = require "banyan", require "banyan.server"
 local supervisor = require "banyan.supervisor"
 local dynamic = require "banyan.dynamic_supervisor"
 local cluster = require "banyan.distributed_supervisor"
+local peers, groups = require "banyan.peers", require "banyan.groups"
 local S = { name = "S" }
 package.loaded.empty = true
 local function run(...) return banyan.run(...) end
@@ -388,6 +390,46 @@ run({ on_event = false, name = "A", secret = "SECRET" }, function()
   print(cluster.start_child("r",
     { id = 1, start = { "no.such", "start_link" } }))
 end)]], "nil\tmodule_not_found: module 'no.such' not found, A")
+
+-- --- peer connections, groups ------------------------------------------------
+
+local SENT = "cannot send a function to another node"
+misuse('peers.publish(banyan.self(), "t", print)',
+  "peers.publish: msg: " .. SENT)
+misuse('peers.publish(banyan.self(), "t", { a = { print } })',
+  "peers.publish: msg: " .. SENT .. " (msg.a[1])")
+misuse('peers.call(banyan.self(), "f", { print })',
+  "peers.call: args: " .. SENT .. " (args[1])")
+misuse('peers.advertise("s", { print })',
+  "peers.advertise: value: " .. SENT .. " (value[1])")
+misuse('peers.accept { secret = "long enough", realm = ("r"):rep(1025) }',
+  'peers.accept: option "realm" has at most 1024 bytes, this one has 1025')
+misuse('peers.start_peer("banyan://127.0.0.1:1", { secret = "long enough", '
+  .. 'realm = ("r"):rep(1025) })', 'peers.start_peer: option "realm" has at '
+  .. "most 1024 bytes, this one has 1025")
+
+-- name -> arguments that are right.
+local outside = {
+  ["peers.start_link"] = "", ["peers.start_peer"] = '"banyan://h:1", {}',
+  ["peers.stop_peer"] = "nil", ["peers.list_peers"] = "",
+  ["peers.count_peers"] = "", ["peers.info"] = "nil", ["peers.accept"] = "{}",
+  ["peers.unaccept"] = "", ["peers.subscribe"] = 'nil, "t"',
+  ["peers.unsubscribe"] = "nil, nil", ["peers.publish"] = 'nil, "t", 1',
+  ["peers.serve"] = '"f", print', ["peers.unserve"] = '"f"',
+  ["peers.call"] = 'nil, "f"', ["peers.advertise"] = '"s", 1',
+  ["peers.withdraw"] = '"s"', ["peers.discover"] = 'nil, "s"',
+  ["groups.start_link"] = '{ name = "n" }', ["groups.join"] = '"n", "g"',
+  ["groups.leave"] = '"n", "g"', ["groups.members"] = '"n", "g"',
+  ["groups.local_members"] = '"n", "g"', ["groups.groups"] = '"n"',
+  ["groups.broadcast"] = '"n", "g", 1', ["groups.monitor"] = '"n"',
+  ["groups.demonitor"] = '"n", banyan.make_ref',
+}
+for _, name in ipairs(sets.sorted(outside)) do
+  row(name .. " outside of run", ("print(pcall(function() local _ = %s(%s) "
+    .. "end))"):format(name, outside[name]), ("false\tline: %s outside a "
+    .. "process: call it inside banyan.run or a function given to spawn")
+    :format(name))
+end
 
 -- --- running them ------------------------------------------------------------
 

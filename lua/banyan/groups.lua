@@ -94,6 +94,7 @@ end
 ---@return banyan.Pid|nil pid
 ---@return any err  {"already_started", pid}
 function groups.start_link(opts)
+  core.self "groups.start_link"
   opts = options.check("groups.start_link", opts, schema, 2)
   if opts.name == nil or opts.name == "" then
     error("groups.start_link: option name must be a non-empty string", 2)

@@ -8,7 +8,8 @@
 --   target        whom it dialled
 --   index         its place among all
 --   pid           of the peer, once it is known
---   ups, downs    how often on_up and on_down were called; reason: of the latter
+--   ups, downs    how often on_up and on_down were called; reason: of the
+--                 latter
 --   dead          DOWN messages of a monitor; dead_of: the reason
 --   published     list of { topic=, ok= }, one for each message of this end
 --   subs          list of subscriptions at this end: topic, got = list of the
@@ -36,7 +37,7 @@ end
 
 -- --- their lives -------------------------------------------------------------
 
-function Ends:show(one)
+local function show(one)
   return ("the end %s of %s (%s)"):format(tostring(one.pid), one.node,
     one.number and "start " .. one.number or "accepted")
 end
@@ -60,7 +61,7 @@ end
 function Ends:name(one, pid)
   local other = self.by_pid[pid]
   if other and other ~= one then
-    self.wrong("%s is also %s", self:show(other), self:show(one))
+    self.wrong("%s is also %s", show(other), show(one))
   end
   one.pid, self.by_pid[pid] = pid, one
 end
@@ -78,7 +79,7 @@ end
 --- on_up was called.
 function Ends:up(one)
   one.ups = one.ups + 1
-  if one.ups > 1 then self.wrong("%s is up twice", self:show(one)) end
+  if one.ups > 1 then self.wrong("%s is up twice", show(one)) end
 end
 
 local REASONS = {
@@ -89,16 +90,11 @@ local REASONS = {
 --- on_down was called.
 function Ends:down(one, reason)
   one.downs, one.reason = one.downs + 1, reason
-  if one.downs > 1 then self.wrong("%s is down twice", self:show(one)) end
+  if one.downs > 1 then self.wrong("%s is down twice", show(one)) end
   local code = type(reason) == "table" and reason[1] or reason
   if not REASONS[code] then
-    self.wrong("%s has ended of %s", self:show(one), tostring(reason))
+    self.wrong("%s has ended of %s", show(one), tostring(reason))
   end
-end
-
---- A monitor has heard of its end.
-function Ends:heard(one, reason)
-  one.dead, one.dead_of = one.dead + 1, reason
 end
 
 -- --- topics ------------------------------------------------------------------
@@ -113,13 +109,13 @@ function Ends:got(one, sub, message)
   local of, n = message.msg.of, message.msg.n
   local last = sub.got[#sub.got]
   if message.peer ~= one.pid then
-    self.wrong("%s: a message of another peer", self:show(one))
+    self.wrong("%s: a message of another peer", show(one))
   elseif not matches(sub.topic, message.topic) then
-    self.wrong("%s: %s was never subscribed to", self:show(one), message.topic)
+    self.wrong("%s: %s was never subscribed to", show(one), message.topic)
   elseif sub.of and sub.of ~= of then
-    self.wrong("%s: a message of another end", self:show(one))
+    self.wrong("%s: a message of another end", show(one))
   elseif last and n <= last then
-    self.wrong("%s: message %d comes after %d", self:show(one), n, last)
+    self.wrong("%s: message %d comes after %d", show(one), n, last)
   end
   sub.of, sub.got[#sub.got + 1] = of, n
 end
@@ -131,7 +127,7 @@ function Ends:check_complete(one, sub, other, from)
   for n = from + 1, #other.published do
     local it = other.published[n]
     if it.ok and matches(sub.topic, it.topic) and not came[n] then
-      self.wrong("%s: message %d to %s has not come", self:show(one), n,
+      self.wrong("%s: message %d to %s has not come", show(one), n,
         sub.topic)
     end
   end
@@ -143,17 +139,17 @@ local function check_told(self, one, there)
   local ended = not there[one.pid]
   local times = ended and 1 or 0
   if one.downs ~= times then
-    self.wrong("%s: on_down was called %d times, not %d", self:show(one),
+    self.wrong("%s: on_down was called %d times, not %d", show(one),
       one.downs, times)
   elseif one.dead ~= times then
-    self.wrong("%s: its monitor has heard %d ends, not %d", self:show(one),
+    self.wrong("%s: its monitor has heard %d ends, not %d", show(one),
       one.dead, times)
   elseif ended and one.dead_of ~= "noproc"
     and tostring(one.dead_of) ~= tostring(one.reason) then
-    self.wrong("%s: %s in one place, %s in another", self:show(one),
+    self.wrong("%s: %s in one place, %s in another", show(one),
       tostring(one.reason), tostring(one.dead_of))
   elseif not ended and one.ups ~= 1 then
-    self.wrong("%s: on_up was called %d times", self:show(one), one.ups)
+    self.wrong("%s: on_up was called %d times", show(one), one.ups)
   end
 end
 
@@ -164,7 +160,7 @@ local function check_workers(self, node, there)
       and not there[one.pid] then
       for _, pid in ipairs(one.workers) do
         if banyan.is_alive(pid) then
-          self.wrong("%s: who serves it lives on", self:show(one))
+          self.wrong("%s: who serves it lives on", show(one))
         end
       end
     end
@@ -184,7 +180,7 @@ function Ends:list(node)
     if not one then
       self.wrong("%s lists %s, which nobody started", node, tostring(pid))
     elseif not info or info.state ~= "connected" then
-      self.wrong("%s is %s", self:show(one), info and info.state or "gone")
+      self.wrong("%s is %s", show(one), info and info.state or "gone")
     end
   end
   check_workers(self, node, sets.of(list))
@@ -218,5 +214,7 @@ function Ends:check(lists)
   end
   return living
 end
+
+ends.show = show
 
 return ends

@@ -193,7 +193,7 @@ local function watch(one)
   while true do
     local message = banyan.receive()
     if message.ref ~= ref then wrong "a message for nobody" end
-    run.ends:heard(one, message.reason)
+    one.dead, one.dead_of = one.dead + 1, message.reason
   end
 end
 
@@ -447,13 +447,13 @@ local function check_services(one, other)
     local it = run.advertised[other.node][service]
     local values = peers.discover(one.pid, service)
     if not values or values[1] ~= (it and it.value) then
-      wrong("%s knows %s as %s, not %s", run.ends:show(one), service,
+      wrong("%s knows %s as %s, not %s", bridge_ends.show(one), service,
         tostring(values and values[1]), tostring(it and it.value))
     end
     count = count + (it and 1 or 0)
   end
   if info and info.services ~= count then
-    wrong("%s counts %d services, not %d", run.ends:show(one), info.services,
+    wrong("%s counts %d services, not %d", bridge_ends.show(one), info.services,
       count)
   end
 end
@@ -472,7 +472,7 @@ local function check_counts(one, other)
   end
   local topics = 0
   for _ in pairs(theirs) do topics = topics + 1 end
-  local what = run.ends:show(one)
+  local what = bridge_ends.show(one)
   if not mine then return wrong("%s is gone", what) end
   if mine.subscriptions ~= subs then
     wrong("%s counts %d subscriptions, not %d", what, mine.subscriptions, subs)
@@ -504,7 +504,7 @@ local function check_pair(one, other)
       banyan.sleep(137)
     end
     if not call(one, "double", 5000) then
-      wrong("%s: a call is not answered", run.ends:show(one))
+      wrong("%s: a call is not answered", bridge_ends.show(one))
     end
     return true
   end)
@@ -514,7 +514,7 @@ local function check_pair(one, other)
   end
   banyan.sleep(500)
   if #other.published ~= last + #TOPICS then
-    wrong("%s does not publish", run.ends:show(other))
+    wrong("%s does not publish", bridge_ends.show(other))
   end
   check_messages(one, other, last)
 end
@@ -538,7 +538,8 @@ local function check_all()
     local other = one.number and mate_of(one)
     if other then
       if other.node ~= one.target or other.number then
-        wrong("%s is connected to %s", run.ends:show(one), run.ends:show(other))
+        wrong("%s is connected to %s", bridge_ends.show(one),
+          bridge_ends.show(other))
       end
       check_pair(one, other)
       check_pair(other, one)
