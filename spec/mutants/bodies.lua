@@ -31,5 +31,6 @@ body("acknowledged", "spec.mutants.bodies.acknowledged", far)
 body("moving", "spec.mutants.bodies.moving", far)
 body("rebalance", "spec.mutants.bodies.rebalance", far)
 body("gained", "spec.mutants.bodies.gained", far)
+body("bridge", "spec.mutants.bodies.bridge", far)
 
 return bodies

@@ -84,9 +84,22 @@ function procedures.sync(args, one)
   return { #one.published, one.index }
 end
 
+-- The end that serves. One that has dialled may not know its pid yet.
+local function server_of(node, pid)
+  repeat
+    local info = peers.info(pid)
+    if not info then return nil end
+    if info.direction == "in" then return run.ends:of(node, pid) end
+    local one = run.ends.by_pid[pid]
+    if not one then banyan.sleep(1) end
+  until one
+  return run.ends.by_pid[pid]
+end
+
 local function serve(node, name)
   peers.serve(name, function(args, info)
-    local one = run.ends:of(node, info.peer)
+    local one = server_of(node, info.peer)
+    if not one then return end -- nobody hears the answer
     one.workers[#one.workers + 1] = banyan.self()
     run.served[args.id] = (run.served[args.id] or 0) + 1
     if run.served[args.id] > 1 then
