@@ -7,6 +7,9 @@ describe("children that move, under lockstep", function()
   suite.test(it, "loses neither a message nor a state where children move",
     "moves", 25)
 
+  suite.test(it, "keeps a state where a node leaves as another joins",
+    "newcomer", 40)
+
   suite.test(it, "starts an entity once, and loses nothing that is for it",
     "entities", 20)
 

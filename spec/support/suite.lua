@@ -24,6 +24,7 @@ suite.scripts = {
   checkpoints = { max_steps = 2000000, clock = "idle" },
   conflicts = { max_steps = 2000000, clock = "idle" },
   held = { max_steps = 2000000, clock = "idle" },
+  newcomer = { max_steps = 200000, clock = "idle" },
   moves = { max_steps = 2000000, clock = "idle" },
   entities = { max_steps = 2000000, clock = "idle" },
   quorum = { max_steps = 2000000, clock = "idle" },
@@ -38,7 +39,7 @@ suite.scripts = {
 suite.names = {
   "processes", "servers", "supervisors", "dynamic", "restart_loop", "remote",
   "reconnects", "distributed", "pauses", "splits", "poison", "leaving",
-  "checkpoints", "conflicts", "held", "moves", "entities", "quorum",
+  "checkpoints", "conflicts", "held", "newcomer", "moves", "entities", "quorum",
   "node_sets", "node_monitors", "sources", "groups", "bridges",
 }
 

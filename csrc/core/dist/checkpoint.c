@@ -121,6 +121,16 @@ static bool can_hold(const byn_dist *d, const byn_peer *peer, size_t size) {
          byn_record_would_fit(d, peer, size);
 }
 
+/* Where the ring has nobody when this node goes: nodes that run no children,
+ * for the one that starts it next. Others may know that one already. */
+static uint32_t choose_keepers(const byn_dist *d, size_t size, uint32_t want,
+                               byn_peer **holders) {
+  uint32_t count = 0;
+  for (byn_peer *peer = d->peers; peer && count < want; peer = peer->next)
+    if (!peer->leaving && can_hold(d, peer, size)) holders[count++] = peer;
+  return count;
+}
+
 /* The node that it moves to, and the next of the ring that can, in its order.
  */
 static uint32_t choose_holders(byn_dist *d, const byn_run *run, size_t size,
@@ -131,7 +141,10 @@ static uint32_t choose_holders(byn_dist *d, const byn_run *run, size_t size,
   if (!can_hold(d, target, size)) target = NULL;
   if (target && want == 0) want = 1;
   uint32_t most = want + 2; /* this node, and one that is out of sight */
-  if (d->ring_count == 0 || want == 0) return 0;
+  if (want == 0) return 0;
+  if (d->leaving && d->ring_count == 0)
+    return choose_keepers(d, size, want, holders);
+  if (d->ring_count == 0) return 0;
   do {
     n = most < d->ring_count ? most : d->ring_count;
     n = byn_ring_successors(d->ring, p->hash, d->successors, n);
@@ -245,17 +258,31 @@ void byn_checkpoint_review(byn_dist *d, byn_run *run) {
   }
 }
 
+/* Is there a node that takes part soon? Others may know of it already, and
+ * start the child there when this node is gone. */
+static bool somebody_comes(const byn_dist *d) {
+  for (const byn_peer *peer = d->peers; peer; peer = peer->next) {
+    bool greets =
+        peer->state == BYN_PEER_GREETING || peer->state == BYN_PEER_IN_STEP;
+    if (peer->connected && greets && !peer->leaving && !peer->let_in)
+      return true;
+  }
+  return false;
+}
+
 bool byn_checkpoint_is_held(byn_dist *d, byn_run *run, uint64_t epoch,
                             uint64_t version) {
   if ((!d->open && !d->leaving) || loses(d, run)) return false;
   byn_checkpoint_review(d, run);
   if (!run->copies) return false;
+  bool by_nobody = true;
   for (uint32_t i = 0; i < BYN_COPIES; i++) {
     const byn_copy *copy = &run->copies[i];
-    if (copy->peer && is_before(copy->epoch, copy->version, epoch, version))
-      return false;
+    if (!copy->peer) continue;
+    by_nobody = false;
+    if (is_before(copy->epoch, copy->version, epoch, version)) return false;
   }
-  return true;
+  return !(by_nobody && d->leaving && somebody_comes(d));
 }
 
 bool byn_checkpoint_is_safe(byn_dist *d, byn_run *run) {

@@ -32,7 +32,9 @@
  *
  * The process that is stopped as its node leaves may write a last one. Its end
  * is not told to others before `replicas` of them hold that, or a few seconds
- * have passed.
+ * have passed. Where the ring has nobody but that node, nodes that run no
+ * children hold it, and one that greets is waited for: others may count on it
+ * already.
  */
 #ifndef BYN_DIST_CHECKPOINT_H
 #define BYN_DIST_CHECKPOINT_H
