@@ -151,6 +151,39 @@ describe("workers", function()
     end)
   end)
 
+  it("that are killed are started again where their directory is gone, too",
+    function()
+      local at = assert(uv.fs_mkdtemp((os.getenv "TMPDIR" or "/tmp")
+        .. "/byn-XXXXXX"))
+      local child = program([[
+        local banyan = require "banyan"
+        local uv = require "luv"
+        local work = require "spec.support.work"
+        local directory = os.getenv "XDG_RUNTIME_DIR" .. "/banyan"
+        local function lose()
+          for name in uv.fs_scandir_next, assert(uv.fs_scandir(directory)) do
+            assert(uv.fs_unlink(directory .. "/" .. name))
+          end
+          assert(uv.fs_rmdir(directory))
+        end
+        local function refuse() assert(uv.fs_chmod(directory, 511)) end -- 0777
+        banyan.run({ workers = 1, worker = { "spec.support.work", "serve" },
+          secret = os.getenv "SECRET", on_event = false }, function()
+          for _, spoil in ipairs { lose, refuse } do
+            local node, old = next(work.all(1))
+            spoil()
+            assert(uv.kill(old.pid, "sigkill"))
+            work.eventually("it is back", function()
+              local answer = work.ask(node)
+              return answer and answer.pid ~= old.pid
+            end)
+          end
+        end)
+      ]], { env = { SECRET = SECRET, XDG_RUNTIME_DIR = at } })
+      assert.equal(0, (child:finish()), child.err)
+      os.execute(("rm -r '%s'"):format(at)) -- also the killed one's socket
+    end)
+
   it("that raise, fail, exit or are stopped by others are started again",
     function()
       for _, order in ipairs {

@@ -137,9 +137,18 @@ local function plan_of(opts)
   }
   plan.worker = {
     module = opts.worker[1], fn = opts.worker[2], args = opts.worker[3] or {},
-    directory = sockets().directory(), origin = luv().os_getpid(),
+    origin = luv().os_getpid(),
   }
   return plan
+end
+
+-- What one worker is told. The directory for sockets may be gone by now, with
+-- the user's last session say, so it is looked for, or made, at each start;
+-- where there is none any more, the worker is to be had over TCP.
+local function order_of(plan)
+  local order = { directory = sockets().directory() }
+  for key, value in pairs(plan.worker) do order[key] = value end
+  return order
 end
 
 -- A worker keeps its name when it is started again. Where that fails, such as
@@ -153,7 +162,7 @@ local function settings_of(plan, index)
     shutdown = "infinity", -- its own stop_ms, and the origin's, are the limit
   }, 2)
   for key, value in pairs(plan.links) do settings.links[key] = value end
-  settings.worker, settings.peer_down = plan.worker, "done"
+  settings.worker, settings.peer_down = order_of(plan), "done"
   settings.parent = core.self()
   return settings
 end

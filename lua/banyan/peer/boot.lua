@@ -291,11 +291,10 @@ end
 local function options()
   local opts = { name = config.name }
   for key, value in pairs(config.links or {}) do opts[key] = value end
-  if config.worker then
-    local worker = config.worker
-    opts.address = "unix:"
-      .. assert(sockets.path(worker.directory, config.name, worker.origin))
-  end
+  local worker = config.worker
+  local path = worker and worker.directory
+    and sockets.path(worker.directory, config.name, worker.origin)
+  if path then opts.address = "unix:" .. path end
   return opts
 end
 
