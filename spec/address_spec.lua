@@ -306,6 +306,25 @@ describe("a node's address", function()
     uv.run "nowait"
   end)
 
+  it("is not removed where another node has it by now", function()
+    local at = directory()
+    local path = at .. "/a.sock"
+    local a = node(support.fresh_name "a", { address = "unix:" .. path })
+    assert(uv.fs_unlink(path))
+    local b, events = node(support.fresh_name "b",
+      { address = "unix:" .. path })
+    local inode = assert(uv.fs_stat(path)).ino
+    a:stop()
+    assert.equal(inode, assert(uv.fs_stat(path)).ino)
+    on_node({ connect = { { name = b:name(), address = "unix:" .. path } } },
+      function()
+        eventually("it is up", function() return events.node_up end)
+        assert.matches("^unix:", events.node_up[1].address)
+      end)
+    b:stop()
+    assert.is_nil(uv.fs_stat(path))
+  end)
+
   it("has to be in a directory where others may not write", function()
     local at = directory(511)
     local a, why = banyan.start {

@@ -96,4 +96,25 @@ function unix_path.bind_for_user(pipe, path)
   return uv.fs_chmod(path, OWN_ONLY)
 end
 
+--- Which file a path is, for put_aside.
+---@param path string
+---@return table|nil id
+function unix_path.id(path)
+  local stat = uv.fs_lstat(path)
+  return stat and { dev = stat.dev, ino = stat.ino }
+end
+
+--- The close of a pipe removes what is at its path, although that may be the
+-- socket of another program by now. Puts such a one aside for that moment.
+---@param path string
+---@param own table|nil  what unix_path.id said when the pipe was bound
+---@return string|nil aside  where it is; nil if there is nothing to be put back
+function unix_path.put_aside(path, own)
+  local id = own and unix_path.id(path)
+  if not id then return nil end
+  if id.ino == own.ino and id.dev == own.dev then return nil end
+  local aside = ("%s.%d"):format(path, uv.os_getpid())
+  return uv.fs_rename(path, aside) and aside or nil
+end
+
 return unix_path

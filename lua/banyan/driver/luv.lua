@@ -587,7 +587,7 @@ function Session:close(finish)
   end
   -- Who is refused takes this node for dead: so the server goes last.
   local function last()
-    for _, server in ipairs(self.servers) do self:drop(server) end
+    self:stop_listening()
     finish()
     self:release()
   end
@@ -599,6 +599,14 @@ function Session:close(finish)
   last()
   handles.hurry(LINGER_MS)
   while self.handles > 0 or handles.count > 0 do uv.run("once") end
+end
+
+-- Where memory is short, what is at the path is removed in any case.
+function Session:stop_listening()
+  local path = self.host.path
+  local tried, aside = pcall(unix_path.put_aside, path, self.path_id)
+  for _, server in ipairs(self.servers) do self:drop(server) end
+  if tried and aside then uv.fs_rename(aside, path) end
 end
 
 -- Listens where the host says. Who finds the port is to find the path, too.
@@ -615,9 +623,10 @@ function Session:listen()
   end
   local ok, why = true, nil
   if host.path then ok, why = add(listen_on_path, host.path, host.path) end
+  self.path_id = ok and host.path and unix_path.id(host.path) or nil
   if ok and host.listen then ok, why = add(listen, host.listen) end
   if ok then return true end
-  for _, server in ipairs(self.servers) do self:drop(server) end
+  self:stop_listening()
   return nil, why
 end
 
