@@ -443,6 +443,24 @@ describe("workers", function()
     assert.matches("too long for sockets$", why)
   end)
 
+  it("have sockets elsewhere where the runtime directory is not fit", function()
+    local at = assert(uv.fs_mkdtemp((os.getenv "TMPDIR" or "/tmp")
+      .. "/byn-XXXXXX"))
+    for _, runtime in ipairs { at .. "/a b", at .. ("/dir"):rep(20) } do
+      local child = program([[
+        local runtime = os.getenv "XDG_RUNTIME_DIR"
+        os.execute(("mkdir -p -m 700 '%s'"):format(runtime))
+        require "banyan".run({ workers = 1, secret = os.getenv "SECRET",
+          worker = { "spec.support.work", "serve" } }, function()
+          print(#require "banyan".nodes())
+        end)
+        os.execute(("rm -r '%s'"):format(os.getenv "AT"))
+      ]], { env = { SECRET = SECRET, XDG_RUNTIME_DIR = runtime, AT = at } })
+      assert.equal(0, (child:finish()), child.err)
+      assert.equal("1\n", child.out)
+    end
+  end)
+
   it("leave no socket behind", function()
     local paths = {}
     assert_fine({ workers = 2 }, function(events)

@@ -15,6 +15,7 @@ local sockets = {}
 local OWN_DIRECTORY = 448 -- 0700
 local OLD_S = 60 -- one that is younger may be about to listen
 local SHORT = 32 -- bytes of a node's name in that of its socket
+local WIDEST = "a@localhost:65535" -- no node's port has more digits
 
 local function candidates()
   local list = {}
@@ -47,14 +48,23 @@ local function remove_left_over(directory)
   end
 end
 
+-- What keeps a path from being the directory: the path itself, as it would be
+-- in an address, or what is there.
+local function fault_of(path)
+  if path:find "[%s%c]" then return path .. " has a blank in it" end
+  local fits, why = sockets.path(path, WIDEST, uv.os_getpid())
+  if not fits then return why end
+  uv.fs_mkdir(path, OWN_DIRECTORY)
+  return unix_path.directory_fault(path)
+end
+
 --- The directory, which is made at first use.
 ---@return string|nil path
 ---@return string|nil err
 function sockets.directory()
   local why
   for _, path in ipairs(candidates()) do
-    uv.fs_mkdir(path, OWN_DIRECTORY)
-    why = unix_path.directory_fault(path)
+    why = fault_of(path)
     if not why then
       remove_left_over(path)
       return path
