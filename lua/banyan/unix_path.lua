@@ -96,7 +96,7 @@ function unix_path.bind_for_user(pipe, path)
   return uv.fs_chmod(path, OWN_ONLY)
 end
 
---- Which file a path is, for put_aside.
+--- Which file a path is, for unix_path.close.
 ---@param path string
 ---@return table|nil id
 function unix_path.id(path)
@@ -104,17 +104,26 @@ function unix_path.id(path)
   return stat and { dev = stat.dev, ino = stat.ino }
 end
 
---- The close of a pipe removes what is at its path, although that may be the
--- socket of another program by now. Puts such a one aside for that moment.
----@param path string
----@param own table|nil  what unix_path.id said when the pipe was bound
----@return string|nil aside  where it is; nil if there is nothing to be put back
-function unix_path.put_aside(path, own)
+-- Where it is then; nil if there is nothing to be put back.
+local function put_aside(path, own)
   local id = own and unix_path.id(path)
   if not id then return nil end
   if id.ino == own.ino and id.dev == own.dev then return nil end
   local aside = ("%s.%d"):format(path, uv.os_getpid())
   return uv.fs_rename(path, aside) and aside or nil
+end
+
+--- Closes the pipe that was bound to a path. That removes what is there, which
+-- may be the socket of another program by now: such a one is put aside for that
+-- moment, unless memory is short.
+---@param path string|nil  nil for what is no pipe
+---@param own table|nil  what unix_path.id said when the pipe was bound
+---@param close fun(arg)  no closure, for which there may be no memory
+---@param arg any
+function unix_path.close(path, own, close, arg)
+  local tried, aside = pcall(put_aside, path, own)
+  close(arg)
+  if tried and aside then pcall(uv.fs_rename, aside, path) end
 end
 
 return unix_path

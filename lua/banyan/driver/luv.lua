@@ -601,12 +601,12 @@ function Session:close(finish)
   while self.handles > 0 or handles.count > 0 do uv.run("once") end
 end
 
--- Where memory is short, what is at the path is removed in any case.
-function Session:stop_listening()
-  local path = self.host.path
-  local tried, aside = pcall(unix_path.put_aside, path, self.path_id)
+local function drop_servers(self)
   for _, server in ipairs(self.servers) do self:drop(server) end
-  if tried and aside then uv.fs_rename(aside, path) end
+end
+
+function Session:stop_listening()
+  unix_path.close(self.host.path, self.path_id, drop_servers, self)
 end
 
 -- Listens where the host says. Who finds the port is to find the path, too.

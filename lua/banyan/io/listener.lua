@@ -93,7 +93,8 @@ function Listener:address()
 end
 
 local function release(l)
-  if l.handle then handles.close(l.handle) end
+  if not l.handle then return end
+  unix_path.close(l.path, l.path_id, handles.close, l.handle)
   l.handle = false
 end
 
@@ -209,14 +210,16 @@ local function try(fn, ...)
   return result, why
 end
 
-local function bind_tcp(handle, at)
+local function bind_tcp(l, at)
   local hosts, why = addresses.resolve(at.host)
   if not hosts then return nil, why end
-  return try(uv.tcp_bind, handle, hosts[1], at.port)
+  return try(uv.tcp_bind, l.handle, hosts[1], at.port)
 end
 
-local function bind_pipe(handle, at)
-  return unix_path.bind(handle, at.path)
+local function bind_pipe(l, at)
+  local ok, why = unix_path.bind(l.handle, at.path)
+  if ok then l.path, l.path_id = at.path, unix_path.id(at.path) end
+  return ok, why
 end
 
 local function new_handle(is_pipe, opts)
@@ -229,7 +232,7 @@ end
 
 local function bind_and_listen(l, at)
   local bind = l.is_pipe and bind_pipe or bind_tcp
-  local ok, why = bind(l.handle, at)
+  local ok, why = bind(l, at)
   if ok then
     ok, why = try(uv.listen, l.handle, BACKLOG,
       owner.callback(l, on_connection))
