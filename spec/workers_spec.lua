@@ -72,14 +72,14 @@ end
 describe("workers", function()
   it("run what they are told, each on a node of its own", function()
     local name = address.fresh_name "origin"
-    local worker_main = { WORK, "serve", { 7, "x" } }
+    local worker_main = { WORK, "serve", { 7, nil, "x" } }
     assert_fine({ name = name, workers = 2, worker = worker_main },
       function()
         local all = work.all(2)
         local seen = {}
         for node, worker in pairs(all) do
           assert.matches("^origin%-[12]@127.0.0.1:%d+$", node)
-          assert.same({ 7, "x" }, worker.args)
+          assert.same({ 7, nil, "x" }, worker.args)
           assert.is_not.equal(uv.os_getpid(), worker.pid)
           seen[worker.pid] = true
         end
@@ -88,6 +88,20 @@ describe("workers", function()
         assert.equal(2, count)
         assert.equal(name, banyan.node())
       end)
+  end)
+
+  it("are not told what is no argument", function()
+    for _, worker in ipairs {
+      { WORK, "serve", { depth = 1 } }, { WORK, "serve", {}, "more" },
+      { WORK, "serve", name = "x" }, { WORK, "serve", { 1, 2, n = 1 } },
+      { WORK, "serve", { [1.5] = 1 } }, { WORK },
+    } do
+      local _, ok, err = with_workers({ workers = 1, worker = worker },
+        function() end)
+      assert.is_false(ok)
+      assert.matches('option "worker" must be a list {"module", "function"',
+        err)
+    end
   end)
 
   it("are there when main begins, also where the origin has no name", function()

@@ -41,13 +41,37 @@ workers.count_kind = {
   function(value) return value == "cores" or is_count(value) end,
 }
 
+-- Of a list of arguments, which may have holes, the count; nil: it has other
+-- keys than places, and `n`.
+local function count_arguments(list)
+  local count = 0
+  for key in pairs(list) do
+    local is_place = type(key) == "number" and key % 1 == 0 and key >= 1
+      and key <= MOST
+    if is_place then
+      count = math.max(count, key)
+    elseif key ~= "n" then
+      return nil
+    end
+  end
+  if list.n == nil then return count end
+  local fits = type(list.n) == "number" and list.n % 1 == 0
+    and list.n >= count and list.n <= MOST
+  return fits and list.n or nil
+end
+
 --- The kind of the option `worker`.
 workers.main_kind = {
   'a list {"module", "function", {arguments}}',
   function(value)
-    return type(value) == "table" and type(value[1]) == "string"
-      and type(value[2]) == "string"
-      and (value[3] == nil or type(value[3]) == "table") and #value <= 3
+    if type(value) ~= "table" then return false end
+    for key in pairs(value) do
+      if key ~= 1 and key ~= 2 and key ~= 3 then return false end
+    end
+    local args = value[3]
+    return type(value[1]) == "string" and type(value[2]) == "string"
+      and (args == nil or type(args) == "table" and count_arguments(args))
+      and true or false
   end,
 }
 
@@ -137,6 +161,7 @@ local function plan_of(opts)
   }
   plan.worker = {
     module = opts.worker[1], fn = opts.worker[2], args = opts.worker[3] or {},
+    count = count_arguments(opts.worker[3] or {}),
     origin = luv().os_getpid(),
   }
   return plan

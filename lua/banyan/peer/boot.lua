@@ -282,8 +282,8 @@ local function worker_main()
   end)
   banyan.receive(ref)
   banyan.set_label(worker.module .. "." .. worker.fn)
-  local n = worker.args.n or #worker.args
-  local first, err = fn((table.unpack or unpack)(worker.args, 1, n))
+  local first, err =
+    fn((table.unpack or unpack)(worker.args, 1, worker.count))
   if first == nil and err ~= nil then give_up(err) end
   return true
 end
