@@ -63,8 +63,8 @@ describe("the loss of a node", function()
     net:settle()
     local methods = machine_methods()
     local next_action, wait, taken, most = methods.next, methods.wait, 0, 0
-    function methods.next(dist)
-      local a = next_action(dist)
+    function methods.next(dist, action)
+      local a = next_action(dist, action)
       if a then taken = taken + 1 end
       if a and a.kind == "show" and a.pid == nil then gone = gone + 1 end
       return a
