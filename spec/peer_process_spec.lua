@@ -460,15 +460,15 @@ describe("the peers of an origin that is killed", function()
 
   -- Each of its threads, and not only the first.
   local function is_stopped(os_pid)
-    local threads = ("/proc/%d/task"):format(os_pid)
-    local scan = assert(uv.fs_scandir(threads))
+    local threads, stopped = ("/proc/%d/task"):format(os_pid), true
+    local scan = assert(uv.fs_scandir(threads)) -- to its end: that frees it
     for thread in function() return uv.fs_scandir_next(scan) end do
       local file = assert(io.open(threads .. "/" .. thread .. "/stat"))
       local state = file:read "*a":match "%) (%a)"
       file:close()
-      if state ~= "T" then return false end
+      stopped = stopped and state == "T"
     end
-    return true
+    return stopped
   end
 
   local function stop(os_pid)
