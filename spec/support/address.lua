@@ -8,6 +8,9 @@ local address = {}
 -- 32768 on Linux): one of these could take the port before the node does.
 local FIRST, LAST = 15000, 32000
 
+-- Nobody may listen there yet.
+local given = {}
+
 local function random_port()
   local a, b = uv.random(2):byte(1, 2)
   return FIRST + (a * 256 + b) % (LAST - FIRST)
@@ -21,11 +24,13 @@ local function is_free(port)
   return free
 end
 
---- A port that is free now. The loop must turn once more before the program
--- ends: luv 1.44 crashes if a handle is still closing then.
+--- A port that is free now, and was not given before. The loop must turn once
+-- more before the program ends: luv 1.44 crashes if a handle is still closing
+-- then.
 function address.free_port()
   local port
-  repeat port = random_port() until is_free(port)
+  repeat port = random_port() until not given[port] and is_free(port)
+  given[port] = true
   return port
 end
 
