@@ -142,9 +142,8 @@ static uint32_t choose_holders(byn_dist *d, const byn_run *run, size_t size,
   if (target && want == 0) want = 1;
   uint32_t most = want + 2; /* this node, and one that is out of sight */
   if (want == 0) return 0;
-  if (d->leaving && d->ring_count == 0)
-    return choose_keepers(d, size, want, holders);
-  if (d->ring_count == 0) return 0;
+  if (d->ring_count == 0)
+    return d->leaving ? choose_keepers(d, size, want, holders) : 0;
   do {
     n = most < d->ring_count ? most : d->ring_count;
     n = byn_ring_successors(d->ring, p->hash, d->successors, n);
